@@ -1,0 +1,98 @@
+"""Forwards a browser's request to the service with the server's own token.
+
+Invariants:
+1. Only `api/` and `v1/` are forwarded, and no path leaves them.
+2. No header of the browser travels except content type and range headers; no cookie ever does.
+3. Answers are streamed as they come, so that server-sent events arrive one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+_TO_SERVICE = ("Content-Type", "Content-Range", "Last-Event-ID", "Accept")
+_TO_BROWSER = ("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition")
+#: No answer for this long means that the service is away. Streams may pause for longer.
+_CONNECT_SECONDS = 10.0
+_READ_SECONDS = 300.0
+
+
+class ForwardHandler(APIHandler):
+    """One handler for all forwarded paths and verbs."""
+
+    def initialize(self, url: str, token: str) -> None:  # type: ignore[override]
+        """Take the service's address and the server's token from the extension."""
+        self._url = url
+        self._token = token
+
+    @web.authenticated
+    async def get(self, path: str) -> None:
+        """Forward a GET."""
+        await self._forward(path)
+
+    @web.authenticated
+    async def post(self, path: str) -> None:
+        """Forward a POST."""
+        await self._forward(path)
+
+    @web.authenticated
+    async def put(self, path: str) -> None:
+        """Forward a PUT."""
+        await self._forward(path)
+
+    @web.authenticated
+    async def patch(self, path: str) -> None:
+        """Forward a PATCH."""
+        await self._forward(path)
+
+    @web.authenticated
+    async def delete(self, path: str) -> None:
+        """Forward a DELETE."""
+        await self._forward(path)
+
+    async def _forward(self, path: str) -> None:
+        if not self._url:
+            raise web.HTTPError(
+                503, "This server does not know an Adaptery service (ADAPTERY_URL is not set)."
+            )
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise web.HTTPError(404)
+        timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+        try:
+            async with httpx.AsyncClient(timeout=timeout) as client:
+                await self._relay(client, path)
+        except httpx.HTTPError:
+            if not self._headers_written:
+                raise web.HTTPError(
+                    502, "The Adaptery service does not answer; try again."
+                ) from None
+        except StreamClosedError:
+            return  # the browser went away; leaving the stream ends it at the service
+
+    async def _relay(self, client: httpx.AsyncClient, path: str) -> None:
+        headers = {k: self.request.headers[k] for k in _TO_SERVICE if k in self.request.headers}
+        headers["Authorization"] = f"Bearer {self._token}"
+        async with client.stream(
+            self.request.method or "GET",
+            f"{self._url.rstrip('/')}/{path}",
+            params=self.request.query,
+            content=self.request.body or None,
+            headers=headers,
+        ) as answer:
+            self.set_status(answer.status_code)
+            for name in _TO_BROWSER:
+                if name in answer.headers:
+                    self.set_header(name, answer.headers[name])
+            async for chunk in answer.aiter_raw():
+                self.write(chunk)
+                await self.flush()
+        await self.finish()
+
+    def finish(self, *args: Any, **kwargs: Any) -> Any:
+        """Finish without the JSON content type that `APIHandler` would force on the answer."""
+        return web.RequestHandler.finish(self, *args, **kwargs)

@@ -1,0 +1,83 @@
+"""One real Hub with everything behind it, shared by the tests of this folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_hub import HubProcess, HubUser
+from support.api import Api, Journey, take_the_journey
+from tiny import build_tiny_model
+
+TEST_CONFIG = Path(__file__).resolve().parents[2] / "support" / "jupyterhub_config.py"
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests that share the Hub in one process, so that it starts once."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("hub"))
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+def start_hub(state: Path, base: Path) -> HubProcess:
+    """Start a Hub of the integration tests; the caller stops it."""
+    environment = {"ADAPTERY_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1"}
+    hub = HubProcess(state=state, config=TEST_CONFIG, environment=environment)
+    try:
+        return hub.start()
+    except BaseException:
+        hub.stop()
+        raise
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[HubProcess]:
+    hub = start_hub(tmp_path_factory.mktemp("hub") / "state", tiny_base)
+    try:
+        yield hub
+    finally:
+        if keep := os.environ.get("ADAPTERY_TEST_KEEP_LOG"):
+            Path(keep).write_text(hub.log)
+        hub.stop()
+
+
+@pytest.fixture(scope="session")
+def demo(hub: HubProcess) -> HubUser:
+    return HubUser(hub, "demo")
+
+
+@pytest.fixture(scope="session")
+def guest(hub: HubProcess) -> HubUser:
+    return HubUser(hub, "guest")
+
+
+@pytest.fixture(scope="session")
+def colleague(hub: HubProcess) -> HubUser:
+    return HubUser(hub, "colleague")
+
+
+@pytest.fixture(scope="session")
+def admin(hub: HubProcess) -> HubUser:
+    return HubUser(hub, "admin")
+
+
+@pytest.fixture(scope="session")
+def demo_api(demo: HubUser) -> Api:
+    return Api.of(demo)
+
+
+@pytest.fixture(scope="session")
+def guest_api(guest: HubUser) -> Api:
+    return Api.of(guest)
+
+
+@pytest.fixture(scope="session")
+def journey(demo_api: Api) -> Journey:
+    """Demo's dataset, version, job and adapter."""
+    return take_the_journey(demo_api, "visits")
