@@ -64,6 +64,7 @@ class HubProcess:
     environment: dict[str, str] = field(default_factory=dict)
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    clients: list[httpx.Client] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -144,6 +145,8 @@ class HubProcess:
 
     def stop(self) -> list[psutil.Process]:
         """End the Hub with SIGTERM and return the processes it left behind."""
+        for client in self.clients:
+            client.close()
         if self.process is None:
             return []
         children = self.descendants()
@@ -170,6 +173,7 @@ class HubUser:
         self.hub = hub
         self.name = name
         self.client = httpx.Client(base_url=hub.url, follow_redirects=True, timeout=60)
+        hub.clients.append(self.client)
         self._login()
 
     def xsrf(self, path: str) -> str:

@@ -46,7 +46,7 @@ class ViewWidget(anywidget.AnyWidget):
     """Shows one view and answers it by `verbs`."""
 
     def __init__(self, view: str, verbs: Mapping[str, Verb]) -> None:
-        super().__init__(_esm=view_module(view))
+        super().__init__(_esm=view_module(view).read_text(encoding="utf-8"))
         self._verbs = dict(verbs)
         self._cancelled: dict[int, threading.Event] = {}
         self.on_msg(self._receive)

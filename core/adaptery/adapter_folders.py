@@ -1,0 +1,184 @@
+"""The PEFT adapter folder: the file format at which training and inference meet.
+
+For: checking a folder before it is registered or loaded, and naming it by a digest. Not for loading
+it.
+
+What always holds:
+- A folder that passes holds safetensors and text only: no pickle, no links, no folders, no unknown
+  files.
+- It is plain LoRA: no DoRA, no bias, no whole modules, no token rows; each A has its B, with
+  fitting shapes.
+- It touches something: at least one B is not all zeros.
+- The digest covers the tensors and the numbers that scale them; two adapters with the same digest
+  compute the same, so an engine may use it as identity.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from adaptery.errors import InvalidInputError
+from adaptery.tensor_files import HashedTensor, hash_tensors, tensors_digest
+
+__all__ = ["CONFIG_NAME", "RANK_LIMIT", "WEIGHTS_NAME", "AdapterInfo", "inspect_adapter"]
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME = "adapter_model.safetensors"
+RANK_LIMIT = 256
+CONFIG_LIMIT_BYTES = 1024 * 1024
+#: Files that may lie beside the weights; an engine reads none of them.
+_BESIDE = frozenset({"README.md", "card.json", CONFIG_NAME, WEIGHTS_NAME})
+_DTYPES = frozenset({"F32", "F16", "BF16"})
+_TENSOR = re.compile(r"(base_model\.model\.[\w.]+)\.lora_([AB])(?:\.default)?\.weight", re.ASCII)
+
+#: Settings of PEFT that mean more than plain LoRA, with the only values that are taken.
+#: Source: peft 0.21, LoraConfig.
+_PLAIN: Mapping[str, Sequence[object]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none", None),
+    "use_dora": (False, None),
+    "lora_bias": (False, None),
+    "modules_to_save": (None, []),
+    "layer_replication": (None, []),
+    "trainable_token_indices": (None, [], {}),
+    "target_parameters": (None, []),
+    "use_qalora": (False, None),
+    "alora_invocation_tokens": (None, []),
+    "arrow_config": (None,),
+    "megatron_config": (None,),
+    "fan_in_fan_out": (False, None),
+    "use_bdlora": (False, None),
+    "kasa_config": (None,),
+    "velora_config": (None,),
+    "monteclora_config": (None,),
+    "init_lora_weights": (True, False, "gaussian", None),  # others also change the base weights
+}
+_SCALING = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter folder holds."""
+
+    #: The largest rank of its modules.
+    rank: int
+    alpha: float
+    #: Last parts of the names of the modules that it changes, such as q_proj.
+    targets: tuple[str, ...]
+    weight_digest: str
+    #: All files together.
+    bytes: int
+    base_model_name: str | None
+
+
+def _refused(reason: str, hint: str | None = None) -> InvalidInputError:
+    return InvalidInputError(f"The adapter cannot be used: {reason}.", hint=hint)
+
+
+def _check_files(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file() or path.name not in _BESIDE:
+            raise _refused(
+                "its folder holds more than an adapter",
+                f"keep only {', '.join(sorted(_BESIDE))}",
+            )
+        total += path.stat().st_size
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        if not (folder / name).is_file():
+            raise _refused(f"{name} is missing", "save it with PEFT, as safetensors")
+    return total
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    if path.stat().st_size > CONFIG_LIMIT_BYTES:
+        raise _refused(f"{CONFIG_NAME} is too large")
+    try:
+        config: object = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _refused(f"{CONFIG_NAME} is not JSON") from None
+    if not isinstance(config, dict):
+        raise _refused(f"{CONFIG_NAME} is not a JSON object")
+    return cast("dict[str, object]", config)
+
+
+def _check_plain(config: Mapping[str, object]) -> None:
+    for name, allowed in _PLAIN.items():
+        if config.get(name) not in allowed:
+            raise _refused(f"{name} is set to something that plain LoRA does not have")
+    if not isinstance(config.get("r"), int) or not _is_number(config.get("lora_alpha")):
+        raise _refused("r or lora_alpha is missing")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _pairs(entries: Sequence[HashedTensor]) -> dict[str, dict[str, HashedTensor]]:
+    """Return, for each module, its A and its B."""
+    modules: dict[str, dict[str, HashedTensor]] = {}
+    for entry in entries:
+        match = _TENSOR.fullmatch(entry.tensor.name)
+        if match is None:
+            raise _refused("it holds a tensor that is not part of LoRA")
+        if entry.tensor.dtype not in _DTYPES or len(entry.tensor.shape) != 2:
+            raise _refused("a tensor of it is not a matrix of floats")
+        half = modules.setdefault(match[1], {})
+        if match[2] in half:
+            raise _refused("it holds a matrix twice")
+        half[match[2]] = entry
+    return modules
+
+
+def _rank_of(module: Mapping[str, HashedTensor]) -> int:
+    if len(module) != 2:
+        raise _refused("a module of it has only one of its two matrices")
+    rank = module["A"].tensor.shape[0]  # A: [rank, in], B: [out, rank]
+    if rank != module["B"].tensor.shape[1]:
+        raise _refused("the two matrices of a module do not fit together")
+    if not 1 <= rank <= RANK_LIMIT:
+        raise _refused(f"its rank is not between 1 and {RANK_LIMIT}")
+    return rank
+
+
+def _check_ranks(config: Mapping[str, object], ranks: frozenset[int]) -> None:
+    pattern: object = config.get("rank_pattern") or {}
+    if not isinstance(pattern, dict):
+        raise _refused("rank_pattern is not a JSON object")
+    named: list[object] = [config["r"], *cast("dict[str, object]", pattern).values()]
+    if any(rank not in named for rank in ranks):
+        raise _refused(f"its matrices have another rank than {CONFIG_NAME} says")
+
+
+def inspect_adapter(folder: Path) -> AdapterInfo:
+    """Return what an adapter folder holds, after checking all of it.
+
+    Raises:
+        InvalidInputError: saying what is wrong with it and, where there is a way, how to mend it.
+        OSError: if it cannot be read.
+    """
+    size = _check_files(folder)
+    config = _read_config(folder / CONFIG_NAME)
+    _check_plain(config)
+    entries = hash_tensors(folder / WEIGHTS_NAME)
+    modules = _pairs(entries)
+    ranks = frozenset(_rank_of(module) for module in modules.values())
+    if not ranks or all(module["B"].zero for module in modules.values()):
+        raise _refused("it changes nothing", "train it for at least one step")
+    _check_ranks(config, ranks)
+    base = config.get("base_model_name_or_path")
+    return AdapterInfo(
+        rank=max(ranks),
+        alpha=float(cast("float", config["lora_alpha"])),
+        targets=tuple(sorted({name.rpartition(".")[2] for name in modules})),
+        weight_digest=tensors_digest(
+            entries, [{name: config.get(name) or None for name in _SCALING}]
+        ),
+        bytes=size,
+        base_model_name=base if isinstance(base, str) else None,
+    )

@@ -1,0 +1,8 @@
+"""The client of the service: `adaptery.connect()` and what it returns."""
+
+from adaptery.client.chats import ChatAnswer, ChatStream
+from adaptery.client.datasets import Dataset, Version
+from adaptery.client.hub import Hub, connect
+from adaptery.client.jobs import Job
+
+__all__ = ["ChatAnswer", "ChatStream", "Dataset", "Hub", "Job", "Version", "connect"]

@@ -1,0 +1,333 @@
+"""Datasets of the service: create, upload, look, publish."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from adaptery.client.connection import ANSWER_SECONDS, Connection, checked, path_of
+from adaptery.client.operations import wait_for
+from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
+from adaptery.ids import is_id
+from adaptery.records import Record
+from adaptery.schemas import datasets as schemas
+from adaptery.schemas.common import parse
+
+__all__ = ["Dataset", "Datasets", "Version"]
+
+UPLOAD_CHUNK_BYTES = 256 * 1024
+PUBLISH_SECONDS = 3600.0  # how long publish() waits unless told otherwise
+
+UploadProgress = Callable[[int, int], None]
+
+
+class Version:
+    """One immutable snapshot of a dataset."""
+
+    def __init__(self, connection: Connection, info: schemas.Version) -> None:
+        self._connection = connection
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"<Version {self.name}: {self.info.records} records, {self.info.content_digest}>"
+
+    @property
+    def id(self) -> str:
+        """The opaque id."""
+        return self.info.id
+
+    @property
+    def name(self) -> str:
+        """The pinned name, such as `@demo/visits@1`."""
+        return self.info.name
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records in their order.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        path = path_of("api", "versions", self.id, "records")
+        for item in self._connection.pages(path, schemas.RecordItem, lambda item: item.id):
+            yield Record.from_dict(item.record)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the signed manifest, not yet verified; see `adaptery.manifests`.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._connection.send("GET", path_of("api", "versions", self.id, "manifest")).json()
+
+
+class Dataset:
+    """A dataset and its draft."""
+
+    def __init__(self, connection: Connection, info: schemas.Dataset) -> None:
+        self._connection = connection
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.full_name}: {self.info.records} records in the draft>"
+
+    @property
+    def id(self) -> str:
+        """The opaque id."""
+        return self.info.id
+
+    @property
+    def full_name(self) -> str:
+        """The name with its owner, such as `@demo/visits`."""
+        return self.info.full_name
+
+    def _path(self, *more: str) -> str:
+        return path_of("api", "datasets", self.id, *more)
+
+    def refresh(self) -> Dataset:
+        """Ask the service how the dataset is now.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        self.info = self._connection.get(self._path(), schemas.Dataset)
+        return self
+
+    def update(self, *, description: str | None = None, sensitivity: str | None = None) -> Dataset:
+        """Change the description or the sensitivity.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        changes = {"description": description, "sensitivity": sensitivity}
+        body = {name: value for name, value in changes.items() if value is not None}
+        answer = self._connection.send("PATCH", self._path(), json=body)
+        self.info = checked(answer, schemas.Dataset)
+        return self
+
+    def delete(self) -> None:
+        """Delete the dataset with its draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        self._connection.send("DELETE", self._path())
+
+    # -- files --------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        format: str | None = None,
+        progress: UploadProgress | None = None,
+    ) -> schemas.FileInfo:
+        """Add the records of a file to the draft; the file is streamed, never whole in memory.
+
+        Args:
+            path: an Alpaca or ShareGPT JSON file, or a text file.
+            name: the name it gets there; its own if absent.
+            format: `alpaca`, `sharegpt` or `text`; told from the file if absent.
+            progress: called with the bytes sent and the bytes in all.
+
+        Raises:
+            InvalidInputError: if the file does not exist, or its records are not valid (by number).
+            IntegrityError: if the service received other bytes than were sent.
+            AdapteryError: what the service raised.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise InvalidInputError("The file does not exist.", hint="check the path")
+        size = source.stat().st_size
+        hasher = hashlib.sha256()
+        with source.open("rb") as stream:
+            response = self._connection.send(
+                "PUT",
+                self._path("files", name or source.name),
+                content=_chunks(stream, size, hasher.update, progress),
+                query={"format": format} if format else None,
+                headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+                read_seconds=ANSWER_SECONDS,
+            )
+        info = checked(response, schemas.FileInfo)
+        if info.digest not in (None, f"sha256:{hasher.hexdigest()}"):
+            raise IntegrityError("The service received other bytes than were sent.")
+        return info
+
+    def files(self) -> list[schemas.FileInfo]:
+        """Return the files that were uploaded into the draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return list(
+            self._connection.pages(self._path("files"), schemas.FileInfo, lambda file: file.id)
+        )
+
+    def delete_file(self, file: str) -> None:
+        """Remove a file (by id or name) and its records from the draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        self._connection.send("DELETE", self._path("files", file))
+
+    # -- records ------------------------------------------------------------------------------
+
+    def records(self, search: str | None = None) -> Iterator[schemas.RecordItem]:
+        """Yield the records of the draft with their positions.
+
+        Args:
+            search: words that must all occur in a record.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._connection.pages(
+            self._path("records"),
+            schemas.RecordItem,
+            lambda item: item.id,
+            {"search": search} if search else None,
+        )
+
+    def add_record(self, record: Record) -> schemas.RecordItem:
+        """Add a record to the draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        body = {"record": record.to_dict()}
+        return self._connection.post(self._path("records"), schemas.RecordItem, body)
+
+    def replace_record(self, position: str, record: Record) -> schemas.RecordItem:
+        """Replace a record of the draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        answer = self._connection.send(
+            "PATCH", self._path("records", position), json={"record": record.to_dict()}
+        )
+        return checked(answer, schemas.RecordItem)
+
+    def delete_record(self, position: str) -> None:
+        """Remove a record from the draft.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        self._connection.send("DELETE", self._path("records", position))
+
+    # -- versions -----------------------------------------------------------------------------
+
+    def publish(
+        self,
+        *,
+        timeout_seconds: float = PUBLISH_SECONDS,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Version:
+        """Publish the draft as the next version and wait for it.
+
+        Raises:
+            InvalidInputError: if records are not valid.
+            VersionExistsError: if a version with this content exists.
+            DeadlineError: if it is still running at the end of the time.
+            AdapteryError: what the service raised.
+        """
+        operation = self._connection.post(self._path("versions"), schemas.Operation)
+        done = wait_for(
+            self._connection, operation, timeout_seconds=timeout_seconds, progress=progress
+        )
+        info = parse(schemas.Version, (done.result or {}).get("version"), InternalError)
+        return Version(self._connection, info)
+
+    def versions(self) -> list[Version]:
+        """Return the versions, oldest first.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        found = self._connection.pages(
+            self._path("versions"), schemas.Version, lambda version: version.id
+        )
+        return [Version(self._connection, info) for info in found]
+
+
+def _chunks(
+    stream: BinaryIO,
+    size: int,
+    update: Callable[[bytes], None],
+    progress: UploadProgress | None,
+) -> Iterator[bytes]:
+    sent = 0
+    while chunk := stream.read(UPLOAD_CHUNK_BYTES):
+        update(chunk)
+        yield chunk
+        sent += len(chunk)
+        if progress is not None:
+            progress(sent, size)
+
+
+class Datasets:
+    """The datasets that the caller may see."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(
+        self,
+        name: str,
+        *,
+        tenant: str | None = None,
+        sensitivity: str = "internal",
+        description: str = "",
+    ) -> Dataset:
+        """Create a dataset.
+
+        Args:
+            name: a-z, 0-9 and . _ - between them.
+            tenant: the group that owns it, by slug or Hub name; the caller if absent.
+            sensitivity: `open`, `internal` or `restricted`.
+            description: for people.
+
+        Raises:
+            ConflictError: if the owner has a dataset of that name.
+            AdapteryError: what the service raised.
+        """
+        body = schemas.DatasetCreate(
+            name=name, tenant=tenant, sensitivity=sensitivity, description=description
+        )
+        info = self._connection.post(
+            "api/datasets", schemas.Dataset, body.model_dump(exclude_none=True)
+        )
+        return Dataset(self._connection, info)
+
+    def list(self) -> list[Dataset]:
+        """Return the datasets that the caller may see.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        found = self._connection.pages("api/datasets", schemas.Dataset, lambda info: info.id)
+        return [Dataset(self._connection, info) for info in found]
+
+    def get(self, name: str) -> Dataset:
+        """Return a dataset by id, full name, or name alone where that is clear.
+
+        Raises:
+            NotFoundError: if there is none that the caller may see.
+            InvalidInputError: if the name alone means more than one.
+            AdapteryError: what the service raised.
+        """
+        if is_id(name, "ds"):
+            info = self._connection.get(path_of("api", "datasets", name), schemas.Dataset)
+            return Dataset(self._connection, info)
+        matches = [found for found in self.list() if name in (found.full_name, found.info.name)]
+        if not matches:
+            raise NotFoundError("There is no such dataset, or it is not yours to see.")
+        if len(matches) > 1:
+            names = ", ".join(found.full_name for found in matches)
+            raise InvalidInputError("This name means several datasets.", hint=f"say which: {names}")
+        return matches[0]

@@ -1,0 +1,196 @@
+"""The client: one object for one service, one method for each thing to do.
+
+In a server that the Hub started, `connect()` needs nothing: the spawner set the address and the
+token.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, overload
+
+import httpx
+
+from adaptery.client.adapters import Adapters
+from adaptery.client.agents import Agents
+from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request, complete
+from adaptery.client.connection import Connection
+from adaptery.client.datasets import Datasets
+from adaptery.client.jobs import Jobs
+from adaptery.errors import InvalidInputError, NotAuthenticatedError
+from adaptery.schemas.adapters import BaseModelCard
+from adaptery.schemas.agents import Whoami
+from adaptery.schemas.jobs import Task
+
+__all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Hub", "connect"]
+
+#: Set by the spawner in each server.
+URL_VARIABLE = "ADAPTERY_URL"
+#: Set by JupyterHub in each server.
+TOKEN_VARIABLE = "JUPYTERHUB_API_TOKEN"  # noqa: S105  (the name of a variable)
+
+
+class Hub:
+    """Adaptery as the caller sees it. Make it with `connect`; usable in a `with` block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.datasets = Datasets(connection)
+        self.jobs = Jobs(connection)
+        self.adapters = Adapters(connection)
+        self.agents = Agents(connection)
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """The address of the service."""
+        return self._connection.url
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._connection.close()
+
+    def whoami(self) -> Whoami:
+        """Return who the service takes the caller for, and what the token may do.
+
+        Raises:
+            NotAuthenticatedError: if the token is not valid.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get("api/whoami", Whoami)
+
+    def base_models(self) -> list[BaseModelCard]:
+        """Return the registered base models.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return list(
+            self._connection.pages("api/base-models", BaseModelCard, lambda model: model.id)
+        )
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks that jobs can be made of, each with the schema of its options.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return list(self._connection.pages("api/tasks", Task, lambda task: task.name))
+
+    def models(self) -> list[str]:
+        """Return the names that `chat` takes: base models and the adapters that the caller may use.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        answer = self._connection.send("GET", "v1/models").json()
+        return [str(model["id"]) for model in answer["data"]]
+
+    @overload
+    def chat(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        stream: Literal[True] = True,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: list[str] | None = None,
+    ) -> ChatStream: ...
+
+    @overload
+    def chat(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        stream: Literal[False],
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: list[str] | None = None,
+    ) -> ChatAnswer: ...
+
+    def chat(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        stream: bool = True,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: list[str] | None = None,
+    ) -> ChatStream | ChatAnswer:
+        """Ask a base model or an adapter.
+
+        Args:
+            model: a name as `models` gives it; "" is the default base model.
+            messages: a text, or messages of role and content.
+            stream: whether to return at once with an answer to iterate over.
+            max_tokens: the most tokens to make.
+            temperature: 0 is greedy.
+            top_p: nucleus sampling.
+            seed: makes sampling repeatable.
+            stop: texts that end the answer.
+
+        Raises:
+            NotFoundError: if the model does not exist or is not the caller's to use.
+            AdapteryError: what the service raised; for a stream, while it is iterated over.
+        """
+        options = {
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+            "stop": stop,
+        }
+        body = chat_request(model, messages, options, stream=stream)
+        return ChatStream(self._connection, body) if stream else complete(self._connection, body)
+
+
+def connect(
+    url: str | None = None,
+    token: str | None = None,
+    *,
+    transport: httpx.BaseTransport | None = None,
+) -> Hub:
+    """Return a client of the service; no request is sent yet.
+
+    Args:
+        url: the address of the service, ending in `/services/adaptery/`; `ADAPTERY_URL` if absent.
+        token: a token of the Hub; `JUPYTERHUB_API_TOKEN` if absent.
+        transport: another way to send requests, for tests.
+
+    Raises:
+        InvalidInputError: if no address is known, or it is not http(s).
+        NotAuthenticatedError: if no token is known.
+    """
+    url = url or os.environ.get(URL_VARIABLE)
+    if not url:
+        raise InvalidInputError(
+            f"The address of Adaptery is not known: {URL_VARIABLE} is not set.",
+            hint="start this in a server of the Hub, or pass url=, such as"
+            " https://hub.example.edu/services/adaptery/",
+        )
+    if not url.startswith(("http://", "https://")):
+        raise InvalidInputError("The address of Adaptery must begin with http:// or https://.")
+    token = token or os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise NotAuthenticatedError(
+            f"There is no token: {TOKEN_VARIABLE} is not set.",
+            hint="start this in a server of the Hub, or pass token= from the Hub's token page",
+        )
+    return Hub(Connection(url, token, transport))

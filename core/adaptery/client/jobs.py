@@ -1,0 +1,214 @@
+"""Jobs of the service: submit, watch, wait, cancel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from pydantic import ValidationError
+
+from adaptery.client.connection import Connection, path_of
+from adaptery.client.datasets import Version
+from adaptery.errors import DeadlineError, InternalError, UnavailableError
+from adaptery.schemas import jobs as schemas
+from adaptery.states import FINAL_STATES, JobState
+
+__all__ = ["Job", "Jobs"]
+
+#: Pauses before the event stream is opened again after a lost connection; the last one repeats.
+RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+#: A service that is restarted is back within seconds; one that is away this often in a row is gone.
+RECONNECT_ATTEMPTS = 60
+
+OptionValue = schemas.OptionValue
+
+
+class Job:
+    """One requested run."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        info: schemas.Job,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connection = connection
+        self._sleep = sleep
+        self.info = info
+
+    def __repr__(self) -> str:
+        reason = f" ({self.info.reason})" if self.info.reason else ""
+        return f"<Job {self.info.name}: {self.info.state}{reason}>"
+
+    @property
+    def id(self) -> str:
+        """The opaque id, which is also a model name once the job is completed."""
+        return self.info.id
+
+    @property
+    def state(self) -> JobState:
+        """The state as it was when last asked."""
+        return self.info.state
+
+    @property
+    def adapter(self) -> str | None:
+        """The full name of the adapter that the job made."""
+        return self.info.adapter
+
+    def _path(self, *more: str) -> str:
+        return path_of("api", "jobs", self.id, *more)
+
+    def refresh(self) -> Job:
+        """Ask the service how the job is now.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        self.info = self._connection.get(self._path(), schemas.Job)
+        return self
+
+    def watch(self, after: int = 0) -> Iterator[schemas.JobEvent]:
+        """Yield the events of the job as they happen, until it is over.
+
+        A lost connection is opened again where it broke off, so no event is missed or told twice.
+
+        Args:
+            after: the `seq` of the last event that is known.
+
+        Raises:
+            UnavailableError: if the service stays away.
+            AdapteryError: what the service raised.
+        """
+        failures = 0
+        while True:
+            try:
+                for event in self._events(after):
+                    after, failures = event.seq, 0
+                    yield event
+                if self.refresh().state in FINAL_STATES:
+                    # What came between the end of the stream and the look at the state.
+                    yield from self._events(after)
+                    return
+            except (UnavailableError, DeadlineError):
+                failures += 1
+                if failures >= RECONNECT_ATTEMPTS:
+                    raise
+            self._sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+
+    def _events(self, after: int) -> Iterator[schemas.JobEvent]:
+        last_id = str(after) if after else None
+        with self._connection.events("GET", self._path("events"), last_id=last_id) as events:
+            for event in events:
+                parsed = _event_of(event.data)
+                if parsed.seq > after:
+                    yield parsed
+
+    def wait(
+        self,
+        timeout_seconds: float | None = None,
+        on_event: Callable[[schemas.JobEvent], None] | None = None,
+    ) -> Job:
+        """Wait until the job is over, in whatever way; `state` and `info.reason` say how.
+
+        Args:
+            timeout_seconds: how long to wait, as far as events or comments of the service allow to
+                look at the clock; for ever if absent.
+            on_event: called with each event.
+
+        Raises:
+            DeadlineError: if it is not over at the end of the time; the job goes on.
+            AdapteryError: what the service raised.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        if self.state in FINAL_STATES:
+            return self
+        for event in self.watch():
+            if on_event is not None:
+                on_event(event)
+            if deadline is not None and time.monotonic() > deadline:
+                raise DeadlineError("The job is not over yet.", hint="it goes on; wait() again")
+        return self.refresh()
+
+    def cancel(self) -> Job:
+        """Ask for the job to be cancelled; it ends as soon as its worker has stopped.
+
+        Raises:
+            JobStateError: if it is over already.
+            AdapteryError: what the service raised.
+        """
+        self.info = self._connection.post(self._path("cancel"), schemas.Job)
+        return self
+
+    def log(self) -> str:
+        """Return the log of the job.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._connection.send("GET", self._path("log")).text
+
+
+def _event_of(data: str) -> schemas.JobEvent:
+    try:
+        return schemas.JobEvent.model_validate_json(data)
+    except ValidationError:
+        raise InternalError("The service sent an event that cannot be read.") from None
+
+
+class Jobs:
+    """The jobs that the caller may see."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def submit(
+        self,
+        name: str,
+        dataset: str | Version,
+        *,
+        task: str = "training-v0",
+        base_model: str | None = None,
+        **options: OptionValue,
+    ) -> Job:
+        """Submit a job.
+
+        Args:
+            name: the name of the job and of the adapter that it makes.
+            dataset: a version, by object, pinned name or id.
+            task: the task definition, see `Hub.tasks`.
+            base_model: a registered base model; the default one if absent.
+            options: what the form of the task offers, such as `epochs=2`.
+
+        Raises:
+            InvalidInputError: if an option is not one of the task, or out of its range.
+            NotFoundError: if the dataset is not the caller's to use.
+            AdapteryError: what the service raised.
+        """
+        body = schemas.JobCreate(
+            task=task,
+            name=name,
+            base_model=base_model,
+            dataset=dataset.id if isinstance(dataset, Version) else dataset,
+            options=options,
+        )
+        info = self._connection.post("api/jobs", schemas.Job, body.model_dump(exclude_none=True))
+        return Job(self._connection, info)
+
+    def list(self) -> list[Job]:
+        """Return the jobs that the caller may see.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        found = self._connection.pages("api/jobs", schemas.Job, lambda info: info.id)
+        return [Job(self._connection, info) for info in found]
+
+    def get(self, job: str) -> Job:
+        """Return a job by id.
+
+        Raises:
+            NotFoundError: if there is none that the caller may see.
+            AdapteryError: what the service raised.
+        """
+        info = self._connection.get(path_of("api", "jobs", job), schemas.Job)
+        return Job(self._connection, info)

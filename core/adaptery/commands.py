@@ -1,0 +1,140 @@
+"""The command `adaptery`.
+
+Core brings `adaptery data check`. The other components add theirs through the entry-point group
+`adaptery.commands`: each entry is a function `register(subparsers)` that adds parsers and sets, for
+each, `set_defaults(run=function)`; the function takes the parsed arguments and returns the exit
+status.
+
+What always holds: an error of ours ends with status 1 and its message on stderr, never with a
+traceback; secrets are never taken from the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import adaptery
+from adaptery.errors import AdapteryError, InvalidInputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from adaptery.formats import Format
+
+__all__ = ["ENTRY_POINTS", "Subparsers", "build_parser", "main"]
+
+#: The entry-point group of commands.
+ENTRY_POINTS = "adaptery.commands"
+#: Problems that `data check` prints; the rest is counted.
+PROBLEMS_SHOWN = 20
+
+Run = Callable[[argparse.Namespace], int]
+
+
+class Subparsers(Protocol):
+    """What `register` gets: argparse's collection of commands."""
+
+    def add_parser(
+        self, name: str, *, help: str = ..., description: str = ..., add_help: bool = ...
+    ) -> argparse.ArgumentParser:
+        """Add a command and return its parser."""
+        ...
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _check_file(arguments: argparse.Namespace) -> int:
+    from adaptery.digests import content_digest
+    from adaptery.formats import detect_format, read_records
+
+    path = cast("Path", arguments.file)
+    if not path.is_file():
+        raise InvalidInputError("The file does not exist.", hint="check the path")
+    format = cast("Format | None", arguments.format) or detect_format(path)
+    ids: list[str] = []
+    problems = 0
+    ignored: set[str] = set()
+    for read in read_records(path, format):
+        ignored |= set(read.ignored)
+        if read.record is not None:
+            ids.append(read.record.record_id())
+        elif read.problem is not None:
+            problems += 1
+            if problems <= PROBLEMS_SHOWN:
+                _say(f"{read.problem.where}: {read.problem.reason} {read.problem.remedy}")
+    if problems > PROBLEMS_SHOWN:
+        _say(f"... and {problems - PROBLEMS_SHOWN} more")
+    if ignored:
+        _say(f"columns that are not used: {', '.join(sorted(ignored))}")
+    unique = list(
+        dict.fromkeys(ids)
+    )  # what a version would hold: duplicates dropped, first one kept
+    _say(f"{format}: {len(ids)} records, {len(ids) - len(unique)} duplicates, {problems} problems")
+    if not problems:
+        _say(f"content digest {content_digest(unique)}")
+    return 1 if problems or not ids else 0
+
+
+def _register_data(subparsers: Subparsers) -> None:
+    data = subparsers.add_parser("data", help="look at data files on this machine")
+    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="check a file as an upload would, without a service",
+        description="Checks a file as an upload would: format, records, problems by record number.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="Alpaca or ShareGPT JSON, or text")
+    check.add_argument(
+        "--format", choices=("alpaca", "sharegpt", "text"), help="default: told from the file"
+    )
+    check.set_defaults(run=_check_file)
+
+
+def _register_missing(subparsers: Subparsers, name: str) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        raise MissingExtraError.for_extra(name, f"adaptery {name}")
+
+    parser = subparsers.add_parser(name, help=f"(needs adaptery[{name}])", add_help=False)
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    parser.set_defaults(run=run)
+
+
+def _register_entry(subparsers: Subparsers, entry: EntryPoint) -> None:
+    try:
+        register = cast("Callable[[Subparsers], None]", entry.load())
+    except (ImportError, MissingExtraError):
+        _register_missing(subparsers, entry.name)
+    else:
+        register(subparsers)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with all commands that are installed."""
+    parser = argparse.ArgumentParser(prog="adaptery", description="Adaptery on the command line.")
+    parser.add_argument("--version", action="version", version=f"adaptery {adaptery.__version__}")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _register_data(subparsers)
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda found: found.name):
+        _register_entry(subparsers, entry)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return cast("Run", arguments.run)(arguments)
+    except AdapteryError as exc:
+        sys.stderr.write(f"adaptery: {exc}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells say it
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The signed manifest of a dataset version: which files it is made of, and what they hold.
+
+For: writing it when a version is published, and checking it before anyone reads the version. The
+manifest is what still holds if the object store itself lies.
+
+What always holds:
+- `manifest_digest` and the signature cover the same bytes: the canonical JSON without the
+  signature.
+- `verify_files` accepts a folder only if it holds exactly the files that are named (and
+  `manifest.json`), each with its size and digest.
+- A manifest is believed only under a key that the reader already trusts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from adaptery import base64url
+from adaptery.canonical import canonical_json
+from adaptery.digests import sha256_bytes, sha256_file
+from adaptery.errors import IntegrityError, InvalidInputError
+from adaptery.files import PATH_LIMIT_BYTES, safe_join
+from adaptery.schemas.common import DigestText, Instant, Model, parse_json
+from adaptery.signing import SigningKey, VerifyKey
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "ManifestFile",
+    "Signature",
+    "manifest_digest",
+    "read_manifest",
+    "sign_manifest",
+    "verify_files",
+    "verify_manifest",
+]
+
+#: The file beside the data in a work folder or object store.
+MANIFEST_NAME = "manifest.json"
+MANIFEST_LIMIT_BYTES = 16 * 1024 * 1024
+FILES_LIMIT = 10_000
+
+
+class ManifestFile(Model):
+    """One file of a version, as it lies in the store."""
+
+    path: Annotated[str, Field(min_length=1, max_length=PATH_LIMIT_BYTES)]
+    bytes: int = Field(ge=0)
+    digest: DigestText
+
+
+class Signature(Model):
+    """Who signed, and the signature."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^ed25519:[A-Za-z0-9_-]{43}$")]
+    value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86}$")]
+
+
+class Manifest(Model):
+    """All that identifies a version."""
+
+    manifest_version: Literal[1] = 1
+    dataset: str
+    version: str
+    number: int = Field(ge=1)
+    content_digest: DigestText
+    records: int = Field(ge=0)
+    files: tuple[ManifestFile, ...] = Field(min_length=1, max_length=FILES_LIMIT)
+    created_at: Instant
+    signature: Signature | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return the content of `manifest.json`: canonical JSON, with the signature if any."""
+        return canonical_json(self.model_dump(mode="json", exclude_none=True))
+
+
+def _signed_bytes(manifest: Manifest) -> bytes:
+    return canonical_json(manifest.model_dump(mode="json", exclude={"signature"}))
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return `sha256:<hex>` of the manifest without its signature."""
+    return sha256_bytes(_signed_bytes(manifest))
+
+
+def sign_manifest(manifest: Manifest, key: SigningKey) -> Manifest:
+    """Return the manifest with a signature by the key."""
+    value = base64url.encode(key.sign(_signed_bytes(manifest)))
+    return manifest.model_copy(update={"signature": Signature(key=key.public_text, value=value)})
+
+
+def verify_manifest(manifest: Manifest, trusted: VerifyKey) -> Manifest:
+    """Return the manifest if the trusted key signed it.
+
+    Raises:
+        IntegrityError: if it is unsigned, signed by another key, or was changed.
+    """
+    if manifest.signature is None or manifest.signature.key != trusted.text:
+        raise IntegrityError("The manifest is not signed by the key that is trusted here.")
+    try:
+        signature = base64url.decode(manifest.signature.value)
+    except ValueError:
+        raise IntegrityError("The signature of the manifest is not readable.") from None
+    trusted.verify(signature, _signed_bytes(manifest))
+    return manifest
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """Return the manifest that a `manifest.json` holds; its signature is not checked yet.
+
+    Raises:
+        IntegrityError: if it is no manifest, or larger than the limit.
+    """
+    if len(data) > MANIFEST_LIMIT_BYTES:
+        raise IntegrityError("The manifest is larger than the limit.")
+    try:
+        return parse_json(Manifest, data)
+    except InvalidInputError as exc:
+        raise IntegrityError("This is not a manifest.", errors=exc.errors) from None
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check that a folder holds exactly what the manifest names.
+
+    Raises:
+        IntegrityError: naming the first file that is missing, different or not named.
+    """
+    named = {entry.path: entry for entry in manifest.files}
+    if len(named) < len(manifest.files):
+        raise IntegrityError("The manifest names a file twice.")
+    for entry in manifest.files:
+        _verify_file(folder, entry)
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder).as_posix()
+        if not path.is_dir() and relative not in named and relative != MANIFEST_NAME:
+            raise IntegrityError("The folder holds a file that the manifest does not name.")
+
+
+def _verify_file(folder: Path, entry: ManifestFile) -> None:
+    try:
+        path = safe_join(folder, entry.path)
+    except InvalidInputError:
+        raise IntegrityError("The manifest names a path outside its folder.") from None
+    if not path.is_file():
+        raise IntegrityError(f"The file {entry.path} of the version is missing.")
+    if path.stat().st_size != entry.bytes or sha256_file(path) != entry.digest:
+        raise IntegrityError(
+            f"The file {entry.path} of the version is not the one that was signed."
+        )

