@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from local_hub import HubUser
+from local_hub import HubProcess, HubUser
 
 from support.waiting import eventually_sync
 
@@ -26,7 +26,14 @@ class Api(httpx.Client):
 
     @classmethod
     def of(cls, user: HubUser, scopes: list[str] | None = None) -> "Api":
-        return cls(user.hub.service_url, user.token(ALL_SCOPES if scopes is None else scopes))
+        return cls.with_token(user.hub, user.token(ALL_SCOPES if scopes is None else scopes))
+
+    @classmethod
+    def with_token(cls, hub: HubProcess, token: str | None) -> "Api":
+        """Make a client that is closed when the Hub is stopped."""
+        api = cls(hub.service_url, token)
+        hub.clients.append(api)
+        return api
 
     def json(self, method: str, path: str, status: int = 200, **kwargs: Any) -> Any:
         answer = self.request(method, path, **kwargs)

@@ -34,7 +34,7 @@ def test_a_read_only_token_can_write_on_no_route(hub: HubProcess, demo: HubUser)
 
 
 def test_without_a_token_only_health_answers(hub: HubProcess) -> None:
-    anonymous = Api(hub.service_url, None)
+    anonymous = Api.with_token(hub, None)
     assert anonymous.get("health").status_code == 200
     for path in ("api/whoami", "api/datasets", "v1/models", "metrics", "api/openapi.json"):
         answer = anonymous.get(path)
@@ -91,7 +91,7 @@ def notebook_tokens(hub: HubProcess, colleague: HubUser) -> dict[str, str]:
 def test_the_server_token_writes_and_never_administers(
     hub: HubProcess, notebook_tokens: dict[str, str]
 ) -> None:
-    api = Api(hub.service_url, notebook_tokens["server"])
+    api = Api.with_token(hub, notebook_tokens["server"])
     made = api.json("POST", "api/datasets", 201, json={"name": "from-a-notebook"})
     assert api.delete(f"api/datasets/{made['id']}").status_code in (200, 204)
     assert api.post("v1/chat/completions", json=CHAT).status_code == 200
@@ -101,7 +101,7 @@ def test_the_server_token_writes_and_never_administers(
 def test_the_narrow_token_infers_and_does_nothing_else(
     hub: HubProcess, notebook_tokens: dict[str, str], journey: Journey
 ) -> None:
-    narrow = Api(hub.service_url, notebook_tokens["narrow"])
+    narrow = Api.with_token(hub, notebook_tokens["narrow"])
     assert narrow.get("v1/models").status_code == 200
     assert narrow.post("v1/chat/completions", json=CHAT).status_code == 200
     assert narrow.get("api/datasets").status_code == 403
@@ -110,6 +110,7 @@ def test_the_narrow_token_infers_and_does_nothing_else(
         base_url=f"{hub.url}/hub/api/",
         headers={"Authorization": f"Bearer {notebook_tokens['narrow']}"},
     )
+    hub.clients.append(hub_api)
     assert hub_api.post("users/colleague/server").status_code in (403, 404)
     assert hub_api.post("users/colleague/servers/second").status_code in (403, 404)
     assert hub_api.delete("users/colleague/server").status_code in (403, 404)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from adaptery import base64url
-from adaptery.errors import InvalidInputError, RefusedError, TooLargeError
+from adaptery.errors import IntegrityError, InvalidInputError, RefusedError, TooLargeError
 from adaptery.sealed import (
     RefusalReason,
     ReplyKey,
@@ -234,6 +234,11 @@ def test_a_value_that_json_cannot_carry_is_named_without_being_quoted(value: obj
     with pytest.raises(InvalidInputError) as caught:
         sealed(body={"prompt": value})
     assert caught.value.__cause__ is None
+
+
+def test_nothing_is_sealed_to_an_ended_card():
+    with pytest.raises(IntegrityError, match="ended"):
+        sealed(now=START + timedelta(days=1))
 
 
 def test_a_reply_key_has_32_bytes():

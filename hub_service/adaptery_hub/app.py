@@ -1,0 +1,315 @@
+"""The service's process: reads its options, builds its parts, serves until SIGTERM.
+
+Run as: `python -m adaptery_hub.app --config service.json` with the JUPYTERHUB_* environment of a
+Hub service. In a deployment the supervisor (`python -m adaptery_hub`) starts it.
+
+Invariants:
+
+- A misspelt option stops the start; traitlets alone would only warn.
+- The schema is up to date and what a crash left is cleaned before the first request is taken.
+- Everything the service keeps is readable by its own account only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+from adaptery.files import write_atomic
+from adaptery.signing import SigningKey
+from adaptery.times import from_text
+from jupyterhub.services.auth import HubOAuth
+from tornado.httpserver import HTTPServer
+from tornado.web import Application as WebApplication
+from tornado.web import RequestHandler
+from traitlets import Unicode
+from traitlets.config import Application
+
+from adaptery_hub import compute, logs
+from adaptery_hub.database import Database
+from adaptery_hub.database.migrations import migrate
+from adaptery_hub.database.statements import datasets as dataset_statements
+from adaptery_hub.drafts import Drafts
+from adaptery_hub.handlers.base import Handler, NotFoundHandler, OpenAINotFoundHandler
+from adaptery_hub.handlers.page import LoginEndHandler
+from adaptery_hub.identity import HubIdentities, IdentitySource
+from adaptery_hub.metrics import Metrics
+from adaptery_hub.objects import FilesystemStore
+from adaptery_hub.operations import Operations
+from adaptery_hub.published import PublishedVersions
+from adaptery_hub.publishing import Publisher
+from adaptery_hub.routes import Route, all_routes
+from adaptery_hub.services import Services
+from adaptery_hub.settings import MEBIBYTE, ServiceSettings
+from adaptery_hub.tenants import Tenants, UserCreatedAt
+from adaptery_hub.uploads import Uploads
+
+# Named, not `__name__`: run as `-m adaptery_hub.app` this module is called `__main__`.
+logger = logging.getLogger("adaptery_hub.app")
+
+#: Sections of a config file that mean something here.
+CONFIG_SECTIONS = frozenset({"AdapteryService", "ServiceSettings", "Application", "HubOAuth"})
+#: How often interrupted uploads are looked through.
+SWEEP_SECONDS = 3600.0
+#: How long the Hub may take to say when a user was created.
+HUB_TIMEOUT_SECONDS = 5.0
+#: A refused body is read to its end up to so much more than the upload limit, so that the sender
+#: reads the answer instead of a reset connection.
+DRAIN_BYTES = 64 * MEBIBYTE
+#: An idle keep-alive connection is closed after this long.
+IDLE_CONNECTION_SECONDS = 600.0
+
+
+class AdapteryService(ServiceSettings, Application):
+    """The Adaptery service of a JupyterHub."""
+
+    name = "adaptery-service"
+    description = "Serves datasets, jobs, adapters and inference of one JupyterHub."
+    aliases = {"config": "AdapteryService.config_file"}
+    flags = {}
+
+    config_file = Unicode(help="File with the service's options, .json or .py.").tag(config=True)
+
+    def initialize(self, argv: Sequence[str] | None = None) -> None:
+        """Read the command line and the config file.
+
+        Raises:
+            SystemExit: an option is misspelt, or the file is not there.
+        """
+        super().initialize(list(argv) if argv is not None else None)
+        if self.config_file:
+            path = Path(self.config_file).absolute()
+            if not path.is_file():  # traitlets would go on without it
+                sys.exit(f"The config file {path} is not there.")
+            self.load_config_file(path.name.removesuffix(path.suffix), str(path.parent))
+        if problems := list(self._unknown_options()):
+            sys.exit("\n".join(problems))
+
+    def start(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        os.umask(0o077)
+        logs.set_up_logging(self.logging_level)
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        hub_auth = HubOAuth.instance(cache_max_age=self.identity_cache_seconds)
+        services = build_services(self, HubIdentities(hub_auth), _created_at(hub_auth))
+        await start_services(services)
+        server = listen(services)
+        sweep = asyncio.create_task(_sweep_for_ever(services))
+        logs.log(logger, logging.INFO, "service_started")
+        await stop.wait()
+        logs.log(logger, logging.INFO, "service_stopping")
+        server.stop()
+        sweep.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(services.quiet(), self.shutdown_seconds)
+        await server.close_all_connections()
+        await stop_services(services)
+
+    def _unknown_options(self) -> list[str]:
+        known = set(self.trait_names(config=True))
+        problems = []
+        for section, values in self.config.items():
+            if section not in CONFIG_SECTIONS:
+                problems.append(f"Unknown section {section!r} in the config file.")
+            elif section != "HubOAuth":
+                problems += [
+                    f"Unknown option {section}.{name}." + _suggest(name, known)
+                    for name in values
+                    if name not in known
+                ]
+        return problems
+
+
+def build_services(
+    settings: ServiceSettings,
+    identities: IdentitySource,
+    user_created_at: UserCreatedAt | None = None,
+) -> Services:
+    """Build the parts of the service; nothing runs yet."""
+    state = settings.state_path
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database_url)
+    objects = FilesystemStore(state / "objects")
+    drafts = Drafts(state / "drafts", settings.max_draft_records)
+    metrics = Metrics()
+    key = _manifest_key(state / "keys" / "manifest.seed")
+    return Services(
+        settings=settings,
+        db=database,
+        objects=objects,
+        identities=identities,
+        tenants=Tenants(database, user_created_at),
+        drafts=drafts,
+        uploads=Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes),
+        operations=Operations(database, metrics),
+        publisher=Publisher(
+            database, drafts, objects, key, state / "staging", settings.shard_records
+        ),
+        published=PublishedVersions(objects, key.verify_key),
+        metrics=metrics,
+    )
+
+
+async def start_services(services: Services) -> None:
+    """Bring the schema up to date, clean up after a crash, start what runs in the background."""
+    await asyncio.to_thread(migrate, services.db.engine)
+    for row in await services.operations.recover():
+        if row["kind"] == "publish":
+            await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
+    await _remove_orphans(services)
+    await services.uploads.recover(services.settings.upload_keep_hours * 3600)
+    await compute.start_compute(services)
+
+
+async def stop_services(services: Services) -> None:
+    """End what runs in the background and close every file."""
+    await compute.stop_compute(services)
+    await services.operations.stop()
+    await asyncio.to_thread(_close, services)
+
+
+def make_web_application(services: Services) -> WebApplication:
+    """Build the tornado application from the route table."""
+    prefix = services.settings.prefix
+    rules: list[tuple[str, type[RequestHandler], dict[str, object]]] = [
+        (prefix + route.pattern, route.handler, {"services": services, "route": route})
+        for route in all_routes()
+    ]
+    unknown = Route("(unknown)", NotFoundHandler, {})
+    given: dict[str, object] = {"services": services, "route": unknown}
+    rules.append((f"{prefix}oauth_callback", LoginEndHandler, {}))
+    rules.append((f"{prefix}(?:v1|a)/.*", OpenAINotFoundHandler, given))
+    return WebApplication(
+        rules,  # pyright: ignore[reportArgumentType]
+        default_handler_class=NotFoundHandler,
+        default_handler_args=given,
+        cookie_secret=_cookie_secret(services.settings.state_path / "keys" / "cookie.secret"),
+        log_function=_log_request,
+    )
+
+
+def listen(services: Services) -> HTTPServer:
+    """Begin to take requests.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    settings = services.settings
+    server = HTTPServer(
+        make_web_application(services),
+        xheaders=settings.trust_proxy_headers,
+        max_body_size=2 * settings.max_upload_bytes + DRAIN_BYTES,
+        idle_connection_timeout=IDLE_CONNECTION_SECONDS,
+    )
+    address = urlsplit(settings.listen_url)
+    port = 80 if address.port is None else address.port
+    server.listen(port, address.hostname or "127.0.0.1")
+    return server
+
+
+def _log_request(handler: RequestHandler) -> None:
+    if not isinstance(handler, Handler):
+        return
+    seconds = handler.request.request_time()
+    method, template = handler.request.method or "", handler.route.template
+    handler.services.metrics.observe_request(method, template, handler.get_status(), seconds)
+    identity = handler.current_user
+    logs.log(
+        logger,
+        logging.INFO,
+        "request",
+        method=method if method.isalpha() else "other",
+        route=template,
+        status=handler.get_status(),
+        milliseconds=round(seconds * 1000),
+        tenant=identity.tenant_id if identity else None,
+        request_id=handler.request_id,
+    )
+
+
+async def _remove_orphans(services: Services) -> None:
+    """Remove drafts and uploads whose dataset is gone, or was never made."""
+    known = await services.db.read(dataset_statements.all_ids)
+    for dataset_id in set(services.drafts.dataset_ids()) - known:
+        await services.drafts.remove(dataset_id)
+    for dataset_id in set(services.uploads.dataset_ids()) - known:
+        await services.uploads.remove(dataset_id)
+
+
+async def _sweep_for_ever(services: Services) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await services.uploads.recover(services.settings.upload_keep_hours * 3600)
+        except Exception as error:
+            logs.log_exception(logger, "sweep_failed", error)
+
+
+def _close(services: Services) -> None:
+    services.uploads.close()
+    services.drafts.close()
+    services.db.close()
+
+
+def _created_at(hub_auth: HubOAuth) -> UserCreatedAt:
+    async def ask(hub_name: str) -> datetime | None:
+        url = f"{hub_auth.api_url}/users/{quote(hub_name, safe='')}"
+        headers = {"Authorization": f"token {hub_auth.api_token}"}
+        try:
+            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS) as client:
+                answer = await client.get(url, headers=headers)
+            created = answer.json().get("created") if answer.status_code == 200 else None
+            return from_text(created) if created else None
+        except (httpx.HTTPError, ValueError) as error:
+            # It is only kept for later comparison; nobody is locked out for want of it.
+            logs.log_exception(logger, "user_created_at_unknown", error)
+            return None
+
+    return ask
+
+
+def _manifest_key(path: Path) -> SigningKey:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        SigningKey.generate().write_seed_file(path)
+    return SigningKey.from_seed_file(path)
+
+
+def _cookie_secret(path: Path) -> bytes:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(path, secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _suggest(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the service with the options of the command line."""
+    service = AdapteryService()
+    service.initialize(argv)
+    service.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Builds and runs the computing half of the service: tasks, queue, fleet and gateway.
+
+Without a broker there is no fleet: jobs wait as `created` and say so, and inference answers that no
+agent is connected. Everything else works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from adaptery.errors import NoAgentError
+from adaptery.files import write_atomic
+from adaptery.sealed import Frame
+from adaptery_network.agent_files import AgentFiles
+from adaptery_network.broker import NetworkIdentity
+
+from adaptery_hub.audit import AuditLog
+from adaptery_hub.base_models import BaseModels
+from adaptery_hub.database.statements import attempts
+from adaptery_hub.fleet.fleet import Fleet, FleetParts
+from adaptery_hub.fleet.live import AgentView
+from adaptery_hub.fleet.offers import FileOffers
+from adaptery_hub.fleet.registration import Registration
+from adaptery_hub.fleet.roster import Roster
+from adaptery_hub.fleet.session_desk import SessionDesk
+from adaptery_hub.fleet.staging import StagingArea
+from adaptery_hub.gateway import Gateway, InferOrder, Resolver
+from adaptery_hub.job_desk import JobDesk
+from adaptery_hub.queue import EmbeddedQueue, QueueRules
+from adaptery_hub.services import Services
+from adaptery_hub.settings import ServiceSettings
+from adaptery_hub.tasks import TaskCatalog
+from adaptery_hub.usage import UsageLog
+
+#: The audit chain of this service; several replicas would each need their own name.
+AUDIT_WRITER = "service"
+LOCAL_AGENT_LABEL = "local"
+#: How long the agent of this machine has to join after a start of the service.
+LOCAL_TOKEN_LIFE = timedelta(minutes=30)
+
+
+@dataclass
+class Compute:
+    """The parts of the computing half."""
+
+    audit: AuditLog
+    tasks: TaskCatalog
+    base_models: BaseModels
+    queue: EmbeddedQueue
+    jobs: JobDesk
+    gateway: Gateway
+    fleet: Fleet | None = None
+
+    def has_agent_for(self, weight_digests: Iterable[str | None]) -> dict[str, bool]:
+        """Returns for each of the base weights whether a live agent holds them."""
+        fleet = self.fleet
+        return {
+            digest: fleet is not None and fleet.has_agent_for(digest)
+            for digest in weight_digests
+            if digest is not None
+        }
+
+
+class _NoNetwork:
+    """Stands where the fleet would be when no broker is configured."""
+
+    def views(self) -> Iterable[AgentView]:
+        return ()
+
+    async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        raise NoAgentError("No network of agents is configured.")
+        yield  # makes this an asynchronous generator
+
+
+async def start_compute(services: Services) -> None:
+    """Builds the parts and starts what runs in the background."""
+    settings, database = services.settings, services.db
+    audit = AuditLog(AUDIT_WRITER)
+    tasks = await asyncio.to_thread(_load_tasks, settings)
+    base_models = BaseModels(
+        database,
+        audit,
+        settings.base_models,
+        settings.default_base_model,
+        settings.pinned_digests,
+    )
+    await base_models.start()
+    queue = EmbeddedQueue(database, audit, _rules(settings))
+    fleet = await _start_fleet(services, audit, tasks, base_models, queue)
+    gateway = Gateway(
+        Resolver(database, base_models), fleet or _NoNetwork(), UsageLog(database, audit)
+    )
+    jobs = JobDesk(database, queue, tasks, base_models)
+    services.compute = Compute(audit, tasks, base_models, queue, jobs, gateway, fleet)
+
+
+async def stop_compute(services: Services) -> None:
+    """Ends what runs in the background; agents go on and report to the next start."""
+    if services.compute is not None and services.compute.fleet is not None:
+        await services.compute.fleet.stop()
+
+
+async def _start_fleet(
+    services: Services,
+    audit: AuditLog,
+    tasks: TaskCatalog,
+    base_models: BaseModels,
+    queue: EmbeddedQueue,
+) -> Fleet | None:
+    settings, database = services.settings, services.db
+    if not settings.broker_url:
+        return None
+    identity = await asyncio.to_thread(NetworkIdentity.load_or_create, settings.state_path)
+    staging = StagingArea(settings.state_path / "incoming")
+    running = await database.read(attempts.running)
+    await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
+    registration = Registration(database, services.objects, staging)
+    desk = SessionDesk(database, queue, FileOffers(services.objects), staging, registration)
+    roster = Roster(database, audit, identity, settings.broker_url)
+    fleet = Fleet(
+        FleetParts(
+            database=database,
+            queue=queue,
+            base_models=base_models,
+            roster=roster,
+            identity=identity,
+            desk=desk,
+            queues=tasks.queues,
+            lease_seconds=queue.rules.lease_seconds,
+            broker_url=settings.broker_url,
+        )
+    )
+    await fleet.start()
+    if settings.local_agent_token_file:
+        await _mint_local_token(roster, Path(settings.local_agent_token_file))
+    return fleet
+
+
+async def _mint_local_token(roster: Roster, path: Path) -> None:
+    """Writes a join token for the agent of this machine, unless it is one of ours already."""
+    # A token that waits makes the agent join anew, under another id: never leave one needlessly.
+    joined = await asyncio.to_thread(AgentFiles.exist, path.parent)
+    if joined and roster.has_label(LOCAL_AGENT_LABEL):
+        return
+    token = await roster.mint(None, [LOCAL_AGENT_LABEL], LOCAL_TOKEN_LIFE)
+    await asyncio.to_thread(_write_token, path, token.text)
+
+
+def _write_token(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomic(path, text.encode() + os.linesep.encode(), 0o600)
+
+
+def _load_tasks(settings: ServiceSettings) -> TaskCatalog:
+    folders = [Path(settings.tasks_dir)] if settings.tasks_dir else []
+    return TaskCatalog.load(*folders)
+
+
+def _rules(settings: ServiceSettings) -> QueueRules:
+    return QueueRules(
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+        running_limit=settings.max_running_jobs_per_tenant or None,
+        open_jobs_limit=settings.max_open_jobs_per_tenant,
+    )

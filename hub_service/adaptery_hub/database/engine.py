@@ -1,0 +1,133 @@
+"""Where SQL runs: in threads, one transaction per call, never on the event loop.
+
+`read` and `write` take a function of a `Connection`; what it returns is what the caller gets, and
+the transaction ends with it (commit on return, roll back on an exception). It does not know any
+table or statement.
+
+Invariants:
+
+- On SQLite one thread writes, each transaction begins IMMEDIATE, so no writer ever meets another
+  inside this process; a second process waits `BUSY_TIMEOUT_SECONDS`.
+- Readers of SQLite cannot write (`query_only`), and see one snapshot per call (WAL).
+- Statement parameters appear in no log and no exception text (`hide_parameters`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+
+T = TypeVar("T")
+
+#: How long a statement waits for another process's lock before it fails.
+BUSY_TIMEOUT_SECONDS = 10.0
+#: Threads that read. Reads are short; more threads than this only queue on the interpreter lock.
+READER_THREADS = 4
+#: Threads that write on a server database. SQLite always has one.
+WRITER_THREADS = 4
+#: Pages of a WAL before SQLite checkpoints it (4 KiB pages: about 4 MiB).
+WAL_CHECKPOINT_PAGES = 1000
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, for use from a running event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", read_only=False)
+            self._reader = _sqlite_engine(url, begin="BEGIN", read_only=True)
+        else:
+            self._writer = self._reader = sa.create_engine(
+                url, hide_parameters=True, pool_pre_ping=True
+            )
+        self._read_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
+        self._write_threads = ThreadPoolExecutor(
+            1 if self.is_sqlite else WRITER_THREADS, thread_name_prefix="db-write"
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The writing engine, for migrations and for commands without an event loop."""
+        return self._writer
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in a read transaction and return its result.
+
+        Raises:
+            Exception: whatever `fn` raises.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._read_threads, self.read_now, fn
+        )
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in a write transaction and return its result once it is committed.
+
+        Raises:
+            Exception: whatever `fn` raises; nothing of its work remains then.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._write_threads, self._run_write, fn
+        )
+
+    def read_now(self, fn: Callable[[Connection], T]) -> T:
+        """Like `read`, in the calling thread, which must not be the event loop's."""
+        with self._reader.begin() as connection:
+            return fn(connection)
+
+    def write_now(self, fn: Callable[[Connection], T]) -> T:
+        """Like `write`, from a worker thread: waits its turn in the writer's queue."""
+        return self._write_threads.submit(self._run_write, fn).result()
+
+    def close(self) -> None:
+        """Let running calls end, then close every connection."""
+        self._read_threads.shutdown(wait=True)
+        self._write_threads.shutdown(wait=True)
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def _run_write(self, fn: Callable[[Connection], T]) -> T:
+        with self._writer.begin() as connection:
+            return fn(connection)
+
+
+def _sqlite_engine(url: str, *, begin: str, read_only: bool) -> Engine:
+    path = make_url(url).database
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_pragmas(dbapi_connection, _record) -> None:  # pyright: ignore[reportUnusedFunction]
+        # The driver's own transaction control begins late and only before writes; we begin
+        # ourselves. Source: SQLAlchemy docs, SQLite dialect, "Enabling SAVEPOINT and serializable".
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+        # Deleted rows are overwritten: what a user deleted must not stay readable in the file.
+        cursor.execute("PRAGMA secure_delete=ON")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.exec_driver_sql(begin)
+
+    return engine

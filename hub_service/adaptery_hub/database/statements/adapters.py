@@ -1,0 +1,161 @@
+"""Named statements on adapters.
+
+An adapter is `staged` from the moment its files are checked until its job completes, then
+`completed`; only completed ones exist for anybody. A deleted one stays as a tombstone, so that its
+number never means another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, right_of, visible
+
+_adapters = tables.adapters
+_tenants = tables.tenants
+
+STAGED = "staged"
+COMPLETED = "completed"
+DELETED = "deleted"
+
+
+def _shown(identity: Identity) -> sa.Select[tuple[object, ...]]:
+    """Adapters that the caller may use, with the owner's slug and the caller's right."""
+    return (
+        sa.select(
+            _adapters,
+            _tenants.c.slug,
+            _tenants.c.kind.label("tenant_kind"),
+            right_of(_adapters, identity).label("right"),
+        )
+        .join(_tenants, _tenants.c.id == _adapters.c.tenant_id)
+        .where(_adapters.c.state == COMPLETED, visible(_adapters, identity, Right.USE))
+    )
+
+
+def list_usable(
+    connection: Connection, identity: Identity, after: str | None = None, limit: int | None = None
+) -> list[RowMapping]:
+    """Returns adapters that the caller may use, newest first; up to `limit + 1`."""
+    statement = _shown(identity).order_by(_adapters.c.id.desc())
+    if after is not None:
+        statement = statement.where(_adapters.c.id < after)
+    if limit is not None:
+        statement = statement.limit(limit + 1)
+    return list(connection.execute(statement).mappings())
+
+
+def find_usable(
+    connection: Connection,
+    identity: Identity,
+    *,
+    adapter_id: str | None = None,
+    job_id: str | None = None,
+) -> RowMapping | None:
+    """Returns the newest adapter with this id, or of this job, that the caller may use."""
+    statement = _shown(identity)
+    if adapter_id is not None:
+        statement = statement.where(_adapters.c.id == adapter_id)
+    if job_id is not None:
+        statement = statement.where(_adapters.c.job_id == job_id)
+    return _newest(connection, statement)
+
+
+def find_named(
+    connection: Connection,
+    identity: Identity,
+    *,
+    name: str,
+    slug: str | None,
+    group: bool,
+    number: int | None,
+) -> RowMapping | None:
+    """Returns the adapter of this name that the caller may use; the newest one without a number.
+
+    Args:
+        connection: An open transaction.
+        identity: The caller.
+        name: The adapter's name.
+        slug: The owner's slug; None means the caller's own.
+        group: Whether the slug is a group's.
+        number: The version.
+    """
+    statement = _shown(identity).where(_adapters.c.name == name)
+    if slug is None:
+        statement = statement.where(_adapters.c.tenant_id == identity.tenant_id)
+    else:
+        is_group = _tenants.c.kind == "group"
+        statement = statement.where(_tenants.c.slug == slug, is_group if group else ~is_group)
+    if number is not None:
+        statement = statement.where(_adapters.c.number == number)
+    return _newest(connection, statement)
+
+
+def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, RowMapping]:
+    """Returns the completed adapter of each job that has one, with its owner's slug."""
+    statement = (
+        sa.select(_adapters, _tenants.c.slug, _tenants.c.kind.label("tenant_kind"))
+        .join(_tenants, _tenants.c.id == _adapters.c.tenant_id)
+        .where(_adapters.c.job_id.in_(job_ids), _adapters.c.state == COMPLETED)
+    )
+    return {row["job_id"]: row for row in connection.execute(statement).mappings()}
+
+
+def get(connection: Connection, adapter_id: str) -> RowMapping | None:
+    """Returns one completed adapter, whoever may see it; for the service's own use."""
+    statement = sa.select(_adapters).where(
+        _adapters.c.id == adapter_id, _adapters.c.state == COMPLETED
+    )
+    return connection.execute(statement).mappings().first()
+
+
+def stage(connection: Connection, values: Mapping[str, object], now: datetime) -> int:
+    """Inserts the staged adapter of a job in place of an earlier attempt's; returns its number."""
+    connection.execute(
+        _adapters.delete().where(
+            _adapters.c.job_id == values["job_id"], _adapters.c.state == STAGED
+        )
+    )
+    same_name = (
+        _adapters.c.tenant_id == values["tenant_id"],
+        _adapters.c.name == values["name"],
+    )
+    number = (
+        1
+        + connection.execute(
+            sa.select(sa.func.coalesce(sa.func.max(_adapters.c.number), 0)).where(*same_name)
+        ).scalar_one()
+    )
+    connection.execute(
+        _adapters.insert().values(**values, number=number, state=STAGED, created_at=now)
+    )
+    return number
+
+
+def staged_of_job(connection: Connection, job_id: str) -> RowMapping | None:
+    """Returns the adapter that waits for its job to complete."""
+    statement = sa.select(_adapters).where(
+        _adapters.c.job_id == job_id, _adapters.c.state == STAGED
+    )
+    return connection.execute(statement).mappings().first()
+
+
+def set_state(connection: Connection, adapter_id: str, old: str, new: str) -> bool:
+    """Moves an adapter from one state to another; returns False if it was not in the old one."""
+    statement = (
+        _adapters.update()
+        .where(_adapters.c.id == adapter_id, _adapters.c.state == old)
+        .values(state=new)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def _newest(connection: Connection, statement: sa.Select[tuple[object, ...]]) -> RowMapping | None:
+    statement = statement.order_by(_adapters.c.number.desc(), _adapters.c.id.desc()).limit(1)
+    return connection.execute(statement).mappings().first()

@@ -1,0 +1,122 @@
+"""Statements about datasets."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from adaptery.errors import ConflictError, FieldProblem, QuotaError
+from adaptery.times import now
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database.statements.names import prefix_column
+from adaptery_hub.database.tables import datasets, files, grants, operations, tenants, versions
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, fetch, right_of, visible
+
+
+def insert(
+    connection: Connection,
+    *,
+    dataset_id: str,
+    tenant_id: str,
+    creator_id: str,
+    name: str,
+    sensitivity: str,
+    description: str,
+    limit: int,
+) -> None:
+    """Insert a dataset.
+
+    Raises:
+        ConflictError: its owner has a dataset of this name.
+        QuotaError: its owner has `limit` datasets.
+    """
+    own = sa.select(sa.func.count()).where(datasets.c.tenant_id == tenant_id)
+    if connection.scalar(own.where(datasets.c.name == name)):
+        raise ConflictError(
+            "The owner has a dataset of this name.",
+            errors=[FieldProblem("name", "is taken", "Choose another name.")],
+        )
+    if (held := connection.scalar(own) or 0) >= limit:
+        raise QuotaError(
+            f"An owner may have {limit} datasets and has {held}.", hint="Delete one first."
+        )
+    moment = now()
+    connection.execute(
+        sa.insert(datasets).values(
+            id=dataset_id,
+            created_at=moment,
+            updated_at=moment,
+            tenant_id=tenant_id,
+            creator_id=creator_id,
+            name=name,
+            sensitivity=sensitivity,
+            description=description,
+            records=0,
+        )
+    )
+
+
+def get(connection: Connection, identity: Identity, dataset_id: str, right: Right) -> RowMapping:
+    """Return a dataset with its owner's `prefix` and the caller's `right`.
+
+    Raises:
+        NotFoundError: there is none, or the caller has no right on it.
+        NotAllowedError: the caller has a lesser right.
+    """
+    fetch(connection, datasets, identity, dataset_id, right)
+    statement = _select(identity).where(datasets.c.id == dataset_id)
+    return connection.execute(statement).mappings().one()
+
+
+def list_page(
+    connection: Connection, identity: Identity, after: str | None, limit: int
+) -> list[RowMapping]:
+    """Return up to `limit` datasets that the caller may view, oldest first."""
+    statement = _select(identity).where(visible(datasets, identity, Right.VIEW))
+    if after is not None:
+        statement = statement.where(datasets.c.id > after)
+    return list(connection.execute(statement.order_by(datasets.c.id).limit(limit)).mappings())
+
+
+def change(connection: Connection, dataset_id: str, values: dict[str, str]) -> None:
+    """Change columns of a dataset."""
+    connection.execute(
+        sa.update(datasets).where(datasets.c.id == dataset_id).values(**values, updated_at=now())
+    )
+
+
+def remove_draft(connection: Connection, dataset_id: str) -> None:
+    """Delete a dataset that was never published.
+
+    Raises:
+        ConflictError: it has versions, or an operation is working on it.
+    """
+    published = sa.select(sa.func.count()).where(versions.c.dataset_id == dataset_id)
+    if count := connection.scalar(published):
+        raise ConflictError(
+            f"This dataset has {count} published versions, which stay.",
+            hint="To empty its draft, delete its files and records.",
+        )
+    running = sa.select(operations.c.id).where(
+        operations.c.thing_id == dataset_id, operations.c.state == "running"
+    )
+    if connection.scalar(running) is not None:
+        raise ConflictError(
+            "An operation is working on this dataset.", hint="Wait for it, or cancel it."
+        )
+    connection.execute(sa.delete(grants).where(grants.c.thing_id == dataset_id))
+    connection.execute(sa.delete(files).where(files.c.dataset_id == dataset_id))
+    connection.execute(sa.delete(datasets).where(datasets.c.id == dataset_id))
+
+
+def all_ids(connection: Connection) -> set[str]:
+    """Return the ids of every dataset, for the sweep at start."""
+    return set(connection.scalars(sa.select(datasets.c.id)))
+
+
+def _select(identity: Identity) -> sa.Select[tuple[object, ...]]:
+    return sa.select(
+        datasets,
+        prefix_column().label("prefix"),
+        right_of(datasets, identity).label("right"),
+    ).join_from(datasets, tenants, tenants.c.id == datasets.c.tenant_id)

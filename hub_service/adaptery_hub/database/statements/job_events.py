@@ -1,0 +1,92 @@
+"""Named statements on the events of jobs: append, read on from a place, and what charts need.
+
+Sequence numbers are of the job, without gaps; the caller holds the lock on the job
+(`jobs.lock_job`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from adaptery.ids import new_id
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+
+_events = tables.job_events
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """One event to append; `attempt_seq` only for a worker's."""
+
+    kind: str
+    data: Mapping[str, object]
+    at: datetime
+    attempt_seq: int | None = None
+
+
+def append(
+    connection: Connection, job_id: str, attempt_id: str | None, events: Sequence[NewEvent]
+) -> int:
+    """Appends events; returns the number of the last one of the job."""
+    last = connection.execute(
+        sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(_events.c.job_id == job_id)
+    ).scalar_one()
+    rows = [
+        {
+            "id": new_id("ev"),
+            "created_at": event.at,
+            "job_id": job_id,
+            "attempt_id": attempt_id if event.attempt_seq is not None else None,
+            "attempt_seq": event.attempt_seq,
+            "seq": last + offset,
+            "kind": event.kind,
+            "data": dict(event.data),
+        }
+        for offset, event in enumerate(events, start=1)
+    ]
+    if rows:
+        connection.execute(_events.insert(), rows)
+    return last + len(rows)
+
+
+def last_attempt_seq(connection: Connection, attempt_id: str) -> int:
+    """Returns the number of the last worker event stored for an attempt; 0 for none."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(_events.c.attempt_seq), 0)).where(
+        _events.c.attempt_id == attempt_id
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def latest(connection: Connection, job_id: str, kind: str, limit: int = 1) -> list[RowMapping]:
+    """Returns the last events of one kind of a job, newest first."""
+    statement = (
+        sa.select(_events)
+        .where(_events.c.job_id == job_id, _events.c.kind == kind)
+        .order_by(_events.c.seq.desc())
+        .limit(limit)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def read_on(
+    connection: Connection,
+    job_id: str,
+    after_seq: int,
+    limit: int,
+    kinds: Collection[str] | None = None,
+) -> list[RowMapping]:
+    """Returns up to `limit` events of a job after one number, in order."""
+    statement = (
+        sa.select(_events)
+        .where(_events.c.job_id == job_id, _events.c.seq > after_seq)
+        .order_by(_events.c.seq)
+        .limit(limit)
+    )
+    if kinds is not None:
+        statement = statement.where(_events.c.kind.in_(kinds))
+    return list(connection.execute(statement).mappings())

@@ -1,0 +1,174 @@
+"""Named statements on jobs and their inputs.
+
+A state changes only through `change_state`, which compares before it sets: of two callers that saw
+the same state, one wins and the other is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from adaptery.states import FINAL_STATES, JobState, check_transition
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, right_of, visible
+
+_jobs = tables.jobs
+
+
+@dataclass(frozen=True)
+class NewInput:
+    """One dataset version that a job learns from."""
+
+    version_id: str
+    split: str | None = None
+
+
+def insert_job(
+    connection: Connection, values: Mapping[str, object], inputs: Sequence[NewInput], now: datetime
+) -> None:
+    """Inserts a job in `created` with its inputs."""
+    connection.execute(
+        _jobs.insert().values(
+            **values, state=JobState.CREATED, flag_cancel=False, created_at=now, updated_at=now
+        )
+    )
+    for position, entry in enumerate(inputs):
+        connection.execute(
+            tables.job_inputs.insert().values(
+                id=f"{values['id']}.{position}",
+                created_at=now,
+                job_id=values["id"],
+                version_id=entry.version_id,
+                position=position,
+                split=entry.split,
+            )
+        )
+
+
+def get(connection: Connection, job_id: str) -> RowMapping | None:
+    """Returns one job, whoever may see it; for the service's own use."""
+    return connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().first()
+
+
+def lock_job(connection: Connection, job_id: str) -> RowMapping | None:
+    """Returns the job and keeps others from changing it until the transaction ends."""
+    statement = sa.select(_jobs).where(_jobs.c.id == job_id).with_for_update()
+    return connection.execute(statement).mappings().first()
+
+
+def change_state(
+    connection: Connection,
+    job_id: str,
+    old: JobState,
+    new: JobState,
+    now: datetime,
+    **changes: object,
+) -> bool:
+    """Moves a job from `old` to `new`; returns False if it was not in `old` any more.
+
+    Raises:
+        JobStateError: The table of transitions has no such step.
+    """
+    check_transition(old, new)
+    if new in FINAL_STATES:
+        changes["finished_at"] = now
+    statement = (
+        _jobs.update()
+        .where(_jobs.c.id == job_id, _jobs.c.state == old)
+        .values(state=new, updated_at=now, **changes)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def change_fields(connection: Connection, job_id: str, now: datetime, **changes: object) -> None:
+    """Changes what is not the state."""
+    connection.execute(_jobs.update().where(_jobs.c.id == job_id).values(updated_at=now, **changes))
+
+
+def list_visible(
+    connection: Connection, identity: Identity, after: str | None, limit: int
+) -> list[RowMapping]:
+    """Returns up to `limit + 1` jobs that the caller may see, newest first, older than `after`."""
+    statement = (
+        sa.select(_jobs, right_of(_jobs, identity).label("right"))
+        .where(visible(_jobs, identity, Right.VIEW))
+        .order_by(_jobs.c.id.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        statement = statement.where(_jobs.c.id < after)
+    return list(connection.execute(statement).mappings())
+
+
+def list_in_state(
+    connection: Connection, states: Collection[JobState], queue: str | None = None
+) -> list[RowMapping]:
+    """Returns all jobs in one of the states, oldest first."""
+    statement = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.id)
+    if queue is not None:
+        statement = statement.where(_jobs.c.queue == queue)
+    return list(connection.execute(statement).mappings())
+
+
+def waiting(connection: Connection, queue: str) -> list[RowMapping]:
+    """Returns what the order of a queue depends on, for each job that waits in it."""
+    statement = sa.select(
+        _jobs.c.id, _jobs.c.tenant_id, _jobs.c.priority, _jobs.c.queued_at, _jobs.c.weight_digest
+    ).where(_jobs.c.state == JobState.QUEUED, _jobs.c.queue == queue)
+    return list(connection.execute(statement).mappings())
+
+
+def shares(connection: Connection, queue: str) -> list[RowMapping]:
+    """Returns for each tenant how many of its jobs train and when it last started one."""
+    running = sa.func.sum(sa.case((_jobs.c.state == JobState.TRAINING, 1), else_=0))
+    statement = (
+        sa.select(
+            _jobs.c.tenant_id,
+            running.label("running"),
+            sa.func.max(_jobs.c.started_at).label("last_started_at"),
+        )
+        .where(_jobs.c.queue == queue, _jobs.c.started_at.is_not(None))
+        .group_by(_jobs.c.tenant_id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def count_open(connection: Connection, tenant_id: str) -> int:
+    """Returns how many jobs of a tenant are not in a final state."""
+    statement = sa.select(sa.func.count()).where(
+        _jobs.c.tenant_id == tenant_id, _jobs.c.state.not_in(FINAL_STATES)
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMapping]:
+    """Returns the inputs of jobs with the version, dataset and tenant that each names."""
+    inputs, versions, datasets = tables.job_inputs, tables.versions, tables.datasets
+    statement = (
+        sa.select(
+            inputs.c.job_id,
+            inputs.c.position,
+            inputs.c.split,
+            versions.c.id.label("version_id"),
+            versions.c.number,
+            versions.c.content_digest,
+            versions.c.manifest_digest,
+            datasets.c.id.label("dataset_id"),
+            datasets.c.name.label("dataset_name"),
+            datasets.c.sensitivity,
+            tables.tenants.c.slug,
+            tables.tenants.c.kind.label("tenant_kind"),
+        )
+        .join(versions, versions.c.id == inputs.c.version_id)
+        .join(datasets, datasets.c.id == versions.c.dataset_id)
+        .join(tables.tenants, tables.tenants.c.id == datasets.c.tenant_id)
+        .where(inputs.c.job_id.in_(job_ids))
+        .order_by(inputs.c.job_id, inputs.c.position)
+    )
+    return list(connection.execute(statement).mappings())

@@ -1,0 +1,295 @@
+"""Every table of the service, as SQLAlchemy Core. No statement lives here.
+
+Tables are plural nouns of the glossary. Every table has `id` and `created_at`; what a tenant owns
+also has `tenant_id` (the owner, a user or a group) and `creator_id` (the user who made it). The
+permission predicate (`adaptery_hub.permissions`) reads those two, or follows the parent named in
+`PARENTS`. No prompt, output or record is ever stored in any of these tables.
+
+A change here needs a migration in `migrations/versions/`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from adaptery_hub.database.types import Digest, Id, UtcTime
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _table(name: str, *columns: sa.Column | sa.Constraint | sa.Index) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", Id(), primary_key=True),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        *columns,
+    )
+
+
+def _owner() -> tuple[sa.Column, sa.Column]:
+    return (
+        sa.Column("tenant_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
+        sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    )
+
+
+def _parent(column: str, target: str) -> sa.Column:
+    return sa.Column(
+        column, Id(), sa.ForeignKey(f"{target}.id", ondelete="CASCADE"), nullable=False, index=True
+    )
+
+
+tenants = _table(
+    "tenants",
+    sa.Column("kind", sa.String(10), nullable=False),  # user | group | service
+    sa.Column("hub_name", sa.String(255), nullable=False),  # exactly as the Hub spells it
+    sa.Column("hub_created_at", UtcTime()),  # of a user; a mismatch means another person
+    sa.Column("slug", sa.String(80), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),  # active | suspended
+    sa.UniqueConstraint("kind", "hub_name"),
+    sa.UniqueConstraint("kind", "slug"),
+)
+
+datasets = _table(
+    "datasets",
+    *_owner(),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("sensitivity", sa.String(12), nullable=False),  # open | internal | restricted
+    sa.Column("description", sa.Text, nullable=False, default=""),
+    sa.Column("records", sa.Integer, nullable=False, default=0),  # of the draft
+    sa.Column("updated_at", UtcTime(), nullable=False),
+    sa.UniqueConstraint("tenant_id", "name"),
+)
+
+files = _table(
+    "files",
+    _parent("dataset_id", "datasets"),
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("digest", Digest()),  # once received
+    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column("format", sa.String(20)),
+    sa.Column("mapping", sa.JSON(none_as_null=True)),
+    sa.Column("records", sa.Integer, nullable=False, default=0),
+    sa.Column("state", sa.String(12), nullable=False),  # receiving | importing | ready
+    sa.UniqueConstraint("dataset_id", "name"),
+)
+
+versions = _table(
+    "versions",
+    _parent("dataset_id", "datasets"),
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("content_digest", Digest(), nullable=False, index=True),
+    sa.Column("manifest_digest", Digest(), nullable=False),
+    sa.Column("recipe", sa.JSON(none_as_null=True)),  # of a merged version
+    sa.Column("counts", sa.JSON, nullable=False),  # records, duplicates_dropped, bytes
+    sa.Column("state", sa.String(12), nullable=False),  # completed
+    sa.UniqueConstraint("dataset_id", "number"),
+    sa.UniqueConstraint("dataset_id", "content_digest"),
+)
+
+version_sources = _table(
+    "version_sources",
+    _parent("version_id", "versions"),
+    sa.Column("source_version_id", Id(), sa.ForeignKey("versions.id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.UniqueConstraint("version_id", "position"),
+)
+
+grants = _table(
+    "grants",
+    sa.Column("thing_id", Id(), nullable=False, index=True),  # a dataset, job or adapter
+    sa.Column("principal_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
+    sa.Column("right", sa.Integer, nullable=False),  # permissions.Right as a number
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.UniqueConstraint("thing_id", "principal_id"),
+)
+
+base_models = _table(
+    "base_models",
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("source", sa.String(500)),
+    sa.Column("weight_digest", Digest(), nullable=False),
+    sa.Column("capabilities", sa.JSON, nullable=False),
+    sa.Column("updated_at", UtcTime(), nullable=False),
+    sa.UniqueConstraint("name", "weight_digest"),
+)
+
+jobs = _table(
+    "jobs",
+    *_owner(),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("task", sa.String(80), nullable=False),
+    sa.Column("task_digest", Digest(), nullable=False),
+    sa.Column("base_model", sa.String(200), nullable=False),
+    sa.Column("weight_digest", Digest()),  # of the base model, once known
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("spec", sa.JSON(none_as_null=True)),
+    sa.Column("state", sa.String(12), nullable=False, index=True),
+    sa.Column("reason", sa.Text),  # why created is not yet queued, or why failed
+    sa.Column("flag_cancel", sa.Boolean, nullable=False, default=False),
+    sa.Column("queue", sa.String(80), nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False, default=0),
+    sa.Column("progress", sa.Float),
+    sa.Column("summary", sa.JSON(none_as_null=True)),
+    sa.Column("queued_at", UtcTime()),
+    sa.Column("started_at", UtcTime()),
+    sa.Column("finished_at", UtcTime()),
+    sa.Column("updated_at", UtcTime(), nullable=False),
+)
+
+job_inputs = _table(
+    "job_inputs",
+    _parent("job_id", "jobs"),
+    sa.Column("version_id", Id(), sa.ForeignKey("versions.id"), nullable=False, index=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("split", sa.String(40)),
+    sa.UniqueConstraint("job_id", "position"),
+)
+
+attempts = _table(
+    "attempts",
+    _parent("job_id", "jobs"),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("agent_id", Id(), index=True),
+    sa.Column("lease_until", UtcTime(), index=True),
+    sa.Column("fencing_token", sa.String(80), nullable=False),
+    sa.Column("outcome", sa.String(12)),  # null while it runs
+    sa.Column("reason", sa.Text),
+    sa.Column("started_at", UtcTime()),
+    sa.Column("finished_at", UtcTime()),
+    sa.UniqueConstraint("job_id", "number"),
+)
+
+job_events = _table(
+    "job_events",
+    _parent("job_id", "jobs"),
+    sa.Column("attempt_id", Id()),
+    sa.Column("seq", sa.Integer, nullable=False),  # of the job, gap-free
+    sa.Column("attempt_seq", sa.Integer),  # of the worker's file, to drop what comes twice
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.UniqueConstraint("job_id", "seq"),
+    sa.UniqueConstraint("attempt_id", "attempt_seq"),
+)
+
+checkpoints = _table(
+    "checkpoints",
+    _parent("job_id", "jobs"),
+    sa.Column("attempt_id", Id()),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("digest", Digest(), nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
+    sa.Column("metrics", sa.JSON(none_as_null=True)),
+    sa.UniqueConstraint("job_id", "step"),
+)
+
+adapters = _table(
+    "adapters",
+    *_owner(),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("job_id", Id(), sa.ForeignKey("jobs.id"), index=True),
+    sa.Column("base_model", sa.String(200), nullable=False),
+    sa.Column("base_weight_digest", Digest(), nullable=False),
+    sa.Column("weight_digest", Digest(), nullable=False, index=True),
+    sa.Column("sensitivity", sa.String(12), nullable=False),
+    sa.Column("rank", sa.Integer),
+    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
+    sa.Column("content_digests", sa.JSON, nullable=False),  # of the versions it learnt from
+    sa.Column("card", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False, default="completed"),
+    sa.UniqueConstraint("tenant_id", "name", "number"),
+)
+
+agents = _table(
+    "agents",
+    sa.Column("owner", Id(), nullable=False),  # ow_… of the broker account
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("card", sa.JSON, nullable=False),
+    sa.Column("broker_key", sa.String(80)),  # public key of its broker user, to revoke it
+    sa.Column("state", sa.String(12), nullable=False),  # joined | live | gone | revoked
+    sa.Column("last_seen_at", UtcTime()),
+    sa.Column("capability", sa.JSON(none_as_null=True)),  # of the last heartbeat
+)
+
+join_tokens = _table(
+    "join_tokens",
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id")),  # null: minted by the supervisor
+    sa.Column("secret_hash", Digest(), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("expires_at", UtcTime(), nullable=False),
+    sa.Column("used_at", UtcTime()),
+    sa.Column("agent_id", Id()),
+)
+
+keys = _table(
+    "keys",
+    *_owner(),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("secret_hash", Digest(), nullable=False, unique=True),
+    sa.Column("adapters", sa.JSON, nullable=False),
+    sa.Column("expires_at", UtcTime()),
+    sa.Column("revoked_at", UtcTime()),
+)
+
+usage = _table(
+    "usage",
+    sa.Column("tenant_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
+    sa.Column("adapter_id", Id(), index=True),
+    sa.Column("base_model", sa.String(200)),
+    sa.Column("agent_id", Id()),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("channel", sa.String(10), nullable=False),  # open | sealed
+    sa.Column("prompt_tokens", sa.Integer, nullable=False, default=0),
+    sa.Column("completion_tokens", sa.Integer, nullable=False, default=0),
+    sa.Column("duration_ms", sa.Integer, nullable=False, default=0),
+    sa.Column("outcome", sa.String(40), nullable=False),
+)
+
+audit = _table(
+    "audit",
+    sa.Column("writer", sa.String(80), nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("prev", Digest(), nullable=False),
+    sa.Column("row_hash", Digest(), nullable=False),
+    sa.Column("tenant_id", Id(), index=True),  # who did it; null: the service itself
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("thing_id", Id(), index=True),
+    sa.Column("details", sa.JSON, nullable=False),  # names, digests, sizes; never content
+    sa.Column("request_id", sa.String(64)),
+    sa.UniqueConstraint("writer", "seq"),
+)
+
+operations = _table(
+    "operations",
+    sa.Column("tenant_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),  # publish
+    sa.Column("thing_id", Id(), nullable=False, index=True),
+    sa.Column("state", sa.String(12), nullable=False, index=True),
+    sa.Column("done", sa.Integer, nullable=False, default=0),
+    sa.Column("total", sa.Integer, nullable=False, default=0),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.JSON(none_as_null=True)),
+    sa.Column("updated_at", UtcTime(), nullable=False),
+)
+
+#: Tables whose rows are as visible as the row they hang on: table -> (column, parent table).
+PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
+    files: (files.c.dataset_id, datasets),
+    versions: (versions.c.dataset_id, datasets),
+    attempts: (attempts.c.job_id, jobs),
+    job_events: (job_events.c.job_id, jobs),
+    job_inputs: (job_inputs.c.job_id, jobs),
+    checkpoints: (checkpoints.c.job_id, jobs),
+}

@@ -1,0 +1,314 @@
+"""The service's side of the network: connects, listens, dispatches, and knows who is there.
+
+    health -> roster (signature) -> live view -> base model bindings, database
+    report, bulk -> session desk -> queue, object store
+    join -> roster
+    every second: reap leases, prepare created jobs, sweep silent agents, dispatch
+
+Invariants:
+- The service starts and serves without a broker; it keeps trying, and jobs wait with a reason.
+- A heartbeat counts only if the key on the agent's card signed it.
+- Nothing here ends because one message was bad.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from adaptery.errors import AdapteryError, NoAgentError, NotAllowedError, UnavailableError
+from adaptery.ids import is_id
+from adaptery.sealed import Frame, Session, derive_session_key, open_heartbeat
+from adaptery.times import Clock, now
+from adaptery_network import subjects
+from adaptery_network.broker import NetworkIdentity, push_account, revoke_user
+from adaptery_network.caller import Caller
+from adaptery_network.join import JoinDesk
+from adaptery_network.sessions import SessionServer
+from adaptery_network.transport import Message, NatsTransport
+
+from adaptery_hub import logs
+from adaptery_hub.base_models import BaseModels
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import agents as statements
+from adaptery_hub.database.statements import attempts
+from adaptery_hub.fleet.dispatcher import Dispatcher
+from adaptery_hub.fleet.heartbeats import read_heartbeat
+from adaptery_hub.fleet.live import AgentView, Heartbeat, LiveView, StateChange
+from adaptery_hub.fleet.orders import Orders
+from adaptery_hub.fleet.roster import Roster
+from adaptery_hub.fleet.session_desk import SessionDesk
+from adaptery_hub.gateway.gateway import InferOrder
+from adaptery_hub.queue.port import Queue
+from adaptery_hub.queue.rules import REAP_SECONDS
+
+logger = logging.getLogger(__name__)
+
+CONNECT_PAUSE_SECONDS = 0.5
+#: How often the database hears that an agent is still there; a change of state is stored at once.
+SEEN_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class FleetParts:
+    """What a fleet works with."""
+
+    database: Database
+    queue: Queue
+    base_models: BaseModels
+    roster: Roster
+    identity: NetworkIdentity
+    desk: SessionDesk
+    queues: Callable[[], frozenset[str]]
+    lease_seconds: float
+    broker_url: str
+
+
+class Fleet:
+    """All agents, as the service sees and orders them."""
+
+    def __init__(self, parts: FleetParts, clock: Clock = now) -> None:
+        self.live = LiveView()
+        self.roster = parts.roster
+        self._parts = parts
+        self._clock = clock
+        self._transport: NatsTransport | None = None
+        self._orders: Orders | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._sessions: SessionServer | None = None
+        self._join_desk: JoinDesk | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stored_seen: dict[str, datetime] = {}
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker right now."""
+        return self._transport is not None and self._transport.connected
+
+    async def start(self) -> None:
+        """Begins to connect and to look after jobs; returns at once."""
+        await self.roster.load()
+        self._tasks = [
+            asyncio.create_task(self._connect(), name="fleet connect"),
+            asyncio.create_task(self._tend(), name="fleet tend"),
+        ]
+
+    async def stop(self) -> None:
+        """Ends everything; agents go on and report to the next start."""
+        tasks = [*self._tasks, *self._errands]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._dispatcher is not None:
+            await self._dispatcher.stop()
+        for part in (self._join_desk, self._sessions):
+            if part is not None:
+                await part.stop()
+        if self._transport is not None:
+            await self._transport.close()
+        self._parts.desk.close()
+
+    def wake(self) -> None:
+        """Looks at the queue now instead of at the next tick."""
+        self._wake.set()
+
+    def views(self) -> Iterable[AgentView]:
+        """Returns every agent as it was last heard."""
+        return list(self.live)
+
+    def has_agent_for(self, weight_digest: str | None) -> bool:
+        """Whether a live agent holds these base weights."""
+        return weight_digest is not None and bool(
+            self.live.live(lambda view: view.holds(weight_digest))
+        )
+
+    async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Asks one agent and yields its frames; see `gateway.InferenceFleet`.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+        """
+        if self._orders is None:
+            raise NoAgentError("The network is not connected.")
+        frames = self._orders.infer(agent_id, order)
+        try:
+            async for frame in frames:
+                yield frame
+        finally:
+            await frames.aclose()
+
+    def cancel_soon(self, job_id: str, tenant_id: str) -> None:
+        """Tells the agent of a job to end it; if that fails, its next report tells it."""
+        task = asyncio.create_task(self._cancel(job_id, tenant_id), name=f"cancel {job_id}")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _cancel(self, job_id: str, tenant_id: str) -> None:
+        running = await self._parts.database.read(lambda c: attempts.of_job(c, job_id))
+        for row in running:
+            if row["outcome"] is not None or self._orders is None or row["agent_id"] is None:
+                continue
+            try:
+                await self._orders.cancel(row["agent_id"], job_id, row["id"], tenant_id)
+            except AdapteryError as error:
+                logs.log(logger, logging.INFO, "cancel_not_taken", job=job_id, code=error.code)
+
+    async def revoke(self, agent_id: str, actor_id: str) -> None:
+        """Strikes an agent off and cuts its connection.
+
+        Raises:
+            NotFoundError: There is no such agent.
+            UnavailableError: It is struck off, but the broker could not be told yet.
+        """
+        known = await self.roster.revoke(agent_id, actor_id)
+        self.live.forget(agent_id)
+        if known.user_key is not None:
+            await revoke_user(self._parts.identity, self._parts.broker_url, known.user_key)
+
+    # -- connecting -----------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        parts = self._parts
+        while self._transport is None:
+            try:
+                self._transport = await NatsTransport.connect(
+                    parts.broker_url,
+                    parts.identity.service_credentials(),
+                    inbox_prefix=subjects.SERVICE_INBOX,
+                )
+            except (UnavailableError, NotAllowedError) as error:
+                logs.log(logger, logging.WARNING, "broker_not_reached", code=error.code)
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+        await self._persist(lambda: push_account(parts.identity, parts.broker_url))
+        await self._open(self._transport)
+        logs.log(logger, logging.INFO, "fleet_connected", owner=parts.identity.owner)
+
+    async def _open(self, transport: NatsTransport) -> None:
+        parts = self._parts
+        caller = Caller(transport, clock=self._clock)
+        self._orders = Orders(caller, parts.identity, self.roster, self._clock)
+        self._dispatcher = Dispatcher(
+            parts.queue,
+            self.live,
+            self._orders,
+            parts.base_models,
+            parts.queues,
+            parts.lease_seconds,
+            self._clock,
+        )
+        owner = parts.identity.owner
+        self._sessions = SessionServer(transport, owner, self._session, parts.desk.handle)
+        self._join_desk = JoinDesk(transport, parts.identity, self.roster.redeem, self.roster.enrol)
+        await self._persist(self._sessions.start)
+        await self._persist(self._join_desk.start)
+        await self._persist(lambda: transport.subscribe(subjects.healths(owner), self._hear))
+
+    async def _persist(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Does one step of connecting, again and again while the broker is away."""
+        while True:
+            try:
+                await step()
+                return
+            except AdapteryError as error:
+                logs.log(logger, logging.WARNING, "broker_step_failed", code=error.code)
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+
+    def _session(self, session_id: str, agent_id: str) -> Session | None:
+        """Finds the session that an agent names; what it may do there is the desk's business."""
+        known = is_id(session_id, "at") or is_id(session_id, "ad")
+        if not known or self.roster.get(agent_id) is None:
+            return None
+        master = self._parts.identity.session_master
+        return Session(derive_session_key(master, session_id, agent_id), session_id)
+
+    # -- hearing --------------------------------------------------------------------------------
+
+    async def _hear(self, message: Message) -> None:
+        try:
+            agent_id = subjects.agent_of(message.subject)
+            known = await self.roster.look_up(agent_id)
+            if known is None:
+                return
+            document = open_heartbeat(message.payload, known.identity_key, self._clock())
+            beat = read_heartbeat(document)
+        except (AdapteryError, ValueError):
+            logs.log(logger, logging.WARNING, "heartbeat_refused", subject=message.subject)
+            return
+        if beat.agent_id == agent_id:
+            await self._take(beat)
+
+    async def _take(self, beat: Heartbeat) -> None:
+        moment = self._clock()
+        had_room = _free_slots(self.live.get(beat.agent_id))
+        change = self.live.observe(beat, moment)
+        if change is not None:
+            await self._store_change(change, moment)
+        if await self._parts.base_models.observe(beat.base_models):
+            await self._parts.queue.prepare()
+            self.wake()
+        await self._store_seen(beat, moment)
+        if _free_slots(self.live.get(beat.agent_id)) > had_room:
+            self.wake()
+
+    async def _store_change(self, change: StateChange, moment: datetime) -> None:
+        logs.log(logger, logging.INFO, "agent_state", agent=change.agent_id, state=change.state)
+        seen_at = moment if change.state == "live" else None
+        await self._parts.database.write(
+            lambda c: statements.set_state(c, change.agent_id, change.state, seen_at)
+        )
+
+    async def _store_seen(self, beat: Heartbeat, moment: datetime) -> None:
+        stored = self._stored_seen.get(beat.agent_id)
+        if stored is not None and moment - stored < timedelta(seconds=SEEN_SECONDS):
+            return
+        self._stored_seen[beat.agent_id] = moment
+        capability = {
+            "version": beat.version,
+            "slots": {"workers": beat.workers, "free": beat.workers_free},
+            "base_models": [
+                {"name": m.name, "weight_digest": m.weight_digest} for m in beat.base_models
+            ],
+        }
+        await self._parts.database.write(
+            lambda c: statements.note_seen(c, beat.agent_id, moment, capability)
+        )
+
+    # -- tending --------------------------------------------------------------------------------
+
+    async def _tend(self) -> None:
+        while True:
+            for step in (
+                self._parts.queue.reap,
+                self._sweep,
+                self._parts.queue.prepare,
+                self._fill,
+            ):
+                try:
+                    await step()
+                except AdapteryError as error:
+                    logs.log(logger, logging.WARNING, "tending_failed", code=error.code)
+                except Exception as error:  # one bad row must not stop the queue for everyone
+                    logs.log_exception(logger, "tending_failed", error)
+            try:
+                await asyncio.wait_for(self._wake.wait(), REAP_SECONDS)
+            except TimeoutError:
+                continue
+            self._wake.clear()
+
+    async def _sweep(self) -> None:
+        moment = self._clock()
+        for change in self.live.sweep(moment):
+            await self._store_change(change, moment)
+
+    async def _fill(self) -> None:
+        if self._dispatcher is not None:
+            await self._dispatcher.dispatch()
+
+
+def _free_slots(view: AgentView | None) -> int:
+    return view.beat.workers_free if view is not None and view.state == "live" else 0

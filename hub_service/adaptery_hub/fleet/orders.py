@@ -1,0 +1,132 @@
+"""Sealed orders and requests to agents, each with a grant made for that one call.
+
+Not here: choosing the agent, and what follows from an error.
+
+Invariants:
+- A grant names one verb, one thing, its weights, one caller and the call's own key, and ends soon.
+- The session key that goes with an order is derived for that session and that agent; none is
+  stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+from adaptery import base64url
+from adaptery.sealed import Frame, Grant, Verb, derive_session_key, sign_grant
+from adaptery.times import Clock, now, to_text
+from adaptery_network.broker import NetworkIdentity
+from adaptery_network.caller import Caller
+
+from adaptery_hub.fleet.roster import Roster
+from adaptery_hub.gateway.gateway import InferOrder
+from adaptery_hub.queue.port import Claim
+
+ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
+FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one
+GRANT_SECONDS = 120.0  # of an inference grant: it is checked when the request arrives
+GRANT_BEYOND_LEASE_SECONDS = 60.0
+
+
+class Orders:
+    """Speaks to agents as the service."""
+
+    def __init__(
+        self, caller: Caller, identity: NetworkIdentity, roster: Roster, clock: Clock = now
+    ) -> None:
+        self._caller = caller
+        self._identity = identity
+        self._roster = roster
+        self._clock = clock
+
+    async def start(self, claim: Claim, lease_seconds: float) -> None:
+        """Orders an agent to start an attempt.
+
+        Raises:
+            AdapteryError: The agent did not take the order, or nobody knows whether it did.
+        """
+        body = {
+            "op": "start",
+            "spec": claim.spec.model_dump(mode="json", exclude_none=True),
+            "session": self._session(claim.attempt_id, claim.agent_id),
+            "lease_until": to_text(claim.lease_until),
+            "lease_seconds": lease_seconds,
+        }
+        not_after = claim.lease_until + timedelta(seconds=GRANT_BEYOND_LEASE_SECONDS)
+        grant = self._granter("train", claim.job_id, claim.tenant_id, not_after)
+        card = self._roster.card(claim.agent_id)
+        await self._caller.call(card, "train", grant, body, ORDER_SECONDS)
+
+    async def cancel(self, agent_id: str, job_id: str, attempt_id: str, tenant_id: str) -> None:
+        """Orders an agent to end an attempt.
+
+        Raises:
+            AdapteryError: The agent did not take the order.
+        """
+        body = {"op": "cancel", "attempt": attempt_id}
+        not_after = self._clock() + timedelta(seconds=GRANT_SECONDS)
+        grant = self._granter("train", job_id, tenant_id, not_after)
+        await self._caller.call(self._roster.card(agent_id), "train", grant, body, ORDER_SECONDS)
+
+    async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Asks an agent to answer and yields its frames; closing it tells the agent to stop.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+        """
+        target, adapter = order.target, order.target.adapter
+        body: dict[str, object] = {
+            "path": order.path,
+            "request": dict(order.request),
+            "base_model": {"name": target.base_model, "weight_digest": target.base_weight_digest},
+            "adapter": None,
+        }
+        if adapter is not None:
+            body["adapter"] = {
+                "id": adapter.id,
+                "weight_digest": adapter.weight_digest,
+                "session": self._session(adapter.id, agent_id),
+            }
+        grant = self._granter(
+            "infer",
+            adapter.id if adapter else target.base_model,
+            order.caller,
+            self._clock() + timedelta(seconds=GRANT_SECONDS),
+            weight_digest=adapter.weight_digest if adapter else target.base_weight_digest,
+            limits={"max_tokens": int(str(order.request["max_tokens"]))},
+        )
+        card = self._roster.card(agent_id)
+        frames = self._caller.stream(card, "infer", grant, body, FRAME_SECONDS)
+        async with aclosing(frames) as opened:
+            async for frame in opened:
+                yield frame
+
+    def _session(self, session_id: str, agent_id: str) -> Mapping[str, str]:
+        key = derive_session_key(self._identity.session_master, session_id, agent_id)
+        return {"id": session_id, "key": base64url.encode(key)}
+
+    def _granter(
+        self,
+        verb: Verb,
+        thing: str,
+        caller: str,
+        not_after: datetime,
+        *,
+        weight_digest: str | None = None,
+        limits: Mapping[str, int | float] | None = None,
+    ) -> Callable[[str], str]:
+        def grant_for(caller_key: str) -> str:
+            grant = Grant(
+                verb=verb,
+                thing=thing,
+                weight_digest=weight_digest,
+                caller=caller,
+                caller_key=caller_key,
+                limits=dict(limits or {}),
+                not_after=not_after,
+            )
+            return sign_grant(grant, self._identity.signing_key)
+
+        return grant_for

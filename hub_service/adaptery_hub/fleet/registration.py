@@ -1,0 +1,231 @@
+"""Takes in what an attempt hands over: checkpoints, and the adapter at its end.
+
+The files are staged; here they are checked, moved into the store and registered. Nothing that the
+agent says about them is believed: digests and sizes are computed, the adapter is inspected, and its
+card must name the base weights and dataset digests of the job's own spec.
+
+Invariants:
+- Every step may be repeated, also after a crash between store and database: places follow from
+  attempt and step.
+- Registered is only what lies in the store whole, and only while the attempt holds its lease.
+- An adapter is `staged` until its job completes; nobody sees it before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from adaptery.adapter_folders import AdapterInfo, inspect_adapter
+from adaptery.errors import DigestMismatchError, InvalidInputError
+from adaptery.times import Clock, now
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub import logs
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.fleet.offers import adapter_prefix, checkpoint_prefix, read_card
+from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
+from adaptery_hub.objects import ObjectStore
+from adaptery_hub.queue.port import Fence
+from adaptery_hub.queue.transitions import lock_fenced
+
+logger = logging.getLogger(__name__)
+
+CARD_NAME = "card.json"
+CHECKPOINTS_KEPT = 2  # of one job: the newest, and one more in case it cannot be read
+_STRICTNESS = ("open", "internal", "restricted")
+
+
+class Registration:
+    """Registers committed folders. Methods block: call them in a thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        staging: StagingArea,
+        clock: Clock = now,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._staging = staging
+        self._clock = clock
+
+    def checkpoint(
+        self,
+        fence: Fence,
+        job_id: str,
+        folder: str,
+        files: Sequence[AnnouncedFile],
+        *,
+        step: int,
+        digest: str,
+        metrics: Mapping[str, object] | None,
+    ) -> None:
+        """Stores and registers one checkpoint, and forgets those that are not needed any more.
+
+        Raises:
+            DigestMismatchError: The files are not what was announced.
+            LeaseLostError: The attempt does not hold its lease any more.
+        """
+        prefix = checkpoint_prefix(job_id, fence.attempt_id, step)
+        self._store(fence.attempt_id, folder, files, prefix)
+        dropped = self._database.write_now(
+            lambda c: self._put_checkpoint(c, fence, step, digest, files, metrics)
+        )
+        for old in dropped:
+            self._objects.remove_folder(old)
+
+    def adapter(self, fence: Fence, files: Sequence[AnnouncedFile]) -> str:
+        """Stores and stages the adapter of an attempt; returns its id.
+
+        Raises:
+            InvalidInputError: It is not an adapter of this job.
+            DigestMismatchError: The files are not what was announced.
+            LeaseLostError: The attempt does not hold its lease any more.
+        """
+        adapter_id = adapter_id_of(fence.attempt_id)
+        prefix = adapter_prefix(adapter_id)
+        folder = self._store(fence.attempt_id, "adapter", files, prefix, inspect=True)
+        info = inspect_adapter(folder)
+        card = read_card((folder / CARD_NAME).read_bytes())
+        self._database.write_now(
+            lambda c: self._stage_adapter(c, fence, adapter_id, files, info, card)
+        )
+        logs.log(logger, logging.INFO, "adapter_staged", adapter=adapter_id, rank=info.rank)
+        return adapter_id
+
+    def _store(
+        self,
+        attempt_id: str,
+        folder: str,
+        files: Sequence[AnnouncedFile],
+        prefix: str,
+        *,
+        inspect: bool = False,
+    ) -> Path:
+        """Moves a staged folder into the store, if no earlier try did; returns where it lies."""
+        stored = {info.path: info.bytes for info in self._objects.list(prefix)}
+        if not stored:
+            staged = self._staging.check(attempt_id, folder, files)
+            if inspect:
+                inspect_adapter(staged)
+            self._objects.put_folder(prefix, staged)
+        elif stored != {file.path: file.bytes for file in files}:
+            raise DigestMismatchError("Another folder was committed in this place before.")
+        return self._objects.local_path(f"{prefix}/{files[0].path}").parent
+
+    def _put_checkpoint(
+        self,
+        connection: Connection,
+        fence: Fence,
+        step: int,
+        digest: str,
+        files: Sequence[AnnouncedFile],
+        metrics: Mapping[str, object] | None,
+    ) -> list[str]:
+        job, _ = lock_fenced(connection, fence)
+        replaced = checkpoints.at_step(connection, job["id"], step)
+        checkpoints.put(
+            connection,
+            job_id=job["id"],
+            attempt_id=fence.attempt_id,
+            step=step,
+            digest=digest,
+            files=[_as_dict(file) for file in files],
+            metrics=metrics,
+            now=self._clock(),
+        )
+        stale = self._forget_old(connection, job["id"], fence.attempt_id)
+        if replaced is not None and replaced["attempt_id"] != fence.attempt_id:
+            stale.append(checkpoint_prefix(job["id"], replaced["attempt_id"], step))
+        return stale
+
+    def _forget_old(self, connection: Connection, job_id: str, attempt_id: str) -> list[str]:
+        """Removes old checkpoints of this attempt, never another's: it may still be fetching it."""
+        rows = checkpoints.of_job(connection, job_id)
+        old = [row for row in rows[:-CHECKPOINTS_KEPT] if row["attempt_id"] == attempt_id]
+        for row in old:
+            checkpoints.remove(connection, job_id, row["step"])
+        return [checkpoint_prefix(job_id, row["attempt_id"], row["step"]) for row in old]
+
+    def _stage_adapter(
+        self,
+        connection: Connection,
+        fence: Fence,
+        adapter_id: str,
+        files: Sequence[AnnouncedFile],
+        info: AdapterInfo,
+        card: Mapping[str, object],
+    ) -> None:
+        job, _ = lock_fenced(connection, fence)
+        staged = adapters.staged_of_job(connection, job["id"])
+        if staged is not None and staged["id"] == adapter_id:
+            return
+        inputs = jobs.inputs_of(connection, [job["id"]])
+        check_card(card, job, inputs, info)
+        values = {
+            "id": adapter_id,
+            "tenant_id": job["tenant_id"],
+            "creator_id": job["creator_id"],
+            "name": job["name"],
+            "job_id": job["id"],
+            "base_model": job["base_model"],
+            "base_weight_digest": job["weight_digest"],
+            "weight_digest": info.weight_digest,
+            "sensitivity": strictest([row["sensitivity"] for row in inputs]),
+            "rank": info.rank,
+            "bytes": sum(file.bytes for file in files),
+            "files": [_as_dict(file) for file in files],
+            "content_digests": [row["content_digest"] for row in inputs],
+            "card": dict(card),
+        }
+        adapters.stage(connection, values, self._clock())
+
+
+def adapter_id_of(attempt_id: str) -> str:
+    """Returns the id of an attempt's adapter: the same however often it is committed."""
+    return f"ad_{attempt_id.partition('_')[2]}"
+
+
+def strictest(sensitivities: Sequence[str]) -> str:
+    """Returns the sensitivity of what was made from things with these: the strictest of them."""
+    return max(sensitivities, key=_STRICTNESS.index, default=_STRICTNESS[0])
+
+
+def check_card(
+    card: Mapping[str, object], job: RowMapping, inputs: Sequence[RowMapping], info: AdapterInfo
+) -> None:
+    """Checks that a card names what the job was about.
+
+    Raises:
+        InvalidInputError: It names other base weights, other data or other adapter weights.
+    """
+    said = {
+        "base_model.weight_digest": _field(card.get("base_model"), "weight_digest"),
+        "adapter.weight_digest": _field(card.get("adapter"), "weight_digest"),
+        "datasets": _content_digests(card.get("datasets")),
+    }
+    known = {
+        "base_model.weight_digest": job["weight_digest"],
+        "adapter.weight_digest": info.weight_digest,
+        "datasets": [row["content_digest"] for row in inputs],
+    }
+    for field, expected in known.items():
+        if said[field] != expected:
+            raise InvalidInputError(f"The adapter's card names another {field} than its job.")
+
+
+def _content_digests(datasets: object) -> list[object]:
+    entries = datasets if isinstance(datasets, list) else []
+    return [_field(entry, "content_digest") for entry in entries]
+
+
+def _field(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _as_dict(file: AnnouncedFile) -> dict[str, object]:
+    return {"path": file.path, "bytes": file.bytes, "digest": file.digest}

@@ -1,0 +1,24 @@
+"""The gateway: the part of the service that lets inference in.
+
+resolution   from a `model` to weights, if the caller may use them
+rebuild      the engine's request from typed fields
+routing      which agent (pure)
+shaping      answers in OpenAI's shape (pure)
+answers      one answer on its way
+gateway      the whole course
+"""
+
+from adaptery_hub.gateway.answers import OpenAnswer
+from adaptery_hub.gateway.gateway import Gateway, InferenceFleet, InferOrder
+from adaptery_hub.gateway.resolution import AdapterTarget, Resolver, Target, adapter_target
+
+__all__ = [
+    "AdapterTarget",
+    "Gateway",
+    "InferOrder",
+    "InferenceFleet",
+    "OpenAnswer",
+    "Resolver",
+    "Target",
+    "adapter_target",
+]

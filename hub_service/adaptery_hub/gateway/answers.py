@@ -1,0 +1,109 @@
+"""One answer on its way from an agent to a caller.
+
+The first frame is here before an answer exists: until then the gateway may still ask another agent,
+and an error is a proper HTTP error. From then on the answer is this agent's, and a failure ends it
+visibly.
+
+Invariants:
+- An answer is accounted for exactly once, however it ends: whole, cut, or left by the caller.
+- Leaving early closes the agent's stream, which frees the engine's row.
+- A whole answer is only given if the agent's stream had its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from adaptery.errors import AdapteryError
+from adaptery.sealed import Frame
+
+from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, Delta, Json, Usage
+
+#: Told once at the end: the outcome, the usage, and how long it took in milliseconds.
+Account = Callable[[str, Usage, int], Awaitable[None]]
+
+COMPLETED = "completed"
+CANCELLED = "cancelled"
+
+
+class OpenAnswer:
+    """An answer whose first frame has come. Use either `chunks` or `whole`, once."""
+
+    def __init__(
+        self,
+        head: AnswerHead,
+        shape: AnswerShape,
+        first: Frame | None,
+        rest: AsyncGenerator[Frame, None],
+        account: Account,
+        *,
+        wants_usage: bool,
+        started_at: float,
+    ) -> None:
+        self.head = head
+        self._shape = shape
+        self._first = first
+        self._rest = rest
+        self._account = account
+        self._wants_usage = wants_usage
+        self._started_at = started_at  # of time.monotonic
+        self._usage = Usage()
+
+    async def chunks(self) -> AsyncGenerator[Json, None]:
+        """Yields the chunks of a streamed answer; close it when the caller leaves.
+
+        Raises:
+            AdapteryError: The agent ended the answer early.
+        """
+        async with aclosing(self._deltas()) as deltas:
+            async for delta in deltas:
+                yield self._shape.chunk(self.head, delta)
+        if self._wants_usage:
+            yield self._shape.usage_chunk(self.head, self._usage)
+
+    async def whole(self) -> Json:
+        """Returns the plain answer.
+
+        Raises:
+            AdapteryError: The agent ended the answer early.
+        """
+        deltas: list[Delta] = []
+        async with aclosing(self._deltas()) as more:
+            async for some in more:
+                deltas += some
+        return self._shape.whole(self.head, deltas, self._usage)
+
+    async def close(self) -> None:
+        """Ends an answer that nobody began to read."""
+        await self._end(CANCELLED)
+
+    async def _deltas(self) -> AsyncGenerator[list[Delta], None]:
+        outcome = CANCELLED
+        try:
+            async with aclosing(self._frames()) as frames:
+                async for frame in frames:
+                    if frame.type == "usage":
+                        self._usage = Usage.read(frame.value)
+                    elif deltas := self._shape.read(frame.value):
+                        yield deltas
+            outcome = COMPLETED
+        except AdapteryError as error:
+            outcome = error.code
+            raise
+        finally:
+            # Shielded: a caller that leaves cancels us, and the row must be written all the same.
+            await asyncio.shield(self._end(outcome))
+
+    async def _frames(self) -> AsyncGenerator[Frame, None]:
+        if self._first is not None:
+            yield self._first
+        async for frame in self._rest:
+            yield frame
+
+    async def _end(self, outcome: str) -> None:
+        await self._rest.aclose()
+        duration_ms = int((time.monotonic() - self._started_at) * 1000)
+        await self._account(outcome, self._usage, duration_ms)

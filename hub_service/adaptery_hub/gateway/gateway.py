@@ -1,0 +1,204 @@
+"""The gateway: lets inference in.
+
+authenticate, check the scope (handlers) -> resolve -> rebuild -> route -> seal to the agent ->
+stream back -> account and audit.
+
+Invariants:
+- The adapter comes from the checked `model` and from nothing else.
+- Another agent is asked only before the first frame; what has begun is never begun again.
+- No prompt and no output is in any log line, error, metric or row that is written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from adaptery.errors import (
+    AdapteryError,
+    InvalidInputError,
+    NoAgentError,
+    QuotaError,
+    TooLargeError,
+    UnavailableError,
+)
+from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery.sealed import Frame
+from adaptery.times import Clock, now
+
+from adaptery_hub import logs
+from adaptery_hub.fleet.live import AgentView
+from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
+from adaptery_hub.gateway.rebuild import rebuild
+from adaptery_hub.gateway.resolution import Resolver, Target
+from adaptery_hub.gateway.routing import Need, choose
+from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, ChatShape, TextShape, Usage
+from adaptery_hub.identity import Identity
+from adaptery_hub.usage import UsageEntry, UsageLog
+
+logger = logging.getLogger(__name__)
+
+#: The request itself is at fault: no other agent would answer differently.
+_FINAL_ERRORS = (InvalidInputError, TooLargeError, QuotaError)
+RETRY_AFTER_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class InferOrder:
+    """What one agent is asked, before it is sealed."""
+
+    path: str  # "chat/completions" or "completions"
+    request: Mapping[str, object]
+    target: Target
+    caller: str  # tenant id
+
+
+class InferenceFleet(Protocol):
+    """The port to the agents."""
+
+    def views(self) -> Iterable[AgentView]:
+        """Returns every agent as it was last heard."""
+        ...
+
+    def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Asks one agent and yields its frames; closing it tells the agent to stop.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+        """
+        ...
+
+
+class Gateway:
+    """Answers chat and completion requests."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        fleet: InferenceFleet,
+        usage: UsageLog,
+        clock: Clock = now,
+    ) -> None:
+        self.resolver = resolver
+        self._fleet = fleet
+        self._usage = usage
+        self._clock = clock
+
+    async def open(
+        self, identity: Identity, request: ChatRequest | CompletionRequest, request_id: str
+    ) -> OpenAnswer:
+        """Returns the answer once its first frame is here.
+
+        Raises:
+            NotFoundError: There is no such model, or the caller may not use it.
+            NotOfferedError: This release does not serve this form of model.
+            NoAgentError: No agent that has the base model is connected.
+            AdapteryError: Every agent that could answer failed to begin.
+        """
+        target = await self.resolver.resolve(identity, request.model)
+        shape: AnswerShape = ChatShape() if isinstance(request, ChatRequest) else TextShape()
+        order = InferOrder(shape.kind, rebuild(request), target, identity.tenant_id)
+        started_at = time.monotonic()
+        account = _Account(self._usage, target, identity.tenant_id, request_id)
+        try:
+            first, rest = await self._begin(order, account)
+        except (AdapteryError, asyncio.CancelledError) as error:
+            outcome = error.code if isinstance(error, AdapteryError) else CANCELLED
+            duration_ms = int((time.monotonic() - started_at) * 1000)
+            await asyncio.shield(account(outcome, Usage(), duration_ms))
+            raise
+        prefix = "chatcmpl" if isinstance(request, ChatRequest) else "cmpl"
+        head = AnswerHead(f"{prefix}-{request_id}", int(self._clock().timestamp()), target.model)
+        return OpenAnswer(
+            head,
+            shape,
+            first,
+            rest,
+            account,
+            wants_usage=request.wants_usage(),
+            started_at=started_at,
+        )
+
+    async def _begin(
+        self, order: InferOrder, account: _Account
+    ) -> tuple[Frame | None, AsyncGenerator[Frame, None]]:
+        """Asks one agent after the other until one begins to answer."""
+        need = _need(order.target)
+        tried: set[str] = set()
+        last: AdapteryError | None = None
+        while (view := choose(self._fleet.views(), need, tried)) is not None:
+            account.agent_id = view.agent_id
+            tried.add(view.agent_id)
+            frames = self._fleet.infer(view.agent_id, order)
+            try:
+                return await anext(frames, None), frames
+            except _FINAL_ERRORS:
+                raise
+            except AdapteryError as error:
+                last = error
+                logs.log(
+                    logger,
+                    logging.WARNING,
+                    "agent_did_not_begin",
+                    agent=view.agent_id,
+                    code=error.code,
+                )
+        raise _no_answer(last)
+
+
+class _Account:
+    """Writes the usage of one request, once."""
+
+    def __init__(self, usage: UsageLog, target: Target, tenant_id: str, request_id: str) -> None:
+        self.agent_id: str | None = None
+        self._usage = usage
+        self._target = target
+        self._tenant_id = tenant_id
+        self._request_id = request_id
+        self._done = False
+
+    async def __call__(self, outcome: str, usage: Usage, duration_ms: int) -> None:
+        if self._done or self.agent_id is None:
+            return
+        self._done = True
+        adapter = self._target.adapter
+        digests = (adapter.weight_digest, *adapter.content_digests) if adapter else ()
+        await self._usage.add(
+            UsageEntry(
+                tenant_id=self._tenant_id,
+                request_id=self._request_id,
+                model=self._target.model,
+                base_model=self._target.base_model,
+                adapter_id=adapter.id if adapter else None,
+                digests=digests,
+                agent_id=self.agent_id,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                duration_ms=duration_ms,
+                outcome=outcome,
+            )
+        )
+
+
+def _need(target: Target) -> Need:
+    if target.base_weight_digest is None:
+        raise _no_answer(None)
+    adapter = target.adapter
+    return Need(target.base_weight_digest, adapter.weight_digest if adapter else None)
+
+
+def _no_answer(last: AdapteryError | None) -> AdapteryError:
+    if isinstance(last, UnavailableError):
+        return last
+    message = (
+        "No agent that has this base model is connected."
+        if last is None
+        else "The agents that have this base model could not begin to answer."
+    )
+    return NoAgentError(
+        message, hint="try again in a moment", retry_after_seconds=RETRY_AFTER_SECONDS
+    )

@@ -1,0 +1,49 @@
+"""Which agent serves a request: a pure choice over live agents.
+
+Invariants:
+- Only a live agent that holds exactly the base weights is eligible; nothing else makes up for that.
+- Among those: one whose engine is ready, then one that already has the adapter or the shorter line.
+  Ties go to the faster, then by id, so that the choice is stable.
+- An agent that already failed this request is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from adaptery_hub.fleet.live import AgentView
+
+#: How soon an engine in each state can answer; one that is unknown to us comes last.
+_READINESS = {"ready": 0, "starting": 1, "stopped": 2, "failed": 3}
+
+#: A loaded adapter is worth this many waiting requests: loading takes about as long as a few
+#: short answers.
+RESIDENCY_WORTH_REQUESTS = 4
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a request needs from an agent."""
+
+    base_weight_digest: str
+    adapter_weight_digest: str | None = None
+
+
+def eligible(view: AgentView, need: Need) -> bool:
+    """Whether this agent can serve the request at all."""
+    return view.state == "live" and view.holds(need.base_weight_digest)
+
+
+def choose(views: Iterable[AgentView], need: Need, tried: Collection[str] = ()) -> AgentView | None:
+    """Returns the best agent for the request; None if no agent can serve it."""
+    candidates = [v for v in views if v.agent_id not in tried and eligible(v, need)]
+    return min(candidates, key=lambda view: _cost(view, need), default=None)
+
+
+def _cost(view: AgentView, need: Need) -> tuple[int, int, float, str]:
+    engine = view.beat.engine
+    resident = need.adapter_weight_digest in (None, *engine.adapters)
+    line = engine.running + engine.waiting + (0 if resident else RESIDENCY_WORTH_REQUESTS)
+    readiness = _READINESS.get(engine.state, len(_READINESS))
+    return readiness, line, -engine.tokens_per_second, view.agent_id

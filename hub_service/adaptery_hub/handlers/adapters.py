@@ -1,0 +1,162 @@
+"""`api/adapters`: the adapters that the caller may use."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.schemas.adapters import Adapter
+from adaptery.schemas.common import Page
+from sqlalchemy.engine import Connection, RowMapping
+from tornado.iostream import StreamClosedError
+
+from adaptery_hub.audit import AuditEntry
+from adaptery_hub.database.statements import adapters as statements
+from adaptery_hub.fleet.offers import adapter_prefix
+from adaptery_hub.full_names import full_name
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.objects import ObjectStore
+from adaptery_hub.permissions import Right
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+DOWNLOAD_MEDIA = "application/zip"
+DOWNLOAD_CHUNK_BYTES = 256 * 1024
+#: A download up to this size is put together in memory, a larger one in a temporary file.
+IN_MEMORY_BYTES = 8 * 1024 * 1024
+
+
+class AdaptersHandler(Handler):
+    """The adapters that the caller may use."""
+
+    async def get(self) -> None:
+        """List adapters, newest first."""
+        after, limit = self.page()
+        rows = await self.services.db.read(
+            lambda c: statements.list_usable(c, self.identity, after, limit)
+        )
+        self.answer_page([describe_adapter(row) for row in rows], limit)
+
+
+class AdapterHandler(Handler):
+    """One adapter."""
+
+    async def get(self, adapter: str) -> None:
+        """Answer the adapter."""
+        self.check_query()
+        self.answer(describe_adapter(await self.find(adapter, Right.USE)))
+
+    async def delete(self, adapter: str) -> None:
+        """Delete the adapter; its number is not given out again."""
+        row = await self.find(adapter, Right.MANAGE)
+        audit, identity = compute_of(self).audit, self.identity
+        details = {"weight_digest": row["weight_digest"], "bytes": row["bytes"]}
+
+        def remove(connection: Connection) -> None:
+            statements.set_state(connection, adapter, statements.COMPLETED, statements.DELETED)
+            entry = AuditEntry(
+                "adapter.delete", identity.tenant_id, adapter, details, self.request_id
+            )
+            audit.append(connection, entry)
+
+        await self.services.db.write(remove)
+        await asyncio.to_thread(self.services.objects.remove_folder, adapter_prefix(adapter))
+        self.answer_nothing()
+
+    async def find(self, adapter: str, right: Right) -> RowMapping:
+        """Returns the adapter if the caller has this right on it.
+
+        Raises:
+            NotFoundError: There is no such adapter, or the caller may not know it.
+            NotAllowedError: The caller may use it, but has not this right.
+        """
+        row = await self.services.db.read(
+            lambda c: statements.find_usable(c, self.identity, adapter_id=adapter)
+        )
+        if row is None:
+            raise NotFoundError()
+        if row["right"] < right:
+            raise NotAllowedError(f"This needs the right to {right.word}.")
+        return row
+
+
+class AdapterDownloadHandler(AdapterHandler):
+    """The files of one adapter."""
+
+    async def get(self, adapter: str) -> None:
+        """Answer the adapter's folder as one zip file."""
+        self.check_query()
+        row = await self.find(adapter, Right.VIEW)
+        packed = await asyncio.to_thread(pack, self.services.objects, adapter, row["files"])
+        name = f"{row['name']}-{row['number']}.zip"
+        self.set_header("Content-Type", DOWNLOAD_MEDIA)
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        with packed:
+            while chunk := await asyncio.to_thread(packed.read, DOWNLOAD_CHUNK_BYTES):
+                self.write(chunk)
+                try:
+                    await self.flush()
+                except StreamClosedError:
+                    return
+
+
+def pack(objects: ObjectStore, adapter_id: str, files: Sequence[Mapping[str, str]]) -> IO[bytes]:
+    """Returns the files of an adapter as a zip, from its start. Blocks."""
+    target = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            path = objects.local_path(f"{adapter_prefix(adapter_id)}/{file['path']}")
+            archive.write(path, file["path"])
+    target.seek(0)
+    return target
+
+
+def describe_adapter(row: RowMapping) -> Adapter:
+    """Returns an adapter as the API shows it."""
+    prefix = row["slug"] if row["tenant_kind"] == "group" else f"@{row['slug']}"
+    return Adapter(
+        id=row["id"],
+        name=row["name"],
+        full_name=full_name(row["tenant_kind"], row["slug"], row["name"], row["number"]),
+        number=row["number"],
+        tenant=prefix,
+        job=row["job_id"],
+        base_model=row["base_model"],
+        weight_digest=row["weight_digest"],
+        content_digests=tuple(row["content_digests"]),
+        rank=row["rank"],
+        bytes=row["bytes"],
+        sensitivity=row["sensitivity"],
+        right=Right(row["right"]).word,
+        created_at=row["created_at"],
+    )
+
+
+ROUTES = [
+    Route(
+        "api/adapters",
+        AdaptersHandler,
+        {
+            "GET": Operation(
+                "read", "The adapters that I may use.", response=Page[Adapter], query=PAGE_QUERY
+            )
+        },
+    ),
+    Route(
+        "api/adapters/{adapter}",
+        AdapterHandler,
+        {
+            "GET": Operation("read", "One adapter.", response=Adapter),
+            "DELETE": Operation("write", "Delete an adapter.", status=204, fresh_identity=True),
+        },
+    ),
+    Route(
+        "api/adapters/{adapter}/download",
+        AdapterDownloadHandler,
+        {"GET": Operation("read", "The adapter's folder as a zip file.", media=DOWNLOAD_MEDIA)},
+    ),
+]

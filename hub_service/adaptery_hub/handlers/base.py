@@ -1,0 +1,411 @@
+"""What every handler has: the caller's identity, checked scope, bounded body, one error shape.
+
+A handler's method runs only after `admit` found the operation in the route table, asked the Hub
+who is calling and checked the operation's scope. So no handler can forget a scope, and a read-only
+token fails on every write before its body is read.
+
+Invariants:
+
+- API handlers never redirect: 401 or 403 as JSON. Only the page (`page.py`) sends to the login.
+- A cookie session needs the Hub's XSRF token for every request but a plain page load; token
+  requests need none. `HubOAuth.get_user` checks it; tornado's `xsrf_cookies` stays off, because
+  it would check before anyone knows whether a token came with the request.
+- Bodies are streamed: the identity is known before the first byte of a body is kept, and no more
+  than `JSON_BODY_LIMIT_BYTES` of a JSON body is.
+- An exception that is not an `AdapteryError` is our bug: 500 with the request id, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from adaptery.errors import (
+    AdapteryError,
+    FieldProblem,
+    InternalError,
+    InvalidInputError,
+    MethodNotAllowedError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    NotFoundError,
+    TooLargeError,
+    from_problem,
+)
+from adaptery.ids import new_id
+from adaptery.schemas.common import parse_json
+from jupyterhub.services.auth import HubOAuthenticated
+from pydantic import BaseModel
+from sqlalchemy.engine import Connection
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from adaptery_hub import logs
+from adaptery_hub.audit import AuditEntry
+from adaptery_hub.identity import SCOPE_PREFIX, Identity
+from adaptery_hub.routes import Operation, Route
+
+if TYPE_CHECKING:
+    from adaptery_hub.services import Services
+
+M = TypeVar("M", bound=BaseModel)
+
+#: A JSON body larger than this is refused; files have their own, larger limit.
+JSON_BODY_LIMIT_BYTES = 4 * 1024 * 1024
+PAGE_LIMIT_DEFAULT = 50
+PAGE_LIMIT_MAX = 200
+
+logger = logging.getLogger(__name__)
+
+
+@stream_request_body
+class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Base of all handlers of the service."""
+
+    services: Services
+    route: Route
+    operation: Operation
+
+    def initialize(self, services: Services, route: Route) -> None:
+        """Take what the route table hands over; called by tornado."""
+        self.services = services
+        self.route = route
+        self.closed = asyncio.Event()
+        self._identity: Identity | None = None
+        self._body = bytearray()
+        services.open_requests.add(self)
+        self._received_bytes = 0
+
+    # -- before the method ----------------------------------------------------------------------
+
+    def set_default_headers(self) -> None:
+        """Headers of every answer; called by tornado, also before an error is rendered."""
+        if not hasattr(self, "request_id"):
+            self.request_id = new_id("rq")
+        self.clear_header("Server")
+        self.set_header("X-Request-Id", self.request_id)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+    async def prepare(self) -> None:
+        """Admit or refuse the request; called by tornado before the body is read.
+
+        A refusal waits until the body is read and dropped, also when there is none: tornado closes
+        the connection after an answer that comes before the end of the request, and a proxy that
+        uses the connection again would answer 502 to the next request.
+        """
+        logs.request_id.set(self.request_id)
+        try:
+            await self.admit()
+        except Exception as error:
+            if _waits_for_our_word(self.request):
+                raise
+            self._refuse_after_body(error)
+
+    async def admit(self) -> None:
+        """Find the operation, the caller and the caller's scope.
+
+        Raises:
+            MethodNotAllowedError: the route has no such method.
+            TooLargeError: the announced body is over the limit.
+            NotAuthenticatedError: no valid token came with the request.
+            NotAllowedError: the token lacks the scope.
+        """
+        operation = self.route.methods.get(self.request.method or "")
+        if operation is None:
+            raise MethodNotAllowedError(hint=f"Allowed: {', '.join(self.route.methods)}.")
+        self.operation = operation
+        if not operation.streamed:
+            self._check_length(content_length(self.request.headers.get("Content-Length")))
+        if operation.scope != "open":
+            await self.authenticate()
+
+    async def authenticate(self) -> None:
+        """Ask who is calling and check the scope of the operation.
+
+        Raises:
+            NotAuthenticatedError: no valid token came with the request.
+            NotAllowedError: the token lacks the scope.
+        """
+        model = await self.services.identities.identify(self, fresh=self.operation.fresh_identity)
+        if model is None:
+            raise NotAuthenticatedError(
+                hint="Send Authorization: Bearer <token>; a browser session also needs the header "
+                "X-XSRFToken."
+            )
+        identity = await self.services.tenants.identity_of(model)
+        _check_scope(self.operation.scope, identity)
+        self._identity = identity
+
+    @property
+    def identity(self) -> Identity:
+        """The caller. Only operations with a scope other than `open` have one."""
+        assert self._identity is not None, "this operation has no identity"
+        return self._identity
+
+    def get_current_user(self) -> Identity | None:
+        """Tornado's name for the caller; never asks the Hub, unlike the mixin's own."""
+        return self._identity
+
+    # -- the request ----------------------------------------------------------------------------
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Collect a JSON body up to its limit; called by tornado."""
+        # Raising here would cut the connection without an answer; `body` raises instead.
+        self._received_bytes += len(chunk)
+        if self._received_bytes <= JSON_BODY_LIMIT_BYTES:
+            self._body += chunk
+
+    def body(self, schema: type[M]) -> M:
+        """Return the JSON body as `schema`.
+
+        Raises:
+            TooLargeError: the body is over the limit.
+            InvalidInputError: it is not JSON, has a key twice, or does not fit the schema. No
+                body at all counts as `{}`.
+        """
+        self._check_length(self._received_bytes)
+        raw = bytes(self._body)
+        if raw:
+            check_json(raw)
+        return parse_json(schema, raw)
+
+    def query(self, name: str, default: str | None = None) -> str | None:
+        """Return one query parameter.
+
+        Raises:
+            InvalidInputError: it is given twice.
+        """
+        values = self.get_query_arguments(name)
+        if len(values) > 1:
+            raise InvalidInputError(errors=[FieldProblem(name, "is given twice", "Give it once.")])
+        return values[0] if values else default
+
+    def check_query(self) -> None:
+        """Refuse query parameters that the operation does not know.
+
+        Raises:
+            InvalidInputError: there is one.
+        """
+        known = {*self.operation.query, "_xsrf", "token"}
+        unknown = [name for name in self.request.query_arguments if name not in known]
+        if unknown:
+            allowed = ", ".join(self.operation.query) or "none"
+            raise InvalidInputError(
+                errors=[
+                    FieldProblem("query", "has an unknown parameter", f"Known here: {allowed}.")
+                ]
+            )
+
+    def page(self, limit_max: int = PAGE_LIMIT_MAX) -> tuple[str | None, int]:
+        """Return `after` and `limit` of a list request.
+
+        Raises:
+            InvalidInputError: the limit is not a number in range.
+        """
+        self.check_query()
+        text = self.query("limit", str(PAGE_LIMIT_DEFAULT)) or ""
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        if not 1 <= limit <= limit_max:
+            raise InvalidInputError(
+                errors=[FieldProblem("limit", "is out of range", f"Use 1 to {limit_max}.")]
+            )
+        return self.query("after"), limit
+
+    # -- the answer -----------------------------------------------------------------------------
+
+    def audit(
+        self, connection: Connection, action: str, thing_id: str, **details: str | int
+    ) -> None:
+        """Write down what the caller does, in the transaction that does it; never content."""
+        compute = self.services.compute
+        if compute is not None:
+            entry = AuditEntry(action, self.identity.tenant_id, thing_id, details, self.request_id)
+            compute.audit.append(connection, entry)
+
+    def answer(self, model: BaseModel, status: int | None = None) -> None:
+        """Finish with `model` as JSON; the status defaults to the operation's."""
+        self.set_status(status or self.operation.status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(model.model_dump_json())
+
+    def answer_json(self, value: Mapping[str, object], status: int | None = None) -> None:
+        """Finish with a plain mapping as JSON, for documents that have no schema of ours."""
+        self.set_status(status or self.operation.status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(value, ensure_ascii=False))
+
+    def answer_page(self, items: Sequence[BaseModel], limit: int) -> None:
+        """Finish with a page; `items` holds up to one more than `limit`, which says has_more."""
+        page = items[:limit]
+        body = ",".join(item.model_dump_json() for item in page)
+        self.set_header("Content-Type", "application/json")
+        self.finish(f'{{"items":[{body}],"has_more":{json.dumps(len(items) > limit)}}}')
+
+    def answer_nothing(self) -> None:
+        """Finish with 204."""
+        self.set_status(204)
+        self.finish()
+
+    def on_connection_close(self) -> None:
+        """Note that the client has gone; streams end when they see it."""
+        self.closed.set()
+        self.services.open_requests.discard(self)
+        super().on_connection_close()
+
+    def on_finish(self) -> None:
+        """Note that the answer is out; called by tornado."""
+        self.services.open_requests.discard(self)
+
+    # -- errors ---------------------------------------------------------------------------------
+
+    def render_error(self, error: AdapteryError) -> None:
+        """Write `error` in this handler's shape; the status and headers are set already."""
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(json.dumps(error.to_problem(self.request_id), ensure_ascii=False))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Render whatever ended the request; called by tornado."""
+        exc_info = kwargs.get("exc_info")
+        error = _as_adaptery_error(exc_info[1] if exc_info else None, status_code)
+        self.services.metrics.errors.labels(error.code).inc()
+        self.set_status(error.status)
+        if isinstance(error, NotAuthenticatedError):
+            self.set_header("WWW-Authenticate", "Bearer")
+        if isinstance(error, MethodNotAllowedError):
+            self.set_header("Allow", ", ".join(self.route.methods))
+        if _waits_for_our_word(self.request):
+            self.set_header("Connection", "close")
+        if error.retry_after_seconds is not None:
+            self.set_header("Retry-After", str(math.ceil(error.retry_after_seconds)))
+        self.render_error(error)
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Render the error, or cut the connection if the answer has begun; called by tornado."""
+        if self._headers_written:
+            # A proper end of the stream would make half an answer look whole.
+            connection = getattr(self.request, "connection", None)
+            stream = getattr(connection, "stream", None)
+            if stream is not None:
+                stream.close()
+            return
+        super().send_error(status_code, **kwargs)
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log our bugs; called by tornado."""
+        if isinstance(value, AdapteryError):
+            if value.status >= 500:
+                logs.log(logger, logging.WARNING, "answered_error", code=value.code)
+        elif value is not None and not isinstance(value, HTTPError | StreamClosedError):
+            logs.log_exception(logger, "unexpected_error", value)
+
+    def _refuse_after_body(self, error: Exception) -> None:
+        async def refuse(**_: str) -> None:
+            raise error
+
+        # tornado calls the method by its name once the body is read; here it finds this instead.
+        setattr(self, (self.request.method or "get").lower(), refuse)
+
+    def _check_length(self, length_bytes: int) -> None:
+        if length_bytes > JSON_BODY_LIMIT_BYTES:
+            raise TooLargeError(
+                f"The body is over the limit of {JSON_BODY_LIMIT_BYTES} bytes.",
+                hint="Upload records as a file.",
+            )
+
+
+class OpenAIHandler(Handler):
+    """Base of the `v1` routes: the same rules, errors in OpenAI's shape."""
+
+    def render_error(self, error: AdapteryError) -> None:
+        """See `Handler.render_error`."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(error.to_openai(), ensure_ascii=False))
+
+
+class NotFoundHandler(Handler):
+    """Answers every path that no route knows."""
+
+    async def admit(self) -> None:
+        """Refuse.
+
+        Raises:
+            NotFoundError: always.
+        """
+        raise NotFoundError("There is no such route.", hint="See api/openapi.json.")
+
+
+class OpenAINotFoundHandler(OpenAIHandler, NotFoundHandler):
+    """Answers unknown paths under `v1/`, in OpenAI's shape."""
+
+
+def check_json(raw: bytes) -> None:
+    """Refuse what JSON parsers disagree about: duplicate keys, NaN, bytes that are not UTF-8.
+
+    Raises:
+        InvalidInputError: the text is not one plain JSON value.
+    """
+    try:
+        json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise InvalidInputError("The body is not UTF-8.", hint="Send JSON in UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(
+            f"The body is not JSON (line {error.lineno}, column {error.colno}).",
+            hint="Send one JSON object.",
+        ) from None
+    except RecursionError:
+        raise InvalidInputError("The body is nested too deeply.") from None
+    except ValueError:
+        raise InvalidInputError(
+            "The body is not plain JSON: a key is given twice, or a number is NaN, infinite or too "
+            "long.",
+            hint="Give each key once, with finite numbers.",
+        ) from None
+
+
+def _waits_for_our_word(request: HTTPServerRequest) -> bool:
+    """Whether the sender holds the body back until the request is accepted."""
+    return request.headers.get("Expect", "").lower() == "100-continue"
+
+
+def _check_scope(scope: str, identity: Identity) -> None:
+    wanted = [word for word in scope.split("|") if word in {"read", "write", "infer", "admin"}]
+    if wanted and identity.scopes.isdisjoint(wanted):
+        names = " or ".join(SCOPE_PREFIX + word for word in wanted)
+        raise NotAllowedError(
+            f"This needs the scope {names}.", hint="Use a token that has it, or ask for the role."
+        )
+
+
+def _as_adaptery_error(error: BaseException | None, status: int) -> AdapteryError:
+    if isinstance(error, AdapteryError):
+        return error
+    if isinstance(error, HTTPError) or (error is None and status < 500):
+        return from_problem({"status": status})
+    return InternalError()
+
+
+def content_length(text: str | None) -> int:
+    """Return the value of a `Content-Length` header; 0 if there is none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError("duplicate key")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)

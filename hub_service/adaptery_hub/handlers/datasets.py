@@ -1,0 +1,146 @@
+"""`api/datasets`: datasets and their drafts as a whole."""
+
+from __future__ import annotations
+
+from adaptery.ids import new_id
+from adaptery.names import check_name
+from adaptery.schemas.common import Page
+from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetPatch
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database.statements import datasets as statements
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.permissions import Right
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.tenants import owner_for
+
+
+def describe_dataset(row: RowMapping) -> Dataset:
+    """Return a row of `statements.datasets` as the API shows it."""
+    return Dataset(
+        id=row["id"],
+        name=row["name"],
+        full_name=f"{row['prefix']}/{row['name']}",
+        tenant=row["prefix"],
+        sensitivity=row["sensitivity"],
+        description=row["description"],
+        records=row["records"],
+        right=Right(row["right"]).word,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+class DatasetsHandler(Handler):
+    """All datasets of the caller."""
+
+    async def get(self) -> None:
+        """List what the caller may view."""
+        after, limit = self.page()
+        rows = await self.services.db.read(
+            lambda c: statements.list_page(c, self.identity, after, limit + 1)
+        )
+        self.answer_page([describe_dataset(row) for row in rows], limit)
+
+    async def post(self) -> None:
+        """Create a dataset with an empty draft."""
+        wanted = self.body(DatasetCreate)
+        check_name(wanted.name)
+        dataset_id = new_id("ds")
+        # The draft first: a row without a draft would be a dataset that nobody can use or delete.
+        await self.services.drafts.create(dataset_id)
+        try:
+            row = await self.services.db.write(lambda c: self._insert(c, dataset_id, wanted))
+        except BaseException:
+            await self.services.drafts.remove(dataset_id)
+            raise
+        self.answer(describe_dataset(row))
+
+    def _insert(self, connection: Connection, dataset_id: str, wanted: DatasetCreate) -> RowMapping:
+        owner = owner_for(connection, self.identity, wanted.tenant)
+        statements.insert(
+            connection,
+            dataset_id=dataset_id,
+            tenant_id=owner.id,
+            creator_id=self.identity.tenant_id,
+            name=wanted.name,
+            sensitivity=wanted.sensitivity,
+            description=wanted.description,
+            limit=self.services.settings.max_datasets_per_tenant,
+        )
+        self.audit(connection, "dataset.create", dataset_id, name=f"{owner.prefix}/{wanted.name}")
+        return statements.get(connection, self.identity, dataset_id, Right.VIEW)
+
+
+class DatasetHandler(Handler):
+    """One dataset."""
+
+    async def get(self, dataset: str) -> None:
+        """Answer the dataset."""
+        self.check_query()
+        row = await self.services.db.read(
+            lambda c: statements.get(c, self.identity, dataset, Right.VIEW)
+        )
+        self.answer(describe_dataset(row))
+
+    async def patch(self, dataset: str) -> None:
+        """Change description or sensitivity."""
+        changes = self.body(DatasetPatch).model_dump(exclude_none=True)
+
+        def change(connection: Connection) -> RowMapping:
+            statements.get(connection, self.identity, dataset, Right.EDIT)
+            statements.change(connection, dataset, changes)
+            self.audit(connection, "dataset.change", dataset, fields=", ".join(sorted(changes)))
+            return statements.get(connection, self.identity, dataset, Right.VIEW)
+
+        self.answer(describe_dataset(await self.services.db.write(change)))
+
+    async def delete(self, dataset: str) -> None:
+        """Delete a dataset that was never published, with its draft."""
+
+        def remove(connection: Connection) -> None:
+            row = statements.get(connection, self.identity, dataset, Right.MANAGE)
+            statements.remove_draft(connection, dataset)
+            name = f"{row['prefix']}/{row['name']}"
+            self.audit(connection, "dataset.delete", dataset, name=name, records=row["records"])
+
+        await self.services.db.write(remove)
+        await self.services.uploads.remove(dataset)
+        await self.services.drafts.remove(dataset)
+        self.answer_nothing()
+
+
+ROUTES = [
+    Route(
+        "api/datasets",
+        DatasetsHandler,
+        {
+            "GET": Operation(
+                "read", "Datasets that I may view.", response=Page[Dataset], query=PAGE_QUERY
+            ),
+            "POST": Operation(
+                "write",
+                "Create a dataset.",
+                request=DatasetCreate,
+                response=Dataset,
+                status=201,
+            ),
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}",
+        DatasetHandler,
+        {
+            "GET": Operation("read", "One dataset.", response=Dataset),
+            "PATCH": Operation(
+                "write", "Change a dataset.", request=DatasetPatch, response=Dataset
+            ),
+            "DELETE": Operation(
+                "write",
+                "Delete a dataset that has no version.",
+                status=204,
+                fresh_identity=True,
+            ),
+        },
+    ),
+]

@@ -1,0 +1,215 @@
+"""`api/datasets/{dataset}/files`: uploads into a draft."""
+
+from __future__ import annotations
+
+from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError, NotFoundError
+from adaptery.formats import FORMATS
+from adaptery.ids import is_id
+from adaptery.schemas.common import Page
+from adaptery.schemas.datasets import FileInfo
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.database.statements import files as statements
+from adaptery_hub.drafts import Draft
+from adaptery_hub.handlers.base import Handler, content_length
+from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.uploads import OffsetError, Receiver, check_format
+
+#: Characters of a file name.
+FILE_NAME_LIMIT = 255
+
+
+def describe_file(row: RowMapping) -> FileInfo:
+    """Return a row of `files` as the API shows it."""
+    return FileInfo(
+        id=row["id"],
+        dataset=row["dataset_id"],
+        name=row["name"],
+        digest=row["digest"],
+        bytes=row["bytes"],
+        format=row["format"],
+        records=row["records"],
+        state="ready" if row["state"] == "ready" else "receiving",
+        created_at=row["created_at"],
+    )
+
+
+class FilesHandler(Handler):
+    """All files of a draft."""
+
+    async def get(self, dataset: str) -> None:
+        """List the files."""
+        after, limit = self.page()
+
+        def read(connection: Connection) -> list[RowMapping]:
+            fetch(connection, tables.datasets, self.identity, dataset, Right.VIEW)
+            return statements.list_page(connection, dataset, after, limit + 1)
+
+        rows = await self.services.db.read(read)
+        self.answer_page([describe_file(row) for row in rows], limit)
+
+
+class FileHandler(Handler):
+    """One file of a draft, named by its id or its name."""
+
+    _receiver: Receiver | None = None
+
+    async def admit(self) -> None:
+        """Authorise an upload before its first byte is kept."""
+        await super().admit()
+        if self.request.method != "PUT":
+            return
+        self.check_query()
+        dataset, name = self.path_kwargs["dataset"], self.path_kwargs["file"]
+        await self._row(dataset, Right.EDIT)
+        check_file_name(name)
+        check_format(self.query("format"))
+        self._receiver = await self.services.uploads.begin(
+            dataset,
+            name,
+            self.request.headers.get("Content-Range"),
+            content_length(self.request.headers.get("Content-Length")),
+        )
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand the next bytes of an upload on; called by tornado, which waits."""
+        if self._receiver is not None:
+            await self._receiver.write(chunk)
+        else:
+            await super().data_received(chunk)
+
+    async def get(self, dataset: str, file: str) -> None:
+        """Answer the file, and how much of it is received."""
+        self.check_query()
+        row = await self._find(dataset, file, Right.VIEW)
+        info = describe_file(row)
+        if row["state"] == "receiving":  # a sender that vanished may have left more than it knows
+            received = self.services.uploads.received_bytes(dataset, row["name"])
+            info = info.model_copy(update={"bytes": received})
+        self.answer(info)
+
+    async def put(self, dataset: str, file: str) -> None:
+        """Import the file once it is whole."""
+        receiver = self._receiver
+        assert receiver is not None
+        services = self.services
+        row, fresh = await services.uploads.finish(
+            receiver, dataset, file, self.identity.tenant_id, check_format(self.query("format"))
+        )
+        if fresh:
+            count = await services.drafts.read(dataset, lambda draft: draft.count())
+            await services.db.write(lambda c: statements.touch_dataset(c, dataset, count))
+        status = 201 if fresh else 200 if row["state"] == "ready" else 202
+        self.answer(describe_file(row), status)
+
+    async def delete(self, dataset: str, file: str) -> None:
+        """Remove a file and its records from the draft."""
+        row = await self._find(dataset, file, Right.EDIT)
+        services = self.services
+
+        def remove(draft: Draft) -> int:
+            draft.remove_file(row["id"])
+            return draft.count()
+
+        services.uploads.discard_part(dataset, row["name"])
+        count = await services.drafts.write(dataset, remove)
+        await services.db.write(lambda c: statements.remove(c, row["id"]))
+        await services.db.write(lambda c: statements.touch_dataset(c, dataset, count))
+        self.answer_nothing()
+
+    def on_finish(self) -> None:
+        """Give the file free; called by tornado when the answer is out."""
+        self._release()
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        """Give the file free; called by tornado when the sender is gone."""
+        self._release()
+        super().on_connection_close()
+
+    def render_error(self, error: AdapteryError) -> None:
+        """See `Handler.render_error`; an offset error also says what is received."""
+        if isinstance(error, OffsetError):
+            self.set_header("X-Received-Bytes", str(error.received_bytes))
+        super().render_error(error)
+
+    def _release(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            self.services.uploads.release(receiver)
+
+    async def _row(self, dataset: str, right: Right) -> RowMapping:
+        return await self.services.db.read(
+            lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
+        )
+
+    async def _find(self, dataset: str, file: str, right: Right) -> RowMapping:
+        await self._row(dataset, right)
+        row = await self.services.db.read(lambda c: statements.find(c, dataset, file))
+        if row is None:
+            raise NotFoundError("There is no such file in this draft.")
+        return row
+
+
+def check_file_name(name: str) -> None:
+    """Refuse a name that could be mistaken for something else.
+
+    Raises:
+        InvalidInputError: it is empty, too long, an id, or has a slash or control character.
+    """
+    if (
+        not 1 <= len(name) <= FILE_NAME_LIMIT
+        or "/" in name
+        or not name.isprintable()
+        or is_id(name)
+    ):
+        raise InvalidInputError(
+            errors=[
+                FieldProblem(
+                    "file",
+                    "is no name of a file.",
+                    f"Use at most {FILE_NAME_LIMIT} printable characters without a slash.",
+                )
+            ]
+        )
+
+
+ROUTES = [
+    Route(
+        "api/datasets/{dataset}/files",
+        FilesHandler,
+        {
+            "GET": Operation(
+                "read", "Files of the draft.", response=Page[FileInfo], query=PAGE_QUERY
+            )
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}/files/{file}",
+        FileHandler,
+        {
+            "GET": Operation(
+                "read",
+                "One file, by id or name; its bytes while it is received.",
+                response=FileInfo,
+            ),
+            "PUT": Operation(
+                "write",
+                "Upload a file: whole, or in parts by Content-Range. 201 imported, 202 part "
+                "received, 200 the same file was there.",
+                response=FileInfo,
+                status=201,
+                query={"format": f"One of {', '.join(FORMATS)}; found out if left out."},
+                streamed=True,
+            ),
+            "DELETE": Operation(
+                "write",
+                "Remove a file and its records from the draft.",
+                status=204,
+                fresh_identity=True,
+            ),
+        },
+    ),
+]

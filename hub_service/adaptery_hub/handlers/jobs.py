@@ -1,0 +1,279 @@
+"""`api/jobs`: submit, look at, cancel and watch jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.schemas.common import Answer, Instant, Page
+from adaptery.schemas.jobs import Job, JobCreate, JobEvent
+from adaptery.states import FINAL_STATES, JobState
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.database.statements import checkpoints, job_events, jobs
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.handlers.sse import KEEP_ALIVE_SECONDS, SSE_MEDIA, EventStream
+from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+EVENTS_PAGE_LIMIT = 2_000  # points of one chart
+EVENTS_BATCH = 200  # events that are read from the database at once
+#: A stream looks into the database after this long even without a hint that there is news.
+LOOK_AGAIN_SECONDS = 2.0
+_LOG_KINDS = ("log", "error")
+
+
+class CheckpointCard(Answer):
+    """A state of training that a job can resume from."""
+
+    id: str
+    step: int
+    digest: str
+    bytes: int
+    metrics: dict[str, float | None] | None
+    created_at: Instant
+
+
+class JobsHandler(Handler):
+    """The jobs that the caller may see."""
+
+    async def get(self) -> None:
+        """List jobs, newest first."""
+        after, limit = self.page()
+        rows = await self.services.db.read(
+            lambda c: jobs.list_visible(c, self.identity, after, limit)
+        )
+        self.answer_page(await describe_jobs(self, rows), limit)
+
+    async def post(self) -> None:
+        """Submit a job."""
+        compute = compute_of(self)
+        job_id = await compute.jobs.submit(self.identity, self.body(JobCreate))
+        if compute.fleet is not None:
+            compute.fleet.wake()
+        self.answer(await read_job(self, job_id, Right.VIEW))
+
+
+class JobHandler(Handler):
+    """One job."""
+
+    async def get(self, job: str) -> None:
+        """Answer the job."""
+        self.check_query()
+        self.answer(await read_job(self, job, Right.VIEW))
+
+
+class JobCancelHandler(Handler):
+    """Cancelling one job."""
+
+    async def post(self, job: str) -> None:
+        """Cancel the job, or ask its agent to; answers the job as it is now."""
+        compute = compute_of(self)
+        row = await fetch_job(self, job, Right.MANAGE)
+        await compute.queue.cancel(job)
+        if compute.fleet is not None:
+            compute.fleet.cancel_soon(job, row["tenant_id"])
+        self.answer(await read_job(self, job, Right.VIEW))
+
+
+class JobEventsHandler(Handler):
+    """The events of one job as they come."""
+
+    async def get(self, job: str) -> None:
+        """Stream the events after `Last-Event-ID` until the job is over."""
+        self.check_query()
+        await fetch_job(self, job, Right.VIEW)
+        after = event_number(self.request.headers.get("Last-Event-ID") or self.query("after"))
+        stream = EventStream(self)
+        await stream.open()
+        with compute_of(self).queue.signals.watch(job) as news:
+            silent_seconds = 0.0
+            while not stream.closed:
+                news.clear()
+                rows, over = await self.services.db.read(
+                    lambda c, after=after: _news(c, job, after)
+                )
+                for row in rows:
+                    event = describe_event(row)
+                    await stream.send(event.model_dump_json(), event=event.kind, id=str(event.seq))
+                    after = event.seq
+                if over and len(rows) < EVENTS_BATCH:
+                    return
+                silent_seconds = 0.0 if rows else silent_seconds + LOOK_AGAIN_SECONDS
+                if silent_seconds >= KEEP_ALIVE_SECONDS:
+                    await stream.keep_alive()
+                    silent_seconds = 0.0
+                if len(rows) < EVENTS_BATCH:
+                    await stream.wait(news, LOOK_AGAIN_SECONDS)
+
+
+class JobMetricsHandler(Handler):
+    """The numbers of one job."""
+
+    async def get(self, job: str) -> None:
+        """List the metrics in order; a step repeated after a lost attempt comes twice."""
+        rows, limit = await read_events(self, job, ("metrics",))
+        self.answer_page([describe_event(row) for row in rows], limit)
+
+
+class JobLogHandler(Handler):
+    """The log of one job."""
+
+    async def get(self, job: str) -> None:
+        """List the worker's log lines in order."""
+        rows, limit = await read_events(self, job, _LOG_KINDS)
+        self.answer_page([describe_event(row) for row in rows], limit)
+
+
+class JobCheckpointsHandler(Handler):
+    """The checkpoints of one job."""
+
+    async def get(self, job: str) -> None:
+        """List the checkpoints that are kept, lowest step first."""
+        _, limit = self.page()
+        await fetch_job(self, job, Right.VIEW)
+        rows = await self.services.db.read(lambda c: checkpoints.of_job(c, job))
+        self.answer_page([describe_checkpoint(row) for row in rows], limit)
+
+
+async def fetch_job(handler: Handler, job_id: str, right: Right) -> RowMapping:
+    """Returns a job's row if the caller has this right on it.
+
+    Raises:
+        NotFoundError: There is no such job, or the caller may not know it.
+        NotAllowedError: The caller may see it, but has not this right.
+    """
+    identity = handler.identity
+    return await handler.services.db.read(lambda c: fetch(c, tables.jobs, identity, job_id, right))
+
+
+async def read_job(handler: Handler, job_id: str, right: Right) -> Job:
+    """Returns a job as the API shows it; see `fetch_job`."""
+    row = await fetch_job(handler, job_id, right)
+    return (await describe_jobs(handler, [row]))[0]
+
+
+async def describe_jobs(handler: Handler, rows: Sequence[RowMapping]) -> list[Job]:
+    """Returns jobs as the API shows them."""
+    compute = compute_of(handler)
+    has_agent = compute.has_agent_for(row["weight_digest"] for row in rows)
+    return await compute.jobs.describe(rows, has_agent)
+
+
+async def read_events(
+    handler: Handler, job_id: str, kinds: Collection[str]
+) -> tuple[list[RowMapping], int]:
+    """Returns one page of a job's events of some kinds, and the page's limit."""
+    after, limit = handler.page(limit_max=EVENTS_PAGE_LIMIT)
+    await fetch_job(handler, job_id, Right.VIEW)
+    number = event_number(after)
+    rows = await handler.services.db.read(
+        lambda c: job_events.read_on(c, job_id, number, limit + 1, kinds)
+    )
+    return rows, limit
+
+
+def event_number(text: str | None) -> int:
+    """Returns the number of the last event that a client has; 0 for none.
+
+    Raises:
+        InvalidInputError: It is not a number.
+    """
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidInputError(
+            errors=[FieldProblem("after", "is not the number of an event", "Send its `seq`.")]
+        )
+    return int(text)
+
+
+def describe_event(row: RowMapping) -> JobEvent:
+    """Returns an event as the API shows it."""
+    return JobEvent(seq=row["seq"], at=row["created_at"], kind=row["kind"], data=row["data"])
+
+
+def describe_checkpoint(row: RowMapping) -> CheckpointCard:
+    """Returns a checkpoint as the API shows it."""
+    return CheckpointCard(
+        id=row["id"],
+        step=row["step"],
+        digest=row["digest"],
+        bytes=sum(file["bytes"] for file in row["files"]),
+        metrics=row["metrics"],
+        created_at=row["created_at"],
+    )
+
+
+def _news(connection: Connection, job_id: str, after: int) -> tuple[list[RowMapping], bool]:
+    """Returns events after a number, and whether the job is over; both as of one moment."""
+    row = jobs.get(connection, job_id)
+    over = row is None or JobState(row["state"]) in FINAL_STATES
+    return job_events.read_on(connection, job_id, after, EVENTS_BATCH), over
+
+
+_AFTER_EVENT = {**PAGE_QUERY, "after": "The `seq` of the last event of the page before."}
+
+ROUTES = [
+    Route(
+        "api/jobs",
+        JobsHandler,
+        {
+            "GET": Operation("read", "My jobs.", response=Page[Job], query=PAGE_QUERY),
+            "POST": Operation(
+                "write", "Submit a job.", request=JobCreate, response=Job, status=201
+            ),
+        },
+    ),
+    Route("api/jobs/{job}", JobHandler, {"GET": Operation("read", "One job.", response=Job)}),
+    Route(
+        "api/jobs/{job}/cancel",
+        JobCancelHandler,
+        {"POST": Operation("write", "Cancel a job.", response=Job)},
+    ),
+    Route(
+        "api/jobs/{job}/events",
+        JobEventsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "The events of a job, as server-sent events that end with the job.",
+                response=JobEvent,
+                media=SSE_MEDIA,
+                query={"after": "Like the header Last-Event-ID: the last event that you have."},
+            )
+        },
+    ),
+    Route(
+        "api/jobs/{job}/metrics",
+        JobMetricsHandler,
+        {
+            "GET": Operation(
+                "read", "The metrics of a job.", response=Page[JobEvent], query=_AFTER_EVENT
+            )
+        },
+    ),
+    Route(
+        "api/jobs/{job}/log",
+        JobLogHandler,
+        {
+            "GET": Operation(
+                "read", "The log of a job.", response=Page[JobEvent], query=_AFTER_EVENT
+            )
+        },
+    ),
+    Route(
+        "api/jobs/{job}/checkpoints",
+        JobCheckpointsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "The checkpoints of a job.",
+                response=Page[CheckpointCard],
+                query=PAGE_QUERY,
+            )
+        },
+    ),
+]

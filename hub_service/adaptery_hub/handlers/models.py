@@ -1,0 +1,77 @@
+"""`v1/models`: what the caller may put into `model`, in OpenAI's shape."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from adaptery_hub.database.statements import adapters as statements
+from adaptery_hub.gateway import Target, adapter_target
+from adaptery_hub.gateway.resolution import RESTRICTED
+from adaptery_hub.handlers.base import OpenAIHandler
+from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.routes import Operation, Route
+
+_OWNED_BY_SERVICE = "adaptery"
+
+
+class ModelsHandler(OpenAIHandler):
+    """All models of the caller."""
+
+    async def get(self) -> None:
+        """List base models, then the adapters that the caller may use."""
+        compute = compute_of(self)
+        rows = await self.services.db.read(lambda c: statements.list_usable(c, self.identity))
+        models = [
+            describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)
+            for card in await compute.base_models.cards()
+        ]
+        models += [
+            describe_model(adapter_target(row), row["created_at"])
+            for row in rows
+            if row["sensitivity"] != RESTRICTED
+        ]
+        self.answer_json({"object": "list", "data": models})
+
+
+class ModelHandler(OpenAIHandler):
+    """One model."""
+
+    async def get(self, name: str) -> None:
+        """Answer the model that a name means to the caller."""
+        compute = compute_of(self)
+        target = await compute.gateway.resolver.resolve(self.identity, name)
+        created_at = compute.base_models.created_at()
+        adapter = target.adapter
+        if adapter is not None:
+            row = await self.services.db.read(lambda c: statements.get(c, adapter.id))
+            created_at = row["created_at"] if row is not None else created_at
+        self.answer_json(describe_model(target, created_at))
+
+
+def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
+    """Returns OpenAI's model object, with vLLM's `root`, `parent` and our `base_model`, `kind`."""
+    owner, slash, _ = target.model.rpartition("/")
+    return {
+        "id": target.model,
+        "object": "model",
+        "created": int(created_at.timestamp()),
+        "owned_by": owner if slash and target.adapter is not None else _OWNED_BY_SERVICE,
+        "root": target.base_model,
+        "parent": target.base_model if target.adapter is not None else None,
+        "base_model": target.base_model,
+        "kind": "adapter" if target.adapter is not None else "base",
+    }
+
+
+ROUTES = [
+    Route(
+        "v1/models",
+        ModelsHandler,
+        {"GET": Operation("read|infer", "The models that I may use, as OpenAI lists them.")},
+    ),
+    Route(
+        "v1/models/{name:path}",
+        ModelHandler,
+        {"GET": Operation("read|infer", "One model that I may use.")},
+    ),
+]

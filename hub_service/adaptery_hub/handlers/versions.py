@@ -1,0 +1,209 @@
+"""`api/datasets/{dataset}/versions`, `api/versions/{version}`: publishing and reading versions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, BinaryIO
+
+from adaptery.manifests import Manifest
+from adaptery.schemas.common import Page
+from adaptery.schemas.datasets import Operation as OperationAnswer
+from adaptery.schemas.datasets import PublishRequest, RecordItem, Version
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.database.statements import versions as statements
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.operations import describe_operation
+from adaptery_hub.handlers.records import parse_position
+from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.published import PublishedRecord
+from adaptery_hub.publishing import describe_version, version_prefix
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+#: Records of one written piece of a download.
+DOWNLOAD_RECORDS = 200
+#: Bytes of one written piece of a file.
+DOWNLOAD_CHUNK_BYTES = 256 * 1024
+
+
+class DatasetVersionsHandler(Handler):
+    """The versions of one dataset."""
+
+    async def get(self, dataset: str) -> None:
+        """List the versions."""
+        after, limit = self.page()
+
+        def read(connection: Connection) -> list[RowMapping]:
+            fetch(connection, tables.datasets, self.identity, dataset, Right.VIEW)
+            return statements.list_page(connection, dataset, after, limit + 1)
+
+        rows = await self.services.db.read(read)
+        self.answer_page([describe_version(row) for row in rows], limit)
+
+    async def post(self, dataset: str) -> None:
+        """Begin to publish the draft."""
+        self.body(PublishRequest)
+        services, identity = self.services, self.identity
+        await services.db.read(lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE))
+        work = services.publisher.work(dataset, identity.tenant_id, self._note)
+        row = await services.operations.start(identity, "publish", dataset, work)
+        self.answer(describe_operation(row, services.operations))
+
+    def _note(self, connection: Connection, version: Version) -> None:
+        details = {"name": version.name, "records": version.records}
+        digest = version.content_digest or ""
+        self.audit(connection, "version.publish", version.id, content_digest=digest, **details)
+
+
+class _VersionHandler(Handler):
+    async def find(self, version: str) -> tuple[RowMapping, str]:
+        """Return the version and where its files lie."""
+        row = await self.services.db.read(
+            lambda c: statements.get(c, self.identity, version, Right.VIEW)
+        )
+        return row, version_prefix(row["dataset_id"], row["content_digest"])
+
+
+class VersionHandler(_VersionHandler):
+    """One version."""
+
+    async def get(self, version: str) -> None:
+        """Answer the version."""
+        self.check_query()
+        row, _ = await self.find(version)
+        self.answer(describe_version(row))
+
+
+class ManifestHandler(_VersionHandler):
+    """The signed manifest of a version."""
+
+    async def get(self, version: str) -> None:
+        """Answer the manifest, verified."""
+        self.check_query()
+        _, prefix = await self.find(version)
+        manifest = await asyncio.to_thread(self.services.published.manifest, prefix)
+        self.set_header("Content-Type", "application/json")
+        self.finish(manifest.to_bytes())
+
+
+class VersionRecordsHandler(_VersionHandler):
+    """The records of a version."""
+
+    async def get(self, version: str) -> None:
+        """Page through the records."""
+        after, limit = self.page()
+        position = parse_position(after, "after")
+        _, prefix = await self.find(version)
+        items = await asyncio.to_thread(self.services.published.page, prefix, position, limit + 1)
+        self.answer_page([_describe(item) for item in items], limit)
+
+
+class DownloadHandler(_VersionHandler):
+    """The content of a version, as a stream."""
+
+    async def get(self, version: str) -> None:
+        """Stream the records as JSON Lines, or one file of the manifest as it is."""
+        self.check_query()
+        name = self.query("file")
+        row, prefix = await self.find(version)
+        if name is None:
+            await self._send_records(row, prefix)
+        else:
+            await self._send_file(prefix, name)
+
+    async def _send_records(self, row: RowMapping, prefix: str) -> None:
+        # Verified before the first byte: an error after it could only cut the stream.
+        await asyncio.to_thread(self.services.published.manifest, prefix)
+        self.set_header("Content-Type", "application/x-ndjson")
+        self._name_attachment(f"{row['dataset_name']}-{row['number']}.jsonl")
+        records = self.services.published.records(prefix)
+        while lines := await asyncio.to_thread(_lines, records):
+            self.write(lines)
+            await self.flush()
+
+    async def _send_file(self, prefix: str, name: str) -> None:
+        stream, size = await asyncio.to_thread(self.services.published.open, prefix, name)
+        with stream:
+            self.set_header("Content-Type", "application/octet-stream")
+            self.set_header("Content-Length", str(size))
+            self._name_attachment(name)
+            while chunk := await asyncio.to_thread(_read_chunk, stream):
+                self.write(chunk)
+                await self.flush()
+
+    def _name_attachment(self, name: str) -> None:
+        # Both names are made of [a-z0-9._-] only.
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+
+
+def _describe(item: PublishedRecord) -> RecordItem:
+    return RecordItem(id=str(item.position), record_id=item.record_id, record=item.record)
+
+
+def _lines(records: Iterator[PublishedRecord]) -> bytes:
+    """Return the next records as JSON Lines; empty at the end."""
+    values: Iterator[dict[str, Any]] = (item.record for item in islice(records, DOWNLOAD_RECORDS))
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
+
+
+def _read_chunk(stream: BinaryIO) -> bytes:
+    return stream.read(DOWNLOAD_CHUNK_BYTES)
+
+
+ROUTES = [
+    Route(
+        "api/datasets/{dataset}/versions",
+        DatasetVersionsHandler,
+        {
+            "GET": Operation(
+                "read", "Versions of a dataset.", response=Page[Version], query=PAGE_QUERY
+            ),
+            "POST": Operation(
+                "write",
+                "Publish the draft as the next version; the operation's result holds it.",
+                request=PublishRequest,
+                response=OperationAnswer,
+                status=202,
+                fresh_identity=True,
+            ),
+        },
+    ),
+    Route(
+        "api/versions/{version}",
+        VersionHandler,
+        {"GET": Operation("read", "One version.", response=Version)},
+    ),
+    Route(
+        "api/versions/{version}/manifest",
+        ManifestHandler,
+        {"GET": Operation("read", "The signed manifest of a version.", response=Manifest)},
+    ),
+    Route(
+        "api/versions/{version}/records",
+        VersionRecordsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "Records of a version, in order.",
+                response=Page[RecordItem],
+                query=PAGE_QUERY,
+            )
+        },
+    ),
+    Route(
+        "api/versions/{version}/download",
+        DownloadHandler,
+        {
+            "GET": Operation(
+                "read",
+                "Records of a version as JSON Lines, or one of its files.",
+                media="application/x-ndjson",
+                query={"file": "A path of the manifest: that file as it lies in the store."},
+            )
+        },
+    ),
+]

@@ -1,0 +1,147 @@
+"""Who is calling: from the Hub's answer about a token to the tenant the caller is.
+
+The Hub says who (`HubModel`) through an `IdentitySource`; `Tenants` maps the names in it to our
+tenant rows. Nothing here decides what a caller may do: scopes are checked by the route table,
+rights by `adaptery_hub.permissions`.
+
+Invariants:
+
+- The Hub is asked asynchronously; the event loop never waits for it.
+- Groups and scopes are those of the Hub's answer to this request's token (cached at most 30 s), and
+  are never read from our database.
+- No token, cookie or Hub error text leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from adaptery.errors import NotAllowedError, UnavailableError
+from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
+from tornado.web import HTTPError, RequestHandler
+
+#: The custom Hub scopes of this service end in one of the words below.
+SCOPE_PREFIX = "custom:adaptery:"
+SCOPES = frozenset({"read", "write", "infer", "admin"})
+#: What one scope includes besides itself. Source: CONTRACTS, "Who may reach what".
+SUBSCOPES: Mapping[str, frozenset[str]] = {"write": frozenset({"read"})}
+#: How long the Hub's answer about a token is believed.
+IDENTITY_CACHE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """What the Hub says about the owner of a token."""
+
+    name: str
+    kind: str  # user | service
+    groups: tuple[str, ...]
+    scopes: frozenset[str]  # the Hub's, unfiltered
+    admin: bool = False
+    token_kind: str = "token"  # noqa: S105 - session | token, not a secret
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The caller of one request, as this service knows them."""
+
+    tenant_id: str
+    hub_name: str
+    slug: str
+    groups: tuple[str, ...]  # Hub names
+    group_tenants: tuple[str, ...]  # tenant ids, same order
+    group_slugs: tuple[str, ...]  # same order
+    scopes: frozenset[str]  # subset of SCOPES
+    token_kind: str  # session | token | key
+    kind: str = field(default="user")
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """The tenants the caller acts for: own, then groups."""
+        return (self.tenant_id, *self.group_tenants)
+
+
+class IdentitySource(Protocol):
+    """The port to whoever knows tokens: the Hub."""
+
+    async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
+        """Return the model of the caller, or None if there is no valid token.
+
+        Args:
+            handler: the request; its headers and cookies hold the token.
+            fresh: ask again instead of believing the cache.
+
+        Raises:
+            NotAllowedError: the token is known but does not reach this service.
+            UnavailableError: the Hub did not answer.
+        """
+        ...
+
+
+class HubIdentities:
+    """Asks JupyterHub, with the caller's own token."""
+
+    def __init__(self, hub_auth: HubOAuth) -> None:
+        self._hub_auth = hub_auth
+
+    async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
+        """See `IdentitySource.identify`."""
+        assert isinstance(handler, HubOAuthenticated)
+        try:
+            # Awaited: `current_user` alone would block the loop while the Hub answers.
+            answer = await self._hub_auth.get_user(handler, sync=False)
+            if answer is not None and fresh:
+                answer = await self._ask_again(handler)
+        except HTTPError as error:
+            raise UnavailableError(
+                "JupyterHub did not answer who you are.", hint="Try again in a moment."
+            ) from error
+        if answer is None:
+            _check_session(handler)
+            return None
+        return self._model(cast("Mapping[str, object]", answer), handler)
+
+    async def _ask_again(self, handler: RequestHandler) -> Mapping[str, object] | None:
+        token = self._hub_auth.get_token(handler)
+        return await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+
+    def _model(self, answer: Mapping[str, object], handler: RequestHandler) -> HubModel:
+        scopes = frozenset(cast("Sequence[str]", answer.get("scopes") or ()))
+        required = self._hub_auth.access_scopes
+        if required and not self._hub_auth.check_scopes(required, {"scopes": scopes}):
+            raise NotAllowedError(
+                "This token does not reach this service.",
+                hint="Make a token with the scope access:services!service=adaptery.",
+            )
+        return HubModel(
+            name=str(answer["name"]),
+            kind=str(answer.get("kind") or "user"),
+            groups=tuple(sorted(cast("Sequence[str]", answer.get("groups") or ()))),
+            scopes=scopes,
+            admin=bool(answer.get("admin")),
+            token_kind="token" if getattr(handler, "_token_authenticated", False) else "session",
+        )
+
+
+def _check_session(handler: HubOAuthenticated) -> None:
+    """Tell a browser session that it was refused for want of its XSRF token."""
+    try:
+        handler.check_xsrf_cookie()
+    except HTTPError:
+        session = handler.hub_auth.get_token(handler)
+        if session is not None:
+            raise NotAllowedError(
+                "A browser session must send its XSRF token.",
+                hint="Send the cookie _xsrf of this service as the header X-XSRFToken.",
+            ) from None
+
+
+def service_scopes(hub_scopes: frozenset[str]) -> frozenset[str]:
+    """Return this service's scopes among the Hub's, with what each includes."""
+    own = {
+        scope.removeprefix(SCOPE_PREFIX) for scope in hub_scopes if scope.startswith(SCOPE_PREFIX)
+    }
+    known = own & SCOPES
+    return frozenset(known.union(*(SUBSCOPES.get(scope, frozenset()) for scope in known)))

@@ -1,0 +1,239 @@
+"""Takes requests for jobs and tells how jobs are.
+
+A request is checked completely here (task, options, base model, right to use the dataset) and
+frozen; what happens afterwards is the queue's business.
+
+Invariants:
+- A dataset named without a version is pinned to the newest one at once; the answer says the pinned
+  name.
+- A job belongs to who submitted it, also when its dataset belongs to a group: sharing the adapter
+  is a decision of its own.
+- The spec is data from the task's file and from checked options, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adaptery.errors import FieldProblem, NotFoundError, SpecError
+from adaptery.ids import new_id
+from adaptery.schemas.common import field_problems
+from adaptery.schemas.jobs import Job, JobCreate
+from adaptery.schemas.spec import JobSpec
+from adaptery.states import JobState
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.base_models import BaseModels
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import adapters, attempts, jobs, tenants, versions
+from adaptery_hub.database.statements.jobs import NewInput
+from adaptery_hub.full_names import full_name
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right
+from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
+from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
+
+#: Stands for weights that no agent has reported yet, while a spec is checked.
+_UNKNOWN_DIGEST = "sha256:" + "0" * 64
+_WHOLE_VERSION = "all"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the answers about some jobs need besides their rows."""
+
+    inputs: Mapping[str, RowMapping]
+    made: Mapping[str, RowMapping]
+    attempts: Mapping[str, int]
+    prefixes: Mapping[str, str]
+    positions: Mapping[str, int]
+
+
+class JobDesk:
+    """Where jobs are submitted and looked at."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: EmbeddedQueue,
+        tasks: TaskCatalog,
+        base_models: BaseModels,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._tasks = tasks
+        self._base_models = base_models
+
+    async def submit(self, identity: Identity, wanted: JobCreate) -> str:
+        """Submits a job; returns its id.
+
+        Raises:
+            SpecError: The task, an option or the base model is not one that there is.
+            NotFoundError: There is no such dataset version, or the caller has no right on it.
+            NotAllowedError: The caller may see the dataset but not use it.
+            QuotaError: The caller has too many open jobs.
+        """
+        task = self._task(wanted.task)
+        options = self._tasks.check_options(task.name, wanted.options)
+        base_model = self._base_model(wanted.base_model)
+        version = await self._database.read(
+            lambda c: versions.resolve(c, identity, wanted.dataset, Right.USE)
+        )
+        submission = Submission(
+            job_id=new_id("jb"),
+            tenant_id=identity.tenant_id,
+            creator_id=identity.tenant_id,
+            name=wanted.name,
+            task=task,
+            base_model=base_model,
+            options=options,
+            frozen_spec=freeze_spec(task, options, version["id"], version["content_digest"]),
+            inputs=(NewInput(version["id"], _WHOLE_VERSION),),
+        )
+        await self._queue.submit(submission)
+        return submission.job_id
+
+    async def describe(
+        self, rows: Sequence[RowMapping], has_agent: Mapping[str, bool]
+    ) -> list[Job]:
+        """Returns jobs as the API shows them.
+
+        Args:
+            rows: The jobs.
+            has_agent: By weight digest, whether a live agent holds these base weights.
+        """
+        limit = self._queue.rules.running_limit
+        facts = await self._database.read(lambda c: _gather(c, rows, limit))
+        return [_describe(row, facts, has_agent) for row in rows]
+
+    def _task(self, name: str) -> TaskDefinition:
+        try:
+            return self._tasks.get(name)
+        except NotFoundError:
+            known = ", ".join(task.name for task in self._tasks)
+            raise _wrong("task", "there is no such task", f"use one of: {known}") from None
+
+    def _base_model(self, name: str | None) -> str:
+        chosen = name or self._base_models.default
+        if chosen not in self._base_models.names:
+            known = ", ".join(sorted(self._base_models.names)) or "none is registered"
+            raise _wrong("base_model", "is not a registered base model", f"use one of: {known}")
+        return chosen
+
+
+def freeze_spec(
+    task: TaskDefinition,
+    options: Mapping[str, OptionValue],
+    version_id: str,
+    content_digest: str,
+) -> dict[str, object]:
+    """Returns all of a job's spec that is known when it is submitted.
+
+    Raises:
+        SpecError: The task's file and these options do not make a valid spec.
+    """
+    sections: dict[str, dict[str, object]] = {
+        "lora": dict(task.fixed.lora),
+        "optim": dict(task.fixed.optim),
+    }
+    for name, value in options.items():
+        section, _, field = task.options[name].into.partition(".")
+        sections[section][field] = value
+    if "alpha" not in sections["lora"] and isinstance(rank := sections["lora"].get("rank"), int):
+        sections["lora"]["alpha"] = rank * task.lora_alpha_per_rank
+    spec: dict[str, object] = {
+        "spec_version": 1,
+        "stage": task.stage,
+        "inputs": [
+            {"version": version_id, "content_digest": content_digest, "split": _WHOLE_VERSION}
+        ],
+        "template": task.template,
+        **sections,
+        "limits": task.limits.model_dump(),
+    }
+    _check_spec(spec)
+    return spec
+
+
+def _check_spec(spec: Mapping[str, object]) -> None:
+    attempt = {
+        "job": new_id("jb"),
+        "attempt": new_id("at"),
+        "fencing_token": 1,
+        "base_model": {"name": "unknown", "weight_digest": _UNKNOWN_DIGEST},
+    }
+    try:
+        JobSpec.model_validate({**spec, **attempt})
+    except ValidationError as problem:
+        raise SpecError(errors=field_problems(problem)) from None
+
+
+def _gather(connection: Connection, rows: Sequence[RowMapping], limit: int | None) -> _Facts:
+    ids = [row["id"] for row in rows]
+    owners = tenants.get_many(connection, list({row["tenant_id"] for row in rows}))
+    positions: dict[str, int] = {}
+    for queue in {row["queue"] for row in rows if row["state"] == JobState.QUEUED}:
+        waiting, shares = transitions.waiting_line(connection, queue)
+        line = fairness.fair_order(map(transitions.as_waiting, waiting), shares, limit)
+        positions |= {entry.job_id: place for place, entry in enumerate(line, start=1)}
+    return _Facts(
+        inputs={row["job_id"]: row for row in jobs.inputs_of(connection, ids)},
+        made=adapters.of_jobs(connection, ids),
+        attempts=attempts.count_by_job(connection, ids),
+        prefixes={
+            row["id"]: row["slug"] if row["kind"] == "group" else f"@{row['slug']}"
+            for row in owners
+        },
+        positions=positions,
+    )
+
+
+def _describe(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> Job:
+    version = facts.inputs[row["id"]]
+    adapter = facts.made.get(row["id"])
+    return Job(
+        id=row["id"],
+        name=row["name"],
+        tenant=facts.prefixes[row["tenant_id"]],
+        task=row["task"],
+        base_model=row["base_model"],
+        dataset=full_name(
+            version["tenant_kind"], version["slug"], version["dataset_name"], version["number"]
+        ),
+        state=JobState(row["state"]),
+        reason=_reason(row, facts, has_agent),
+        position=facts.positions.get(row["id"]),
+        cancel_requested=row["flag_cancel"],
+        queue=row["queue"],
+        progress=row["progress"],
+        attempts=facts.attempts.get(row["id"], 0),
+        adapter=_adapter_name(adapter) if adapter is not None else None,
+        adapter_id=adapter["id"] if adapter is not None else None,
+        created_at=row["created_at"],
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        summary=row["summary"],
+        options=row["options"],
+    )
+
+
+def _adapter_name(row: RowMapping) -> str:
+    return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
+
+
+def _reason(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> str | None:
+    """Says why a queued job waits as things are now; other states keep their reason."""
+    if row["state"] != JobState.QUEUED:
+        return row["reason"]
+    if row["id"] not in facts.positions:
+        return "your other jobs use all the slots that you may use at once"
+    if not has_agent.get(row["weight_digest"], False):
+        return "no agent that has this base model is connected"
+    return row["reason"] or "waiting for a free slot"
+
+
+def _wrong(where: str, reason: str, remedy: str) -> SpecError:
+    return SpecError(errors=[FieldProblem(where=where, reason=reason, remedy=remedy)])

@@ -1,0 +1,65 @@
+"""The port to object stores.
+
+A *folder* is a prefix with the files below it; it is put whole or not at all, and what was put
+never changes. Keys are made by us from ids and digests, never from names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One stored file."""
+
+    path: str  # relative to the listed prefix, "/" between names
+    bytes: int
+
+
+class ObjectStore(Protocol):
+    """Immutable files under keys. All methods block: call them from a thread."""
+
+    def put_folder(self, prefix: str, folder: Path) -> None:
+        """Move the files of `folder` under `prefix`: all of them become visible at once.
+
+        Raises:
+            ConflictError: something is stored under this prefix already.
+            OSError: the files could not be written; nothing is visible then.
+        """
+        ...
+
+    def list(self, prefix: str) -> Sequence[ObjectInfo]:
+        """Return the files below `prefix`, sorted by path; empty if there are none."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Return the file as a stream from its start.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        ...
+
+    def read(self, key: str) -> bytes:
+        """Return the whole of a small file.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        ...
+
+    def local_path(self, key: str) -> Path:
+        """Return a path from which the file can be read; a remote store fetches it first.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        ...
+
+    def remove_folder(self, prefix: str) -> None:
+        """Remove what lies under `prefix`; only for folders that no row names (any more)."""
+        ...

@@ -1,0 +1,140 @@
+"""OpenAPI 3.1, made from the route table and the schemas that serve it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import adaptery
+from adaptery.schemas.common import Problem
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from adaptery_hub.identity import SCOPE_PREFIX, SCOPES
+from adaptery_hub.routes import Operation, Route
+
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+
+def describe_routes(routes: Iterable[Route]) -> Json:
+    """Return the OpenAPI document of these routes."""
+    routes = list(routes)
+    names = _Schemas(routes)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Adaptery",
+            "version": adaptery.__version__,
+            "description": "Datasets, jobs, adapters and inference of one JupyterHub.",
+        },
+        "servers": [{"url": "/services/adaptery"}],
+        "paths": {_path(route): _path_item(route, names) for route in routes},
+        "components": {
+            "schemas": names.definitions,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A JupyterHub token with scopes "
+                    + ", ".join(sorted(SCOPE_PREFIX + scope for scope in SCOPES))
+                    + ".",
+                }
+            },
+        },
+    }
+
+
+class _Schemas:
+    """Every schema that a route names, each under one name."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        inputs: list[tuple[type[BaseModel], Any]] = []
+        outputs: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+        for route in routes:
+            for operation in route.methods.values():
+                if operation.request is not None:
+                    inputs.append((operation.request, "validation"))
+                if operation.response is not None:
+                    outputs.append((operation.response, "serialization"))
+        wanted = list(dict.fromkeys([*inputs, *outputs]))
+        self._refs, document = models_json_schema(wanted, ref_template=_REF)
+        self.definitions: Json = document.get("$defs", {})
+
+    def ref(self, model: type[BaseModel], mode: Any) -> Json:
+        return dict(self._refs[model, mode])
+
+
+def _path(route: Route) -> str:
+    return "/" + re.sub(r"\{(\w+):path\}", r"{\1}", route.template)
+
+
+def _path_item(route: Route, names: _Schemas) -> Json:
+    item: Json = {
+        method.lower(): _operation(route, method, operation, names)
+        for method, operation in route.methods.items()
+    }
+    if route.parameters:
+        item["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in route.parameters
+        ]
+    return item
+
+
+def _operation(route: Route, method: str, operation: Operation, names: _Schemas) -> Json:
+    described: Json = {
+        "operationId": _operation_id(route, method),
+        "summary": operation.summary,
+        "responses": _responses(operation, names),
+    }
+    if operation.query:
+        described["parameters"] = _query(operation.query)
+    if operation.request is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": names.ref(operation.request, "validation")}},
+        }
+    elif operation.streamed and method in _BODY_METHODS:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+        }
+    if operation.scope == "open":
+        described["security"] = []
+    else:
+        described["security"] = [{"token": []}]
+        described["x-scope"] = operation.scope
+    return described
+
+
+def _responses(operation: Operation, names: _Schemas) -> Json:
+    answer: Json = {"description": "Done."}
+    if operation.status != 204:
+        schema: Json = {}
+        if operation.response is not None and operation.media == "application/json":
+            schema = {"schema": names.ref(operation.response, "serialization")}
+        answer["content"] = {operation.media: schema}
+    problem = names.ref(Problem, "serialization")
+    return {
+        str(operation.status): answer,
+        "default": {
+            "description": "An error.",
+            "content": {"application/problem+json": {"schema": problem}},
+        },
+    }
+
+
+def _query(query: Mapping[str, str]) -> list[Json]:
+    return [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in query.items()
+    ]
+
+
+def _operation_id(route: Route, method: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", route.template.replace(":path", "")) or ["page"]
+    return "_".join([method.lower(), *words])

@@ -1,0 +1,200 @@
+"""Operations: work that takes longer than a request, with progress and cancelling.
+
+The work runs in a thread of this process; its progress is kept in memory, its end in the database.
+What the work is, it does not know: see `Work`.
+
+Invariants:
+
+- What an operation made and its state `completed` are committed in one transaction: it completed
+  exactly if its result is there.
+- An operation that failed, was cancelled or died with the process left nothing (`Work.abandon`).
+- At most one operation runs on one thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from adaptery.errors import AdapteryError, InternalError, UnavailableError
+from adaptery.ids import new_id
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub import logs
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import operations as statements
+from adaptery_hub.identity import Identity
+from adaptery_hub.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+#: Operations that run at once; the others wait their turn, in order.
+OPERATION_THREADS = 2
+
+
+class Cancelled(Exception):
+    """Raised in the thread of an operation that shall end."""
+
+
+class Progress:
+    """What the work tells about itself, and how it learns that it shall end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.done = 0
+        self.total = 0
+        #: Set at the next change, and then replaced: take it before reading the state.
+        self.changed = asyncio.Event()
+        self._loop = loop
+        self._cancelled = threading.Event()
+
+    def report(self, done: int, total: int) -> None:
+        """Tell how far the work is.
+
+        Raises:
+            Cancelled: the work shall end.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled
+        self.done, self.total = done, total
+        self._loop.call_soon_threadsafe(self.notify)
+
+    def notify(self) -> None:
+        """Wake whoever waits for a change; on the event loop only."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+    def cancel(self) -> None:
+        """Ask the work to end at its next report."""
+        self._cancelled.set()
+
+
+class Work(Protocol):
+    """What an operation does. `run` and `abandon` are called in a thread."""
+
+    def run(self, progress: Progress) -> None:
+        """Do everything that can be undone."""
+        ...
+
+    def commit(self, connection: Connection) -> Mapping[str, object]:
+        """Make it so, with statements on this connection only; return the result."""
+        ...
+
+    def abandon(self) -> None:
+        """Undo what `run` did; called after any failure."""
+        ...
+
+
+@dataclass
+class _Running:
+    progress: Progress
+    task: asyncio.Task[None] | None = field(default=None)
+
+
+class Operations:
+    """Starts operations and tells how they are."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._running: dict[str, _Running] = {}
+        self._threads = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
+
+    async def start(self, identity: Identity, kind: str, thing_id: str, work: Work) -> RowMapping:
+        """Begin the work and return the operation's row.
+
+        Raises:
+            ConflictError: another operation is running on this thing.
+        """
+        operation_id = new_id("op")
+        await self._database.write(
+            lambda c: statements.insert(
+                c,
+                operation_id=operation_id,
+                tenant_id=identity.tenant_id,
+                kind=kind,
+                thing_id=thing_id,
+            )
+        )
+        running = _Running(Progress(asyncio.get_running_loop()))
+        self._running[operation_id] = running
+        running.task = asyncio.create_task(self._run(operation_id, kind, running, work))
+        return await self._database.read(lambda c: statements.get(c, operation_id))
+
+    def progress(self, operation_id: str) -> Progress | None:
+        """Return the progress of an operation that runs in this process."""
+        running = self._running.get(operation_id)
+        return running.progress if running else None
+
+    async def cancel(self, operation_id: str) -> None:
+        """Ask an operation to end and wait until it did; one that has ended stays as it is."""
+        running = self._running.get(operation_id)
+        if running is not None and running.task is not None:
+            running.progress.cancel()
+            await asyncio.shield(running.task)
+
+    async def recover(self) -> list[RowMapping]:
+        """Mark what a former process left running as failed and return it; called at start."""
+        error = UnavailableError(
+            "The service was restarted before this was done.", hint="Start it again."
+        )
+        left = await self._database.read(statements.running)
+        for row in left:
+            await self._finish(row["id"], row["kind"], "failed", error)
+        return left
+
+    async def stop(self) -> None:
+        """End every operation of this process."""
+        for running in list(self._running.values()):
+            running.progress.cancel()
+        tasks = [running.task for running in self._running.values() if running.task]
+        await asyncio.gather(*tasks)
+        self._threads.shutdown(wait=True)
+
+    async def _run(self, operation_id: str, kind: str, running: _Running, work: Work) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            context = copy_context()  # the thread's log lines keep the request id
+            await loop.run_in_executor(
+                self._threads, lambda: context.run(work.run, running.progress)
+            )
+            await self._commit(operation_id, work)
+            self._metrics.operations.labels(kind, "completed").inc()
+        except Cancelled:
+            await self._fail(operation_id, kind, work, "cancelled", None)
+        except AdapteryError as error:
+            await self._fail(operation_id, kind, work, "failed", error)
+        except Exception as error:
+            logs.log_exception(logger, "operation_failed", error)
+            await self._fail(operation_id, kind, work, "failed", InternalError())
+        finally:
+            del self._running[operation_id]
+            running.progress.notify()
+
+    async def _commit(self, operation_id: str, work: Work) -> None:
+        def commit(connection: Connection) -> None:
+            result = work.commit(connection)
+            statements.finish(connection, operation_id, "completed", result=dict(result))
+
+        await self._database.write(commit)
+
+    async def _fail(
+        self, operation_id: str, kind: str, work: Work, state: str, error: AdapteryError | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, work.abandon)
+        await self._finish(operation_id, kind, state, error)
+
+    async def _finish(
+        self, operation_id: str, kind: str, state: str, error: AdapteryError | None
+    ) -> None:
+        problem = error.to_problem(logs.request_id.get()) if error else None
+        await self._database.write(
+            lambda c: statements.finish(c, operation_id, state, error=problem)
+        )
+        self._metrics.operations.labels(kind, state).inc()

@@ -1,0 +1,115 @@
+"""The one rule for permission: who may do what with which thing, as SQL.
+
+`visible` gives the predicate; lists put it into their WHERE, and `fetch` checks one thing with the
+very same expression. So "may I" and "what may I see" cannot disagree.
+
+Rules (rights are ordered `use < view < edit < manage`; a higher one includes the lower):
+
+- The owner, if a user, has `manage`.
+- Members of the owning group have `edit`, and the member who created the thing has `manage`.
+  Membership is what the Hub says now: who has left the group has lost both.
+- A grant adds its right to a user or to a group. Nothing subtracts.
+- Things in `tables.PARENTS` follow their parent.
+- No right at all: not found, on the same path as a thing that never was. Scopes (*what*) are not
+  looked at here; the route table checks them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import sqlalchemy as sa
+from adaptery.errors import NotAllowedError, NotFoundError
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.database import tables
+from adaptery_hub.identity import Identity
+
+
+class Right(IntEnum):
+    """What a caller may do with a thing; a higher right includes every lower one."""
+
+    USE = 1
+    VIEW = 2
+    EDIT = 3
+    MANAGE = 4
+
+    @property
+    def word(self) -> str:
+        """The right as the contracts spell it."""
+        return self.name.lower()
+
+
+def right_of(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
+    """Return an expression with the caller's highest right on each row of `table`; 0 for none."""
+    parent = tables.PARENTS.get(table)
+    if parent is not None:
+        column, owner = parent
+        return (
+            sa.select(right_of(owner, identity))
+            .where(owner.c.id == column)
+            .correlate(table)
+            .scalar_subquery()
+        )
+    return _highest(_own_right(table, identity), _granted_right(table, identity))
+
+
+def visible(table: sa.Table, identity: Identity, right: Right) -> sa.ColumnElement[bool]:
+    """Return the predicate "the caller has at least `right` on this row"."""
+    return right_of(table, identity) >= int(right)
+
+
+def fetch(
+    connection: Connection, table: sa.Table, identity: Identity, thing_id: str, right: Right
+) -> RowMapping:
+    """Return the row with this id, plus the caller's right on it as `right`.
+
+    Raises:
+        NotFoundError: there is no such thing, or the caller has no right on it at all.
+        NotAllowedError: the caller may see it, but has less than `right` on it.
+    """
+    highest = right_of(table, identity)
+    statement = sa.select(table, highest.label("right")).where(table.c.id == thing_id, highest > 0)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise NotFoundError(
+            hint="Check the id; a thing you have no right to looks the same as one that is not."
+        )
+    if row["right"] < right:
+        raise NotAllowedError(
+            f"This needs the right to {right.word}; you have the right to "
+            f"{Right(row['right']).word}.",
+            hint="Ask its owner for a grant.",
+        )
+    return row
+
+
+def _own_right(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
+    tenant = table.c.tenant_id
+    branches: list[tuple[sa.ColumnElement[bool], int]] = [
+        (tenant == identity.tenant_id, int(Right.MANAGE))
+    ]
+    if identity.group_tenants:
+        member = tenant.in_(identity.group_tenants)
+        if "creator_id" in table.c:
+            creator = sa.and_(member, table.c.creator_id == identity.tenant_id)
+            branches.append((creator, int(Right.MANAGE)))
+        branches.append((member, int(Right.EDIT)))
+    return sa.case(*branches, else_=0)
+
+
+def _granted_right(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
+    grants = tables.grants
+    principals = (identity.tenant_id, *identity.group_tenants)
+    granted = (
+        sa.select(sa.func.max(grants.c.right))
+        .where(grants.c.thing_id == table.c.id, grants.c.principal_id.in_(principals))
+        .correlate(table)
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(granted, 0)
+
+
+def _highest(first: sa.ColumnElement[int], second: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    # SQLite's max(a, b) and PostgreSQL's greatest(a, b) share no name; CASE is the same on both.
+    return sa.case((first >= second, first), else_=second)

@@ -1,0 +1,179 @@
+"""The embedded queue: the service's own database is the queue.
+
+A thin asynchronous shell: each method is one transaction (`transitions`, `reports`) on a database
+thread, then a signal to whoever watches the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adaptery.errors import QuotaError
+from adaptery.states import JobState
+from adaptery.times import Clock, now
+from sqlalchemy.engine import Connection
+
+from adaptery_hub.audit import AuditEntry, AuditLog
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import attempts, jobs
+from adaptery_hub.queue import fairness, reports, transitions
+from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
+from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
+from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.signals import JobSignals
+
+
+class EmbeddedQueue:
+    """The queue back end that needs nothing but the database. See `port.Queue` for each method."""
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        rules: QueueRules | None = None,
+        signals: JobSignals | None = None,
+        clock: Clock = now,
+    ) -> None:
+        self.rules = rules or QueueRules()
+        self.signals = signals or JobSignals()
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    async def submit(self, submission: Submission) -> None:
+        """Stores a job as `created` and queues it if it can be.
+
+        Raises:
+            QuotaError: The tenant has too many open jobs.
+        """
+        await self._database.write(lambda c: self._submit(c, submission))
+        self.signals.notify(submission.job_id)
+
+    async def prepare(self) -> None:
+        """Queues every `created` job that can be, and says why the others cannot."""
+        for job_id in await self._database.read(transitions.enqueueable):
+            await self._database.write(
+                lambda c, job_id=job_id: transitions.enqueue(c, job_id, self._clock())
+            )
+            self.signals.notify(job_id)
+
+    async def claim(self, offer: Offer) -> Claim | None:
+        """Leases the job that is next for this slot; None if there is none."""
+        held = await self._database.write(
+            lambda c: transitions.claim(c, offer, self.rules, self._audit, self._clock())
+        )
+        if held is not None:
+            self.signals.notify(held.job_id)
+        return held
+
+    async def confirm(self, claim: Claim) -> None:
+        """Notes that the agent took the order."""
+        await self._database.write(
+            lambda c: attempts.mark_started(c, claim.attempt_id, self._clock())
+        )
+
+    async def release(self, claim: Claim, reason: str) -> None:
+        """Gives a claimed job back that its agent never started."""
+        await self._database.write(lambda c: transitions.release(c, claim, reason, self._clock()))
+        self.signals.notify(claim.job_id)
+
+    async def report(self, fence: Fence, events: Sequence[Mapping[str, object]]) -> Renewal:
+        """Stores a worker's events and renews the lease.
+
+        Raises:
+            LeaseLostError: This token does not hold the attempt.
+        """
+        job_id, renewal = await self._database.write(lambda c: self._report(c, fence, events))
+        self.signals.notify(job_id)
+        return renewal
+
+    async def finish(self, fence: Fence, end: AttemptEnd) -> None:
+        """Ends an attempt and moves its job on.
+
+        Raises:
+            LeaseLostError: The attempt ended in another way, or this token does not hold it.
+            ConflictError: It says `completed` but no adapter was committed.
+        """
+        job_id = await self._database.write(
+            lambda c: transitions.finish(c, fence, end, self.rules, self._audit, self._clock())
+        )
+        self.signals.notify(job_id)
+
+    async def cancel(self, job_id: str) -> None:
+        """Cancels a job, or asks its agent to.
+
+        Raises:
+            JobStateError: The job is over.
+        """
+        await self._database.write(lambda c: transitions.cancel(c, job_id, self._clock()))
+        self.signals.notify(job_id)
+
+    async def reap(self) -> list[str]:
+        """Ends every attempt whose lease is over; returns the ids of their jobs."""
+        expired = await self._database.read(lambda c: attempts.expired(c, self._clock()))
+        reaped: list[str] = []
+        for row in expired:
+            job_id = await self._database.write(
+                lambda c, attempt_id=row["id"]: transitions.expire(
+                    c, attempt_id, self.rules, self._audit, self._clock()
+                )
+            )
+            if job_id is not None:
+                self.signals.notify(job_id)
+                reaped.append(job_id)
+        return reaped
+
+    async def position(self, job_id: str, queue: str) -> int | None:
+        """Returns the 1-based place of a queued job; None if its tenant is at its limit."""
+        rows, shares = await self._database.read(lambda c: transitions.waiting_line(c, queue))
+        line = [transitions.as_waiting(row) for row in rows]
+        return fairness.position(job_id, line, shares, self.rules.running_limit)
+
+    def _submit(self, connection: Connection, submission: Submission) -> None:
+        open_jobs = jobs.count_open(connection, submission.tenant_id)
+        if open_jobs >= self.rules.open_jobs_limit:
+            raise QuotaError(
+                f"There are {open_jobs} open jobs; the limit is {self.rules.open_jobs_limit}.",
+                hint="Wait for a job to end, or cancel one.",
+            )
+        moment = self._clock()
+        jobs.insert_job(connection, self._row(submission), submission.inputs, moment)
+        created = NextStep(JobState.CREATED, "preparing")
+        transitions.tell_state(connection, submission.job_id, created, moment)
+        details = {
+            "name": submission.name,
+            "task": submission.task.name,
+            "base_model": submission.base_model,
+            "inputs": [entry.version_id for entry in submission.inputs],
+        }
+        self._audit.append(
+            connection,
+            AuditEntry("job.submit", submission.creator_id, submission.job_id, details),
+        )
+        transitions.enqueue(connection, submission.job_id, moment)
+
+    def _row(self, submission: Submission) -> dict[str, object]:
+        return {
+            "id": submission.job_id,
+            "tenant_id": submission.tenant_id,
+            "creator_id": submission.creator_id,
+            "name": submission.name,
+            "task": submission.task.name,
+            "task_digest": submission.task.digest,
+            "base_model": submission.base_model,
+            "options": dict(submission.options),
+            "spec": dict(submission.frozen_spec),
+            "reason": "preparing",
+            "queue": submission.task.queue,
+            "priority": 0,
+        }
+
+    def _report(
+        self, connection: Connection, fence: Fence, events: Sequence[Mapping[str, object]]
+    ) -> tuple[str, Renewal]:
+        renewal = reports.take_report(
+            connection, fence, events, self.rules, self._audit, self._clock()
+        )
+        attempt = attempts.get(connection, fence.attempt_id)
+        assert attempt is not None
+        return attempt["job_id"], renewal

@@ -1,0 +1,98 @@
+"""Whose job is next: the fair order between tenants, as a pure rule.
+
+The queue picks with it and the position shown to a user is computed with it, so that both always
+agree.
+
+Invariants:
+- The tenant with the fewest running jobs goes first; among equals the one whose last start is
+  longest ago.
+- Within a tenant: higher priority first, then the job that was queued first. A job that is queued
+  again keeps its time, so a lost machine does not send it to the back.
+- One tenant's thousand jobs delay another tenant's first job by at most one start per free slot.
+- A tenant at its limit of running jobs is passed over, not waited for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One job that waits for a slot."""
+
+    job_id: str
+    tenant_id: str
+    priority: int
+    queued_at: datetime
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a tenant has of the slots already."""
+
+    running: int = 0
+    last_started_at: datetime | None = None
+
+
+def fair_order(
+    waiting: Iterable[Waiting],
+    shares: Mapping[str, Share],
+    running_limit: int | None = None,
+) -> Iterator[Waiting]:
+    """Yields the jobs in the order in which free slots would take them.
+
+    Each yielded job counts as running for the ones after it. Jobs of a tenant at `running_limit`
+    are not yielded.
+    """
+    lines = _lines(waiting)
+    turns = _first_turns(lines, shares)
+    heap = [
+        (shares.get(tenant, Share()).running, turns[tenant], line[0].queued_at, tenant)
+        for tenant, line in lines.items()
+    ]
+    heapq.heapify(heap)
+    turn = len(turns)
+    while heap:
+        running, _, _, tenant = heapq.heappop(heap)
+        if running_limit is not None and running >= running_limit:
+            continue
+        line = lines[tenant]
+        yield line.popleft()
+        turn += 1
+        if line:
+            heapq.heappush(heap, (running + 1, turn, line[0].queued_at, tenant))
+
+
+def position(
+    job_id: str,
+    waiting: Iterable[Waiting],
+    shares: Mapping[str, Share],
+    running_limit: int | None = None,
+) -> int | None:
+    """Returns the 1-based place of a job in the fair order; None if its tenant is at its limit."""
+    for place, entry in enumerate(fair_order(waiting, shares, running_limit), start=1):
+        if entry.job_id == job_id:
+            return place
+    return None
+
+
+def _lines(waiting: Iterable[Waiting]) -> dict[str, deque[Waiting]]:
+    lines: defaultdict[str, deque[Waiting]] = defaultdict(deque)
+    for entry in sorted(waiting, key=lambda w: (-w.priority, w.queued_at, w.job_id)):
+        lines[entry.tenant_id].append(entry)
+    return dict(lines)
+
+
+def _first_turns(
+    lines: Mapping[str, deque[Waiting]], shares: Mapping[str, Share]
+) -> dict[str, int]:
+    """Ranks tenants by their last start; tenants that never started share the first rank."""
+    starts = {tenant: shares.get(tenant, Share()).last_started_at for tenant in lines}
+    ranked = sorted({at for at in starts.values() if at is not None})
+    ranks = {at: number for number, at in enumerate(ranked, start=1)}
+    return {tenant: ranks[at] if at is not None else 0 for tenant, at in starts.items()}

@@ -1,0 +1,111 @@
+"""What a worker's events do to its job: stored once, and the job's progress and summary follow.
+
+Invariants:
+- An event is stored at most once, whatever is sent again; one that cannot be read is dropped and
+  acknowledged, so that a bad line never wedges a job.
+- Only typed fields are stored. No event holds text of a record, and a field that is not in the
+  schema makes the event unreadable.
+- An `error` event ends the attempt as failed, with its reason and remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from adaptery.errors import InvalidInputError
+from adaptery.schemas.events import (
+    ErrorEvent,
+    MetricsEvent,
+    StateEvent,
+    SummaryEvent,
+    WorkerEvent,
+    parse_event,
+)
+from adaptery.states import AttemptOutcome
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.audit import AuditLog
+from adaptery_hub.database.statements import attempts, job_events, jobs
+from adaptery_hub.database.statements.job_events import NewEvent
+from adaptery_hub.queue import transitions
+from adaptery_hub.queue.outcomes import AttemptEnd
+from adaptery_hub.queue.port import Fence, Renewal
+from adaptery_hub.queue.rules import QueueRules
+
+#: A worker's `state` is told as `phase`: the word `state` is the job's own in its events.
+_KIND_OF_STATE = "phase"
+EVENTS_LIMIT = 1000  # of one report; an agent sends 200
+
+
+def take_report(
+    connection: Connection,
+    fence: Fence,
+    sent: Sequence[Mapping[str, object]],
+    rules: QueueRules,
+    audit: AuditLog,
+    now: datetime,
+) -> Renewal:
+    """Stores the events of one report and renews the lease.
+
+    Raises:
+        LeaseLostError: The fence does not hold the attempt.
+        InvalidInputError: There are too many events in one report.
+    """
+    if len(sent) > EVENTS_LIMIT:
+        raise InvalidInputError(f"A report carries at most {EVENTS_LIMIT} events.")
+    job, attempt = transitions.lock_fenced(connection, fence)
+    known_seq = job_events.last_attempt_seq(connection, fence.attempt_id)
+    events = [event for event in map(_read, sent) if event is not None]
+    fresh = _in_order([event for event in events if event.seq > known_seq])
+    job_events.append(connection, job["id"], fence.attempt_id, [_stored(event) for event in fresh])
+    _follow(connection, job, fresh, now)
+    lease_until = now + timedelta(seconds=rules.lease_seconds)
+    attempts.renew(connection, fence.attempt_id, str(fence.fencing_token), lease_until)
+    attempts.mark_started(connection, fence.attempt_id, now)
+    failure = next((event for event in fresh if isinstance(event, ErrorEvent)), None)
+    if failure is not None:
+        end = AttemptEnd(AttemptOutcome.FAILED, failure.reason, failure.remedy or None)
+        transitions.end_attempt(connection, job, attempt, end, rules, audit, now)
+    acked = max(known_seq, transitions.requested_events(sent))
+    return Renewal(lease_until, cancel=bool(job["flag_cancel"]), acked_seq=acked)
+
+
+def _read(sent: Mapping[str, object]) -> WorkerEvent | None:
+    try:
+        return parse_event(dict(sent))
+    except InvalidInputError:
+        return None
+
+
+def _in_order(events: Sequence[WorkerEvent]) -> list[WorkerEvent]:
+    by_seq = {event.seq: event for event in events}
+    return [by_seq[seq] for seq in sorted(by_seq)]
+
+
+def _stored(event: WorkerEvent) -> NewEvent:
+    kind = _KIND_OF_STATE if isinstance(event, StateEvent) else event.kind
+    data = event.model_dump(mode="json", exclude={"seq", "at", "kind"}, exclude_none=True)
+    return NewEvent(kind, data, event.at, attempt_seq=event.seq)
+
+
+def _follow(
+    connection: Connection, job: RowMapping, fresh: Sequence[WorkerEvent], now: datetime
+) -> None:
+    """Sets the job's progress and summary to what the events say."""
+    changes: dict[str, object] = {}
+    for event in fresh:
+        if isinstance(event, SummaryEvent):
+            changes["summary"] = event.model_dump(mode="json", exclude={"seq", "at", "kind"})
+    steps = [event.step for event in fresh if isinstance(event, MetricsEvent)]
+    total = _total_steps(connection, job["id"]) if steps else None
+    if total:
+        changes["progress"] = min(1.0, steps[-1] / total)
+    if changes:
+        jobs.change_fields(connection, job["id"], now, **changes)
+
+
+def _total_steps(connection: Connection, job_id: str) -> int | None:
+    phases = job_events.latest(connection, job_id, _KIND_OF_STATE, limit=10)
+    totals = [row["data"].get("total_steps") for row in phases]
+    return next((total for total in totals if total), None)

@@ -1,0 +1,342 @@
+"""The steps of jobs as transactions: each function runs inside one and leaves the tables whole.
+
+Every step locks its job first, so that state, attempts and events of one job change together and
+event numbers have no gaps. Not here: the event loop, threads, the network.
+
+Invariants:
+- A state changes only by comparison (`jobs.change_state`) and each change is told by one `state`
+  event.
+- Nothing of an attempt changes unless it runs and the fence fits.
+- The adapter becomes visible in the same transaction in which its job becomes `completed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from adaptery.errors import ConflictError, JobStateError, LeaseLostError, NotFoundError
+from adaptery.ids import new_id
+from adaptery.schemas.spec import JobSpec
+from adaptery.states import FINAL_STATES, AttemptOutcome, JobState
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery_hub.audit import AuditEntry, AuditLog
+from adaptery_hub.database.statements import (
+    adapters,
+    attempts,
+    base_models,
+    checkpoints,
+    job_events,
+    jobs,
+)
+from adaptery_hub.database.statements.job_events import NewEvent
+from adaptery_hub.queue.fairness import Share, Waiting, fair_order
+from adaptery_hub.queue.outcomes import AttemptEnd, NextStep, next_step
+from adaptery_hub.queue.port import Claim, Fence, Offer
+from adaptery_hub.queue.rules import QueueRules
+
+#: Microseconds since the epoch grow with time and stay below 2^53 until the year 2255.
+_TOKENS_PER_SECOND = 1_000_000
+
+
+def move(
+    connection: Connection,
+    job: RowMapping,
+    step: NextStep,
+    now: datetime,
+    **changes: object,
+) -> None:
+    """Moves a locked job to a state and tells it.
+
+    Raises:
+        JobStateError: Another transaction was faster, or there is no such step.
+    """
+    old = JobState(job["state"])
+    if not jobs.change_state(
+        connection, job["id"], old, step.state, now, reason=step.reason, **changes
+    ):
+        raise JobStateError("The job changed at the same moment.", hint="Look at it again.")
+    tell_state(connection, job["id"], step, now)
+
+
+def tell_state(connection: Connection, job_id: str, step: NextStep, now: datetime) -> None:
+    """Appends the event of a state."""
+    data: dict[str, object] = {"state": step.state.value}
+    if step.reason:
+        data["reason"] = step.reason
+    job_events.append(connection, job_id, None, [NewEvent("state", data, now)])
+
+
+def enqueue(connection: Connection, job_id: str, now: datetime) -> bool:
+    """Queues a `created` job if its base model is bound, else says why not."""
+    job = jobs.lock_job(connection, job_id)
+    if job is None or job["state"] != JobState.CREATED:
+        return False
+    digest = base_models.bound_digest(connection, job["base_model"])
+    if digest is None:
+        reason = _why_created(job)
+        if job["reason"] != reason:
+            jobs.change_fields(connection, job_id, now, reason=reason)
+            tell_state(connection, job_id, NextStep(JobState.CREATED, reason), now)
+        return False
+    step = NextStep(JobState.QUEUED, None)
+    move(connection, job, step, now, queued_at=now, weight_digest=digest)
+    return True
+
+
+def enqueueable(connection: Connection) -> list[str]:
+    """Returns the `created` jobs that can be queued now, or do not say yet why they cannot."""
+    bound = {row["name"] for row in base_models.bindings(connection)}
+    return [
+        row["id"]
+        for row in jobs.list_in_state(connection, [JobState.CREATED])
+        if row["base_model"] in bound or row["reason"] != _why_created(row)
+    ]
+
+
+def _why_created(job: RowMapping) -> str:
+    return f"waiting for an agent that has the base model {job['base_model']}"
+
+
+def waiting_line(connection: Connection, queue: str) -> tuple[list[RowMapping], dict[str, Share]]:
+    """Returns the jobs that wait in a queue and what each tenant has of it."""
+    shares = {
+        row["tenant_id"]: Share(row["running"], row["last_started_at"])
+        for row in jobs.shares(connection, queue)
+    }
+    return jobs.waiting(connection, queue), shares
+
+
+def as_waiting(row: RowMapping) -> Waiting:
+    """Returns a waiting job as the fair order sees it."""
+    return Waiting(row["id"], row["tenant_id"], row["priority"], row["queued_at"])
+
+
+def claim(
+    connection: Connection, offer: Offer, rules: QueueRules, audit: AuditLog, now: datetime
+) -> Claim | None:
+    """Leases the next job that the offered slot can take."""
+    rows, shares = waiting_line(connection, offer.queue)
+    fitting = [as_waiting(row) for row in rows if row["weight_digest"] in offer.weight_digests]
+    for entry in fair_order(fitting, shares, rules.running_limit):
+        job = jobs.lock_job(connection, entry.job_id)
+        if job is None or job["state"] != JobState.QUEUED:
+            continue
+        return _lease(connection, job, offer, rules, audit, now)
+    return None
+
+
+def _lease(
+    connection: Connection,
+    job: RowMapping,
+    offer: Offer,
+    rules: QueueRules,
+    audit: AuditLog,
+    now: datetime,
+) -> Claim:
+    attempt_id = new_id("at")
+    token = _next_token(connection, job["id"], now)
+    lease_until = now + timedelta(seconds=rules.lease_seconds)
+    number = attempts.insert_attempt(
+        connection,
+        attempt_id=attempt_id,
+        job_id=job["id"],
+        agent_id=offer.agent_id,
+        fencing_token=str(token),
+        lease_until=lease_until,
+        now=now,
+    )
+    move(
+        connection,
+        job,
+        NextStep(JobState.TRAINING, None),
+        now,
+        started_at=job["started_at"] or now,
+    )
+    details = {"agent": offer.agent_id, "attempt": attempt_id, "number": number}
+    audit.append(connection, AuditEntry("job.claim", job["tenant_id"], job["id"], details))
+    return Claim(
+        attempt_id=attempt_id,
+        number=number,
+        job_id=job["id"],
+        tenant_id=job["tenant_id"],
+        agent_id=offer.agent_id,
+        fencing_token=token,
+        lease_until=lease_until,
+        spec=_spec(connection, job, attempt_id, token),
+    )
+
+
+def _next_token(connection: Connection, job_id: str, now: datetime) -> int:
+    earlier = [int(row["fencing_token"]) for row in attempts.of_job(connection, job_id)]
+    return max([int(now.timestamp() * _TOKENS_PER_SECOND), *(token + 1 for token in earlier)])
+
+
+def _spec(connection: Connection, job: RowMapping, attempt_id: str, token: int) -> JobSpec:
+    """Returns the frozen spec of a job, completed for one attempt."""
+    checkpoint = checkpoints.last(connection, job["id"])
+    resume = {"step": checkpoint["step"], "digest": checkpoint["digest"]} if checkpoint else None
+    return JobSpec.model_validate(
+        {
+            **job["spec"],
+            "job": job["id"],
+            "attempt": attempt_id,
+            "fencing_token": token,
+            "base_model": {"name": job["base_model"], "weight_digest": job["weight_digest"]},
+            "resume_from": resume,
+        }
+    )
+
+
+def lock_fenced(connection: Connection, fence: Fence) -> tuple[RowMapping, RowMapping]:
+    """Returns the locked job and the attempt that `fence` holds.
+
+    Raises:
+        LeaseLostError: The attempt has ended, is another agent's, or the token is not its own.
+    """
+    attempt = attempts.get(connection, fence.attempt_id)
+    if attempt is None:
+        raise LeaseLostError()
+    job = jobs.lock_job(connection, attempt["job_id"])
+    attempt = attempts.get(connection, fence.attempt_id)  # again: it may have ended before the lock
+    if job is None or attempt is None or attempt["outcome"] is not None:
+        raise LeaseLostError()
+    if (attempt["agent_id"], attempt["fencing_token"]) != (
+        fence.agent_id,
+        str(fence.fencing_token),
+    ):
+        raise LeaseLostError()
+    return job, attempt
+
+
+def finish(
+    connection: Connection,
+    fence: Fence,
+    end: AttemptEnd,
+    rules: QueueRules,
+    audit: AuditLog,
+    now: datetime,
+) -> str:
+    """Ends a fenced attempt; returns the id of its job. Saying the same end again changes nothing.
+
+    Raises:
+        LeaseLostError: The attempt ended in another way, or the fence does not hold it.
+        ConflictError: It says `completed` but no adapter of this attempt was committed.
+    """
+    attempt = attempts.get(connection, fence.attempt_id)
+    if attempt is not None and _is_repeated(attempt, fence, end):
+        return attempt["job_id"]
+    job, attempt = lock_fenced(connection, fence)
+    end_attempt(connection, job, attempt, _believed(end, job), rules, audit, now)
+    return job["id"]
+
+
+def _is_repeated(attempt: RowMapping, fence: Fence, end: AttemptEnd) -> bool:
+    held_by = (attempt["agent_id"], attempt["fencing_token"])
+    return attempt["outcome"] == end.outcome and held_by == (
+        fence.agent_id,
+        str(fence.fencing_token),
+    )
+
+
+def _believed(end: AttemptEnd, job: RowMapping) -> AttemptEnd:
+    """An agent may only call an attempt cancelled if somebody asked for that."""
+    if end.outcome is AttemptOutcome.CANCELLED and not job["flag_cancel"]:
+        return AttemptEnd(AttemptOutcome.LOST, "its agent ended it")
+    return end
+
+
+def end_attempt(
+    connection: Connection,
+    job: RowMapping,
+    attempt: RowMapping,
+    end: AttemptEnd,
+    rules: QueueRules,
+    audit: AuditLog,
+    now: datetime,
+) -> None:
+    """Ends a running attempt of a locked job and moves the job on."""
+    adapter = adapters.staged_of_job(connection, job["id"])
+    if end.outcome is AttemptOutcome.COMPLETED and adapter is None:
+        raise ConflictError(
+            "The attempt has no committed adapter.", hint="Commit the folder adapter/ first."
+        )
+    if not attempts.end(connection, attempt["id"], end.outcome, end.reason, now):
+        raise LeaseLostError()
+    step = next_step(
+        end,
+        lost_attempts=attempts.count_lost(connection, job["id"]),
+        max_attempts=rules.max_attempts,
+        cancel_requested=job["flag_cancel"],
+    )
+    changes: dict[str, object] = {}
+    if step.state is JobState.COMPLETED and adapter is not None:
+        adapters.set_state(connection, adapter["id"], adapters.STAGED, adapters.COMPLETED)
+        changes["progress"] = 1.0
+    move(connection, job, step, now, **changes)
+    details = {"attempt": attempt["id"], "outcome": end.outcome.value, "state": step.state.value}
+    if step.state is JobState.COMPLETED and adapter is not None:
+        details |= {"adapter": adapter["id"], "weight_digest": adapter["weight_digest"]}
+    audit.append(connection, AuditEntry("attempt.end", job["tenant_id"], job["id"], details))
+
+
+def release(connection: Connection, held: Claim, reason: str, now: datetime) -> bool:
+    """Puts a claimed job back that was never started; returns False if the attempt had ended."""
+    job = jobs.lock_job(connection, held.job_id)
+    if job is None or not attempts.end(
+        connection, held.attempt_id, AttemptOutcome.LOST, reason, now
+    ):
+        return False
+    if job["flag_cancel"]:
+        move(connection, job, NextStep(JobState.CANCELLED, "cancelled by its owner"), now)
+    else:
+        move(connection, job, NextStep(JobState.QUEUED, reason), now)
+    return True
+
+
+def cancel(connection: Connection, job_id: str, now: datetime) -> None:
+    """Cancels a job that does not train, or asks for it.
+
+    Raises:
+        NotFoundError: There is no such job.
+        JobStateError: The job is over.
+    """
+    job = jobs.lock_job(connection, job_id)
+    if job is None:
+        raise NotFoundError()
+    state = JobState(job["state"])
+    if state is JobState.CANCELLED or (state is JobState.TRAINING and job["flag_cancel"]):
+        return
+    if state in FINAL_STATES:
+        raise JobStateError(f"The job is {state} already; there is nothing to cancel.")
+    if state is JobState.TRAINING:
+        jobs.change_fields(connection, job_id, now, flag_cancel=True)
+        tell_state(connection, job_id, NextStep(state, "cancelling"), now)
+        return
+    step = NextStep(JobState.CANCELLED, "cancelled by its owner")
+    move(connection, job, step, now, flag_cancel=True)
+
+
+def expire(
+    connection: Connection, attempt_id: str, rules: QueueRules, audit: AuditLog, now: datetime
+) -> str | None:
+    """Ends one attempt if its lease is still over; returns the id of its job."""
+    attempt = attempts.get(connection, attempt_id)
+    if attempt is None:
+        return None
+    job = jobs.lock_job(connection, attempt["job_id"])
+    attempt = attempts.get(connection, attempt_id)
+    if job is None or attempt is None or attempt["outcome"] is not None:
+        return None
+    if attempt["lease_until"] >= now:
+        return None
+    end = AttemptEnd(AttemptOutcome.LOST, "its agent stopped reporting")
+    end_attempt(connection, job, attempt, end, rules, audit, now)
+    return job["id"]
+
+
+def requested_events(events: Sequence[Mapping[str, object]]) -> int:
+    """Returns the highest number that a batch of worker events carries; 0 for none."""
+    numbers = [event.get("seq") for event in events]
+    return max((n for n in numbers if isinstance(n, int) and not isinstance(n, bool)), default=0)

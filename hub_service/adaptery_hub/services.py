@@ -1,0 +1,53 @@
+"""What handlers work with: one container, built by the app, handed to every handler.
+
+It holds no logic. Parts that exist only when a broker is configured are None without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptery_hub.compute import Compute
+    from adaptery_hub.database import Database
+    from adaptery_hub.drafts import Drafts
+    from adaptery_hub.identity import IdentitySource
+    from adaptery_hub.metrics import Metrics
+    from adaptery_hub.objects import ObjectStore
+    from adaptery_hub.operations import Operations
+    from adaptery_hub.published import PublishedVersions
+    from adaptery_hub.publishing import Publisher
+    from adaptery_hub.settings import ServiceSettings
+    from adaptery_hub.tenants import Tenants
+    from adaptery_hub.uploads import Uploads
+
+#: How often a stopping service looks whether the last request is answered.
+QUIET_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Services:
+    """The parts of the running service."""
+
+    settings: ServiceSettings
+    db: Database
+    objects: ObjectStore
+    identities: IdentitySource
+    tenants: Tenants
+    drafts: Drafts
+    uploads: Uploads
+    operations: Operations
+    publisher: Publisher
+    published: PublishedVersions
+    metrics: Metrics
+    #: Tasks, jobs, agents and inference; None until `compute.start_compute` has built it.
+    compute: Compute | None = None
+    #: Requests that are being answered; streams of events do not count, they end with the service.
+    open_requests: set[object] = field(default_factory=set[object])
+
+    async def quiet(self) -> None:
+        """Wait until no request is being answered."""
+        while self.open_requests:
+            await asyncio.sleep(QUIET_POLL_SECONDS)

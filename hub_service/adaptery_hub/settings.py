@@ -1,0 +1,166 @@
+"""Every option of the service, as traitlets: the administrator's words for it.
+
+`configure(c, ...)` writes them down in `jupyterhub_config.py`; the service reads them from the file
+named by `--config`. Secrets are never options: they come from the environment or lie in
+`state_dir`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from traitlets import Bool, Dict, Float, Int, Unicode, default, validate
+from traitlets.config import Configurable
+
+MEBIBYTE = 1024 * 1024
+
+
+class ServiceSettings(Configurable):
+    """The options of the Adaptery service."""
+
+    state_dir = Unicode(
+        help="Folder for everything the service keeps: database, drafts, objects and keys. "
+        "Only the service's account may read it."
+    ).tag(config=True)
+
+    database_url = Unicode(
+        help="SQLAlchemy URL of the database. Default: SQLite in `state_dir`. PostgreSQL: "
+        "postgresql+psycopg://host/name."
+    ).tag(config=True)
+
+    listen_url = Unicode(
+        help="Where to listen, http://host:port. Default: $JUPYTERHUB_SERVICE_URL."
+    ).tag(config=True)
+
+    prefix = Unicode(
+        help="URL prefix of the service. Default: $JUPYTERHUB_SERVICE_PREFIX, or "
+        "/services/adaptery/."
+    ).tag(config=True)
+
+    max_upload_bytes = Int(
+        512 * MEBIBYTE, help="Largest dataset file that is accepted, in bytes."
+    ).tag(config=True)
+
+    max_draft_records = Int(2_000_000, help="How many records one draft may hold.").tag(config=True)
+
+    max_datasets_per_tenant = Int(1000, help="How many datasets one user or group may own.").tag(
+        config=True
+    )
+
+    upload_keep_hours = Float(
+        24.0, help="How long an interrupted upload may be resumed, in hours."
+    ).tag(config=True)
+
+    shard_records = Int(50_000, help="How many records go into one Parquet file of a version.").tag(
+        config=True
+    )
+
+    identity_cache_seconds = Int(
+        30,
+        min=1,  # 0 would mean "for ever" to HubAuth
+        max=30,
+        help="How long the Hub's answer about a token is believed, in seconds. A revoked token "
+        "still works for so long, except for deleting and publishing.",
+    ).tag(config=True)
+
+    scrape_token_file = Unicode(
+        help="File with the token that lets Prometheus read /metrics. Default: no such token; "
+        "/metrics then needs the scope custom:adaptery:admin."
+    ).tag(config=True)
+
+    # Not `log_level`: traitlets' Application has an option of that name, for its own log.
+    logging_level = Unicode("INFO", help="DEBUG, INFO, WARNING or ERROR.").tag(config=True)
+
+    trust_proxy_headers = Bool(
+        True, help="Whether the proxy in front of the service sets X-Forwarded-For and -Proto."
+    ).tag(config=True)
+
+    shutdown_seconds = Float(
+        5.0, help="How long open requests may finish after SIGTERM, in seconds."
+    ).tag(config=True)
+
+    broker_url = Unicode(
+        help="URL of the broker, nats://host:port. Without it the service has datasets only: no "
+        "agents, jobs or inference."
+    ).tag(config=True)
+
+    base_models = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Base models that users may train on and talk to: name -> source (a folder, a GGUF "
+        "file or hf:org/name). Agents hold the weights; the service only knows their digests.",
+    ).tag(config=True)
+
+    default_base_model = Unicode(
+        help="What an empty model name means. Default: the first of `base_models`."
+    ).tag(config=True)
+
+    pinned_digests = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Base model name -> the only weight digest that is accepted for it. Without a pin, "
+        "the first agent that reports the base model decides, and that is audited.",
+    ).tag(config=True)
+
+    local_agent_token_file = Unicode(
+        help="File in the folder of this machine's agent to which a one-time join token is written "
+        "at start (mode 0600) if that agent has not joined yet. Default: none is written."
+    ).tag(config=True)
+
+    tasks_dir = Unicode(
+        help="Folder with task files (YAML) that add to or replace the shipped ones."
+    ).tag(config=True)
+
+    lease_seconds = Float(
+        60.0, help="How long an agent may be silent about a job before it is queued again."
+    ).tag(config=True)
+
+    max_attempts = Int(
+        5, help="How often an attempt at a job may be lost before the job fails."
+    ).tag(config=True)
+
+    max_running_jobs_per_tenant = Int(
+        0, help="How many jobs of one user or group may train at once; 0 means no limit."
+    ).tag(config=True)
+
+    max_open_jobs_per_tenant = Int(
+        100, help="How many jobs of one user or group may be open at once."
+    ).tag(config=True)
+
+    @default("default_base_model")
+    def _default_default_base_model(self) -> str:
+        return next(iter(self.base_models), "")
+
+    @default("state_dir")
+    def _default_state_dir(self) -> str:
+        return str(Path.cwd() / "adaptery-state")
+
+    @default("database_url")
+    def _default_database_url(self) -> str:
+        return f"sqlite:///{self.state_path / 'adaptery.sqlite'}"
+
+    @default("listen_url")
+    def _default_listen_url(self) -> str:
+        return os.environ.get("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:10101")
+
+    @default("prefix")
+    def _default_prefix(self) -> str:
+        return os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/services/adaptery/")
+
+    @validate("prefix")
+    def _check_prefix(self, proposal: dict[str, str]) -> str:
+        return "/" + proposal["value"].strip("/") + "/" if proposal["value"].strip("/") else "/"
+
+    @cached_property
+    def scrape_token(self) -> str:
+        """The token in `scrape_token_file`, read once; empty if there is none."""
+        if not self.scrape_token_file:
+            return ""
+        return Path(self.scrape_token_file).read_text(encoding="utf-8").strip()
+
+    @property
+    def state_path(self) -> Path:
+        """`state_dir` as an absolute path."""
+        return Path(self.state_dir).absolute()

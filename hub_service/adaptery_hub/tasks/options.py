@@ -1,0 +1,101 @@
+"""The options of a task: their JSON Schema and the check of a user's values, from one definition.
+
+One pydantic model is built per task; the form is drawn from its JSON Schema and the values are
+validated by it, so that a form can never accept what the service refuses.
+
+Invariants:
+- Unknown options are refused by name, never dropped.
+- A checked set of options is complete: each option with a default has a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from adaptery.errors import FieldProblem, SpecError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.json_schema import SkipJsonSchema
+
+from adaptery_hub.tasks.definitions import OptionDefinition, OptionValue, TaskDefinition
+
+_TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
+STRING_OPTION_LIMIT_CHARS = 200
+
+
+class TaskOptions:
+    """The compiled options of one task."""
+
+    def __init__(self, task: TaskDefinition) -> None:
+        fields = {name: _field(option) for name, option in task.options.items()}
+        self._task = task
+        self._model: type[BaseModel] = create_model(  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
+            task.name,
+            __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False),
+            **fields,  # pyright: ignore[reportArgumentType]
+        )
+
+    def json_schema(self) -> dict[str, object]:
+        """Returns the JSON Schema from which a form is drawn, options in the order of the file."""
+        schema = self._model.model_json_schema()
+        for name, option in self._task.options.items():
+            if option.default is None:
+                schema["properties"][name].pop("default", None)
+        return schema
+
+    def check(self, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+        """Returns the values completed with defaults.
+
+        Raises:
+            SpecError: A value is missing, unknown, of the wrong kind or out of bounds; names each
+                one.
+        """
+        try:
+            checked = self._model.model_validate(dict(values))
+        except ValidationError as problem:
+            raise SpecError(
+                f"The options do not fit the task {self._task.name}.",
+                errors=[
+                    _explain(dict(error), self._task)
+                    for error in problem.errors(include_url=False, include_context=False)
+                ],
+            ) from None
+        return {name: value for name, value in checked.model_dump().items() if value is not None}
+
+
+def _field(option: OptionDefinition) -> tuple[object, object]:
+    kind: object = Literal[option.choices] if option.choices else _TYPES[option.type]
+    bounds = Field(
+        title=option.title,
+        description=option.description,
+        ge=option.minimum,
+        le=option.maximum,
+        max_length=STRING_OPTION_LIMIT_CHARS if kind is str else None,
+        json_schema_extra={"advanced": True} if option.advanced else None,
+    )
+    if option.default is not None:
+        return Annotated[kind, bounds], option.default
+    return Annotated[kind | SkipJsonSchema[None], bounds], None  # pyright: ignore[reportOperatorIssue]
+
+
+def _explain(error: dict[str, object], task: TaskDefinition) -> FieldProblem:
+    location = error["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else ""
+    option = task.options.get(name)
+    if option is None:
+        known = ", ".join(task.options)
+        return FieldProblem(
+            where=f"options.{name}", reason="unknown option", remedy=f"use one of: {known}"
+        )
+    return FieldProblem(
+        where=f"options.{name}", reason=str(error["msg"]).lower(), remedy=_describe(option)
+    )
+
+
+def _describe(option: OptionDefinition) -> str:
+    if option.choices:
+        return f"one of: {', '.join(option.choices)}"
+    article = "an" if option.type == "integer" else "a"
+    if option.minimum is None and option.maximum is None:
+        return f"{article} {option.type}"
+    return f"{article} {option.type} from {option.minimum:g} to {option.maximum:g}"

@@ -1,0 +1,1 @@
+"""The models the engine can compute: the Llama family."""

@@ -1,0 +1,47 @@
+"""Computes a step: one forward pass over all its rows, then one token for each row that samples."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from adaptery_inference.engine.scheduler import Chunk
+from adaptery_inference.layers.cache import KVCache
+from adaptery_inference.layers.lora import AdapterWeights
+from adaptery_inference.models.batching import Batcher
+from adaptery_inference.models.llama import LlamaModel
+from adaptery_inference.sampler import sample
+
+
+class ModelRunner:
+    """The torch side of the engine. Implements ``engine.Runner``."""
+
+    def __init__(self, model: LlamaModel, cache: KVCache, batcher: Batcher) -> None:
+        self._model = model
+        self._cache = cache
+        self._batcher = batcher
+        self.forward_passes = 0  # counted, so that a test can see three adapters in one pass
+
+    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, AdapterWeights]) -> list[int]:
+        """The next token of each sampling chunk, in the order of ``chunks``."""
+        ordered = self._batcher.order(chunks)
+        logits = self.logits(ordered, adapters)
+        sampling = [chunk for chunk in ordered if chunk.samples]
+        if not sampling:
+            return []
+        params = [chunk.sequence.params for chunk in sampling]
+        positions = [chunk.start + chunk.length for chunk in sampling]
+        chosen = dict(
+            zip(
+                (chunk.sequence.id for chunk in sampling),
+                sample(logits, params, positions),
+                strict=True,
+            )
+        )
+        return [chosen[chunk.sequence.id] for chunk in chunks if chunk.samples]
+
+    def logits(
+        self, ordered: Sequence[Chunk], adapters: Mapping[str, AdapterWeights]
+    ) -> torch.Tensor:
+        """The logits [sampling rows, V] of one forward pass over ordered chunks."""
+        self.forward_passes += 1
+        return self._model.forward(self._batcher.batch(ordered, adapters), self._cache)

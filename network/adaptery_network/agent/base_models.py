@@ -1,0 +1,132 @@
+"""Has each configured base model converted once, and knows the weights of each.
+
+Converting needs torch, so it is a command of the engine's package. Not here: deciding which
+models there are, or fetching any. Invariants:
+- two agents that share a models folder convert a model once (a file lock decides);
+- ``base_model.json`` is the last file the converter writes: where it is, the model is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptery.base_models import read_base_model
+from adaptery.errors import AdapteryError, NotFoundError, UnavailableError
+
+from adaptery_network.agent.folders import model_slug
+from adaptery_network.agent.processes import ChildProcess, clean_environment
+
+logger = logging.getLogger(__name__)
+
+#: How often a waiting agent looks whether the other has finished converting.
+_LOCK_POLL_SECONDS = 0.2
+_CONVERT_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model that this host can train on and serve."""
+
+    name: str
+    weight_digest: str
+    folder: Path
+
+
+class BaseModels:
+    """The base models of one agent."""
+
+    def __init__(
+        self, sources: Mapping[str, str], folder: Path, command: Sequence[str], threads: int
+    ) -> None:
+        self._sources = dict(sources)
+        self._folder = folder
+        self._command = tuple(command)
+        self._threads = threads
+        self._ready: dict[str, BaseModel] = {}
+
+    @property
+    def ready(self) -> tuple[BaseModel, ...]:
+        """The models that can be used now."""
+        return tuple(self._ready.values())
+
+    def find(self, name: str, weight_digest: str) -> BaseModel:
+        """Return a model by name and weights: a name alone is never trusted.
+
+        Raises:
+            NotFoundError: this host has no such model, or one with other weights.
+        """
+        model = self._ready.get(name)
+        if model is None or model.weight_digest != weight_digest:
+            raise NotFoundError(
+                f"This agent does not have the base model {name!r} with those weights."
+            )
+        return model
+
+    async def prepare(self) -> None:
+        """Convert what is not converted yet; a model that fails is left out and logged."""
+        for name, source in self._sources.items():
+            try:
+                self._ready[name] = await self._prepare(name, source)
+            except AdapteryError as error:
+                logger.error("base model %s cannot be used: %s", name, error)
+
+    async def _prepare(self, name: str, source: str) -> BaseModel:
+        folder = self._folder / model_slug(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        async with exclusive(self._folder / f"{folder.name}.lock"):
+            if not (folder / "base_model.json").exists():
+                await self._convert(name, source, folder)
+        info = read_base_model(folder)
+        logger.info("base model %s ready digest=%s", name, info.weight_digest)
+        return BaseModel(name, info.weight_digest, folder)
+
+    async def _convert(self, name: str, source: str, folder: Path) -> None:
+        log = self._folder / f"{folder.name}.log"
+        words = ("--source", source, "--name", name, "--out", str(folder))
+        logger.info("base model %s is being converted", name)
+        try:
+            child = await ChildProcess.start(
+                (*self._command, *words),
+                cwd=self._folder,
+                environment=clean_environment(Path.home(), self._threads, {}),
+                log=log,
+            )
+        except OSError as error:
+            raise UnavailableError("The converter cannot be started.") from error
+        try:
+            code = await child.wait()
+        except asyncio.CancelledError:
+            await child.stop(_CONVERT_GRACE_SECONDS)
+            raise
+        if code != 0 or not (folder / "base_model.json").exists():
+            raise UnavailableError(
+                f"The converter ended with {code}.", hint=f"Its output is in {log}."
+            )
+
+
+@asynccontextmanager
+async def exclusive(path: Path) -> AsyncIterator[None]:
+    """Hold a file lock that other processes respect; freed by the kernel if this one dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        while not try_lock(descriptor):
+            await asyncio.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file if it is free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

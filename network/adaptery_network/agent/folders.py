@@ -1,0 +1,180 @@
+"""Where an agent keeps what on disk, and the little record beside each attempt.
+
+    <state>/agent.json  agent.lock  status.json
+    <state>/attempts/<attempt id>/attempt.json      who, fencing token, session, process
+    <state>/attempts/<attempt id>/spec.json         what was ordered
+    <state>/attempts/<attempt id>/worker.log        output of the worker; never leaves the host
+    <state>/attempts/<attempt id>/work/             the worker's current folder
+    <state>/adapters/<digest name>/                 fetched and newly trained adapters
+    <state>/models/<slug>/                          converted base models
+    <state>/engines/<slug>/                         token, ready file and log of an engine
+
+Not here: what any of it means. Invariants:
+- attempt.json is written atomically before the step that it records can be interrupted;
+- it holds the session key of its attempt, hence mode 0600, and dies with the attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from adaptery.errors import IntegrityError, InvalidInputError
+from adaptery.files import write_atomic
+from adaptery.ids import is_id
+
+from adaptery_network.agent.endings import Ending
+
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_name(digest: str) -> str:
+    """Return the folder and engine name of a digest (``sha256:ab…`` -> ``sha256-ab…``).
+
+    Raises:
+        InvalidInputError: the text is not a SHA-256 digest; it would become a path.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidInputError("A digest must be 'sha256:' and 64 hexadecimal digits.")
+    return digest.replace(":", "-")
+
+
+def model_slug(name: str) -> str:
+    """Return a folder name for a registered base model name such as ``org/Model-1``."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "--", name).strip(".-")
+    if not slug:
+        raise InvalidInputError("A base model name needs a letter or a digit.")
+    return slug
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord:
+    """What a restarted agent must know about an attempt it had taken."""
+
+    attempt: str
+    job: str
+    fencing_token: int
+    session_id: str
+    session_key: str
+    lease_seconds: float
+    #: How it ended, once that is decided; the service may not have acknowledged it yet.
+    ending: Ending | None = None
+
+    def __repr__(self) -> str:
+        return f"AttemptRecord(attempt={self.attempt!r}, job={self.job!r})"  # never the key
+
+
+class AttemptFolder:
+    """The folder of one attempt."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.work = path / "work"
+        self.log = path / "worker.log"
+        self.spec = path / "spec.json"
+        self.job = self.work / "job.json"
+        self.events = self.work / "events.jsonl"
+        self.adapter = self.work / "adapter"
+        self.checkpoints = self.work / "checkpoints"
+        self.resume = self.work / "resume"
+
+    def create(self, record: AttemptRecord, spec: bytes) -> None:
+        """Make the folder and write its spec, for the worker too, and its record."""
+        self.work.mkdir(parents=True, mode=_PRIVATE_FOLDER, exist_ok=True)
+        self.path.chmod(_PRIVATE_FOLDER)
+        for path in (self.spec, self.job):
+            write_atomic(path, spec, mode=_PRIVATE_FILE)
+        self.save(record)  # last: a folder with a record is complete
+
+    def save(self, record: AttemptRecord) -> None:
+        """Replace the record."""
+        text = json.dumps(asdict(record))
+        write_atomic(self.path / "attempt.json", text.encode(), mode=_PRIVATE_FILE)
+
+    def record(self) -> AttemptRecord:
+        """Read the record back.
+
+        Raises:
+            IntegrityError: the record is missing or not ours.
+        """
+        try:
+            stored = json.loads((self.path / "attempt.json").read_text())
+            ending = Ending(**stored["ending"]) if stored["ending"] else None
+            return AttemptRecord(**{**stored, "ending": ending})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"{self.path.name} has no readable attempt record.") from error
+
+    def decide(self, ending: Ending) -> None:
+        """Remember how the attempt ended, before anyone is told."""
+        self.save(replace(self.record(), ending=ending))
+
+    def remove(self) -> None:
+        """Delete the folder; records of tenants do not outlive their attempt.
+
+        The record goes last: an agent killed half-way finds the folder again and goes on.
+        """
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class AgentFolders:
+    """The state folder of an agent."""
+
+    def __init__(self, root: Path, models: Path | None = None) -> None:
+        self.root = root
+        self.attempts = root / "attempts"
+        self.adapters = root / "adapters"
+        self.engines = root / "engines"
+        self.models = models or root / "models"
+        self.lock = root / "agent.lock"
+        self.status = root / "status.json"
+
+    def create(self) -> None:
+        """Make what is missing; others of the host may read none of it."""
+        for folder in (self.root, self.attempts, self.adapters, self.engines):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(_PRIVATE_FOLDER)
+        self.models.mkdir(parents=True, exist_ok=True)
+
+    def attempt(self, attempt: str) -> AttemptFolder:
+        """Return the folder of an attempt.
+
+        Raises:
+            InvalidInputError: the id is not one of an attempt; it would become a path.
+        """
+        if not is_id(attempt, "at"):
+            raise InvalidInputError("An attempt is named by an id of the form at_….")
+        return AttemptFolder(self.attempts / attempt)
+
+    def left_attempts(self) -> Iterator[AttemptFolder]:
+        """Yield the attempts that an earlier life of this agent left behind."""
+        for path in sorted(self.attempts.iterdir()):
+            if is_id(path.name, "at") and (path / "attempt.json").exists():
+                yield AttemptFolder(path)
+            elif path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def engine(self, model: str) -> Path:
+        """Return the private folder of the engine of a base model."""
+        folder = self.engines / model_slug(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return how many bytes the files under a folder hold; files that vanish count nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(parent) / name).lstat().st_size
+            except FileNotFoundError:
+                continue
+    return total

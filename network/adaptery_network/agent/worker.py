@@ -1,0 +1,174 @@
+"""One worker process: started in its work folder, watched, kept within its limits, ended.
+
+Not here: what it reports to whom, leases, transfers. Invariants:
+- the process group is gone when `run` returns or is cancelled;
+- every event written before the end has been handed on by then;
+- the environment carries the attempt and its fencing token, by which an orphan is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptery.schemas.events import WorkerEvent
+from adaptery.schemas.spec import JobSpec
+
+from adaptery_network.agent.endings import Ending
+from adaptery_network.agent.event_tail import EventTail
+from adaptery_network.agent.folders import AttemptFolder, folder_bytes
+from adaptery_network.agent.processes import ChildProcess, clean_environment
+
+logger = logging.getLogger(__name__)
+
+ATTEMPT_MARK = "ADAPTERY_ATTEMPT"
+FENCING_MARK = "ADAPTERY_FENCING_TOKEN"
+
+
+def worker_marks(attempt: str, fencing_token: int) -> dict[str, str]:
+    """Return the environment variables that tell the worker of an attempt from all others."""
+    return {ATTEMPT_MARK: attempt, FENCING_MARK: str(fencing_token)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How workers are run on this host."""
+
+    command: Sequence[str] = (sys.executable, "-P", "-m", "adaptery_training")
+    threads: int = 1
+    grace_seconds: float = 15.0
+    #: A chart that is a fifth of a second late is not late.
+    poll_seconds: float = 0.2
+    limits_poll_seconds: float = 2.0
+
+
+class Worker:
+    """The process of one attempt."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        folder: AttemptFolder,
+        settings: WorkerSettings,
+        on_event: Callable[[WorkerEvent], None],
+    ) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._settings = settings
+        self._on_event = on_event
+        self._tail = EventTail(folder.events)
+        self._child: ChildProcess | None = None
+        self._standing_still = False
+        self._asked = asyncio.Event()
+        #: Why it was asked to end, if it was.
+        self.decided: Ending | None = None
+
+    def end(self, why: Ending) -> None:
+        """Ask the worker to end; the first reason stands."""
+        if self.decided is None:
+            self.decided = why
+            self._asked.set()
+
+    @property
+    def asked_to_end(self) -> asyncio.Event:
+        """Set when somebody asked for the end, also before the process is there."""
+        return self._asked
+
+    def stand_still(self, still: bool) -> None:
+        """Freeze the process, or let it go on."""
+        self._standing_still = still
+        if self._child is not None and self._child.exit_code is None and not self._asked.is_set():
+            (self._child.suspend if still else self._child.resume)()
+
+    async def run(self, base_model: Path) -> int:
+        """Run the worker to its end and return its exit code.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        child = self._child = await self._start(base_model)
+        if self._standing_still:
+            child.suspend()
+        try:
+            return await self._watch(child)
+        finally:
+            if child.exit_code is None:
+                await child.kill()
+            self.read_events()
+            logger.info("worker of %s ended code=%s", self._spec.attempt, child.exit_code)
+
+    def read_events(self) -> None:
+        """Hand on what the worker has written since the last time."""
+        rejected = self._tail.rejected
+        for event in self._tail.read():
+            self._on_event(event)
+        if self._tail.rejected > rejected:
+            logger.warning(
+                "worker of %s wrote lines that are no events count=%d",
+                self._spec.attempt,
+                self._tail.rejected - rejected,
+            )
+
+    async def _start(self, base_model: Path) -> ChildProcess:
+        work = self._folder.work
+        spec = self._spec
+        (work / "tmp").mkdir(exist_ok=True)
+        environment = clean_environment(
+            work,
+            self._settings.threads,
+            {"TMPDIR": str(work / "tmp"), **worker_marks(spec.attempt, spec.fencing_token)},
+        )
+        child = await ChildProcess.start(
+            (*self._settings.command, "--spec", "job.json", "--base-model", str(base_model)),
+            cwd=work,
+            environment=environment,
+            log=self._folder.log,
+        )
+        logger.info("worker of %s started pid=%d", spec.attempt, child.pid)
+        return child
+
+    async def _watch(self, child: ChildProcess) -> int:
+        exited = asyncio.create_task(child.wait())
+        asked = asyncio.create_task(self._asked.wait())
+        limits = asyncio.create_task(self._watch_limits(child))
+        try:
+            done: set[asyncio.Task[int] | asyncio.Task[bool]] = set()
+            while not done:
+                done, _ = await asyncio.wait(
+                    {exited, asked},
+                    timeout=self._settings.poll_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                self.read_events()
+            return await child.stop(self._settings.grace_seconds)
+        finally:
+            for task in (exited, asked, limits):
+                task.cancel()
+            await asyncio.gather(exited, asked, limits, return_exceptions=True)
+
+    async def _watch_limits(self, child: ChildProcess) -> None:
+        started = time.monotonic()
+        limits = self._spec.limits
+        while True:
+            await asyncio.sleep(self._settings.limits_poll_seconds)
+            memory_bytes = await asyncio.to_thread(child.memory_bytes)
+            disk_bytes = await asyncio.to_thread(folder_bytes, self._folder.work)
+            if time.monotonic() - started > limits.wall_seconds:
+                self.end(_over("time", f"{limits.wall_seconds} seconds", "fewer epochs"))
+            elif memory_bytes > limits.memory_bytes:
+                self.end(_over("memory", f"{limits.memory_bytes} bytes", "a smaller batch"))
+            elif disk_bytes > limits.disk_bytes:
+                self.end(_over("disk", f"{limits.disk_bytes} bytes", "fewer checkpoints"))
+
+
+def _over(what: str, limit: str, remedy: str) -> Ending:
+    return Ending(
+        "failed",
+        f"The job used more {what} than its limit of {limit}.",
+        f"Choose {remedy}, or ask an admin for a higher limit.",
+    )

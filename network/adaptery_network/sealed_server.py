@@ -1,0 +1,210 @@
+"""The agent's side of sealed requests: opens them, runs a handler, streams its frames back.
+
+For: everything between a subject and the handler that both `control` and `infer` need. Not for what
+an order or a prompt means (`agent`), and it coalesces nothing: one item of the handler is one
+frame.
+
+What always holds:
+- The handler sees only requests that passed every check of `RequestOpener`.
+- A refusal is the same bytes for every reason, and the reason is counted by the opener.
+- A reply ends with an `end` frame, after an `error` frame if something failed; an error of ours
+  that is not an `AdapteryError` is reported by request id only, and its text is not logged, for it
+  may quote content.
+- When the caller cancels, the limit passes or the server stops, the handler's generator is closed,
+  so that whatever it holds (a row of the engine) is freed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from adaptery.errors import (
+    AdapteryError,
+    DeadlineError,
+    EngineBusyError,
+    InternalError,
+    RefusedError,
+    UnavailableError,
+)
+from adaptery.ids import new_id
+from adaptery.sealed import (
+    CANCEL,
+    REFUSAL,
+    FrameWriter,
+    Grant,
+    JsonObject,
+    OpenedRequest,
+    ReplyKey,
+    RequestOpener,
+)
+
+from adaptery_network.transport import Message, Subscription, Transport
+
+__all__ = ["Item", "SealedHandler", "SealedServer"]
+
+logger = logging.getLogger(__name__)
+
+LIMIT_SECONDS: Final = 900.0  # of one reply; longer than any answer that a person waits for
+OPEN_LIMIT: Final = 256  # replies at a time
+
+Item: TypeAlias = tuple[Literal["data", "usage"], Mapping[str, object]]
+#: An async generator function: takes the grant and the body, yields the frames.
+SealedHandler: TypeAlias = Callable[[Grant, JsonObject], AsyncGenerator[Item, None]]
+
+
+@dataclass(frozen=True)
+class _OpenReply:
+    key: ReplyKey
+    task: asyncio.Task[None]
+
+
+class SealedServer:
+    """Serves one verb on one subject.
+
+    Args:
+        transport: the agent's connection.
+        subject: where requests arrive.
+        verb: what is served there; requests sealed for another verb do not open.
+        opener: shared by all servers of the agent, so that a replay to another of them is seen too.
+        handler: answers one request.
+        limit_seconds: after this a reply is ended with `DeadlineError`.
+        open_limit: more replies at a time are answered with `EngineBusyError`.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        subject: str,
+        verb: str,
+        opener: RequestOpener,
+        handler: SealedHandler,
+        *,
+        limit_seconds: float = LIMIT_SECONDS,
+        open_limit: int = OPEN_LIMIT,
+    ) -> None:
+        self._transport = transport
+        self._subject = subject
+        self._verb = verb
+        self._opener = opener
+        self._handler = handler
+        self._limit_seconds = limit_seconds
+        self._open_limit = open_limit
+        self._open: dict[str, _OpenReply] = {}
+        self._subscription: Subscription | None = None
+        self._stopping = False
+
+    @property
+    def open_replies(self) -> int:
+        """How many replies are being written."""
+        return len(self._open)
+
+    async def start(self) -> None:
+        """Begin to take requests.
+
+        Raises:
+            UnavailableError: if there is no connection.
+        """
+        self._subscription = await self._transport.subscribe(self._subject, self._receive)
+
+    async def stop(self) -> None:
+        """Take no more requests and end the open replies with `UnavailableError`."""
+        self._stopping = True
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+        tasks = [reply.task for reply in self._open.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self, message: Message) -> None:
+        if message.payload[:1] == bytes([CANCEL]):
+            self._cancel(message)
+            return
+        try:
+            opened = self._opener.open(message.payload, message.subject, message.reply, self._verb)
+        except RefusedError as error:
+            logger.warning("refused a request on %s: %s", self._subject, error.reason)
+            await self._refuse(message.reply)
+            return
+        assert message.reply is not None, "the opener refuses a request without a reply subject"
+        task = asyncio.create_task(self._answer(opened, message.reply))
+        self._open[message.reply] = _OpenReply(opened.reply_key, task)
+        task.add_done_callback(lambda _: self._open.pop(message.reply or "", None))
+
+    def _cancel(self, message: Message) -> None:
+        # A cancel for a reply that is over, or that its caller did not make, does nothing.
+        reply = self._open.get(message.reply or "")
+        if reply is not None and reply.key.is_cancel(message.payload, message.reply or ""):
+            reply.task.cancel()
+
+    async def _refuse(self, reply: str | None) -> None:
+        if reply is None:
+            return
+        try:
+            await self._transport.publish(reply, REFUSAL)
+        except UnavailableError:
+            logger.debug("a refusal could not be sent")
+
+    async def _answer(self, opened: OpenedRequest, reply: str) -> None:
+        writer = FrameWriter(opened.reply_key, reply)
+        try:
+            problem = await self._run(opened, writer, reply)
+        except asyncio.CancelledError:
+            if self._stopping:
+                await self._finish(
+                    writer, reply, _problem(UnavailableError("The agent is stopping."))
+                )
+            raise
+        await self._finish(writer, reply, problem)
+
+    async def _run(
+        self, opened: OpenedRequest, writer: FrameWriter, reply: str
+    ) -> JsonObject | None:
+        limit = asyncio.timeout(self._limit_seconds)
+        try:
+            async with limit:
+                await self._stream(opened, writer, reply)
+        except AdapteryError as error:
+            return _problem(error)
+        except TimeoutError as error:
+            if limit.expired():
+                return _problem(
+                    DeadlineError(f"The reply took more than {self._limit_seconds:g} s.")
+                )
+            return _unexpected(error)
+        except Exception as error:
+            return _unexpected(error)
+        return None
+
+    async def _stream(self, opened: OpenedRequest, writer: FrameWriter, reply: str) -> None:
+        if len(self._open) > self._open_limit:
+            raise EngineBusyError("The agent has too many replies open.", retry_after_seconds=1)
+        async with aclosing(self._handler(opened.grant, opened.body)) as items:
+            async for kind, value in items:
+                frame = writer.data(value) if kind == "data" else writer.usage(value)
+                await self._transport.publish(reply, frame)
+
+    async def _finish(self, writer: FrameWriter, reply: str, problem: JsonObject | None) -> None:
+        try:
+            if problem is not None:
+                await self._transport.publish(reply, writer.error(problem))
+            await self._transport.publish(reply, writer.end())
+        except UnavailableError:
+            logger.info("the end of a reply could not be sent; its caller sees it as cut")
+
+
+def _problem(error: AdapteryError) -> JsonObject:
+    return error.to_problem(new_id("rq"))
+
+
+def _unexpected(error: Exception) -> JsonObject:
+    request_id = new_id("rq")
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("request %s failed with %s\n%s", request_id, type(error).__name__, where)
+    return InternalError().to_problem(request_id)

@@ -1,0 +1,74 @@
+"""Tiny models and adapters, built once, and an engine over them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
+from adaptery_inference.build import BuiltEngine, build_engine
+from adaptery_inference.config import ServeConfig
+from support.engine import Reference, TinyEngine
+from tiny import build_tiny_adapter, build_tiny_model
+
+BASE_NAME = "tiny/base"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return named(build_tiny_model(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture(scope="session")
+def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Adapters that differ in all that PEFT lets differ."""
+    root = tmp_path_factory.mktemp("adapters")
+    return {
+        "plain": build_tiny_adapter(root / "plain", base, 4, 1),
+        "part": build_tiny_adapter(
+            root / "part", base, 8, 2, targets=("q_proj", "v_proj", "down_proj"), use_rslora=True
+        ),
+        "patterns": build_tiny_adapter(
+            root / "patterns",
+            base,
+            16,
+            3,
+            rank_pattern={"k_proj": 2, r"layers\.1\..*up_proj": 5},
+            alpha_pattern={"o_proj": 3},
+        ),
+    }
+
+
+@pytest.fixture(scope="session")
+def reference(base: Path, adapters: dict[str, Path]) -> Reference:
+    return Reference(base, adapters)
+
+
+@pytest.fixture
+def build(base: Path, tmp_path: Path) -> Callable[..., BuiltEngine]:
+    """Build an engine in fp32 on one thread, with other options where wanted."""
+
+    def make(**options: object) -> BuiltEngine:
+        fixed = {"token_file": tmp_path / "token", "threads": 1, "memory_mib": 8}
+        return build_engine(ServeConfig(**{"model": base, **fixed, **options}))
+
+    return make
+
+
+@pytest.fixture
+def tiny_engine(build: Callable[..., BuiltEngine], adapters: dict[str, Path]) -> TinyEngine:
+    return TinyEngine(build(), adapters)
+
+
+def named(folder: Path) -> Path:
+    info = BaseModelInfo(name=BASE_NAME, weight_digest=weight_digest(folder), source="built")
+    write_base_model(folder, info)
+    return folder

@@ -1,0 +1,32 @@
+"""The service alone, in the test's own process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.service import Client, Service, running_service
+
+MAX_UPLOAD_BYTES = 200_000
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with running_service(
+        tmp_path / "state", max_upload_bytes=MAX_UPLOAD_BYTES, shard_records=40
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def demo(service: Service) -> Client:
+    return service.client("demo", groups=("radiology",))
+
+
+@pytest.fixture
+def colleague(service: Service) -> Client:
+    return service.client("colleague", groups=("radiology",))
+
+
+@pytest.fixture
+def guest(service: Service) -> Client:
+    return service.client("guest")

@@ -1,0 +1,115 @@
+"""What a kill leaves is cleaned at the next start, and never looks like a version."""
+
+import os
+from pathlib import Path
+
+import pytest
+from adaptery.records import Record
+from adaptery_hub.database.statements import files
+from adaptery_hub.publishing import Note, Publisher, PublishWork
+from adaptery_hub.services import Services
+from support.service import alpaca, running_service
+
+
+class DiesAtAStep(Publisher):
+    """A publisher whose work ends its thread at a step, as a kill would: nothing is undone."""
+
+    step = ""
+
+    def work(self, dataset_id: str, creator_id: str, note: Note) -> PublishWork:
+        return _DyingWork(self, dataset_id, creator_id, note, self.step)
+
+
+class _DyingWork(PublishWork):
+    def __init__(
+        self, publisher: Publisher, dataset: str, creator: str, note: Note, step: str
+    ) -> None:
+        super().__init__(publisher, dataset, creator, note)
+        self._step = step
+
+    def _manifest(self, *args):  # type: ignore[no-untyped-def]
+        if self._step == "before the manifest":
+            raise RuntimeError
+        return super()._manifest(*args)
+
+    def _store(self, prefix: str) -> None:
+        if self._step == "before the store":
+            raise RuntimeError
+        super()._store(prefix)
+
+    def commit(self, connection):  # type: ignore[no-untyped-def]
+        if self._step == "before the row":
+            raise RuntimeError
+        return super().commit(connection)
+
+    def abandon(self) -> None:
+        """Do nothing: the process is dead."""
+
+
+@pytest.mark.parametrize("step", ["before the manifest", "before the store", "before the row"])
+async def test_a_publish_that_died_leaves_no_version(tmp_path: Path, step: str) -> None:
+    def let_it_die(services: Services) -> None:
+        services.publisher.__class__ = DiesAtAStep
+        services.publisher.step = step  # type: ignore[attr-defined]
+
+    async with running_service(tmp_path / "state", let_it_die) as service:
+        demo = service.client("demo")
+        dataset = await demo.dataset()
+        await demo.upload(dataset, alpaca(5))
+        ended = await demo.publish(dataset, state="failed")
+        assert ended["error"]["code"] == "internal"
+        assert (await demo.json("GET", f"api/datasets/{dataset}/versions"))["items"] == []
+        # As after a kill, the operation is still running for the database.
+        await service.services.db.write(
+            lambda c: c.exec_driver_sql("UPDATE operations SET state = 'running'")
+        )
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        state = await demo.json("GET", f"api/operations/{ended['id']}")
+        assert (state["state"], state["error"]["code"]) == ("failed", "unavailable")
+        assert service.services.objects.list(f"datasets/{dataset}") == []
+        assert list((tmp_path / "state" / "staging").iterdir()) == []
+        version = (await demo.publish(dataset))["result"]["version"]
+        assert version["number"] == 1
+        await demo.json("GET", f"api/versions/{version['id']}/records")
+
+
+async def test_an_import_that_died_leaves_no_record(tmp_path: Path) -> None:
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        dataset = await demo.dataset()
+        creator = (await demo.json("GET", "api/whoami"))["id"]
+        row = await service.services.db.write(
+            lambda c: files.importing(c, dataset, "x.json", creator, 10)
+        )
+        records = [Record.of_text("half an import")]
+        await service.services.drafts.write(dataset, lambda d: d.import_records(records, row["id"]))
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        assert (await demo.json("GET", f"api/datasets/{dataset}/files"))["items"] == []
+        assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["items"] == []
+
+
+async def test_an_unfinished_upload_is_kept_for_its_time(tmp_path: Path) -> None:
+    content = alpaca(5)
+    headers = {"Content-Range": f"bytes 0-9/{len(content)}"}
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        dataset = await demo.dataset()
+        path = f"api/datasets/{dataset}/files/x.json"
+        await demo.json("PUT", path, 202, content=content[:10], headers=headers)
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        assert (await demo.json("GET", path))["bytes"] == 10
+        for part in (tmp_path / "state" / "uploads").rglob("*.part"):
+            os.utime(part, (0, 0))
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        await demo.json("GET", path, 404)
+
+
+async def test_a_draft_without_a_dataset_is_removed(tmp_path: Path) -> None:
+    async with running_service(tmp_path / "state") as service:
+        await service.services.drafts.create("ds_01hzzzzzzzzzzzzzzzzzzzzzzz")
+    async with running_service(tmp_path / "state") as service:
+        assert service.services.drafts.dataset_ids() == []

@@ -1,0 +1,120 @@
+"""An engine without a server, and PEFT beside it as the truth."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from adaptery_inference.build import BuiltEngine
+from adaptery_inference.engine import (
+    Adapter,
+    Chunk,
+    IncrementalText,
+    Prompt,
+    SamplingParams,
+)
+from adaptery_inference.engine import Sequence as Row
+from adaptery_inference.layers.lora import AdapterWeights
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+#: fp32 sums in another order differ in the last bits; a wrong factor differs by far more.
+TOLERANCE = 2e-4
+
+
+class Reference:
+    """What transformers and PEFT answer."""
+
+    def __init__(self, base: Path, adapters: Mapping[str, Path]) -> None:
+        self._base = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+        self._adapted: dict[str, PeftModel] = {}
+        for name, folder in adapters.items():
+            model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+            with warnings.catch_warnings():
+                # peft 0.21 asks transformers 5.23 by an old name; nothing that we could change.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                self._adapted[name] = PeftModel.from_pretrained(model, folder).eval()
+
+    @torch.inference_mode()
+    def logits(self, tokens: Sequence[int], adapter: str | None = None) -> torch.Tensor:
+        """Logits after the last token, [V]."""
+        model = self._adapted[adapter] if adapter else self._base
+        return model(input_ids=torch.tensor([list(tokens)])).logits[0, -1]
+
+    def greedy(self, tokens: Sequence[int], count: int, adapter: str | None = None) -> list[int]:
+        """The most likely next tokens, computed without a cache."""
+        grown = list(tokens)
+        for _ in range(count):
+            grown.append(int(self.logits(grown, adapter).argmax()))
+        return grown[len(tokens) :]
+
+
+@dataclass
+class TinyEngine:
+    """Steps an engine by hand."""
+
+    built: BuiltEngine
+    folders: Mapping[str, Path]
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def register(self, name: str, folder: Path | None = None) -> Adapter:
+        """Load an adapter under a name."""
+        adapter, weights = self.built.reader.open(folder or self.folders[name])
+        self.built.engine.register(name, adapter, weights)
+        return adapter
+
+    def logits(self, rows: Sequence[tuple[Sequence[int], str | None]]) -> list[torch.Tensor]:
+        """Logits after each row's last token, all rows in one forward pass."""
+        weights: dict[str, AdapterWeights] = {}
+        chunks: list[Chunk] = []
+        blocks = self.built.engine.scheduler.blocks
+        for number, (tokens, name) in enumerate(rows):
+            adapter = None
+            if name:
+                adapter, weight = self.built.reader.open(self.folders[name])
+                weights[adapter.digest] = weight
+            row = Row(
+                str(number),
+                list(tokens),
+                SamplingParams(),
+                1,
+                IncrementalText(self.built.tokenizer.decode),
+                adapter,
+            )
+            row.blocks = blocks.allocate(blocks.blocks_for(len(tokens))) or []
+            chunks.append(Chunk(row, 0, len(tokens), samples=True))
+        ordered = self.built.batcher.order(chunks)
+        found = self.built.runner.logits(ordered, weights)
+        for chunk in chunks:
+            blocks.release(chunk.sequence.blocks)
+        return [found[ordered.index(chunk)] for chunk in chunks]
+
+    def add(
+        self, row: str, tokens: Sequence[int], adapter: str | None = None, count: int = 20
+    ) -> None:
+        """Queue a greedy row."""
+        chosen = self.built.engine.adapters.find(adapter) if adapter else None
+        assert adapter is None or chosen is not None
+        params = SamplingParams(max_tokens=count, temperature=0, ignore_eos=True)
+        self.built.engine.add([Prompt(list(tokens), {row: params})], chosen)
+        self.rows[row] = self.built.engine.scheduler.waiting[-1]
+
+    def step(self) -> None:
+        """One step; adapters that are wanted are read at once."""
+        engine = self.built.engine
+        wanted: list[Adapter] = []
+        engine.step(wanted.append)
+        for adapter in wanted:
+            engine.finish_load(adapter, self.built.reader.read(adapter))
+        engine.scheduler.check_integrity()
+
+    def finish(self) -> None:
+        """Step until nothing is left."""
+        while self.built.engine.has_work:
+            self.step()
+
+    def answer(self, row: str) -> list[int]:
+        """The tokens that were generated."""
+        found = self.rows[row]
+        return found.tokens[found.prompt_tokens :]

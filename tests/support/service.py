@@ -1,0 +1,166 @@
+"""The service in this process, with a table of tokens in the place of the Hub.
+
+Everything else is real: the sockets, the database, the drafts, the store. What needs the Hub itself
+(sessions, XSRF, the login) is tested against a real one in `integration/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from adaptery_hub.app import (
+    build_services,
+    listen,
+    start_services,
+    stop_services,
+)
+from adaptery_hub.identity import SCOPE_PREFIX, HubModel
+from adaptery_hub.services import Services
+from adaptery_hub.settings import ServiceSettings
+from tornado.httpserver import HTTPServer
+from tornado.web import RequestHandler
+
+from support.waiting import eventually
+
+USER_SCOPES = ("read", "write", "infer")
+
+
+class TokenTableIdentities:
+    """Knows a fixed set of tokens."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, HubModel] = {}
+        self.fresh_checks = 0
+
+    def add(
+        self,
+        token: str,
+        name: str,
+        groups: tuple[str, ...] = (),
+        scopes: tuple[str, ...] = USER_SCOPES,
+    ) -> None:
+        """Let a token in."""
+        held = frozenset(SCOPE_PREFIX + scope for scope in scopes)
+        self.models[token] = HubModel(name=name, kind="user", groups=groups, scopes=held)
+
+    async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
+        """See `adaptery_hub.identity.IdentitySource`."""
+        self.fresh_checks += fresh
+        kind, _, token = handler.request.headers.get("Authorization", "").partition(" ")
+        return self.models.get(token) if kind == "Bearer" else None
+
+
+class Service:
+    """A running service."""
+
+    def __init__(self, services: Services, identities: TokenTableIdentities, port: int) -> None:
+        self.services = services
+        self.identities = identities
+        self.url = f"http://127.0.0.1:{port}{services.settings.prefix}"
+        self._clients: list[httpx.AsyncClient] = []
+
+    def client(
+        self,
+        name: str,
+        groups: tuple[str, ...] = (),
+        scopes: tuple[str, ...] = USER_SCOPES,
+        token: str | None = None,
+    ) -> Client:
+        """Return a client of a user."""
+        token = token or f"token-of-{name.encode().hex()}-{len(self._clients)}"
+        self.identities.add(token, name, groups, scopes)
+        return self.anonymous({"Authorization": f"Bearer {token}"})
+
+    def anonymous(self, headers: Mapping[str, str] | None = None) -> Client:
+        """Return a client without a token."""
+        client = Client(base_url=self.url, headers=dict(headers or {}), timeout=30)
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close every client."""
+        await asyncio.gather(*(client.aclose() for client in self._clients))
+
+
+class Client(httpx.AsyncClient):
+    """A caller of the API."""
+
+    async def json(self, method: str, path: str, status: int = 200, **kwargs: Any) -> Any:
+        """Make a request that must be answered with `status`; return its JSON."""
+        answer = await self.request(method, path, **kwargs)
+        assert answer.status_code == status, (method, path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    async def dataset(self, name: str = "visits", **fields: Any) -> str:
+        """Create a dataset and return its id."""
+        made = await self.json("POST", "api/datasets", 201, json={"name": name, **fields})
+        return made["id"]
+
+    async def upload(
+        self, dataset: str, content: bytes, name: str = "visits.json", status: int = 201
+    ) -> Any:
+        """Upload a file."""
+        path = f"api/datasets/{dataset}/files/{name}"
+        return await self.json("PUT", path, status, content=content)
+
+    async def publish(self, dataset: str, state: str = "completed") -> Any:
+        """Publish a draft; return the operation at its end."""
+        path = f"api/datasets/{dataset}/versions"
+        operation = await self.json("POST", path, 202, json={})
+        ended = await self.ended(operation["id"])
+        assert ended["state"] == state, ended
+        return ended
+
+    async def ended(self, operation: str) -> Any:
+        """Wait for the end of an operation."""
+
+        async def end() -> Any:
+            now = await self.json("GET", f"api/operations/{operation}")
+            return now if now["state"] != "running" else None
+
+        return await eventually(end)
+
+
+def alpaca(count: int, word: str = "cough") -> bytes:
+    """Return an Alpaca file with `count` different records."""
+    rows = [
+        {"instruction": f"Write note {i}.", "input": f"Patient {i}.", "output": f"S: {word} {i}."}
+        for i in range(count)
+    ]
+    return json.dumps(rows).encode()
+
+
+@asynccontextmanager
+async def running_service(
+    state: Path, change: Callable[[Services], None] | None = None, **options: Any
+) -> AsyncIterator[Service]:
+    """Run the service on a free port, with its state in a folder that may exist already."""
+    settings = ServiceSettings(state_dir=str(state), listen_url="http://127.0.0.1:0", **options)
+    identities = TokenTableIdentities()
+    services = build_services(settings, identities)
+    if change is not None:
+        change(services)
+    await start_services(services)
+    server = listen(services)
+    service = Service(services, identities, _port(server))
+    try:
+        yield service
+    finally:
+        await service.close()
+        server.stop()
+        await server.close_all_connections()
+        await stop_services(services)
+
+
+def _port(server: HTTPServer) -> int:
+    sockets = list(server._sockets.values())
+    return sockets[0].getsockname()[1]
+
+
+__all__ = ["Client", "Service", "TokenTableIdentities", "alpaca", "running_service"]

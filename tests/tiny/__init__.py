@@ -1,0 +1,15 @@
+"""A model, tokenizer, adapters and records small enough to build in a test. No downloads.
+
+* ``build_tiny_model(folder)``: a 2-layer model with fixed random weights and a byte-level
+  tokenizer with a ChatML template;
+* ``build_tiny_adapter(folder, base, rank, seed)``: a PEFT folder whose weights change the answers;
+* ``tiny_records()``: 20 chat records in the canonical record form.
+
+The same seed gives the same bytes. Importing this package imports no torch.
+"""
+
+from tiny.adapters import ALL_TARGETS, build_tiny_adapter
+from tiny.models import FAMILIES, build_tiny_model
+from tiny.records import tiny_records
+
+__all__ = ["ALL_TARGETS", "FAMILIES", "build_tiny_adapter", "build_tiny_model", "tiny_records"]

@@ -1,0 +1,66 @@
+"""The request an engine gets is built from typed fields and from nothing else."""
+
+import json
+
+import pytest
+from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery_hub.gateway.rebuild import (
+    CHAT_FIELDS,
+    COMPLETION_FIELDS,
+    DEFAULT_MAX_TOKENS,
+    MAX_TOKENS_LIMIT,
+    rebuild,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+#: Fields with which other servers let a client reach adapters, paths, caches or templates.
+SMUGGLED = {
+    "adapter_id": "ad_x",
+    "lora_request": {"lora_path": "/etc"},
+    "cache_salt": "s",
+    "chat_template": "{{x}}",
+    "api_token": "t",
+    "logit_bias": None,
+    "extra_body": {"model": "y"},
+    "n": None,
+}
+
+
+def test_unknown_fields_and_the_model_do_not_pass() -> None:
+    body = {"model": "@demo/notes", "messages": [{"role": "user", "content": "hi"}], **SMUGGLED}
+    built = rebuild(ChatRequest.model_validate(body))
+    assert set(built) <= CHAT_FIELDS
+    assert "ad_x" not in json.dumps(built) and "notes" not in json.dumps(built)
+    assert built["stream"] is True and built["stream_options"] == {"include_usage": True}
+
+
+def test_roles_are_mapped_and_parts_joined() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    messages = [
+        {"role": "developer", "content": "be short"},
+        {"role": "user", "content": parts},
+        {"role": "model", "content": "ok"},
+    ]
+    built = rebuild(ChatRequest.model_validate({"messages": messages}))
+    roles = [m["role"] for m in built["messages"]]  # type: ignore[union-attr]
+    assert roles == ["system", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "asked, built", [(None, DEFAULT_MAX_TOKENS), (7, 7), (1_000_000, MAX_TOKENS_LIMIT)]
+)
+def test_max_tokens_is_always_set_and_limited(asked: int | None, built: int) -> None:
+    assert rebuild(CompletionRequest(prompt=["x"], max_tokens=asked))["max_tokens"] == built
+
+
+def test_a_prompt_may_be_a_text_or_a_list() -> None:
+    assert rebuild(CompletionRequest.model_validate({"prompt": "x"}))["prompt"] == "x"
+    assert rebuild(CompletionRequest.model_validate({"prompt": ["x", "y"]}))["prompt"] == ["x", "y"]
+
+
+@given(st.dictionaries(st.text(max_size=12), st.integers() | st.text(max_size=5), max_size=8))
+def test_no_extra_field_ever_passes(extra: dict) -> None:
+    known = set(CompletionRequest.model_fields)
+    body = {k: v for k, v in extra.items() if k not in known} | {"prompt": "x"}
+    assert set(rebuild(CompletionRequest.model_validate(body))) <= COMPLETION_FIELDS

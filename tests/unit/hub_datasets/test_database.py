@@ -1,0 +1,80 @@
+"""The database: its schema is what the migrations make, and each call is one transaction."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from adaptery.times import now
+from adaptery_hub.database import Database
+from adaptery_hub.database.migrations import migrate
+from adaptery_hub.database.tables import metadata, tenants
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+
+@pytest.fixture
+def database(tmp_path: Path):  # type: ignore[no-untyped-def]
+    database = Database(f"sqlite:///{tmp_path / 'folder' / 'test.sqlite'}")
+    migrate(database.engine)
+    yield database
+    database.close()
+
+
+def tenant(name: str, **values: object) -> sa.Insert:
+    row = {"id": f"tn_{name}", "created_at": now(), "kind": "user", "hub_name": name}
+    return sa.insert(tenants).values({**row, "slug": name, "state": "active", **values})
+
+
+def test_the_migrations_make_the_tables(database: Database) -> None:
+    migrate(database.engine)  # again: nothing to do
+    with database.engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_every_table_has_an_id_and_a_time() -> None:
+    for table in metadata.tables.values():
+        assert {"id", "created_at"} <= set(table.c.keys()), table.name
+
+
+async def test_a_failed_write_leaves_nothing(database: Database) -> None:
+    def fail(connection: sa.Connection) -> None:
+        connection.execute(tenant("a"))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await database.write(fail)
+    assert await database.read(lambda c: c.scalar(sa.select(sa.func.count(tenants.c.id)))) == 0
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    with pytest.raises(sa.exc.OperationalError):
+        await database.read(lambda c: c.execute(tenant("a")))
+
+
+async def test_many_writers_take_turns(database: Database) -> None:
+    def increment(connection: sa.Connection) -> None:
+        held = connection.scalar(sa.select(sa.func.count(tenants.c.id)))
+        connection.execute(tenant(f"t{held}"))
+
+    await asyncio.gather(*(database.write(increment) for _ in range(20)))
+    assert await database.read(lambda c: c.scalar(sa.select(sa.func.count(tenants.c.id)))) == 20
+
+
+async def test_times_are_aware_utc_and_naive_ones_are_refused(database: Database) -> None:
+    moment = now()
+    await database.write(lambda c: c.execute(tenant("a", created_at=moment)))
+    stored = await database.read(lambda c: c.scalar(sa.select(tenants.c.created_at)))
+    assert stored == moment and stored.tzinfo is not None
+    with pytest.raises(sa.exc.StatementError):
+        naive = datetime(2026, 1, 1)  # noqa: DTZ001
+        await database.write(lambda c: c.execute(tenant("b", created_at=naive)))
+
+
+async def test_an_error_does_not_quote_values(database: Database) -> None:
+    await database.write(lambda c: c.execute(tenant("canary")))
+    with pytest.raises(sa.exc.IntegrityError) as caught:
+        await database.write(lambda c: c.execute(tenant("canary")))
+    assert "canary" not in str(caught.value)

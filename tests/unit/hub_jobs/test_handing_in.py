@@ -1,0 +1,217 @@
+"""What agents hand in: chunks in any order, checked whole, registered once, under the fence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from adaptery.digests import sha256_bytes, sha256_file
+from adaptery.errors import (
+    DigestMismatchError,
+    InvalidInputError,
+    LeaseLostError,
+    TooLargeError,
+)
+from adaptery.manifests import MANIFEST_NAME, Manifest, ManifestFile
+from adaptery.schemas.jobs import JobCreate
+from adaptery_hub.database import tables
+from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.fleet.offers import FileOffers
+from adaptery_hub.fleet.registration import Registration, strictest
+from adaptery_hub.fleet.session_desk import SessionDesk
+from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
+from adaptery_hub.objects import FilesystemStore
+from adaptery_hub.publishing import version_prefix
+from adaptery_hub.queue.port import Claim
+from support.agent_side.folders import make_adapter
+from support.hub_tables import AGENT, WEIGHTS, HubTables
+
+ATTEMPT = "at_01hzzzzzzzzzzzzzzzzzzzzzzz"
+
+
+def announced(path: str, data: bytes) -> AnnouncedFile:
+    return AnnouncedFile(path, len(data), sha256_bytes(data))
+
+
+def test_chunks_may_come_twice_and_in_any_order(tmp_path: Path) -> None:
+    staging, data = StagingArea(tmp_path), b"abcdef"
+    for offset in (4, 0, 2, 0):
+        staging.write(ATTEMPT, "adapter/x", offset, 6, data[offset : offset + 2])
+    folder = staging.check(ATTEMPT, "adapter", [announced("x", data)])
+    assert (folder / "x").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["adapter", "adapter/../x", "../x", "/etc/x", "inputs/0/x", "checkpoints/x", "adapter//x", "x"],
+)
+def test_an_attempt_writes_only_where_it_may(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InvalidInputError):
+        StagingArea(tmp_path / "in").write(ATTEMPT, path, 0, 1, b"x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_nothing_passes_that_is_not_as_announced(tmp_path: Path) -> None:
+    staging = StagingArea(tmp_path)
+    staging.write(ATTEMPT, "adapter/x", 0, 4, b"ab")
+    for files in (
+        [announced("x", b"abcd")],
+        [announced("x", b"xx")],
+        [announced("x", b"ab"), announced("y", b"")],
+    ):
+        with pytest.raises(DigestMismatchError):
+            staging.check(ATTEMPT, "adapter", files)
+    staging.write(ATTEMPT, "adapter/extra", 0, 1, b"x")
+    with pytest.raises(DigestMismatchError):
+        staging.check(ATTEMPT, "adapter", [announced("x", b"ab")])
+    with pytest.raises(InvalidInputError):
+        staging.write(ATTEMPT, "adapter/x", 3, 4, b"ab")
+    with pytest.raises(TooLargeError):
+        staging.write(ATTEMPT, "adapter/x", 0, 10**12, b"ab")
+
+
+def test_what_is_made_from_several_is_as_strict_as_the_strictest() -> None:
+    assert strictest(["open", "restricted", "internal"]) == "restricted"
+
+
+async def running(hub: HubTables, sensitivity: str = "internal") -> Claim:
+    await hub.bind()
+    version = await hub.version("demo", sensitivity=sensitivity)
+    demo = await hub.identity("demo")
+    await hub.desk.submit(demo, JobCreate(name="notes", dataset=version))
+    claim = await hub.claim()
+    assert claim is not None
+    return claim
+
+
+def open_desk(hub: HubTables, root: Path) -> SessionDesk:
+    objects = FilesystemStore(root / "objects")
+    staging = StagingArea(root / "incoming")
+    registration = Registration(hub.database, objects, staging, hub.clock)
+    return SessionDesk(hub.database, hub.queue, FileOffers(objects), staging, registration)
+
+
+async def send(desk: SessionDesk, claim: Claim, folder: Path, remote: str, **facts: object) -> None:
+    files = []
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        entry = {"path": path.name, "bytes": len(data), "digest": sha256_file(path)}
+        header = {"op": "write", "path": f"{remote}/{path.name}", "offset": 0}
+        header |= {"bytes": len(data), "digest": entry["digest"]}
+        await desk.handle(claim.agent_id, claim.attempt_id, header, data)
+        files.append(entry)
+    commit = {"op": "commit", "folder": remote, "files": files, **facts}
+    await desk.handle(claim.agent_id, claim.attempt_id, commit, b"")
+    await desk.handle(claim.agent_id, claim.attempt_id, commit, b"")  # the answer got lost
+
+
+async def make_folder(hub: HubTables, claim: Claim, folder: Path) -> str:
+    digest = make_adapter(folder, 0.5)
+    inputs = await hub.database.read(lambda c: jobs.inputs_of(c, [claim.job_id]))
+    card = {
+        "base_model": {"weight_digest": WEIGHTS},
+        "adapter": {"weight_digest": digest},
+        "datasets": [{"content_digest": row["content_digest"]} for row in inputs],
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    return digest
+
+
+async def store_inputs(
+    hub: HubTables, claim: Claim, objects: FilesystemStore, folder: Path
+) -> None:
+    """Put the files of the job's version where publishing would."""
+    rows = await hub.database.read(lambda c: jobs.inputs_of(c, [claim.job_id]))
+    row, data = rows[0], b"records"
+    manifest = Manifest(
+        dataset=row["dataset_id"],
+        version=row["version_id"],
+        number=1,
+        content_digest=row["content_digest"],
+        records=1,
+        files=(ManifestFile(path="data.parquet", bytes=len(data), digest=sha256_bytes(data)),),
+        created_at=hub.clock(),
+    )
+    folder.mkdir()
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    (folder / "data.parquet").write_bytes(data)
+    objects.put_folder(version_prefix(row["dataset_id"], row["content_digest"]), folder)
+
+
+async def test_an_adapter_is_checked_stored_and_staged_once(hub: HubTables, tmp_path: Path) -> None:
+    claim, desk = await running(hub, "restricted"), open_desk(hub, tmp_path)
+    digest = await make_folder(hub, claim, tmp_path / "made")
+    await send(desk, claim, tmp_path / "made", "adapter")
+    row = await hub.database.read(lambda c: adapters.staged_of_job(c, claim.job_id))
+    assert row is not None and (row["weight_digest"], row["rank"]) == (digest, 2)
+    assert row["sensitivity"] == "restricted" and row["id"] == f"ad_{claim.attempt_id[3:]}"
+    assert (tmp_path / "objects" / "adapters" / row["id"] / "card.json").exists()
+    desk.close()
+
+
+@pytest.mark.parametrize("part", ["base_model", "adapter", "datasets"])
+async def test_an_adapter_whose_card_names_something_else_is_refused(
+    hub: HubTables, tmp_path: Path, part: str
+) -> None:
+    claim, desk = await running(hub), open_desk(hub, tmp_path)
+    await make_folder(hub, claim, tmp_path / "made")
+    path = tmp_path / "made" / "card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: []}))
+    with pytest.raises(InvalidInputError, match="card"):
+        await send(desk, claim, tmp_path / "made", "adapter")
+    count = sa.select(sa.func.count()).select_from(tables.adapters)
+    assert await hub.database.read(lambda c: c.scalar(count)) == 0
+    desk.close()
+
+
+async def test_checkpoints_are_kept_few_and_offered_to_the_next_attempt(
+    hub: HubTables, tmp_path: Path
+) -> None:
+    first, desk = await running(hub), open_desk(hub, tmp_path)
+    for step in (10, 20, 30):
+        folder = tmp_path / f"step-{step}"
+        folder.mkdir()
+        (folder / "state.bin").write_bytes(bytes([step]))
+        facts = {"step": step, "digest": WEIGHTS, "metrics": {"loss": 1.5, "epoch": None}}
+        await send(desk, first, folder, f"checkpoints/{step}", **facts)
+    kept = await hub.database.read(lambda c: checkpoints.of_job(c, first.job_id))
+    assert [row["step"] for row in kept] == [20, 30]
+    hub.clock.forward(61)
+    await hub.queue.reap()
+    second = await hub.claim()
+    assert second is not None and second.spec.resume_from is not None
+    await store_inputs(hub, first, FilesystemStore(tmp_path / "objects"), tmp_path / "version")
+    listed, _ = await desk.handle(AGENT, second.attempt_id, {"op": "list"}, b"")
+    paths = [file["path"] for file in listed["files"]]
+    assert paths == ["inputs/0/manifest.json", "inputs/0/data.parquet", "checkpoint/state.bin"]
+    read = {"op": "read", "path": "checkpoint/state.bin", "offset": 0, "length": 9}
+    assert await desk.handle(AGENT, second.attempt_id, read, b"") == ({}, bytes([30]))
+    desk.close()
+
+
+async def test_a_lost_lease_ends_every_operation(hub: HubTables, tmp_path: Path) -> None:
+    claim, desk = await running(hub), open_desk(hub, tmp_path)
+    hub.clock.forward(61)
+    await hub.queue.reap()
+    digest = "sha256:" + "0" * 64
+    for header in (
+        {"op": "list"},
+        {"op": "read", "path": "inputs/0/manifest.json", "offset": 0, "length": 1},
+        {"op": "write", "path": "adapter/x", "offset": 0, "bytes": 1, "digest": digest},
+        {"op": "commit", "folder": "adapter", "files": []},
+        {"op": "report", "fencing_token": claim.fencing_token, "events": []},
+        {"op": "finish", "fencing_token": claim.fencing_token, "outcome": "completed"},
+    ):
+        with pytest.raises(LeaseLostError):
+            await desk.handle(claim.agent_id, claim.attempt_id, header, b"x")
+    desk.close()
+
+
+@pytest.mark.parametrize("header", [{}, {"op": "shell"}, {"op": "list", "path": "/"}])
+async def test_unknown_operations_and_fields_are_refused(
+    hub: HubTables, tmp_path: Path, header: dict
+) -> None:
+    claim, desk = await running(hub), open_desk(hub, tmp_path)
+    with pytest.raises(InvalidInputError):
+        await desk.handle(claim.agent_id, claim.attempt_id, header, b"")
+    desk.close()

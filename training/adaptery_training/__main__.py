@@ -1,0 +1,34 @@
+"""Run as: python -m adaptery_training --spec job.json --base-model DIR, in the work folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one training attempt in the current folder and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m adaptery_training",
+        description="Run one training attempt in the current folder.",
+        epilog="Exit codes: 0 done, 1 failed (see the last event), 75 stopped by SIGTERM.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--spec", required=True, help="job spec, a JSON file in the work folder")
+    parser.add_argument("--base-model", required=True, type=Path, help="folder of the base model")
+    options = parser.parse_args(arguments)
+    # Before any import of the libraries that read it: an attempt never asks the network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # noise about forks otherwise
+    # One device for one attempt: seeing several, the Trainer would spread a batch over all of them.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    from adaptery_training.attempt import run_attempt
+
+    return run_attempt(Path.cwd(), options.spec, options.base_model)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

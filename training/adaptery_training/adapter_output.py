@@ -1,0 +1,138 @@
+"""Writes the result of a job: the folder `adapter/`, which plain PEFT loads.
+
+`adapter_config.json` and `adapter_model.safetensors` are PEFT's format; `README.md` is a model card
+for people, `card.json` the same for programs: base model with the digest of its weights, dataset
+versions with their content digests, the job's options, and the Trainer's summary.
+
+Invariants:
+
+1. The folder appears whole, by a rename, after everything in it is on disk.
+2. No path of this machine, no fencing token and no text of a record is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adaptery.adapter_folders import AdapterInfo, inspect_adapter
+from adaptery.files import rename_atomic
+from adaptery.schemas.spec import JobSpec
+from adaptery.times import Clock, now, to_text
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+ADAPTER_FOLDER = "adapter"
+CARD_VERSION = 1
+_LIBRARIES = ("adaptery", "torch", "transformers", "peft")
+#: What of a spec belongs to one attempt, not to the adapter.
+_PRIVATE_FIELDS = frozenset({"fencing_token", "limits", "resume_from"})
+
+
+def write_adapter(
+    work_folder: Path,
+    model: PeftModel,
+    spec: JobSpec,
+    summary: dict[str, float],
+    *,
+    precision: str,
+    clock: Clock = now,
+) -> AdapterInfo:
+    """Write `adapter/` in one step and return what it is.
+
+    Raises:
+        OSError: the files cannot be written; nothing half written stays.
+    """
+    target, temporary = work_folder / ADAPTER_FOLDER, work_folder / ".adapter.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # of an attempt that was killed
+    try:
+        model.save_pretrained(str(temporary), save_embedding_layers=False)
+        info = inspect_adapter(temporary)
+        card = _card(spec, summary, info, precision, to_text(clock()))
+        (temporary / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (temporary / "README.md").write_text(_readme(spec, summary, info), encoding="utf-8")
+        if target.exists():  # the same work folder, trained again
+            shutil.rmtree(target)
+        rename_atomic(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return info
+
+
+def _card(
+    spec: JobSpec, summary: dict[str, float], info: AdapterInfo, precision: str, at: str
+) -> dict[str, object]:
+    return {
+        "card_version": CARD_VERSION,
+        "created_at": at,
+        "job": spec.job,
+        "attempt": spec.attempt,
+        "stage": spec.stage,
+        "base_model": spec.base_model.model_dump(mode="json"),
+        "datasets": [entry.model_dump(mode="json") for entry in spec.inputs],
+        "adapter": {
+            "weight_digest": info.weight_digest,
+            "rank": info.rank,
+            "alpha": info.alpha,
+            "targets": list(info.targets),
+        },
+        "spec": spec.model_dump(mode="json", exclude=set(_PRIVATE_FIELDS), exclude_none=True),
+        "precision": precision,
+        "summary": summary,
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def _readme(spec: JobSpec, summary: dict[str, float], info: AdapterInfo) -> str:
+    datasets = "\n".join(
+        f"| `{entry.version}` | `{entry.content_digest}` |" for entry in spec.inputs
+    )
+    optim = spec.optim
+    return f"""---
+library_name: peft
+base_model: {json.dumps(spec.base_model.name)}
+pipeline_tag: text-generation
+tags: [lora, {spec.stage}, adaptery]
+---
+
+# LoRA adapter of job {spec.job}
+
+An adapter of rank {info.rank} for **{spec.base_model.name}**, made by supervised fine-tuning.
+It fits the base weights with this digest and no others:
+
+`{spec.base_model.weight_digest}`
+
+## Trained on
+
+| dataset version | content digest |
+|---|---|
+{datasets}
+
+## How
+
+| | |
+|---|---|
+| rank, alpha, dropout | {spec.lora.rank}, {spec.lora.alpha:g}, {spec.lora.dropout:g} |
+| targets | {", ".join(spec.lora.targets)} |
+| learning rate, schedule | {optim.learning_rate:g}, {optim.scheduler} |
+| batch size x accumulation | {optim.batch_size} x {optim.gradient_accumulation} |
+| cut-off | {optim.cutoff_len} tokens |
+| seed | {optim.seed} |
+| epochs done | {summary["epoch"]:.2f} |
+| mean training loss | {summary["train_loss"]:.4f} |
+| training time | {summary["train_runtime"]:.0f} s |
+
+`card.json` holds the same for programs.
+"""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # adaptery itself, run from a source tree
+        return "unknown"

@@ -1,0 +1,261 @@
+"""One training attempt, from job spec to adapter folder; reads from top to bottom.
+
+Run as: `python -m adaptery_training --spec job.json --base-model DIR` in the work folder.
+
+It ends with exit code 0 (`adapter/` is there), 1 (the last event is an error with its reason and
+remedy) or 75 (asked to stop by SIGTERM; a checkpoint was saved if any step was done).
+
+It talks to nobody: the agent tails `events.jsonl` and picks up the folders.
+
+Invariants:
+
+1. Everything it writes lies in the work folder; a spec is data and names no paths.
+2. An exception ends in exactly one error event. What a library says in it goes nowhere: the log
+   gets places in the code, never the text, which may quote a record.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adaptery.canonical import canonical_json
+from adaptery.digests import sha256_bytes
+from adaptery.errors import SpecError
+from adaptery.schemas.common import parse_json
+from adaptery.schemas.spec import JobSpec
+
+from adaptery_training.batch_order import order_by_length, padding_share
+from adaptery_training.checkpoints import Checkpoint, open_checkpoint
+from adaptery_training.events import EVENTS_NAME, EventLog
+from adaptery_training.examples import ExampleSet, build_examples
+from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
+from adaptery_training.inputs import read_inputs
+from adaptery_training.machine import choose_precision, limit_memory, require_disk, set_threads
+from adaptery_training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from adaptery_training.sft import Metrics, Outcome, ResumePoint
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+#: BSD's EX_TEMPFAIL: "try again later".
+EXIT_STOPPED = 75
+
+RESUME_FOLDER = "resume"
+CHECKPOINTS_FOLDER = "checkpoints"
+OWN_TEMPLATE = "model"
+#: Bytes. A spec is a page of numbers.
+_SPEC_LIMIT_BYTES = 1 << 20
+
+
+class StoppedEarly(Exception):
+    """The attempt was asked to stop and did, before its last step."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """The trainer's observer: tells the event log, and ends the run in time."""
+
+    events: EventLog
+    stop: StopRequest
+    spec: JobSpec
+    work_folder: Path
+    deadline: float  #: on the monotonic clock
+    out_of_time: bool = False
+
+    def on_metrics(self, metrics: Metrics) -> None:
+        """Tell the numbers of a logging step."""
+        self.events.metrics(
+            step=metrics.step,
+            epoch=metrics.epoch,
+            loss=metrics.loss,
+            learning_rate=metrics.learning_rate,
+            grad_norm=metrics.grad_norm,
+            tokens_per_second=metrics.tokens_per_second,
+        )
+
+    def on_saving(self, needed_bytes: int) -> None:
+        """Refuse a checkpoint that would not fit."""
+        require_disk(self.work_folder, needed_bytes, limit_bytes=self.spec.limits.disk_bytes)
+
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Tell where the checkpoint is."""
+        path = checkpoint.path.relative_to(self.work_folder).as_posix()
+        self.events.checkpoint(step=checkpoint.step, path=path, digest=checkpoint.digest)
+
+    def should_stop(self) -> bool:
+        """Stop on request, or when the attempt's time is up."""
+        self.out_of_time = self.out_of_time or time.monotonic() > self.deadline
+        return self.stop.requested or self.out_of_time
+
+
+def run_attempt(work_folder: Path, spec_name: str, base_folder: Path) -> int:
+    """Run one attempt in `work_folder` and return its exit code."""
+    stop = StopRequest()
+    stop.listen()
+    work_folder = work_folder.resolve()
+    events = EventLog(work_folder / EVENTS_NAME, echo=sys.stdout.buffer)
+    try:
+        _train(work_folder, spec_name, base_folder, events, stop)
+    except StoppedEarly:
+        events.state("stopped")
+        return EXIT_STOPPED
+    except Exception as error:
+        return _fail(error, events)
+    finally:
+        events.close()
+    return EXIT_DONE
+
+
+def _train(
+    work_folder: Path, spec_name: str, base_folder: Path, events: EventLog, stop: StopRequest
+) -> None:
+    started = time.monotonic()
+    spec = read_spec(work_folder, spec_name)
+    limit_memory(spec.limits.memory_bytes)
+
+    events.state("loading")
+    records = read_inputs(work_folder, spec.inputs)
+    resume = _open_resume(work_folder, spec)
+    _stop_here_if_asked(stop)
+
+    # From here on torch and transformers are needed; what is refused above is refused at once.
+    from adaptery_training import base
+    from adaptery_training.adapter_output import write_adapter
+    from adaptery_training.quiet import seed_everything, silence_libraries
+    from adaptery_training.sft import SftTrainer
+
+    silence_libraries()
+    threads, precision = set_threads(), choose_precision(spec.optim.precision)
+    events.log(f"{precision}, {threads} threads, {len(records)} records")
+    base.check_weights(base_folder, spec.base_model)
+    loaded = base.load_base_model(base_folder, spec.base_model, precision)
+    _stop_here_if_asked(stop)
+
+    events.state("preparing")
+    examples = build_examples(records, loaded.tokenizer, cutoff_len=spec.optim.cutoff_len)
+    del records
+    _tell_counts(examples, spec, events)
+    _stop_here_if_asked(stop)
+
+    seed_everything(spec.optim.seed)
+    adapted = base.add_lora(loaded.model, spec.lora, spec.base_model.name)
+    watch = _Watch(events, stop, spec, work_folder, started + spec.limits.wall_seconds)
+    trainer = SftTrainer(
+        adapted,
+        examples,
+        spec.optim,
+        pad_token_id=loaded.pad_token_id,
+        checkpoints=work_folder / CHECKPOINTS_FOLDER,
+        fingerprint=fingerprint(spec),
+        observer=watch,
+    )
+    events.state(
+        "training",
+        total_steps=trainer.total_steps,
+        resumed_step=resume.step if resume else None,
+    )
+    outcome = trainer.run(resume)
+    _check_end(outcome, watch)
+
+    events.state("saving")
+    watch.on_saving(0)
+    info = write_adapter(work_folder, adapted, spec, outcome.summary, precision=precision)
+    events.log(f"adapter of rank {info.rank} written, {info.bytes} bytes")
+    events.summary(outcome.summary)
+
+
+def read_spec(work_folder: Path, name: str) -> JobSpec:
+    """Read the job spec from the work folder and refuse what this worker does not do.
+
+    Raises:
+        SpecRefusedError: naming the field.
+    """
+    path = (work_folder / name).resolve()
+    if not path.is_relative_to(work_folder):
+        raise SpecRefusedError("The job spec lies outside the work folder.")
+    try:
+        if path.stat().st_size > _SPEC_LIMIT_BYTES:
+            raise SpecRefusedError("The job spec is too large.")
+        spec = parse_json(JobSpec, path.read_bytes(), SpecError)
+    except OSError as error:
+        raise SpecRefusedError(f"The job spec cannot be read ({type(error).__name__}).") from None
+    except SpecError as error:
+        fields = "; ".join(f"{problem.where} {problem.reason}" for problem in error.errors)
+        raise SpecRefusedError(f"The job spec is not valid: {fields}") from None
+    if spec.stage != "sft":
+        raise SpecRefusedError(f"stage: {spec.stage} is not offered yet; only sft is.")
+    if spec.template != OWN_TEMPLATE:
+        raise SpecRefusedError(
+            f'template: only "{OWN_TEMPLATE}", the base model\'s own, is offered.'
+        )
+    if spec.optim.precision == "fp16":
+        raise SpecRefusedError("optim.precision: fp16 is not offered; take auto, bf16 or fp32.")
+    return spec
+
+
+def fingerprint(spec: JobSpec) -> str:
+    """Return a digest of all that decides what a step does; a checkpoint fits only its own job."""
+    decisive = {"stage", "base_model", "inputs", "template", "lora", "optim"}
+    return sha256_bytes(canonical_json(spec.model_dump(mode="json", include=decisive)))
+
+
+def _open_resume(work_folder: Path, spec: JobSpec) -> ResumePoint | None:
+    if spec.resume_from is None:
+        return None
+    from adaptery_training.sft import ResumePoint
+
+    folder = work_folder / RESUME_FOLDER
+    wanted = spec.resume_from
+    progress = open_checkpoint(
+        folder, step=wanted.step, digest=wanted.digest, fingerprint=fingerprint(spec)
+    )
+    return ResumePoint(wanted.step, folder, progress)
+
+
+def _tell_counts(examples: ExampleSet, spec: JobSpec, events: EventLog) -> None:
+    lost = examples.cut + examples.dropped_cut + examples.dropped_empty
+    events.log(examples.describe(), "warning" if lost else "info")
+    optim, lengths = spec.optim, examples.lengths
+    order = order_by_length(lengths, batch_size=optim.batch_size, seed=optim.seed, epoch=0)
+    share = padding_share(lengths, order, optim.batch_size)
+    events.log(f"{share:.1%} of the computed tokens are padding")
+
+
+def _check_end(outcome: Outcome, watch: _Watch) -> None:
+    if outcome.finished:
+        return
+    if watch.out_of_time and not watch.stop.requested:
+        raise TimeLimitError(
+            f"The attempt reached its limit of {watch.spec.limits.wall_seconds} seconds at step "
+            f"{outcome.step}; a checkpoint was saved."
+        )
+    raise StoppedEarly
+
+
+def _stop_here_if_asked(stop: StopRequest) -> None:
+    if stop.requested:
+        raise StoppedEarly  # nothing is trained yet, so nothing is lost
+
+
+def _fail(error: Exception, events: EventLog) -> int:
+    told = explain(error)
+    if not isinstance(error, TrainingError):
+        _write_places(error)
+    try:
+        events.error(told)
+    except OSError:  # the disk is full to the last byte: exit code and log remain
+        sys.stderr.write(f"{told.code}: {told.message}\n")
+    return EXIT_FAILED
+
+
+def _write_places(error: Exception) -> None:
+    """Write the type of an error and the places it passed to the worker's own log, not its text."""
+    sys.stderr.write(f"{type(error).__module__}.{type(error).__qualname__}{os.linesep}")
+    sys.stderr.writelines(traceback.format_tb(error.__traceback__))
