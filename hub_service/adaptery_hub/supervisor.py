@@ -73,7 +73,8 @@ class Child:
         if process is not None and process.returncode is None:
             _signal(process, signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), STOP_GRACE_SECONDS)
+                async with asyncio.timeout(STOP_GRACE_SECONDS):
+                    await process.wait()
             except TimeoutError:
                 logger.warning("%s did not end in time; killed", self._spec.name)
                 _signal(process, signal.SIGKILL)
@@ -96,7 +97,8 @@ class Child:
                 backoff,
             )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), backoff)
+                async with asyncio.timeout(backoff):
+                    await self._stopping.wait()
             backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
 
     async def _run_once(self) -> int | None:

@@ -99,7 +99,10 @@ def seal_request(
     Raises:
         InvalidInputError: if the body holds a value that JSON cannot carry exactly.
         TooLargeError: if the sealed request exceeds what one message carries.
+        IntegrityError: if the card has ended.
     """
+    if now >= card.not_after:
+        raise IntegrityError(f"The card of agent {card.agent} has ended.", hint="Join it again.")
     reply_key = ReplyKey.generate()
     plaintext = canonical(
         {

@@ -84,6 +84,7 @@ class Fleet:
         self._errands: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stored_seen: dict[str, datetime] = {}
+        self._hearing_since: datetime | None = None
 
     @property
     def connected(self) -> bool:
@@ -283,7 +284,7 @@ class Fleet:
     async def _tend(self) -> None:
         while True:
             for step in (
-                self._parts.queue.reap,
+                self._reap,
                 self._sweep,
                 self._parts.queue.prepare,
                 self._fill,
@@ -299,6 +300,20 @@ class Fleet:
             except TimeoutError:
                 continue
             self._wake.clear()
+
+    async def _reap(self) -> None:
+        """Takes jobs back from silent agents, once they had a whole lease in which to be heard.
+
+        After a restart of the service or of the broker an agent could not renew its lease; that
+        must not cost it the attempt.
+        """
+        if not self.connected or self._sessions is None:
+            self._hearing_since = None
+            return
+        moment = self._clock()
+        self._hearing_since = self._hearing_since or moment
+        if moment - self._hearing_since >= timedelta(seconds=self._parts.lease_seconds):
+            await self._parts.queue.reap()
 
     async def _sweep(self) -> None:
         moment = self._clock()
