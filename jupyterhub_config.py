@@ -9,6 +9,7 @@ isolated servers choose a Spawner named in docs/explanation/security.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import adaptery_hub
@@ -61,5 +62,7 @@ adaptery_hub.configure(
 adaptery_spawner.configure(c, url_for_servers=base_url, spawner_class="simple")
 c.Spawner.notebook_dir = str(state / "notebooks")
 (state / "notebooks").mkdir(exist_ok=True)
+if (here / "examples/visits").exists():
+    shutil.copytree(here / "examples/visits", state / "notebooks/visits", dirs_exist_ok=True)
 if os.geteuid() == 0:
     c.Spawner.args = ["--allow-root"]

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import adaptery
 import psutil
+
+import adaptery
 from adaptery.client import Hub, Job
 from adaptery.errors import AdapteryError, NotFoundError
 from adaptery.schemas.agents import Agent

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from adaptery.commands import build_parser
-
 from reference_pages.tables import Row, code, page, sentence, table
 
 TEXT = """\

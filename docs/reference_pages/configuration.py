@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+from traitlets import TraitType
+from traitlets.traitlets import DefaultHandler
+
 import adaptery_hub
 import adaptery_spawner
 from adaptery_hub.settings import ServiceSettings
 from adaptery_inference.config import ConvertConfig, ServeConfig
 from adaptery_network.agent.config import AgentConfig
 from adaptery_spawner import AdapterySpawnerMixin
-from traitlets import TraitType
-from traitlets.traitlets import DefaultHandler
-
 from reference_pages.tables import Row, amount, code, page, plain, sentence, table
 
 TEXT = """\

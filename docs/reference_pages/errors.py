@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from adaptery.errors import ERRORS_BY_CODE, AdapteryError, FieldProblem, RecordError
 from adaptery_training import failures
-
 from reference_pages.tables import Row, page, plain, table
 
 TEXT = """\

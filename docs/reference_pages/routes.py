@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from adaptery_hub.routes import PAGE_QUERY, Operation, Route, all_routes
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route, all_routes
 from reference_pages.tables import Row, code, page, plain, table
 
 #: Where a route stands: the first pattern that matches decides.

@@ -26,9 +26,6 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx
-from adaptery.files import write_atomic
-from adaptery.signing import SigningKey
-from adaptery.times import from_text
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.web import Application as WebApplication
@@ -36,6 +33,9 @@ from tornado.web import RequestHandler
 from traitlets import Unicode
 from traitlets.config import Application
 
+from adaptery.files import write_atomic
+from adaptery.signing import SigningKey
+from adaptery.times import from_text
 from adaptery_hub import compute, logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate

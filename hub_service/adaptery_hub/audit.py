@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes
 from adaptery.errors import IntegrityError
 from adaptery.ids import new_id
 from adaptery.times import Clock, now, to_text
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import tables
 
 GENESIS = "sha256:" + "0" * 64

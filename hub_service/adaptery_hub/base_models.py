@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from adaptery.schemas.adapters import BaseModelCard
-from adaptery.times import Clock, now
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.schemas.adapters import BaseModelCard
+from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import base_models as statements

@@ -16,9 +16,6 @@ from pathlib import Path
 from adaptery.errors import NoAgentError
 from adaptery.files import write_atomic
 from adaptery.sealed import Frame
-from adaptery_network.agent_files import AgentFiles
-from adaptery_network.broker import NetworkIdentity
-
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database.statements import attempts
@@ -36,6 +33,8 @@ from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.tasks import TaskCatalog
 from adaptery_hub.usage import UsageLog
+from adaptery_network.agent_files import AgentFiles
+from adaptery_network.broker import NetworkIdentity
 
 #: The audit chain of this service; several replicas would each need their own name.
 AUDIT_WRITER = "service"
@@ -121,7 +120,8 @@ async def _start_fleet(
     await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
     registration = Registration(database, services.objects, staging)
     desk = SessionDesk(database, queue, FileOffers(services.objects), staging, registration)
-    roster = Roster(database, audit, identity, settings.broker_url)
+    public_url = settings.broker_public_url or settings.broker_url
+    roster = Roster(database, audit, identity, public_url)
     fleet = Fleet(
         FleetParts(
             database=database,

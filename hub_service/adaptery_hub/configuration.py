@@ -2,7 +2,8 @@
 
 Typed keyword arguments, so that a misspelt option is a `TypeError` and stops the start. What the
 service needs is written to `<state_dir>/service.json` and what the local agent needs to
-`<state_dir>/agent/agent.json`, both without secrets; the supervisor hands them over. Nothing here touches options that belong to the admin, except by adding to them.
+`<state_dir>/agent/agent.json`, both without secrets; the supervisor hands them over. Nothing here
+touches options that belong to the admin, except by adding to them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from adaptery_hub.settings import ServiceSettings
 
 #: What the scopes of Adaptery mean, as the Hub shows them to a user.
 CUSTOM_SCOPES: dict[str, dict[str, Any]] = {
@@ -46,10 +49,11 @@ def configure(
     default_base_model: str | None = None,
     pinned_digests: Mapping[str, str] | None = None,
     tasks_dir: str | Path | None = None,
-    max_upload_bytes: int = 2 * 1024**3,
+    max_upload_bytes: int = 512 * 1024**2,
     lease_seconds: int = 60,
     max_attempts: int = 5,
     save_models_in: str | Path | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Add the service, its scopes and its roles to the Hub.
 
@@ -71,17 +75,22 @@ def configure(
         tasks_dir: folder with task files (YAML) that replace the shipped ones.
         max_upload_bytes: largest file that a user may upload.
         lease_seconds: how long an agent may be silent about a job before the job goes to another.
-        max_attempts: how often a job is tried before it fails.
+        max_attempts: how often an attempt at a job may be lost before the job fails.
         save_models_in: folder for converted base models; `<state_dir>/models` if None.
+        more: further options of the service by name, for example `{"database_url": ...}`; the
+            reference page lists them.
 
     Raises:
+        TypeError: `more` names an option that the service does not have.
         ValueError: a value cannot work; the message says which.
     """
     state = Path(state_dir).resolve()
     models = {name: str(source) for name, source in base_models.items()}
     pinned = dict(pinned_digests or {})
     _check_models(models, default_base_model, pinned)
+    _check_options(more or {})
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state.chmod(0o700)
     service: dict[str, Any] = {
         "state_dir": str(state),
         "broker_url": f"nats://127.0.0.1:{broker_port}",
@@ -91,6 +100,7 @@ def configure(
         "max_upload_bytes": max_upload_bytes,
         "lease_seconds": lease_seconds,
         "max_attempts": max_attempts,
+        **(more or {}),
     }
     if tasks_dir:
         service["tasks_dir"] = str(tasks_dir)
@@ -117,6 +127,11 @@ def configure_proxy(c: Any, *, state_dir: str | Path, api_port: int) -> None:
 
     The PyPI package `configurable-http-proxy` is never used: it buffers whole answers, so streamed
     tokens would arrive in one lump.
+
+    Args:
+        c: the config object of `jupyterhub_config.py`.
+        state_dir: folder for what the proxy keeps; the one given to `configure` is fine.
+        api_port: loopback port on which the Hub tells the proxy its routes.
     """
     if _node_proxy() is not None:
         c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{api_port}"
@@ -144,6 +159,13 @@ def _check_models(
     for name in [*([default] if default else []), *pinned]:
         if name not in models:
             raise ValueError(f"{name!r} is not one of base_models.")
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = ServiceSettings.class_trait_names(config=True)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"the service has no option {', '.join(unknown)}; it has: {sorted(known)}")
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

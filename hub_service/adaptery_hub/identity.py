@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
-from adaptery.errors import NotAllowedError, UnavailableError
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado.web import HTTPError, RequestHandler
+
+from adaptery.errors import NotAllowedError, UnavailableError
 
 #: The custom Hub scopes of this service end in one of the words below.
 SCOPE_PREFIX = "custom:adaptery:"

@@ -16,15 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.schemas.common import field_problems
 from adaptery.schemas.jobs import Job, JobCreate
 from adaptery.schemas.spec import JobSpec
 from adaptery.states import JobState
-from pydantic import ValidationError
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters, attempts, jobs, tenants, versions

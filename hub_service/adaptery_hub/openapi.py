@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import adaptery
-from adaptery.schemas.common import Problem
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+import adaptery
+from adaptery.schemas.common import Problem
 from adaptery_hub.identity import SCOPE_PREFIX, SCOPES
 from adaptery_hub.routes import Operation, Route
 

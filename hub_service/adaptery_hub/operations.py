@@ -22,10 +22,10 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adaptery.errors import AdapteryError, InternalError, UnavailableError
-from adaptery.ids import new_id
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import AdapteryError, InternalError, UnavailableError
+from adaptery.ids import new_id
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import operations as statements

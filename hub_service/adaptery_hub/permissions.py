@@ -19,9 +19,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 import sqlalchemy as sa
-from adaptery.errors import NotAllowedError, NotFoundError
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery_hub.database import tables
 from adaptery_hub.identity import Identity
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow.parquet as pq
+
 from adaptery.digests import sha256_file
 from adaptery.errors import IntegrityError, NotFoundError
 from adaptery.manifests import MANIFEST_NAME, Manifest, read_manifest, verify_manifest
 from adaptery.signing import VerifyKey
-
 from adaptery_hub.objects import ObjectStore
 
 #: Verified versions that are remembered; each is a manifest of a few kilobytes.

@@ -24,6 +24,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.digests import content_digest, sha256_file
 from adaptery.errors import FieldProblem, InvalidInputError, RecordError
 from adaptery.files import write_atomic
@@ -39,8 +41,6 @@ from adaptery.records import Record
 from adaptery.schemas.datasets import Version
 from adaptery.signing import SigningKey
 from adaptery.times import now
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.drafts import Draft, DraftRecord, Drafts

@@ -1,7 +1,7 @@
 """Every option of the service, as traitlets: the administrator's words for it.
 
-`configure(c, ...)` writes them down in `jupyterhub_config.py`; the service reads them from the file
-named by `--config`. Secrets are never options: they come from the environment or lie in
+`configure(c, ...)` writes them to `service.json`, and the service reads them from the file that
+`--config` names. Secrets are never options: they come from the environment or lie in
 `state_dir`.
 """
 
@@ -84,6 +84,11 @@ class ServiceSettings(Configurable):
     broker_url = Unicode(
         help="URL of the broker, nats://host:port. Without it the service has datasets only: no "
         "agents, jobs or inference."
+    ).tag(config=True)
+
+    broker_public_url = Unicode(
+        help="URL of the broker as agents on other machines see it; it goes into join tokens. "
+        "Default: `broker_url`."
     ).tag(config=True)
 
     base_models = Dict(

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adaptery.errors import NotAllowedError, NotFoundError
 from sqlalchemy.engine import Connection
 
+from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import tenants as statements
 from adaptery_hub.identity import HubModel, Identity, service_scopes

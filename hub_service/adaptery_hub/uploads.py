@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from sqlalchemy.engine import RowMapping
+
 from adaptery.digests import sha256_file
 from adaptery.errors import (
     AdapteryError,
@@ -38,8 +40,6 @@ from adaptery.errors import (
 )
 from adaptery.formats import FORMATS, Format, detect_format, read_records
 from adaptery.records import Record
-from sqlalchemy.engine import RowMapping
-
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Drafts
@@ -382,9 +382,18 @@ def _valid_records(path: Path, format: Format) -> Iterator[Record]:
         problems.append(FieldProblem("file", error.message, error.hint or ""))
     if wrong:
         raise RecordError(
-            f"{wrong} of {wrong + good} records are not valid; nothing was imported.",
-            hint=f"The first {len(problems)} are listed.",
+            f"{wrong} of {wrong + good} records {_are(wrong)} not valid; nothing was imported.",
+            hint=_what_is_listed(len(problems), wrong),
             errors=problems,
         )
     if not good:
         raise InvalidInputError("The file holds no record.", hint="Upload a file with records.")
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _what_is_listed(listed: int, wrong: int) -> str:
+    each = "Each is listed" if listed >= wrong else f"The first {listed} are listed"
+    return f"{each} with its number; mend the file and upload it again."

@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from adaptery.base_models import read_base_model
 from adaptery.errors import AdapteryError
-
 from adaptery_inference.arguments import add_options, build
 from adaptery_inference.config import ConvertConfig, ServeConfig
 
@@ -39,9 +39,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    config = build(ServeConfig, parsed)
+    read_base_model(config.model)  # a wrong folder is told before torch is imported
     from adaptery_inference.server.main import serve
 
-    return serve(build(ServeConfig, parsed))
+    return serve(config)
 
 
 def _convert(parsed: argparse.Namespace) -> int:

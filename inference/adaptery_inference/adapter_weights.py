@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from adaptery.adapter_folders import RANK_LIMIT, WEIGHTS_NAME, inspect_adapter
-from adaptery.errors import IntegrityError, InvalidInputError
 from safetensors import SafetensorError, safe_open
 
+from adaptery.adapter_folders import RANK_LIMIT, WEIGHTS_NAME, inspect_adapter
+from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery_inference.adapter_scaling import AdapterScaling, read_adapter_scaling
 from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.layers.lora import AdapterWeights, LowRank

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
 from adaptery.base_models import BaseModelInfo, read_base_model
 from adaptery.errors import InvalidInputError
-
 from adaptery_inference.adapter_weights import AdapterLimits, AdapterReader
 from adaptery_inference.config import BLOCK_TOKENS, MIB, ServeConfig
 from adaptery_inference.engine.adapters import AdapterStore

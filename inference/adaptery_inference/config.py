@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptery.errors import InvalidInputError
-
 from adaptery_inference.arguments import described
 
 MIB = 1024 * 1024

@@ -4,7 +4,7 @@ A GGUF file is dequantised once; a folder of safetensors is copied as it is, so 
 digest stays. Nothing is downloaded. A folder appears whole or not at all, and two conversions to
 the same folder do the work once.
 
-Source: ``shared/facts`` measured the recipe for GGUF: transformers 5 loads it but refuses to save
+The recipe for GGUF was measured: transformers 5 loads it but refuses to save
 a model whose config still says "quantized with gguf".
 """
 
@@ -25,7 +25,6 @@ from adaptery.base_models import (
 )
 from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
 from adaptery.files import rename_atomic
-
 from adaptery_inference.config import ConvertConfig
 from adaptery_inference.models.spec import read_model_spec
 

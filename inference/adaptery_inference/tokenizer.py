@@ -7,10 +7,10 @@ the transformers wrapper around it changes its settings on every call.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from adaptery.errors import InvalidInputError
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from adaptery.errors import InvalidInputError
 from adaptery_inference.errors import BadRequestError
 
 _PROBE = "probe"

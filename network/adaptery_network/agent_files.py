@@ -25,7 +25,6 @@ from adaptery.files import write_atomic
 from adaptery.sealed import AgentCard, AgentIdentity, JsonObject, SealingKey, open_card
 from adaptery.sealed.documents import read_object
 from adaptery.signing import SigningKey, VerifyKey
-
 from adaptery_network import subjects
 from adaptery_network.transport import Credentials
 

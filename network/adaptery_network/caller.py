@@ -29,7 +29,6 @@ from adaptery.errors import (
 from adaptery.sealed import AgentCard, Frame, FrameReader, JsonObject, ReplyKey, seal_request
 from adaptery.signing import SigningKey
 from adaptery.times import Clock
-
 from adaptery_network import subjects
 from adaptery_network.transport import Message, Transport
 

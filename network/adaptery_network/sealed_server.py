@@ -43,7 +43,6 @@ from adaptery.sealed import (
     ReplyKey,
     RequestOpener,
 )
-
 from adaptery_network.transport import Message, Subscription, Transport
 
 __all__ = ["Item", "SealedHandler", "SealedServer"]

@@ -44,7 +44,6 @@ from adaptery.sealed import (
     peek_session_id,
 )
 from adaptery.times import Clock
-
 from adaptery_network import subjects
 from adaptery_network.transport import Message, Subscription, Transport
 

@@ -31,6 +31,7 @@ import nats.aio.msg
 import nats.aio.subscription
 import nats.errors
 import nkeys
+
 from adaptery.errors import DeadlineError, NotAllowedError, TooLargeError, UnavailableError
 
 __all__ = [

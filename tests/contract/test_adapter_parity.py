@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+
 from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
 from adaptery_inference.build import build_engine
 from adaptery_inference.config import ServeConfig
-from peft import LoraConfig, PeftModel, get_peft_model
 from support.engine import TOLERANCE, TinyEngine
 from tiny import ALL_TARGETS, build_tiny_model
-from transformers import AutoModelForCausalLM
 
 PROMPTS = [list(b"a"), list(b"A patient comes with a cough."), list(b"Three days of fever. " * 4)]
 

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import adaptery
 import adaptery_hub
 import adaptery_spawner
-import pytest
 from adaptery.client.jobs import Jobs
 from adaptery.commands import build_parser
 from adaptery_hub.tasks import TaskCatalog

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from local_hub import HubProcess, HubUser
 
+from local_hub import HubProcess, HubUser
 from support.waiting import eventually_sync
 
 ALL_SCOPES = [

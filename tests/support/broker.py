@@ -9,6 +9,12 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
 from adaptery import times
 from adaptery.ids import new_id
 from adaptery.sealed import AgentCard, AgentIdentity, SealingKey
@@ -16,12 +22,6 @@ from adaptery.signing import SigningKey
 from adaptery_network import subjects
 from adaptery_network.broker import BrokerConfig, NetworkIdentity, broker_command, jwts
 from adaptery_network.transport import Credentials, NatsTransport
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
 from support.spy import user_of
 from support.waiting import eventually
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
 from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine import (
     Adapter,
@@ -16,8 +19,6 @@ from adaptery_inference.engine import (
 )
 from adaptery_inference.engine import Sequence as Row
 from adaptery_inference.layers.lora import AdapterWeights
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
 #: fp32 sums in another order differ in the last bits; a wrong factor differs by far more.
 TOLERANCE = 2e-4

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy.engine import RowMapping
+
 from adaptery.ids import new_id
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
@@ -17,7 +19,6 @@ from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, Fence, Offer, QueueRules
 from adaptery_hub.queue.port import Claim
 from adaptery_hub.tasks import TaskCatalog
-from sqlalchemy.engine import RowMapping
 
 BASE = "tiny/tiny-llama"
 WEIGHTS = "sha256:" + "b" * 64

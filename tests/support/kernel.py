@@ -4,8 +4,9 @@ import json
 import re
 import uuid
 
-from local_hub import HubUser
 from websocket import create_connection
+
+from local_hub import HubUser
 
 
 class KernelSession:

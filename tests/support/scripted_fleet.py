@@ -8,7 +8,6 @@ from adaptery.errors import AdapteryError
 from adaptery.sealed import Frame
 from adaptery_hub.fleet.live import AgentView, BaseModelReport, EngineReport, Heartbeat
 from adaptery_hub.gateway import InferOrder
-
 from support.hub_tables import BASE, WEIGHTS
 
 #: What one agent does: frames to send, or errors to raise.

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tornado.httpserver import HTTPServer
+from tornado.web import RequestHandler
+
 from adaptery_hub.app import (
     build_services,
     listen,
@@ -23,9 +26,6 @@ from adaptery_hub.app import (
 from adaptery_hub.identity import SCOPE_PREFIX, HubModel
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
-from tornado.httpserver import HTTPServer
-from tornado.web import RequestHandler
-
 from support.waiting import eventually
 
 USER_SCOPES = ("read", "write", "infer")

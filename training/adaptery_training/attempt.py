@@ -29,7 +29,6 @@ from adaptery.digests import sha256_bytes
 from adaptery.errors import SpecError
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
-
 from adaptery_training.batch_order import order_by_length, padding_share
 from adaptery_training.checkpoints import Checkpoint, open_checkpoint
 from adaptery_training.events import EVENTS_NAME, EventLog

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from adaptery.base_models import weight_digest
 from adaptery.errors import AdapteryError
 from adaptery.schemas.spec import BaseModelRef, LoraSpec
-
 from adaptery_training.examples import ChatTokenizer
 from adaptery_training.failures import BaseModelError, BaseModelMismatchError, SpecRefusedError
 from adaptery_training.machine import Precision

@@ -28,7 +28,6 @@ from pathlib import Path
 from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.files import rename_atomic
-
 from adaptery_training.failures import CheckpointUnusableError
 
 CHECKPOINT_VERSION = 1

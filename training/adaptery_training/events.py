@@ -35,7 +35,6 @@ from adaptery.schemas.events import (
     parse_event,
 )
 from adaptery.times import Clock, now
-
 from adaptery_training.failures import TrainingError
 
 EVENTS_NAME = "events.jsonl"

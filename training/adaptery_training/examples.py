@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from adaptery.records import Message, Record
-
 from adaptery_training.failures import BadDataError
 
 JsonObject: TypeAlias = Mapping[str, object]

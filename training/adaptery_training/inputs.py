@@ -24,7 +24,6 @@ from adaptery.files import safe_join
 from adaptery.manifests import MANIFEST_NAME, read_manifest, verify_files
 from adaptery.records import Record
 from adaptery.schemas.spec import InputSpec
-
 from adaptery_training.failures import DataIntegrityError, SpecRefusedError
 
 if TYPE_CHECKING:

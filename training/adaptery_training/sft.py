@@ -23,7 +23,6 @@ from typing import Any, Protocol, cast
 
 import safetensors.torch
 import torch
-from adaptery.schemas.spec import OptimSpec
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch.utils.data import Dataset, Sampler
 from transformers import (
@@ -35,6 +34,7 @@ from transformers import (
 )
 from transformers.trainer_callback import TrainerControl, TrainerState
 
+from adaptery.schemas.spec import OptimSpec
 from adaptery_training.batch_order import order_by_length
 from adaptery_training.checkpoints import Checkpoint, Progress, save_checkpoint
 from adaptery_training.examples import Example, ExampleSet

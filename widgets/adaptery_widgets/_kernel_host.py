@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+
 from adaptery.errors import AdapteryError, UnavailableError
 
 logger = logging.getLogger("adaptery.widgets")

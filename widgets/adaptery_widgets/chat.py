@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adaptery.client import Hub, connect
-
 from adaptery_widgets._kernel_host import ViewWidget
 
 

@@ -147,9 +147,15 @@ class Hub:
             stop: texts that end the answer.
 
         Raises:
+            InvalidInputError: if the model is not a name.
             NotFoundError: if the model does not exist or is not the caller's to use.
             AdapteryError: what the service raised; for a stream, while it is iterated over.
         """
+        if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            # The adapter of a job that made none is None; the default base would answer instead.
+            raise InvalidInputError(
+                "No model is named.", hint='name an adapter, or "" for the default base model'
+            )
         options = {
             "max_tokens": max_tokens,
             "temperature": temperature,

@@ -140,12 +140,31 @@ class Job:
         return self
 
     def log(self) -> str:
-        """Return the log of the job.
+        """Return the log of the job, one line for each thing that the worker said.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return self._connection.send("GET", self._path("log")).text
+        events = self._pages("log")
+        return "\n".join(f"{event.at:%H:%M:%S} {_line_of(event)}" for event in events)
+
+    def metrics(self) -> list[schemas.JobEvent]:
+        """Return the points of the charts: step, epoch, loss, learning rate and the like.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return list(self._pages("metrics"))
+
+    def _pages(self, what: str) -> Iterator[schemas.JobEvent]:
+        return self._connection.pages(
+            self._path(what), schemas.JobEvent, lambda event: str(event.seq)
+        )
+
+
+def _line_of(event: schemas.JobEvent) -> str:
+    words = [event.data.get(name) for name in ("level", "message", "reason", "remedy")]
+    return " ".join(str(word) for word in words if word)
 
 
 def _event_of(data: str) -> schemas.JobEvent:

@@ -25,7 +25,6 @@ from adaptery.errors import (
     UnavailableError,
 )
 from adaptery.times import Clock, now
-
 from adaptery_hub import logs
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.fleet.live import AgentView, LiveView

@@ -23,13 +23,6 @@ from adaptery.errors import AdapteryError, NoAgentError, NotAllowedError, Unavai
 from adaptery.ids import is_id
 from adaptery.sealed import Frame, Session, derive_session_key, open_heartbeat
 from adaptery.times import Clock, now
-from adaptery_network import subjects
-from adaptery_network.broker import NetworkIdentity, push_account, revoke_user
-from adaptery_network.caller import Caller
-from adaptery_network.join import JoinDesk
-from adaptery_network.sessions import SessionServer
-from adaptery_network.transport import Message, NatsTransport
-
 from adaptery_hub import logs
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -44,6 +37,12 @@ from adaptery_hub.fleet.session_desk import SessionDesk
 from adaptery_hub.gateway.gateway import InferOrder
 from adaptery_hub.queue.port import Queue
 from adaptery_hub.queue.rules import REAP_SECONDS
+from adaptery_network import subjects
+from adaptery_network.broker import NetworkIdentity, push_account, revoke_user
+from adaptery_network.caller import Caller
+from adaptery_network.join import JoinDesk
+from adaptery_network.sessions import SessionServer
+from adaptery_network.transport import Message, NatsTransport
 
 logger = logging.getLogger(__name__)
 

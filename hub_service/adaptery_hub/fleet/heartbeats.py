@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adaptery.errors import IntegrityError
-from adaptery.schemas.common import DigestText, Instant
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adaptery.errors import IntegrityError
+from adaptery.schemas.common import DigestText, Instant
 from adaptery_hub.fleet.live import BaseModelReport, EngineReport, Heartbeat
 
 _LIST_LIMIT = 2_000  # adapters or attempts of one host

@@ -12,11 +12,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.digests import sha256_bytes
 from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.manifests import MANIFEST_NAME, read_manifest
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.publishing import version_prefix

@@ -17,12 +17,11 @@ from datetime import datetime, timedelta
 from adaptery import base64url
 from adaptery.sealed import Frame, Grant, Verb, derive_session_key, sign_grant
 from adaptery.times import Clock, now, to_text
-from adaptery_network.broker import NetworkIdentity
-from adaptery_network.caller import Caller
-
 from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.gateway.gateway import InferOrder
 from adaptery_hub.queue.port import Claim
+from adaptery_network.broker import NetworkIdentity
+from adaptery_network.caller import Caller
 
 ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
 FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one

@@ -17,11 +17,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.errors import DigestMismatchError, InvalidInputError
 from adaptery.times import Clock, now
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters, checkpoints, jobs

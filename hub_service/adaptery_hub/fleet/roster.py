@@ -17,20 +17,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.digests import sha256_bytes
 from adaptery.errors import IntegrityError, NotFoundError, RefusedError
 from adaptery.ids import new_id
 from adaptery.sealed import AgentCard, open_card
 from adaptery.signing import VerifyKey
 from adaptery.times import Clock, now
-from adaptery_network.broker import NetworkIdentity
-from adaptery_network.join import JoinedAgent, mint_join_token
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import agents as statements
+from adaptery_network.broker import NetworkIdentity
+from adaptery_network.join import JoinedAgent, mint_join_token
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class MintedToken:
 
     id: str
     text: str
+    url: str
     created_at: datetime
     expires_at: datetime
 
@@ -128,7 +129,7 @@ class Roster:
             self._audit.append(connection, entry)
 
         await self._database.write(store)
-        return MintedToken(token_id, token.to_text(), created_at, expires_at)
+        return MintedToken(token_id, token.to_text(), token.url, created_at, expires_at)
 
     async def redeem(self, token_id: str, secret: str) -> Sequence[str]:
         """Uses a join token up; returns the labels that go with it.

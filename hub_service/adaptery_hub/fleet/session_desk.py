@@ -16,14 +16,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal, TypeVar
 
+from pydantic import Field
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import InvalidInputError, LeaseLostError
 from adaptery.ids import is_id
 from adaptery.schemas.common import DigestText, Model, parse
 from adaptery.states import AttemptOutcome
 from adaptery.times import to_text
-from pydantic import Field
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, jobs
 from adaptery_hub.fleet.offers import (

@@ -19,7 +19,6 @@ from contextlib import aclosing
 
 from adaptery.errors import AdapteryError
 from adaptery.sealed import Frame
-
 from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, Delta, Json, Usage
 
 #: Told once at the end: the outcome, the usage, and how long it took in milliseconds.

@@ -29,7 +29,6 @@ from adaptery.errors import (
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery.sealed import Frame
 from adaptery.times import Clock, now
-
 from adaptery_hub import logs
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer

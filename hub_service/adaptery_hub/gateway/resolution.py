@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import InvalidInputError, NotFoundError, NotOfferedError
 from adaptery.names import (
     BaseRef,
@@ -25,8 +27,6 @@ from adaptery.names import (
     check_offered,
     parse_model,
 )
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters

@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from adaptery.errors import NotAllowedError, NotFoundError
-from adaptery.schemas.adapters import Adapter
-from adaptery.schemas.common import Page
 from sqlalchemy.engine import Connection, RowMapping
 from tornado.iostream import StreamClosedError
 
+from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.schemas.adapters import Adapter
+from adaptery.schemas.common import Page
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database.statements import adapters as statements
 from adaptery_hub.fleet.offers import adapter_prefix

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from sqlalchemy.engine import RowMapping
+
 from adaptery.errors import NotFoundError
 from adaptery.schemas.agents import Agent, JoinToken, JoinTokenCreate
 from adaptery.schemas.common import Page
-from sqlalchemy.engine import RowMapping
-
 from adaptery_hub.database.statements import agents as statements
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.handlers.base import Handler
@@ -60,7 +60,7 @@ class JoinTokensHandler(Handler):
             JoinToken(
                 id=token.id,
                 token=token.text,
-                command=f"adaptery agent join --token {token.text}",
+                command=f"adaptery agent join {token.url} --state agent --token {token.text}",
                 expires_at=token.expires_at,
                 created_at=token.created_at,
             )

@@ -24,6 +24,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jupyterhub.services.auth import HubOAuthenticated
+from pydantic import BaseModel
+from sqlalchemy.engine import Connection
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
 from adaptery.errors import (
     AdapteryError,
     FieldProblem,
@@ -38,13 +45,6 @@ from adaptery.errors import (
 )
 from adaptery.ids import new_id
 from adaptery.schemas.common import parse_json
-from jupyterhub.services.auth import HubOAuthenticated
-from pydantic import BaseModel
-from sqlalchemy.engine import Connection
-from tornado.httputil import HTTPServerRequest
-from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
-
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.identity import SCOPE_PREFIX, Identity

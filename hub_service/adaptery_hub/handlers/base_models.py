@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.common import Page
-
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route

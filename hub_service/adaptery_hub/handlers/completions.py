@@ -12,7 +12,6 @@ from contextlib import aclosing
 
 from adaptery.errors import AdapteryError, NotOfferedError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
-
 from adaptery_hub.gateway import OpenAnswer
 from adaptery_hub.handlers.base import Handler, OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adaptery.errors import UnavailableError
-
 from adaptery_hub.compute import Compute
 from adaptery_hub.fleet.fleet import Fleet
 from adaptery_hub.handlers.base import Handler

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import Page
 from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetPatch
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database.statements import datasets as statements
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError, NotFoundError
 from adaptery.formats import FORMATS
 from adaptery.ids import is_id
 from adaptery.schemas.common import Page
 from adaptery.schemas.datasets import FileInfo
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Draft

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.schemas.common import Answer, Instant, Page
 from adaptery.schemas.jobs import Job, JobCreate, JobEvent
 from adaptery.states import FINAL_STATES, JobState
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import checkpoints, job_events, jobs
 from adaptery_hub.handlers.base import Handler

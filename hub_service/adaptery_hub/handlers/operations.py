@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from adaptery.schemas.datasets import Operation as OperationAnswer
 from sqlalchemy.engine import RowMapping
 from tornado.gen import sleep
 
+from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery_hub.database import tables
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream

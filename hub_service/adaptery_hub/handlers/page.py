@@ -17,12 +17,12 @@ from importlib.resources import files
 from typing import Any
 
 import sqlalchemy as sa
-from adaptery.errors import AdapteryError, NotAuthenticatedError, NotFoundError, from_problem
-from adaptery.ids import new_id
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from sqlalchemy.engine import Connection, RowMapping
 from tornado.template import Template
 
+from adaptery.errors import AdapteryError, NotAuthenticatedError, NotFoundError, from_problem
+from adaptery.ids import new_id
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import overview as statements
 from adaptery_hub.handlers.base import Handler

@@ -6,7 +6,6 @@ from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.records import Record
 from adaptery.schemas.common import Page
 from adaptery.schemas.datasets import RecordCreate, RecordItem, RecordPatch
-
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as file_statements
 from adaptery_hub.drafts import Draft, DraftRecord

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.manifests import Manifest
 from adaptery.schemas.common import Page
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.datasets import PublishRequest, RecordItem, Version
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.handlers.base import Handler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adaptery.schemas.agents import Whoami
-
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.routes import Operation, Route
 

@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 from adaptery.errors import ConflictError, NotFoundError
 from adaptery.files import is_plain_relative, rename_atomic, safe_join, sync_folder
-
 from adaptery_hub.objects.store import ObjectInfo
 
 FILE_MODE = 0o444

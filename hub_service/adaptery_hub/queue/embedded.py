@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy.engine import Connection
+
 from adaptery.errors import QuotaError
 from adaptery.states import JobState
 from adaptery.times import Clock, now
-from sqlalchemy.engine import Connection
-
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, jobs

@@ -81,4 +81,4 @@ def _after_loss(
 
 
 def _with_remedy(reason: str, remedy: str | None) -> str:
-    return f"{reason}; {remedy}" if remedy else reason
+    return f"{reason.rstrip('.')}; {remedy}" if remedy else reason

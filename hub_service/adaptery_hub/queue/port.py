@@ -19,7 +19,6 @@ from datetime import datetime
 from typing import Protocol
 
 from adaptery.schemas.spec import JobSpec
-
 from adaptery_hub.database.statements.jobs import NewInput
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.tasks import OptionValue, TaskDefinition

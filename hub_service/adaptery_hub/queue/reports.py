@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import InvalidInputError
 from adaptery.schemas.events import (
     ErrorEvent,
@@ -23,8 +25,6 @@ from adaptery.schemas.events import (
     parse_event,
 )
 from adaptery.states import AttemptOutcome
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.database.statements import attempts, job_events, jobs
 from adaptery_hub.database.statements.job_events import NewEvent

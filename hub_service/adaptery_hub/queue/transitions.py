@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import ConflictError, JobStateError, LeaseLostError, NotFoundError
 from adaptery.ids import new_id
 from adaptery.schemas.spec import JobSpec
 from adaptery.states import FINAL_STATES, AttemptOutcome, JobState
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database.statements import (
     adapters,

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
+
 from adaptery.digests import sha256_bytes
 from adaptery.errors import NotFoundError, SpecError
 from adaptery.schemas.jobs import Task
-from pydantic import ValidationError
-
 from adaptery_hub.tasks.definitions import OptionValue, TaskDefinition
 from adaptery_hub.tasks.options import TaskOptions
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from adaptery.errors import FieldProblem, SpecError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
+from adaptery.errors import FieldProblem, SpecError
 from adaptery_hub.tasks.definitions import OptionDefinition, OptionValue, TaskDefinition
 
 _TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}

@@ -16,7 +16,6 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from adaptery.errors import InvalidInputError
-
 from adaptery_inference.engine.budget import Account, MemoryBudget
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from adaptery.errors import AdapteryError, EngineBusyError, InternalError, NotFoundError
-
 from adaptery_inference.engine.adapters import Adapter, AdapterState
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.engine.scheduler import Chunk, Scheduler

@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from adaptery.errors import AdapteryError, InternalError, UnavailableError
-
 from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.engine.engine import Engine, Output, Prompt, StepResult
 

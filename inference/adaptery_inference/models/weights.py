@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from adaptery.errors import InvalidInputError
 from safetensors import SafetensorError, safe_open
 
+from adaptery.errors import InvalidInputError
 from adaptery_inference.models.spec import ModelSpec
 
 

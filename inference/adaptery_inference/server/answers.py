@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from adaptery.ids import new_id
-
 from adaptery_inference.engine.sequences import FinishReason
 
 

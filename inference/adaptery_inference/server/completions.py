@@ -8,9 +8,9 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from adaptery.errors import AdapteryError, InternalError
 from tornado.iostream import StreamClosedError
 
+from adaptery.errors import AdapteryError, InternalError
 from adaptery_inference.engine.engine import Output
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.errors import BadRequestError

@@ -13,7 +13,6 @@ from types import TracebackType
 
 from adaptery.errors import EngineBusyError, NotFoundError
 from adaptery.ids import new_id
-
 from adaptery_inference.adapter_weights import AdapterReader
 from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine.adapters import Adapter

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import ClassVar
 from urllib.parse import unquote
 
+from tornado.web import HTTPError, RequestHandler
+
 from adaptery.errors import (
     AdapteryError,
     ConflictError,
@@ -21,8 +23,6 @@ from adaptery.errors import (
     NotAuthenticatedError,
     NotFoundError,
 )
-from tornado.web import HTTPError, RequestHandler
-
 from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.errors import BadRequestError
 from adaptery_inference.server.generation import EngineService

@@ -10,11 +10,11 @@ import os
 import signal
 import time
 
-from adaptery.files import write_atomic
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from adaptery.files import write_atomic
 from adaptery_inference.build import build_engine
 from adaptery_inference.config import MIB, ServeConfig, read_token, ready_text
 from adaptery_inference.server.completions import ChatCompletionsHandler, CompletionsHandler

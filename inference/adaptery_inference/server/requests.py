@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
-from adaptery.errors import FieldProblem
-from adaptery.schemas.openai import ChatMessage, StreamOptions
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
+from adaptery.errors import FieldProblem
+from adaptery.schemas.openai import ChatMessage, StreamOptions
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.errors import BadRequestError
 

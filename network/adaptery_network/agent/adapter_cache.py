@@ -18,7 +18,6 @@ from pathlib import Path
 
 from adaptery.adapter_folders import inspect_adapter
 from adaptery.errors import IntegrityError
-
 from adaptery_network.agent.folders import digest_name, folder_bytes
 
 logger = logging.getLogger(__name__)

@@ -33,7 +33,6 @@ from adaptery.schemas.events import (
     WorkerEvent,
 )
 from adaptery.schemas.spec import JobSpec
-
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.checkpoints import CheckpointSender
 from adaptery_network.agent.endings import (

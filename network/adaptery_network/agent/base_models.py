@@ -19,7 +19,6 @@ from pathlib import Path
 
 from adaptery.base_models import read_base_model
 from adaptery.errors import AdapteryError, NotFoundError, UnavailableError
-
 from adaptery_network.agent.folders import model_slug
 from adaptery_network.agent.processes import ChildProcess, clean_environment
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from adaptery.errors import AdapteryError
 from adaptery.files import safe_join
 from adaptery.schemas.events import CheckpointEvent
-
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.transfers import send_folder
 

@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, TypeAlias, cast
 
 from adaptery.errors import AdapteryError
-
 from adaptery_network.agent.tasks import end_tasks
 
 #: Seconds. Below what a reader notices; at 60 tokens a second and fewer nothing is joined.

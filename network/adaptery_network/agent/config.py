@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.files import write_atomic
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 CONFIG_FILE = "agent.json"
 
@@ -48,6 +49,7 @@ class AgentConfig:
     base_models: Mapping[str, str] = field(default_factory=dict)
     #: Where converted base models lie; several agents of one host may share it.
     models_dir: Path | None = None
+    #: Jobs that run here at a time.
     worker_slots: int = 1
     #: CPU threads of each worker; None shares the cores out evenly between the slots.
     worker_threads: int | None = None
@@ -59,6 +61,7 @@ class AgentConfig:
     resident_adapters: int = 32
     #: Bytes of fetched adapters kept on disk.
     cache_limit_bytes: int = DEFAULT_CACHE_LIMIT_BYTES
+    #: How often the agent tells the service that it is well.
     heartbeat_seconds: float = 2.0
     #: What a worker gets between SIGTERM and SIGKILL to save a checkpoint.
     worker_grace_seconds: float = 10.0
@@ -67,10 +70,13 @@ class AgentConfig:
     drain_seconds: float = 15.0
     #: Keeps the work folders of failed attempts for an operator. They hold records of tenants.
     keep_failed_attempts: bool = False
+    #: Starts a worker; the agent adds `--spec` and `--base-model`.
     worker_command: tuple[str, ...] = field(default_factory=lambda: _python("adaptery_training"))
+    #: Starts an engine; options of the engine may be appended.
     engine_command: tuple[str, ...] = field(
         default_factory=lambda: _python("adaptery_inference", "serve")
     )
+    #: Converts a base model; options of the conversion may be appended.
     convert_command: tuple[str, ...] = field(
         default_factory=lambda: _python("adaptery_inference", "convert")
     )

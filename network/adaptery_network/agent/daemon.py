@@ -25,7 +25,6 @@ from adaptery import times
 from adaptery.errors import ConflictError, EngineBusyError, TooLargeError, UnavailableError
 from adaptery.sealed import RequestOpener, Session, sign_heartbeat
 from adaptery.times import Clock
-
 from adaptery_network import subjects
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.attempt import AttemptTools

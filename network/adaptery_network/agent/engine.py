@@ -20,7 +20,6 @@ from typing import Literal
 
 from adaptery.errors import AdapteryError, EngineBusyError
 from adaptery.files import write_atomic
-
 from adaptery_network.agent.base_models import BaseModel
 from adaptery_network.agent.engine_client import EngineClient, EngineLoad
 from adaptery_network.agent.processes import ChildProcess, clean_environment, end_marked

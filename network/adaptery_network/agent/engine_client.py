@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
 from adaptery.errors import (
     ERRORS_BY_CODE,
     AdapteryError,

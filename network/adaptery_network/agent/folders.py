@@ -27,7 +27,6 @@ from pathlib import Path
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.files import write_atomic
 from adaptery.ids import is_id
-
 from adaptery_network.agent.endings import Ending
 
 _PRIVATE_FILE = 0o600

@@ -13,7 +13,6 @@ from datetime import datetime
 
 import adaptery
 from adaptery.times import to_text
-
 from adaptery_network.agent.base_models import BaseModel
 from adaptery_network.agent.inference import EngineSeat
 from adaptery_network.agent.slots import WorkerSlots

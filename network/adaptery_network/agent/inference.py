@@ -16,13 +16,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Annotated, Literal, cast
 
+from pydantic import Field, JsonValue
+
 from adaptery.errors import EngineBusyError, NotFoundError, RefusedError, UnavailableError
 from adaptery.schemas.common import DigestText, Model, parse
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery.schemas.spec import BaseModelRef
 from adaptery.sealed import Grant, JsonObject
-from pydantic import Field, JsonValue
-
 from adaptery_network.agent.coalescing import WINDOW_SECONDS, coalesce
 from adaptery_network.agent.engine import Engine
 from adaptery_network.agent.lines import Line

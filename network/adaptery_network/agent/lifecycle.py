@@ -20,7 +20,6 @@ from adaptery.errors import (
     NotFoundError,
     UnavailableError,
 )
-
 from adaptery_network.agent.config import AgentConfig
 from adaptery_network.agent.daemon import Agent
 from adaptery_network.agent.tasks import end_tasks

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+
 from adaptery.errors import UnavailableError
 
 #: ``nvidia-smi`` answers in well under a second; a wedged driver must not stop heartbeats.

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
+
 from adaptery import base64url
 from adaptery.errors import RefusedError, SpecError
 from adaptery.schemas.common import Model, field_problems
 from adaptery.schemas.spec import JobSpec
 from adaptery.sealed import Grant
-from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 SESSION_KEY_BYTES = 32
 

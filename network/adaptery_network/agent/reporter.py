@@ -28,7 +28,6 @@ from adaptery.errors import (
     QuotaError,
     UnavailableError,
 )
-
 from adaptery_network.agent.lines import DOUBTFUL, DOUBTFUL_TRIES, Backoff, Line
 
 logger = logging.getLogger(__name__)

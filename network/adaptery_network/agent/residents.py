@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 from adaptery.errors import DeadlineError, EngineBusyError
-
 from adaptery_network.agent.adapter_cache import AdapterCache, KeyedLocks
 from adaptery_network.agent.engine import Engine
 from adaptery_network.agent.engine_client import EngineClient

@@ -24,7 +24,6 @@ from adaptery.errors import (
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
 from adaptery.sealed import Grant, JsonObject
-
 from adaptery_network.agent.attempt import Attempt, AttemptTools
 from adaptery_network.agent.base_models import BaseModels
 from adaptery_network.agent.folders import AgentFolders, AttemptFolder, AttemptRecord

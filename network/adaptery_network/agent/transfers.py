@@ -24,7 +24,6 @@ from typing import TypeVar
 from adaptery.digests import is_digest, sha256_file
 from adaptery.errors import IntegrityError
 from adaptery.files import safe_join
-
 from adaptery_network.agent.lines import Line
 
 logger = logging.getLogger(__name__)

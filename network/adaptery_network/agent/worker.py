@@ -18,7 +18,6 @@ from pathlib import Path
 
 from adaptery.schemas.events import WorkerEvent
 from adaptery.schemas.spec import JobSpec
-
 from adaptery_network.agent.endings import Ending
 from adaptery_network.agent.event_tail import EventTail
 from adaptery_network.agent.folders import AttemptFolder, folder_bytes

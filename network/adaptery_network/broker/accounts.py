@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, cast
 
 from adaptery.errors import IntegrityError, UnavailableError
-
 from adaptery_network.broker import jwts
 from adaptery_network.broker.identity import NetworkIdentity
 from adaptery_network.broker.permissions import SYSTEM_INBOX

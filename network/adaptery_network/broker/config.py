@@ -21,7 +21,6 @@ from typing import Final
 
 from adaptery.errors import InvalidInputError, MissingExtraError
 from adaptery.files import write_atomic
-
 from adaptery_network.broker.identity import NetworkIdentity
 
 __all__ = ["BrokerConfig", "broker_command", "write_config"]

@@ -37,7 +37,6 @@ from adaptery.files import write_atomic
 from adaptery.ids import is_id, new_id
 from adaptery.sealed import SealingKey
 from adaptery.signing import SigningKey
-
 from adaptery_network.broker import jwts, permissions
 from adaptery_network.broker.jwts import KeyKind
 from adaptery_network.transport import Credentials

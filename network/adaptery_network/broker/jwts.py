@@ -25,6 +25,7 @@ from enum import IntEnum
 from typing import Final, cast
 
 import nkeys
+
 from adaptery import base64url
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.signing import VerifyKey

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from pydantic import ValidationError
+
 from adaptery import times
 from adaptery.errors import (
     AdapteryError,
@@ -45,8 +47,6 @@ from adaptery.sealed.documents import read_bytes, read_object
 from adaptery.sealed.suites import read_sealing_public
 from adaptery.signing import SIGNATURE_BYTES, VerifyKey
 from adaptery.times import Clock
-from pydantic import ValidationError
-
 from adaptery_network import subjects
 from adaptery_network.broker import NetworkIdentity, jwts
 from adaptery_network.join.token import NONCE_BYTES, Application, application_info

@@ -39,7 +39,6 @@ from adaptery.sealed import (
 from adaptery.sealed.documents import canonical
 from adaptery.signing import SigningKey, VerifyKey
 from adaptery.times import Clock
-
 from adaptery_network import subjects
 from adaptery_network.agent_files import AgentFiles
 from adaptery_network.broker import jwts

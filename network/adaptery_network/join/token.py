@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
+from pydantic import BaseModel, ConfigDict
+
 from adaptery import base64url
 from adaptery.errors import (
     IntegrityError,
     InvalidInputError,
 )
 from adaptery.sealed.documents import canonical, read_object
-from pydantic import BaseModel, ConfigDict
-
 from adaptery_network.broker import NetworkIdentity
 
 __all__ = ["Application", "JoinToken", "application_info", "mint_join_token"]

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from adaptery import base64url
 from adaptery.errors import IntegrityError, RefusedError
 from adaptery.ids import new_id

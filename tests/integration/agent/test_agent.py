@@ -8,6 +8,7 @@ import sys
 from contextlib import aclosing
 
 import pytest
+
 from adaptery.errors import NoAgentError, NotFoundError, RefusedError
 from adaptery.ids import new_id
 from adaptery_network.agent.engine import ENGINE_MARK

@@ -7,6 +7,8 @@ from contextlib import aclosing
 
 import pyarrow
 import pytest
+from pyarrow import parquet
+
 from adaptery.digests import content_digest, sha256_file
 from adaptery.ids import new_id
 from adaptery.manifests import Manifest, ManifestFile
@@ -14,7 +16,6 @@ from adaptery.records import Record
 from adaptery.times import now
 from adaptery_network.agent.processes import find_marked
 from adaptery_network.agent.worker import ATTEMPT_MARK
-from pyarrow import parquet
 from support.agent_side.specs import make_spec
 from support.waiting import eventually
 from tiny import build_tiny_model, tiny_records

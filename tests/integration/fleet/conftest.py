@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.agent_side import program
 from support.broker import BrokerProcess
 from support.service import Client, Service, alpaca, running_service

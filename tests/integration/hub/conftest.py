@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from local_hub import HubProcess, HubUser
 from support.api import Api, Journey, take_the_journey
 from tiny import build_tiny_model

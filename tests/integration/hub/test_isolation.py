@@ -1,6 +1,7 @@
 """What is not yours does not exist: not by id, not by name, not by a difference between answers."""
 
 import pytest
+
 from support.api import Api, Journey, submit
 
 MISSING = {

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+
 from local_hub import HubUser
 from support.api import Api, Journey
 from support.kernel import KernelSession

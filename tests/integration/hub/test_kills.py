@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from local_hub import HubProcess, HubUser
 from support.api import Api, alpaca, make_version, submit, wait_for_job
 from support.waiting import eventually_sync

@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+
 from local_hub import HubProcess, HubUser
 from support.api import Api, make_version, submit, wait_for_job
 from support.spy import Spy, spellings

@@ -4,6 +4,7 @@ import re
 
 import httpx
 import pytest
+
 from local_hub import HubProcess, HubUser
 from support.api import Api, Journey
 from support.kernel import KernelSession

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from support.api import Api, alpaca
 
 BAD = {

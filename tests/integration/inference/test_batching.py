@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import IntegrityError
 from adaptery_inference.build import BuiltEngine
 from support.engine import Reference, TinyEngine

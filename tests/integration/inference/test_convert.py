@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from adaptery.base_models import read_base_model, weight_digest
 from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
 from adaptery_inference.config import ConvertConfig

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
 from adaptery_inference.build import BuiltEngine
 from support.engine import TOLERANCE, Reference, TinyEngine

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+
 from support.waiting import eventually_sync
 
 BODY = {"prompt": "Hello", "max_tokens": 450, "temperature": 0, "ignore_eos": True, "stream": True}
@@ -28,12 +29,14 @@ def test_sigterm_lets_a_running_answer_finish_and_leaves_nothing(
         assert said["pid"] == process.pid
         assert not stat.S_IMODE(ready.stat().st_mode) & stat.S_IWOTH
         url = f"http://127.0.0.1:{said['port']}"
-        with httpx.Client(base_url=url, headers={"Authorization": "Bearer secret"}) as client:
-            with client.stream("POST", "/v1/completions", json=BODY, timeout=60) as response:
-                lines = response.iter_lines()
-                assert next(lines).startswith("data:")
-                process.send_signal(signal.SIGTERM)
-                assert list(lines)[-2] == "data: [DONE]"
+        with (
+            httpx.Client(base_url=url, headers={"Authorization": "Bearer secret"}) as client,
+            client.stream("POST", "/v1/completions", json=BODY, timeout=60) as response,
+        ):
+            lines = response.iter_lines()
+            assert next(lines).startswith("data:")
+            process.send_signal(signal.SIGTERM)
+            assert list(lines)[-2] == "data: [DONE]"
         assert process.wait(timeout=30) == 0
         assert not ready.exists()
         assert "secret" not in (tmp_path / "log").read_text()

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import torch
+
 from adaptery_inference.engine import SamplingParams
 from adaptery_inference.sampler import NUCLEUS_CANDIDATES, sample
 

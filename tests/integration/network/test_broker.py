@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nats.aio.client
 import pytest
+
 from adaptery import times
 from adaptery.errors import (
     DeadlineError,

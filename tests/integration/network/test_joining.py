@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from adaptery import base64url, times
 from adaptery.errors import (
     ConflictError,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from adaptery import times
 from adaptery.errors import NoAgentError, RefusedError, UnavailableError
 from adaptery.sealed import (

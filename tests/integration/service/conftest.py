@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from support.service import Client, Service, running_service
 
 MAX_UPLOAD_BYTES = 200_000

@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+
 from adaptery_hub import logs
 from adaptery_hub.routes import all_routes
 from support.service import Client, Service, alpaca

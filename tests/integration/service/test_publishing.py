@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import sqlalchemy as sa
+
 from adaptery.digests import content_digest
 from adaptery_hub import audit
 from adaptery_hub.database import tables

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from adaptery.records import Record
 from adaptery_hub.database.statements import files
 from adaptery_hub.publishing import Note, Publisher, PublishWork

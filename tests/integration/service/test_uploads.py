@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+
 from support.service import Client, Service, alpaca
 from support.waiting import eventually
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from pyarrow import parquet
+
 from adaptery.base_models import weight_digest
 from adaptery.digests import content_digest, sha256_file
 from adaptery.ids import new_id
 from adaptery.manifests import Manifest, ManifestFile
 from adaptery.records import Record
 from adaptery.times import now
-from pyarrow import parquet
 from tiny import build_tiny_model, tiny_records
 
 WORKER_SECONDS = 120

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+
 from adaptery.adapter_folders import inspect_adapter
 from adaptery.schemas.events import parse_event
 from tiny import tiny_records

@@ -4,10 +4,11 @@ from array import array
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
+
 from adaptery_training.examples import Example, Target
 from adaptery_training.labelled_loss import IGNORED, Collator, labelled_loss
 from tiny import FAMILIES, build_tiny_model
-from transformers import AutoModelForCausalLM
 
 EXAMPLES = [
     Example(array("i", range(10, 30)), (Target(12, 20),)),

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+
 from support.waiting import eventually_sync
 
 HALF, WHOLE = 7, 14

@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.attempt import AttemptTools
 from adaptery_network.agent.base_models import BaseModels

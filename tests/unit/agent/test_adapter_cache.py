@@ -1,4 +1,5 @@
 import pytest
+
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.folders import digest_name, folder_bytes

@@ -5,6 +5,7 @@ import signal
 
 import psutil
 import pytest
+
 from adaptery.errors import (
     LeaseLostError,
     NoAgentError,

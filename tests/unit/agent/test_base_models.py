@@ -2,6 +2,7 @@ import asyncio
 import json
 
 import pytest
+
 from adaptery.errors import NotFoundError
 from adaptery_network.agent.base_models import BaseModels
 from adaptery_network.agent.folders import model_slug

@@ -1,10 +1,11 @@
 import asyncio
 
 import pytest
-from adaptery.errors import UnavailableError
-from adaptery_network.agent.coalescing import coalesce, join
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery.errors import UnavailableError
+from adaptery_network.agent.coalescing import coalesce, join
 
 
 def token(text, index=0, **choice):

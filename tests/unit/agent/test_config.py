@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from adaptery.errors import InvalidInputError
 from adaptery_network.agent.config import AgentConfig, load_config
 

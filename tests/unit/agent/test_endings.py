@@ -1,4 +1,5 @@
 import pytest
+
 from adaptery.schemas.events import ErrorEvent
 from adaptery.times import now
 from adaptery_network.agent.endings import CANCELLED, DRAINED, Ending, judge_exit

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import (
     AdapteryError,
     EngineBusyError,

@@ -4,6 +4,7 @@ import sys
 
 import psutil
 import pytest
+
 from adaptery_network.agent.processes import (
     ChildProcess,
     clean_environment,

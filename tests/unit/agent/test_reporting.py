@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+
 from adaptery.errors import (
     DeadlineError,
     InternalError,

@@ -2,6 +2,7 @@ import asyncio
 import os
 
 import pytest
+
 from adaptery.errors import IntegrityError, InvalidInputError, UnavailableError
 from adaptery_network.agent.lines import Backoff, PatientLine
 from adaptery_network.agent.transfers import CHUNK_BYTES, fetch_folder, in_window, send_folder

@@ -3,9 +3,10 @@
 import hashlib
 import json
 
-import adaptery
 import httpx
 import pytest
+
+import adaptery
 from adaptery.client.connection import path_of
 from adaptery.client.event_streams import read_events
 from adaptery.client.jobs import RECONNECT_ATTEMPTS, Job

@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 
-import adaptery
 import pytest
+
+import adaptery
 from adaptery.commands import main
 
 ROW = {"instruction": "q", "output": "a"}

@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+
 from adaptery.errors import (
     ERRORS_BY_CODE,
     AdapteryError,

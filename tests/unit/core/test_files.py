@@ -3,10 +3,11 @@
 import stat
 
 import pytest
-from adaptery.errors import InvalidInputError
-from adaptery.files import rename_atomic, safe_join, write_atomic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from adaptery.errors import InvalidInputError
+from adaptery.files import rename_atomic, safe_join, write_atomic
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path):

@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from adaptery.digests import content_digest
 from adaptery.errors import AdapteryError, InvalidInputError, TooLargeError
 from adaptery.formats import detect_format, read_records
 from adaptery.formats.json_elements import CHUNK_BYTES
 from adaptery.formats.limits import RECORD_LIMIT_BYTES
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SECRET = "the patient is Jane Roe"
 spoken = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(str.strip)

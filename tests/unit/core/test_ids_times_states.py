@@ -4,12 +4,13 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery.errors import JobStateError
 from adaptery.ids import IdMint, is_id, new_id
 from adaptery.states import FINAL_STATES, TRANSITIONS, JobState, check_transition
 from adaptery.times import from_text, now, to_text
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_ids_are_prefix_and_26_characters():

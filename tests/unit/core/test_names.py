@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery.errors import InvalidInputError, NotOfferedError
 from adaptery.ids import new_id
 from adaptery.names import (
@@ -24,8 +27,6 @@ from adaptery.names import (
     parse_model,
     parse_name,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 BASES = frozenset({"HuggingFaceTB/SmolLM2-135M-Instruct", "local-model"})
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

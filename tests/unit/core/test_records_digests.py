@@ -6,6 +6,9 @@ import math
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery.canonical import CanonicalError, canonical_json
 from adaptery.digests import (
     TreeHasher,
@@ -17,8 +20,6 @@ from adaptery.digests import (
 )
 from adaptery.errors import RecordError
 from adaptery.records import Message, Record
-from hypothesis import given
-from hypothesis import strategies as st
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 json_values = st.recursive(

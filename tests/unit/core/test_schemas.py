@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from pydantic import ValidationError
+
 from adaptery.digests import sha256_bytes
 from adaptery.errors import InvalidInputError, SpecError
 from adaptery.ids import new_id
@@ -14,7 +16,6 @@ from adaptery.schemas.jobs import JobCreate, Task
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery.schemas.spec import JobSpec
 from adaptery.times import now
-from pydantic import ValidationError
 
 SECRET = "the patient is Jane Roe"
 DIGEST = sha256_bytes(b"")

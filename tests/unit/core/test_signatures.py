@@ -3,6 +3,9 @@
 import stat
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery import base64url
 from adaptery.digests import sha256_bytes
 from adaptery.errors import IntegrityError, InvalidInputError
@@ -17,8 +20,6 @@ from adaptery.manifests import (
 )
 from adaptery.signing import SigningKey, VerifyKey
 from adaptery.times import from_text
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEY = SigningKey.from_seed(bytes(range(32)))
 DATA = b"records"

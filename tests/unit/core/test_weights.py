@@ -4,6 +4,7 @@ import json
 import struct
 
 import pytest
+
 from adaptery.adapter_folders import inspect_adapter
 from adaptery.base_models import (
     BaseModelInfo,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from adaptery_hub.gateway import Gateway, Resolver
 from adaptery_hub.usage import UsageLog
 from support.hub_tables import HubTables, open_tables

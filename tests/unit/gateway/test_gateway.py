@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+
 from adaptery.errors import (
     EngineBusyError,
     IntegrityError,

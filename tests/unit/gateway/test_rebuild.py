@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery_hub.gateway.rebuild import (
     CHAT_FIELDS,
@@ -11,8 +14,6 @@ from adaptery_hub.gateway.rebuild import (
     MAX_TOKENS_LIMIT,
     rebuild,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 #: Fields with which other servers let a client reach adapters, paths, caches or templates.
 SMUGGLED = {

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import pytest
+
 from adaptery.errors import AdapteryError, NotFoundError, NotOfferedError
 from adaptery.schemas.jobs import JobCreate
 from adaptery.states import AttemptOutcome

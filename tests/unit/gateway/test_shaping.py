@@ -1,8 +1,9 @@
 """Answers in OpenAI's shape, whatever the engine sent."""
 
-from adaptery_hub.gateway.shaping import AnswerHead, ChatShape, TextShape, Usage
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery_hub.gateway.shaping import AnswerHead, ChatShape, TextShape, Usage
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "@demo/notes@1")
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
 from adaptery.times import now
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.tables import metadata, tenants
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts import Draft, Drafts

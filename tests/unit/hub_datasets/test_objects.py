@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import ConflictError, NotFoundError
 from adaptery_hub.objects import FilesystemStore
 

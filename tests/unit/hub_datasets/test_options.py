@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from adaptery_hub.app import AdapteryService
 from adaptery_hub.settings import ServiceSettings
 

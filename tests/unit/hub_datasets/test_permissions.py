@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery.times import now
 from adaptery_hub.database import Database, tables

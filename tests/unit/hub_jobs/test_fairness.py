@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from adaptery_hub.queue.fairness import Share, Waiting, fair_order, position
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery_hub.queue.fairness import Share, Waiting, fair_order, position
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.errors import (
     DigestMismatchError,

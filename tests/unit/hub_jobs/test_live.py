@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from adaptery.errors import IntegrityError
 from adaptery.times import to_text
 from adaptery_hub.fleet.heartbeats import read_heartbeat

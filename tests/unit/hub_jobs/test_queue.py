@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from adaptery.errors import (
     ConflictError,
     JobStateError,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import NotFoundError, SpecError
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.job_desk import freeze_spec

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+
 from adaptery_hub.supervisor import Child, ChildSpec
 from support.waiting import eventually
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from adaptery_inference.engine import (
     Adapter,
     AdapterStore,

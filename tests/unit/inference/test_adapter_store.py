@@ -1,9 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptery_inference.engine import Adapter, AdapterState, AdapterStore, MemoryBudget
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery_inference.engine import Adapter, AdapterState, AdapterStore, MemoryBudget
 
 MakeAdapter = Callable[..., Adapter]
 

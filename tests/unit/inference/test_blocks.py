@@ -1,8 +1,9 @@
 import pytest
-from adaptery.errors import InvalidInputError
-from adaptery_inference.engine import BlockManager, MemoryBudget
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery.errors import InvalidInputError
+from adaptery_inference.engine import BlockManager, MemoryBudget
 
 
 def manager(blocks: int = 10) -> BlockManager:

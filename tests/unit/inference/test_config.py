@@ -2,6 +2,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import InvalidInputError
 from adaptery_inference.__main__ import main
 from adaptery_inference.arguments import add_options, build

@@ -1,4 +1,5 @@
 import pytest
+
 from adaptery.errors import InternalError, InvalidInputError, NotFoundError
 from adaptery_inference.engine import Prompt, SamplingParams
 from adaptery_inference.errors import BadRequestError, ContextTooLongError, EngineQueueFullError

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from adaptery_inference.errors import BadRequestError
 from adaptery_inference.server.requests import (
     ChatGeneration,

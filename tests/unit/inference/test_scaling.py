@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from adaptery.errors import InvalidInputError
 from adaptery_inference.adapter_scaling import read_adapter_scaling
 

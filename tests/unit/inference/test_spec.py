@@ -1,4 +1,5 @@
 import pytest
+
 from adaptery.errors import InvalidInputError
 from adaptery_inference.models.spec import RopeSpec, parse_model_spec
 

@@ -1,7 +1,8 @@
 import pytest
-from adaptery_inference.engine import IncrementalText, StopScanner
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery_inference.engine import IncrementalText, StopScanner
 
 
 def bytes_decode(tokens: list[int]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 
 import pytest
+
 from adaptery.errors import InvalidInputError, UnavailableError
 from adaptery_inference.engine import Adapter, Output, Prompt, SamplingParams
 from adaptery_inference.engine.thread import EngineThread

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from adaptery import base64url, times
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery_network import subjects

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+
 from adaptery.errors import (
     DeadlineError,
     EngineBusyError,

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+
 from adaptery.errors import IntegrityError, LeaseLostError, RefusedError, UnavailableError
 from adaptery.sealed import JsonObject, Session, derive_session_key
 from adaptery_network import subjects

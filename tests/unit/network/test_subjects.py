@@ -1,7 +1,8 @@
 import pytest
-from adaptery_network import subjects
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery_network import subjects
 from support.sealed_parties import AGENT, OWNER
 
 

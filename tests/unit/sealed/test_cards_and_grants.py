@@ -2,12 +2,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery import base64url
 from adaptery.errors import IntegrityError, RefusedError
 from adaptery.sealed import open_card, open_grant, open_heartbeat, sign_card, sign_heartbeat
 from adaptery.sealed.documents import read_object
-from hypothesis import given
-from hypothesis import strategies as st
 from support import sealed_parties as parties
 from support.sealed_parties import IDENTITY, SERVICE, START, STRANGER
 

@@ -3,6 +3,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adaptery import base64url
 from adaptery.errors import IntegrityError, InvalidInputError, RefusedError, TooLargeError
 from adaptery.sealed import (
@@ -16,8 +19,6 @@ from adaptery.sealed import (
     signed_bytes,
 )
 from adaptery.sealed.documents import canonical
-from hypothesis import given
-from hypothesis import strategies as st
 from support import sealed_parties as parties
 from support.sealed_parties import AGENT, CALLER, OWNER, REPLY, START, STRANGER, SUBJECT
 

@@ -1,10 +1,11 @@
 import itertools
 
 import pytest
-from adaptery.errors import IntegrityError, InvalidInputError, RefusedError, TooLargeError
-from adaptery.sealed import REFUSAL, FrameReader, FrameWriter, ReplyKey
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery.errors import IntegrityError, InvalidInputError, RefusedError, TooLargeError
+from adaptery.sealed import REFUSAL, FrameReader, FrameWriter, ReplyKey
 
 KEY = ReplyKey(b"\x07" * 32)
 REPLY = "_INBOX_service.1"

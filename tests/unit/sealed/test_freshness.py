@@ -1,6 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+
 from adaptery.errors import RefusedError
 from adaptery.sealed import Freshness, RefusalReason
 from support.sealed_parties import START

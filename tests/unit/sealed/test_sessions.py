@@ -1,8 +1,9 @@
 import pytest
-from adaptery.errors import IntegrityError
-from adaptery.sealed import Session, derive_session_key, message_nonce, peek_session_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptery.errors import IntegrityError
+from adaptery.sealed import Session, derive_session_key, message_nonce, peek_session_id
 from support.sealed_parties import AGENT, OWNER, START
 
 ATTEMPT = "at_01j00000000000000000000005"

@@ -1,6 +1,7 @@
 import errno
 
 import pytest
+
 from adaptery_training.checkpoints import Progress, open_checkpoint, save_checkpoint
 from adaptery_training.failures import CheckpointUnusableError
 

@@ -2,10 +2,11 @@ import io
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
+
 from adaptery.schemas.events import parse_event
 from adaptery_training.events import EventLog
 from adaptery_training.failures import DivergedError
-from pydantic import ValidationError
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -1,6 +1,7 @@
 """Which tokens count. The tokenizer here is a real one: one token per character, ChatML."""
 
 import pytest
+
 from adaptery.records import Message, Record
 from adaptery_training.examples import build_examples
 from adaptery_training.failures import BadDataError

@@ -2,8 +2,9 @@ import errno
 import re
 from pathlib import Path
 
-import adaptery_training
 import pytest
+
+import adaptery_training
 from adaptery.errors import IntegrityError
 from adaptery_training import failures
 from adaptery_training.failures import TrainingError, explain

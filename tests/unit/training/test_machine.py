@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from adaptery_training.failures import DiskFullError
 from adaptery_training.machine import require_disk, usable_cores
 

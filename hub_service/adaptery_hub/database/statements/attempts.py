@@ -11,9 +11,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
-from adaptery.states import AttemptOutcome
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.states import AttemptOutcome
 from adaptery_hub.database import tables
 
 _attempts = tables.attempts

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
-from adaptery.ids import new_id
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.ids import new_id
 from adaptery_hub.database import tables
 
 _models = tables.base_models

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from adaptery.ids import new_id
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.ids import new_id
 from adaptery_hub.database import tables
 
 _checkpoints = tables.checkpoints

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from adaptery.errors import ConflictError, FieldProblem, QuotaError
-from adaptery.times import now
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import ConflictError, FieldProblem, QuotaError
+from adaptery.times import now
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import datasets, files, grants, operations, tenants, versions
 from adaptery_hub.identity import Identity

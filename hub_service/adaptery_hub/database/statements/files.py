@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import NotFoundError
 from adaptery.ids import new_id
 from adaptery.times import now
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database.tables import datasets, files
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from adaptery.ids import new_id
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.ids import new_id
 from adaptery_hub.database import tables
 
 _events = tables.job_events

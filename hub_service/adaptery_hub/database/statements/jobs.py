@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from adaptery.states import FINAL_STATES, JobState, check_transition
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, right_of, visible

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from adaptery.errors import ConflictError
-from adaptery.times import now
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import ConflictError
+from adaptery.times import now
 from adaptery_hub.database.tables import operations
 
 

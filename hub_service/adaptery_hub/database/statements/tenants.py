@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
 from adaptery.ids import new_id
 from adaptery.names import mint_slug
 from adaptery.times import now
-from sqlalchemy.engine import Connection
-
 from adaptery_hub.database.tables import tenants
 
 Row = dict[str, Any]

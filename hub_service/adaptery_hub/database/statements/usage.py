@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from adaptery.ids import new_id
 from sqlalchemy.engine import Connection
 
+from adaptery.ids import new_id
 from adaptery_hub.database import tables
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
 from adaptery.errors import ConflictError, InvalidInputError, NotFoundError, VersionExistsError
 from adaptery.ids import is_id
 from adaptery.names import parse_name
-from sqlalchemy.engine import Connection, RowMapping
-
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.statements.tenants import by_prefix
 from adaptery_hub.database.tables import datasets, tenants, versions

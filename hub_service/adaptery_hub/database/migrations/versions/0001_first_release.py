@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from adaptery_hub.database.types import UtcTime
 from alembic import op
+
+from adaptery_hub.database.types import UtcTime
 
 revision = "0001"
 down_revision = None
