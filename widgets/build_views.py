@@ -35,7 +35,7 @@ def main() -> None:
     lock, marker = SOURCES / "package-lock.json", SOURCES / "node_modules/.package-lock.json"
     if not marker.exists() or marker.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--silent"],
+            ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"],
             cwd=SOURCES,
             env=environment,
             check=True,
