@@ -19,6 +19,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+#: Public, proxy API, Hub, service and broker; the tests use one more.
+PORTS = 6
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -94,7 +96,7 @@ class HubProcess:
             TimeoutError: the service does not answer.
         """
         self.state.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_ports(5)
+        self.port = self.port or free_ports(PORTS)
         environment = {
             **os.environ,
             "ADAPTERY_STATE_DIR": str(self.state),

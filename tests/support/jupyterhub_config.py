@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
 import adaptery_hub
 import adaptery_spawner
 from adaptery_hub.demo_login import DemoAuthenticator, demo_passwords
@@ -21,7 +23,7 @@ adaptery_hub.configure_proxy(c, state_dir=state, api_port=port + 1)
 
 c.JupyterHub.authenticator_class = DemoAuthenticator
 c.DemoAuthenticator.passwords = demo_passwords(
-    state / "demo-passwords.json", ("demo", "guest", "admin", "colleague")
+    state / "demo-passwords.json", ("demo", "guest", "admin", "colleague", "unlucky")
 )
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {"admin"}
@@ -38,7 +40,22 @@ adaptery_hub.configure(
     lease_seconds=8,
     engine_threads=1,
 )
-adaptery_spawner.configure(c, url_for_servers=base_url, spawner_class="simple")
+
+
+class UnluckySpawner(SimpleLocalProcessSpawner):
+    """The simple spawner, except that the server of the user `unlucky` fails in mid-start."""
+
+    async def start(self):
+        if self.user.name == "unlucky":
+            (state / "unlucky-key").write_text(self.get_env()["OPENAI_API_KEY"])
+            raise RuntimeError("the disk of this server is full")
+        return await super().start()
+
+
+adaptery_spawner.configure(c, url_for_servers=base_url, spawner_class=UnluckySpawner)
 c.Spawner.notebook_dir = str(state)
+# A plain service whose upstream is a test: it shows whether the proxy passes chunks on one by one.
+c.JupyterHub.services.append({"name": "gate", "url": f"http://127.0.0.1:{port + 5}"})
+c.SimpleLocalProcessSpawner.home_dir_template = f"{state}/home/{{username}}"
 if os.geteuid() == 0:
     c.Spawner.args = ["--allow-root"]

@@ -8,9 +8,9 @@ import pytest
 
 from local_hub import HubProcess, HubUser
 from support.api import Api, Journey, take_the_journey
+from support.hubs import start_hub
 from tiny import build_tiny_model
 
-TEST_CONFIG = Path(__file__).resolve().parents[2] / "support" / "jupyterhub_config.py"
 HERE = Path(__file__).parent
 
 
@@ -24,17 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
-
-
-def start_hub(state: Path, base: Path) -> HubProcess:
-    """Start a Hub of the integration tests; the caller stops it."""
-    environment = {"ADAPTERY_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1"}
-    hub = HubProcess(state=state, config=TEST_CONFIG, environment=environment)
-    try:
-        return hub.start()
-    except BaseException:
-        hub.stop()
-        raise
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ import pytest
 
 from local_hub import HubProcess, HubUser
 from support.api import Api, alpaca, make_version, submit, wait_for_job
+from support.hubs import start_hub
 from support.waiting import eventually_sync
-
-from .conftest import start_hub
 
 pytestmark = [pytest.mark.xdist_group("hub-kills"), pytest.mark.timeout(420)]
 

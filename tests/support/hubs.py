@@ -1,0 +1,18 @@
+"""Starts the Hub of the tests: real, with a tiny base model and short patience."""
+
+from pathlib import Path
+
+from local_hub import HubProcess
+
+TEST_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
+
+
+def start_hub(state: Path, base: Path) -> HubProcess:
+    """Start a Hub with this base model; the caller stops it."""
+    environment = {"ADAPTERY_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1"}
+    hub = HubProcess(state=state, config=TEST_CONFIG, environment=environment)
+    try:
+        return hub.start()
+    except BaseException:
+        hub.stop()
+        raise
