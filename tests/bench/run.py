@@ -1,8 +1,8 @@
 """`make bench BENCH=<name>`: runs one benchmark, or all; prints a table and writes JSON.
 
 Each benchmark is a module `bench_<name>.py` beside this file with `measure() -> list[Measure]`. A
-peer runs beside us in the same run, rounds interleaved, so that what else the machine does hits both
-alike; medians and ratios are reported. Results go to `build/bench/<name>.json`.
+peer runs beside us in the same run, rounds interleaved, so that what else the machine does hits
+both alike; medians and ratios are reported. Results go to `build/bench/<name>.json`.
 """
 
 from __future__ import annotations
