@@ -21,6 +21,8 @@ import psutil
 
 #: Public, proxy API, Hub, service and broker; the tests use one more.
 PORTS = 6
+#: A cold, busy machine takes a minute to import everything.
+START_SECONDS = 180
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -114,7 +116,7 @@ class HubProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(self._is_up, timeout_seconds=60, every_seconds=0.2)
+        wait_for(self._is_up, timeout_seconds=START_SECONDS, every_seconds=0.2)
         return self
 
     def _is_up(self) -> bool:

@@ -9,6 +9,8 @@ What always holds:
 - It is plain LoRA: no DoRA, no bias, no whole modules, no token rows; each A has its B, with
   fitting shapes.
 - It touches something: at least one B is not all zeros.
+- It cannot hold up or exhaust its reader: numbers are finite, patterns match fast, and headers
+  and files have limits.
 - The digest covers the tensors and the numbers that scale them; two adapters with the same digest
   compute the same, so an engine may use it as identity.
 """
@@ -16,12 +18,14 @@ What always holds:
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from adaptery.canonical import CanonicalError
 from adaptery.errors import InvalidInputError
 from adaptery.tensor_files import HashedTensor, hash_tensors, tensors_digest
 
@@ -31,6 +35,10 @@ CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 RANK_LIMIT = 256
 CONFIG_LIMIT_BYTES = 1024 * 1024
+#: Of a file beside the weights. A card is a page of JSON.
+BESIDE_LIMIT_BYTES = 4 * 1024 * 1024
+#: Of the header of the weights: some 200 bytes for each of the matrices of the largest models.
+HEADER_LIMIT_BYTES = 16 * 1024 * 1024
 #: Files that may lie beside the weights; an engine reads none of them.
 _BESIDE = frozenset({"README.md", "card.json", CONFIG_NAME, WEIGHTS_NAME})
 _DTYPES = frozenset({"F32", "F16", "BF16"})
@@ -58,6 +66,10 @@ _PLAIN: Mapping[str, Sequence[object]] = {
     "monteclora_config": (None,),
     "init_lora_weights": (True, False, "gaussian", None),  # others also change the base weights
 }
+#: PEFT takes any regular expression; one that backtracks would hold up whoever loads the adapter.
+_PATTERN = re.compile(r"[\w.\\*^$|-]{1,200}", re.ASCII)
+_PATTERN_STARS_LIMIT = 2
+_PATTERNS_LIMIT = 512
 _SCALING = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
 
 
@@ -88,7 +100,10 @@ def _check_files(folder: Path) -> int:
                 "its folder holds more than an adapter",
                 f"keep only {', '.join(sorted(_BESIDE))}",
             )
-        total += path.stat().st_size
+        size = path.stat().st_size
+        if path.name != WEIGHTS_NAME and size > BESIDE_LIMIT_BYTES:
+            raise _refused(f"{path.name} is too large")
+        total += size
     for name in (CONFIG_NAME, WEIGHTS_NAME):
         if not (folder / name).is_file():
             raise _refused(f"{name} is missing", "save it with PEFT, as safetensors")
@@ -112,11 +127,33 @@ def _check_plain(config: Mapping[str, object]) -> None:
         if config.get(name) not in allowed:
             raise _refused(f"{name} is set to something that plain LoRA does not have")
     if not isinstance(config.get("r"), int) or not _is_number(config.get("lora_alpha")):
-        raise _refused("r or lora_alpha is missing")
+        raise _refused("r or lora_alpha is missing, or no finite number")
+    for name in ("rank_pattern", "alpha_pattern"):
+        _check_pattern(config.get(name) or {}, name)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def _check_pattern(pattern: object, name: str) -> None:
+    if not isinstance(pattern, dict):
+        raise _refused(f"{name} is not a JSON object")
+    entries = cast("dict[str, object]", pattern)
+    for text, value in entries.items():
+        stars = text.count("*")
+        if not _PATTERN.fullmatch(text) or stars > _PATTERN_STARS_LIMIT or not _is_number(value):
+            raise _refused(
+                f"{name} holds a pattern or number that is not taken",
+                f"name modules, with at most {_PATTERN_STARS_LIMIT} stars and no groups",
+            )
+    if len(entries) > _PATTERNS_LIMIT:
+        raise _refused(f"{name} has more than {_PATTERNS_LIMIT} entries")
 
 
 def _pairs(entries: Sequence[HashedTensor]) -> dict[str, dict[str, HashedTensor]]:
@@ -147,10 +184,8 @@ def _rank_of(module: Mapping[str, HashedTensor]) -> int:
 
 
 def _check_ranks(config: Mapping[str, object], ranks: frozenset[int]) -> None:
-    pattern: object = config.get("rank_pattern") or {}
-    if not isinstance(pattern, dict):
-        raise _refused("rank_pattern is not a JSON object")
-    named: list[object] = [config["r"], *cast("dict[str, object]", pattern).values()]
+    pattern = cast("dict[str, object]", config.get("rank_pattern") or {})
+    named: list[object] = [config["r"], *pattern.values()]
     if any(rank not in named for rank in ranks):
         raise _refused(f"its matrices have another rank than {CONFIG_NAME} says")
 
@@ -165,20 +200,22 @@ def inspect_adapter(folder: Path) -> AdapterInfo:
     size = _check_files(folder)
     config = _read_config(folder / CONFIG_NAME)
     _check_plain(config)
-    entries = hash_tensors(folder / WEIGHTS_NAME)
+    entries = hash_tensors(folder / WEIGHTS_NAME, header_limit_bytes=HEADER_LIMIT_BYTES)
     modules = _pairs(entries)
     ranks = frozenset(_rank_of(module) for module in modules.values())
     if not ranks or all(module["B"].zero for module in modules.values()):
         raise _refused("it changes nothing", "train it for at least one step")
     _check_ranks(config, ranks)
     base = config.get("base_model_name_or_path")
+    try:
+        digest = tensors_digest(entries, [{name: config.get(name) or None for name in _SCALING}])
+    except CanonicalError:
+        raise _refused("its scaling holds a number that has no exact form") from None
     return AdapterInfo(
         rank=max(ranks),
         alpha=float(cast("float", config["lora_alpha"])),
         targets=tuple(sorted({name.rpartition(".")[2] for name in modules})),
-        weight_digest=tensors_digest(
-            entries, [{name: config.get(name) or None for name in _SCALING}]
-        ),
+        weight_digest=digest,
         bytes=size,
         base_model_name=base if isinstance(base, str) else None,
     )

@@ -27,6 +27,7 @@ __all__ = ["HashedTensor", "Tensor", "hash_tensors", "read_tensors", "tensors_di
 
 HEADER_LIMIT_BYTES = 100_000_000  # the format's own limit
 CHUNK_BYTES = 1024 * 1024
+DIMENSIONS_LIMIT = 8  # of one tensor
 _LENGTH_BYTES = 8  # little-endian length of the header
 
 _DTYPE_BYTES = {
@@ -63,9 +64,11 @@ def _broken(path: Path, reason: str) -> InvalidInputError:
     return InvalidInputError(f"{path.name} is not a sound safetensors file: {reason}.")
 
 
-def _header(path: Path, stream: BinaryIO, size: int) -> tuple[dict[str, object], int]:
+def _header(
+    path: Path, stream: BinaryIO, size: int, limit_bytes: int
+) -> tuple[dict[str, object], int]:
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, HEADER_LIMIT_BYTES):
+    if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, limit_bytes):
         raise _broken(path, "its header does not fit")
     try:
         header: object = json.loads(stream.read(length).decode("utf-8"))
@@ -76,18 +79,19 @@ def _header(path: Path, stream: BinaryIO, size: int) -> tuple[dict[str, object],
     return cast("dict[str, object]", header), _LENGTH_BYTES + length
 
 
-def _whole_numbers(value: object) -> tuple[int, ...] | None:
+def _whole_numbers(value: object, limit: int) -> tuple[int, ...] | None:
+    """Return a short list of numbers up to a limit; others only cost time to multiply."""
     items = cast("list[object]", value) if isinstance(value, list) else None
-    if items is None:
+    if items is None or len(items) > DIMENSIONS_LIMIT:
         return None
-    numbers = tuple(n for n in items if type(n) is int and n >= 0)  # bool is no number here
+    numbers = tuple(n for n in items if type(n) is int and 0 <= n <= limit)  # bool is no number
     return numbers if len(numbers) == len(items) else None
 
 
-def _tensor(path: Path, name: str, value: object, base: int) -> Tensor:
+def _tensor(path: Path, name: str, value: object, base: int, size: int) -> Tensor:
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     dtype = fields.get("dtype")
-    shape, offsets = (_whole_numbers(fields.get(key)) for key in ("shape", "data_offsets"))
+    shape, offsets = (_whole_numbers(fields.get(k), size) for k in ("shape", "data_offsets"))
     if not isinstance(dtype, str) or dtype not in _DTYPE_BYTES:
         raise _broken(path, "a tensor has a type that is not known")
     if shape is None or offsets is None or len(offsets) != 2:
@@ -98,8 +102,12 @@ def _tensor(path: Path, name: str, value: object, base: int) -> Tensor:
     return Tensor(name, dtype, shape, base + start, base + end)
 
 
-def read_tensors(path: Path) -> list[Tensor]:
+def read_tensors(path: Path, *, header_limit_bytes: int = HEADER_LIMIT_BYTES) -> list[Tensor]:
     """Return the tensors of a file in the order of their bytes.
+
+    Args:
+        path: the file.
+        header_limit_bytes: a longer header is refused.
 
     Raises:
         InvalidInputError: if the file is not a sound safetensors file.
@@ -107,9 +115,9 @@ def read_tensors(path: Path) -> list[Tensor]:
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        header, base = _header(path, stream, size)
+        header, base = _header(path, stream, size, header_limit_bytes)
     header.pop("__metadata__", None)
-    tensors = [_tensor(path, name, value, base) for name, value in header.items()]
+    tensors = [_tensor(path, name, value, base, size) for name, value in header.items()]
     tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
     position = base
     for tensor in tensors:
@@ -132,14 +140,18 @@ def _hashed(stream: BinaryIO, tensor: Tensor) -> HashedTensor:
     return HashedTensor(tensor, f"sha256:{hasher.hexdigest()}", zero)
 
 
-def hash_tensors(path: Path) -> list[HashedTensor]:
+def hash_tensors(path: Path, *, header_limit_bytes: int = HEADER_LIMIT_BYTES) -> list[HashedTensor]:
     """Return the tensors of a file with the digests of their bytes.
+
+    Args:
+        path: the file.
+        header_limit_bytes: a longer header is refused.
 
     Raises:
         InvalidInputError: if the file is not a sound safetensors file.
         OSError: if it cannot be read.
     """
-    tensors = read_tensors(path)
+    tensors = read_tensors(path, header_limit_bytes=header_limit_bytes)
     with path.open("rb") as stream:
         return [_hashed(stream, tensor) for tensor in tensors]
 

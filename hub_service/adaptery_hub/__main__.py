@@ -43,7 +43,7 @@ def children(config: Path, broker_port: int | None, agent_dir: Path | None) -> l
         state_dir = Path(json.loads(config.read_text())["ServiceSettings"]["state_dir"])
         specs.append(ChildSpec("broker", broker_command(state_dir, broker_port), {}))
     service = [sys.executable, "-m", "adaptery_hub.app", "--config", str(config)]
-    specs.append(ChildSpec("service", service, {}))
+    specs.append(ChildSpec("service", service, {}, calls_hub=True))
     if agent_dir is not None:
         agent = [sys.executable, "-m", "adaptery", "agent", "run", "--state", str(agent_dir)]
         specs.append(ChildSpec("agent", agent, {}))

@@ -44,7 +44,7 @@ from adaptery_hub.drafts import Drafts
 from adaptery_hub.handlers.base import Handler, NotFoundHandler, OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler
 from adaptery_hub.identity import HubIdentities, IdentitySource
-from adaptery_hub.metrics import Metrics
+from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
 from adaptery_hub.published import PublishedVersions
@@ -155,7 +155,7 @@ def build_services(
         db=database,
         objects=objects,
         identities=identities,
-        tenants=Tenants(database, user_created_at),
+        tenants=Tenants(database, user_created_at, _organisations(settings)),
         drafts=drafts,
         uploads=Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes),
         operations=Operations(database, metrics),
@@ -235,7 +235,7 @@ def _log_request(handler: RequestHandler) -> None:
         logger,
         logging.INFO,
         "request",
-        method=method if method.isalpha() else "other",
+        method=method if method in METHODS else "other",
         route=template,
         status=handler.get_status(),
         milliseconds=round(seconds * 1000),
@@ -283,6 +283,11 @@ def _created_at(hub_auth: HubOAuth) -> UserCreatedAt:
             return None
 
     return ask
+
+
+def _organisations(settings: ServiceSettings) -> set[str]:
+    """Return the first parts of the names of the base models, as slugs are spelt."""
+    return {name.partition("/")[0].lower() for name in settings.base_models if "/" in name}
 
 
 def _manifest_key(path: Path) -> SigningKey:

@@ -29,13 +29,12 @@ from weakref import WeakValueDictionary
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
 from adaptery.times import from_text, now, to_text
+from adaptery_hub.paging import take_page
 
 T = TypeVar("T")
 
 #: Threads that work on drafts. Imports and publishes hold one for as long as they take.
 DRAFT_THREADS = 4
-#: Records inserted by one statement of an import.
-INSERT_BATCH_RECORDS = 500
 #: How long a draft's file may be locked by another process before a call fails.
 BUSY_TIMEOUT_SECONDS = 10.0
 #: Words of one search; more cost time and find nothing.
@@ -93,7 +92,7 @@ class Draft:
     def page(
         self, after: int, limit: int, *, search: str | None = None, file: str | None = None
     ) -> list[DraftRecord]:
-        """Return up to `limit` records behind position `after`, in order.
+        """Return up to `limit` records behind position `after`, in order; fewer if they are large.
 
         Raises:
             InvalidInputError: `search` holds no word, or too many.
@@ -111,7 +110,8 @@ class Draft:
             "SELECT position, record_id, record, file, created_at FROM records "  # noqa: S608
             f"WHERE {' AND '.join(clauses)} ORDER BY position LIMIT ?"
         )
-        return [_record(row) for row in self._connection.execute(statement, (*values, limit))]
+        rows = self._connection.execute(statement, (*values, limit))
+        return [_record(row) for row in take_page(rows, _record_length, limit)]
 
     def get(self, position: int) -> DraftRecord:
         """Return the record at a position.
@@ -174,12 +174,11 @@ class Draft:
         """
         room = self._max_records - self.count()
         imported = 0
-        for batch in _batches(records, INSERT_BATCH_RECORDS):
-            imported += len(batch)
+        for record in records:  # one by one: some hundred large ones would fill the memory
+            imported += 1
             if imported > room:
                 self._check_room(imported)
-            for record in batch:
-                self._insert(record, file)
+            self._insert(record, file)
         return imported
 
     def remove_file(self, file: str) -> int:
@@ -369,6 +368,10 @@ def _record(row: tuple[int, str, str, str | None, str]) -> DraftRecord:
     return DraftRecord(position, record_id, json.loads(record), file, from_text(created_at))
 
 
+def _record_length(row: tuple[int, str, str, str | None, str]) -> int:
+    return len(row[2])
+
+
 def _dump(record: Record) -> str:
     return json.dumps(record.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
@@ -400,14 +403,3 @@ def _texts(value: object, key: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
+from adaptery.names import check_name
 from adaptery.schemas.common import field_problems
 from adaptery.schemas.jobs import Job, JobCreate
 from adaptery.schemas.spec import JobSpec
@@ -70,11 +71,13 @@ class JobDesk:
         """Submits a job; returns its id.
 
         Raises:
+            InvalidInputError: The name is not one that an adapter can have.
             SpecError: The task, an option or the base model is not one that there is.
             NotFoundError: There is no such dataset version, or the caller has no right on it.
             NotAllowedError: The caller may see the dataset but not use it.
             QuotaError: The caller has too many open jobs.
         """
+        check_name(wanted.name)  # its adapter will have it too: in names, headers and files
         task = self._task(wanted.task)
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(wanted.base_model)

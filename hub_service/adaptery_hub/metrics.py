@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.exposition import generate_latest
 
 METRICS_MEDIA = CONTENT_TYPE_LATEST
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+#: What callers may put into a request line and we into labels and logs.
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 #: Upper bounds of the duration histogram, in seconds: from a cached answer to a long upload.
 _DURATION_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600)
 
@@ -51,7 +52,7 @@ class Metrics:
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        method = method if method in _METHODS else "other"
+        method = method if method in METHODS else "other"
         self.requests.labels(method, route, str(status)).inc()
         self.durations.labels(method, route).observe(seconds)
 

@@ -20,6 +20,7 @@ from adaptery.errors import IntegrityError, NotFoundError
 from adaptery.manifests import MANIFEST_NAME, Manifest, read_manifest, verify_manifest
 from adaptery.signing import VerifyKey
 from adaptery_hub.objects import ObjectStore
+from adaptery_hub.paging import take_page
 
 #: Verified versions that are remembered; each is a manifest of a few kilobytes.
 REMEMBERED_VERSIONS = 500
@@ -33,6 +34,7 @@ class PublishedRecord:
     position: int
     record_id: str
     record: dict[str, object]
+    length: int  # characters of its JSON
 
 
 class PublishedVersions:
@@ -66,13 +68,8 @@ class PublishedVersions:
         return manifest
 
     def page(self, prefix: str, after: int, limit: int) -> list[PublishedRecord]:
-        """Return up to `limit` records behind position `after`, in order."""
-        found: list[PublishedRecord] = []
-        for record in self._records(prefix, after):
-            found.append(record)
-            if len(found) == limit:
-                break
-        return found
+        """Return up to `limit` records behind position `after`; fewer if they are large."""
+        return take_page(self._records(prefix, after), lambda record: record.length, limit)
 
     def records(self, prefix: str) -> Iterator[PublishedRecord]:
         """Yield every record in order."""
@@ -124,4 +121,5 @@ def _rows(
     table = shard.read_row_group(group, columns=["record_id", "record"])
     for offset, row in enumerate(table.to_pylist(), start=position + 1):
         if offset > after:
-            yield PublishedRecord(offset, row["record_id"], json.loads(row["record"]))
+            text = row["record"]
+            yield PublishedRecord(offset, row["record_id"], json.loads(text), len(text))

@@ -49,6 +49,8 @@ from adaptery_hub.operations import Progress
 
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
 ROW_GROUP_RECORDS = 1000
+#: Characters of the records of one row group: readers and the writer hold a whole one in memory.
+ROW_GROUP_BYTES = 8 * 1024 * 1024
 #: Wrong records that one error lists.
 PROBLEMS_LISTED = 20
 SCHEMA = pa.schema([("record_id", pa.string()), ("kind", pa.string()), ("record", pa.string())])
@@ -271,6 +273,7 @@ class _Shards:
         self._shard_records = shard_records
         self._writer: pq.ParquetWriter | None = None
         self._rows: list[dict[str, str]] = []
+        self._rows_length = 0
         self._in_shard = 0
         self._shards = 0
 
@@ -285,8 +288,10 @@ class _Shards:
         """Write the next record."""
         text = json.dumps(record.to_dict(), ensure_ascii=False, separators=(",", ":"))
         self._rows.append({"record_id": record_id, "kind": record.kind, "record": text})
+        self._rows_length += len(text)
         self._in_shard += 1
-        if len(self._rows) == ROW_GROUP_RECORDS or self._in_shard == self._shard_records:
+        full = len(self._rows) == ROW_GROUP_RECORDS or self._rows_length > ROW_GROUP_BYTES
+        if full or self._in_shard == self._shard_records:
             self._flush()
         if self._in_shard == self._shard_records:
             self._end_shard()
@@ -299,7 +304,7 @@ class _Shards:
             self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
             self._shards += 1
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
-        self._rows = []
+        self._rows, self._rows_length = [], 0
 
     def _end_shard(self) -> None:
         if self._writer is not None:

@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adaptery_hub.turnstile import Turnstile
+
 if TYPE_CHECKING:
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from adaptery_hub.tenants import Tenants
     from adaptery_hub.uploads import Uploads
 
+#: Streams of events that one tenant may have open.
+STREAMS_PER_TENANT = 64
+#: Answers of models that one tenant may be waiting for.
+ANSWERS_PER_TENANT = 64
 #: How often a stopping service looks whether the last request is answered.
 QUIET_POLL_SECONDS = 0.05
 
@@ -46,6 +52,8 @@ class Services:
     compute: Compute | None = None
     #: Requests that are being answered; streams of events do not count, they end with the service.
     open_requests: set[object] = field(default_factory=set[object])
+    streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
+    answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
 
     async def quiet(self) -> None:
         """Wait until no request is being answered."""

@@ -2,7 +2,7 @@
 
 JupyterHub looks after a managed service only every 30 s. The managed command is therefore this thin
 parent, which starts each child, brings a dead one back and ends all of them with itself. It knows
-nothing of what the children do, and hands them nothing secret.
+nothing of what the children do, and hands the Hub's token to the one that calls the Hub, only.
 
 Invariants:
 1. A child that dies is started again within `MAX_BACKOFF_SECONDS`.
@@ -35,6 +35,7 @@ HEALTHY_AFTER_SECONDS = 30.0
 #: How long a child may take to end by itself, in seconds.
 STOP_GRACE_SECONDS = 20.0
 
+_HUB_PREFIX = "JUPYTERHUB_"
 _PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 
 
@@ -46,11 +47,13 @@ class ChildSpec:
         name: word for the log.
         command: program and arguments; nothing secret, since every user can list processes.
         environment: variables on top of the supervisor's own.
+        calls_hub: whether it gets the service's variables of the Hub, its API token among them.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    calls_hub: bool = False
 
 
 class Child:
@@ -105,7 +108,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._spec.command,
-                env={**os.environ, **self._spec.environment},
+                env=_environment(self._spec),
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
@@ -130,6 +133,16 @@ async def supervise(specs: Sequence[ChildSpec]) -> None:
     await stop.wait()
     for child in reversed(children):
         await child.stop()
+
+
+def _environment(spec: ChildSpec) -> dict[str, str]:
+    """Return what a child inherits; only who calls the Hub gets what the Hub handed to us."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if spec.calls_hub or not name.startswith(_HUB_PREFIX)
+    }
+    return {**inherited, **spec.environment}
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

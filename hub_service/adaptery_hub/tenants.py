@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,7 +47,20 @@ class Tenant:
 class Tenants:
     """Finds and mints tenants."""
 
-    def __init__(self, database: Database, user_created_at: UserCreatedAt | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        user_created_at: UserCreatedAt | None = None,
+        reserved: Collection[str] = (),
+    ) -> None:
+        """Make a finder.
+
+        Args:
+            database: where tenants are kept.
+            user_created_at: asks the Hub about a new user.
+            reserved: slugs that no tenant gets: `organisation/model` must stay a base model.
+        """
+        self._reserved = frozenset(reserved)
         self._database = database
         self._user_created_at = user_created_at
         # Ids and slugs never change, so remembering them is safe; the state is read each time.
@@ -91,7 +104,9 @@ class Tenants:
         unknown = [name for name in names if name not in found]
         if unknown:
             created_at = await self._creation_times(unknown)
-            found |= await self._database.write(lambda c: statements.mint(c, unknown, created_at))
+            found |= await self._database.write(
+                lambda c: statements.mint(c, unknown, created_at, self._reserved)
+            )
         self._remembered |= {name: Tenant(**row) for name, row in found.items()}
 
     async def _creation_times(self, names: Sequence[tuple[str, str]]) -> dict[str, datetime | None]:

@@ -156,10 +156,11 @@ class AdapterReader:
                 f"{list(b.shape)}; base model and config ask for {[rank, inputs]} and "
                 f"{[outputs, rank]}."
             )
-        if not (a.isfinite().all() and b.isfinite().all()):
-            raise InvalidInputError(f"The adapter's weights at {module!r} are not finite.")
         scaled = b.float().T * scaling.factor(module)  # [r, out]
-        return LowRank(self._place(a), self._place(scaled))
+        made = LowRank(self._place(a), self._place(scaled))
+        if not (made.a.isfinite().all() and made.b.isfinite().all()):
+            raise InvalidInputError(f"The adapter's weights at {module!r} are not finite.")
+        return made
 
     def _place(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device=self._device, dtype=self._dtype).contiguous()

@@ -94,7 +94,9 @@ def _copy(source: Path, target: Path) -> None:
         if path.is_file() and path.suffix in _COPIED_SUFFIXES:
             shutil.copyfile(path, target / path.name)
     if not (target / "tokenizer.json").exists():
-        raise InvalidInputError("The source has no tokenizer.json.")
+        raise InvalidInputError(
+            "The source has no tokenizer.json.", hint="save its tokenizer with transformers first"
+        )
 
 
 def _dequantise(source: Path, target: Path, dtype: str) -> None:

@@ -6,7 +6,12 @@ queue; the classes here carry those statuses.
 
 from adaptery.errors import FieldProblem, InvalidInputError, QuotaError
 
-__all__ = ["BadRequestError", "ContextTooLongError", "EngineQueueFullError"]
+__all__ = [
+    "BadRequestError",
+    "BrokenNumbersError",
+    "ContextTooLongError",
+    "EngineQueueFullError",
+]
 
 
 class BadRequestError(InvalidInputError):
@@ -41,3 +46,9 @@ class EngineQueueFullError(QuotaError):
     """Too many requests wait for this engine."""
 
     code = "engine_queue_full"
+
+
+class BrokenNumbersError(InvalidInputError):
+    """The model with this adapter computes numbers that are not finite; train the adapter again."""
+
+    code = "broken_numbers"

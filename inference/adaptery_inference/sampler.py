@@ -1,7 +1,8 @@
 """Chooses the next token of each row from its logits.
 
 A row's randomness depends on its seed and the position of the token, and on nothing else: not on
-the rows beside it, nor on whether it was preempted. So the same seed gives the same answer.
+the rows beside it, nor on whether it was preempted. So the same seed gives the same answer. A row
+whose numbers overflowed gets `NO_TOKEN`, and the rows beside it get theirs.
 
 Shapes: ``N`` sampling rows, ``V`` vocabulary.
 """
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from adaptery_inference.engine.sampling import SamplingParams
+from adaptery_inference.engine.sampling import NO_TOKEN, SamplingParams
 
 #: Sorting all of V costs milliseconds; the nucleus nearly always lies within so many candidates.
 NUCLEUS_CANDIDATES = 256
@@ -27,9 +28,13 @@ def sample(
         params: how each row is sampled.
         positions: the position that each new token will have.
     """
-    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    best, likeliest = logits.max(dim=-1)  # a NaN is larger than anything
+    tokens: list[int] = likeliest.tolist()
+    sound: list[bool] = best.isfinite().tolist()
     for row, (chosen, position) in enumerate(zip(params, positions, strict=True)):
-        if not chosen.greedy:
+        if not sound[row]:
+            tokens[row] = NO_TOKEN
+        elif not chosen.greedy:
             tokens[row] = _sample_row(logits[row], chosen, position)
     return tokens
 

@@ -1,14 +1,17 @@
 """Forwards a browser's request to the service with the server's own token.
 
 Invariants:
-1. Only `api/` and `v1/` are forwarded, and no path leaves them.
-2. No header of the browser travels except content type and range headers; no cookie ever does.
+1. Only `api/` and `v1/` are forwarded, and no path leaves them, however it is percent-encoded: the
+   service reads exactly the path that was checked here.
+2. No header of the browser travels except content type and range headers; no cookie ever does, and
+   no token that the Jupyter server takes in a query.
 3. Answers are streamed as they come, so that server-sent events arrive one by one.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 from jupyter_server.base.handlers import APIHandler
@@ -17,6 +20,8 @@ from tornado.iostream import StreamClosedError
 
 _TO_SERVICE = ("Content-Type", "Content-Range", "Last-Event-ID", "Accept")
 _TO_BROWSER = ("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition")
+#: Query parameters by which a browser shows the Jupyter server who it is.
+_OWN_QUERY = frozenset({"token", "_xsrf"})
 #: No answer for this long means that the service is away. Streams may pause for longer.
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 300.0
@@ -60,12 +65,13 @@ class ForwardHandler(APIHandler):
             raise web.HTTPError(
                 503, "This server does not know an Adaptery service (ADAPTERY_URL is not set)."
             )
-        if any(part in ("", ".", "..") for part in path.split("/")):
+        target = target_of(self._url, path, self.request.query)
+        if target is None:
             raise web.HTTPError(404)
         timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
         try:
             async with httpx.AsyncClient(timeout=timeout) as client:
-                await self._relay(client, path)
+                await self._relay(client, target)
         except httpx.HTTPError:
             if not self._headers_written:
                 raise web.HTTPError(
@@ -74,13 +80,12 @@ class ForwardHandler(APIHandler):
         except StreamClosedError:
             return  # the browser went away; leaving the stream ends it at the service
 
-    async def _relay(self, client: httpx.AsyncClient, path: str) -> None:
+    async def _relay(self, client: httpx.AsyncClient, target: str) -> None:
         headers = {k: self.request.headers[k] for k in _TO_SERVICE if k in self.request.headers}
         headers["Authorization"] = f"Bearer {self._token}"
         async with client.stream(
             self.request.method or "GET",
-            f"{self._url.rstrip('/')}/{path}",
-            params=self.request.query,
+            target,
             content=self.request.body or None,
             headers=headers,
         ) as answer:
@@ -96,3 +101,14 @@ class ForwardHandler(APIHandler):
     def finish(self, *args: Any, **kwargs: Any) -> Any:
         """Finish without the JSON content type that `APIHandler` would force on the answer."""
         return web.RequestHandler.finish(self, *args, **kwargs)
+
+
+def target_of(service_url: str, path: str, query: str) -> str | None:
+    """Return the address at the service of a decoded path and a raw query; None if it has none."""
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return None
+    # Encoded again: a "?", "#" or "%" in a name must not become the end, or other letters, of it.
+    address = f"{service_url.rstrip('/')}/{quote(path, safe='/')}"
+    pairs = parse_qsl(query, keep_blank_values=True)
+    kept = urlencode([(name, value) for name, value in pairs if name not in _OWN_QUERY])
+    return f"{address}?{kept}" if kept else address

@@ -8,6 +8,8 @@ What always holds:
 - A reply that was cut, reordered or altered raises `IntegrityError`; it never looks complete.
 - A stream that is closed early tells the agent, so that nothing goes on for a reader who has left.
 - When nobody listens, `NoAgentError` comes at once.
+- An agent that sends without end, or much faster than its answer is read, is cut off: what waits
+  here is bounded.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from typing import Final
 
 from adaptery import times
 from adaptery.errors import (
+    AdapteryError,
     DeadlineError,
     IntegrityError,
     NoAgentError,
@@ -35,6 +39,9 @@ from adaptery_network.transport import Message, Transport
 __all__ = ["Caller"]
 
 logger = logging.getLogger(__name__)
+
+REPLY_LIMIT_BYTES: Final = 64 * 1024**2  # of one reply: a hundred thousand tokens with their frames
+UNREAD_LIMIT_BYTES: Final = 16 * 1024**2  # of it, what came and was not yet read
 
 
 class Caller:
@@ -112,24 +119,23 @@ class Caller:
             DeadlineError: if the next frame did not come in time.
             NoAgentError: if the agent is not connected.
             UnavailableError: if the broker is not, or the connection to it was lost.
-            IntegrityError: if frames are missing, out of order or altered.
+            IntegrityError: if frames are missing, out of order or altered, or there is no end of
+                them.
             RefusedError: if the agent refused the request.
             AdapteryError: whatever error the agent answered.
         """
         subject = subjects.for_verb(verb, card.owner, card.agent)
         reply = self._transport.new_inbox()
         payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body)
-        arrivals: asyncio.Queue[Message | None] = asyncio.Queue()
-        subscription = await self._transport.subscribe(
-            reply, arrivals.put, on_lost=lambda: arrivals.put_nowait(None)
-        )
+        arrivals = _Arrivals()
+        subscription = await self._transport.subscribe(reply, arrivals.take, on_lost=arrivals.lose)
         running = False
         try:
             await self._transport.publish(subject, payload, reply)
             running = True
             reader = FrameReader(reply_key, reply)
             while not reader.finished:
-                message = await _next(arrivals, timeout_seconds)
+                message = await arrivals.next(timeout_seconds)
                 frame = reader.feed(message.payload)
                 if frame is not None and frame.type == "error":
                     running = False
@@ -192,14 +198,46 @@ class Caller:
             logger.info("a cancel could not be sent; the agent's own limit ends the reply")
 
 
-async def _next(arrivals: asyncio.Queue[Message | None], timeout_seconds: float) -> Message:
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            message = await arrivals.get()
-    except TimeoutError:
-        raise DeadlineError(f"The agent sent nothing for {timeout_seconds:g} s.") from None
-    if message is None:
-        raise UnavailableError("The connection to the broker was lost during the reply.")
-    if message.no_responders:
-        raise NoAgentError("The agent is not connected.")
-    return message
+class _Arrivals:
+    """The messages of one reply on their way to its reader."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[Message | AdapteryError] = asyncio.Queue()
+        self._total_bytes = 0
+        self._unread_bytes = 0
+        self._cut = False
+
+    async def take(self, message: Message) -> None:
+        """Keep a message, unless there are too many."""
+        if self._cut:
+            return
+        self._total_bytes += len(message.payload)
+        self._unread_bytes += len(message.payload)
+        if self._total_bytes > REPLY_LIMIT_BYTES:
+            self._end(IntegrityError("The agent's reply is larger than any answer."))
+        elif self._unread_bytes > UNREAD_LIMIT_BYTES:
+            self._end(IntegrityError("The agent's reply came much faster than it was read."))
+        else:
+            self._messages.put_nowait(message)
+
+    def lose(self) -> None:
+        """Note that the connection was lost."""
+        self._end(UnavailableError("The connection to the broker was lost during the reply."))
+
+    async def next(self, timeout_seconds: float) -> Message:
+        """Return the next message."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                message = await self._messages.get()
+        except TimeoutError:
+            raise DeadlineError(f"The agent sent nothing for {timeout_seconds:g} s.") from None
+        if isinstance(message, AdapteryError):
+            raise message
+        self._unread_bytes -= len(message.payload)
+        if message.no_responders:
+            raise NoAgentError("The agent is not connected.")
+        return message
+
+    def _end(self, why: AdapteryError) -> None:
+        self._cut = True
+        self._messages.put_nowait(why)

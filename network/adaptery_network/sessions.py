@@ -8,6 +8,8 @@ What always holds:
   key binds.
 - A message is answered once: a repeated nonce or a stamp outside the window is refused.
 - The answer to one request opens for no other.
+- Agents share nothing here: neither the memory of nonces nor the places for requests in work, so
+  that none can hold up another.
 - A refusal has no reason for the agent; a failure of an operation is the sealed `{"error":
   problem}`.
 """
@@ -33,6 +35,7 @@ from adaptery.errors import (
 )
 from adaptery.ids import new_id
 from adaptery.sealed import (
+    NONCE_LIMIT,
     REFUSAL,
     WINDOW_SECONDS,
     Freshness,
@@ -51,7 +54,8 @@ __all__ = ["Handle", "Kind", "Resolve", "SessionClient", "SessionServer"]
 
 logger = logging.getLogger(__name__)
 
-OPEN_LIMIT: Final = 64  # requests of all agents that are handled at a time; more wait
+AGENT_OPEN_LIMIT: Final = 16  # requests of one agent that are handled at a time; more wait
+AGENT_WAITING_LIMIT: Final = 128  # of one agent; more are dropped, and it asks again
 ANSWER_SECONDS: Final = 10.0  # one try
 RETRY_SECONDS: Final = 60.0  # all tries together
 FIRST_BACKOFF_SECONDS: Final = 0.1
@@ -64,6 +68,15 @@ Resolve: TypeAlias = Callable[[str, str], Session | None]
 Handle: TypeAlias = Callable[
     [str, str, JsonObject, bytes], Awaitable[tuple[Mapping[str, object], bytes]]
 ]
+
+
+class _Agent:
+    """What the service keeps about one agent that asks; the broker checked that it is this one."""
+
+    def __init__(self) -> None:
+        self.freshness = Freshness(WINDOW_SECONDS, started_at=None, limit=NONCE_LIMIT)
+        self.turns = asyncio.Semaphore(AGENT_OPEN_LIMIT)
+        self.waiting = 0
 
 
 class SessionServer:
@@ -91,8 +104,7 @@ class SessionServer:
         self._resolve = resolve
         self._handle = handle
         self._clock = clock
-        self._freshness = Freshness(WINDOW_SECONDS, started_at=None)
-        self._slots = asyncio.Semaphore(OPEN_LIMIT)
+        self._agents: dict[str, _Agent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
         #: how often each reason led to a refusal
@@ -120,18 +132,30 @@ class SessionServer:
         if message.reply is None:
             self.refusals[RefusalReason.ADDRESS] += 1
             return
-        await self._slots.acquire()  # holds back the subscription, not the event loop
-        task = asyncio.create_task(self._answer(message, message.reply))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._slots.release()
-
-    async def _answer(self, message: Message, reply: str) -> None:
         try:
-            payload = await self._payload(message)
+            name = subjects.agent_of(message.subject)
+        except ValueError:
+            self.refusals[RefusalReason.ADDRESS] += 1
+            return
+        agent = self._agents.setdefault(name, _Agent())
+        if agent.waiting >= AGENT_WAITING_LIMIT:
+            self.refusals[RefusalReason.OVERLOAD] += 1
+            return
+        agent.waiting += 1
+        task = asyncio.create_task(self._take_turn(name, agent, message, message.reply))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_turn(self, name: str, agent: _Agent, message: Message, reply: str) -> None:
+        try:
+            async with agent.turns:
+                await self._answer(name, agent.freshness, message, reply)
+        finally:
+            agent.waiting -= 1
+
+    async def _answer(self, agent: str, freshness: Freshness, message: Message, reply: str) -> None:
+        try:
+            payload = await self._payload(agent, freshness, message)
         except RefusedError as error:
             self.refusals[error.reason] += 1
             logger.warning("refused a session message on %s: %s", message.subject, error.reason)
@@ -141,29 +165,28 @@ class SessionServer:
         except AdapteryError as error:
             logger.warning("a session answer could not be sent: %s", error.code)
 
-    async def _payload(self, message: Message) -> bytes:
-        agent, session = self._session_of(message)
+    async def _payload(self, agent: str, freshness: Freshness, message: Message) -> bytes:
+        session = self._session_of(agent, message)
         try:
             request = session.open("up", message.subject, message.payload)
         except IntegrityError:
             raise RefusedError(reason=RefusalReason.SEAL) from None
         # The session id goes in too: nonces are random per session, not over all of them.
         seen = session.session_id.encode() + request.nonce
-        self._freshness.admit(seen, request.sent_at, self._clock())
+        freshness.admit(seen, request.sent_at, self._clock())
         header, blob = await self._outcome(agent, session, request)
         return session.seal(
             "down", message.subject, header, blob, sent_at=self._clock(), answers=request.nonce
         )
 
-    def _session_of(self, message: Message) -> tuple[str, Session]:
+    def _session_of(self, agent: str, message: Message) -> Session:
         try:
-            agent = subjects.agent_of(message.subject)
             session = self._resolve(peek_session_id(message.payload), agent)
-        except (ValueError, IntegrityError):
+        except IntegrityError:
             raise RefusedError(reason=RefusalReason.MALFORMED) from None
         if session is None:
             raise RefusedError(reason=RefusalReason.SEAL)
-        return agent, session
+        return session
 
     async def _outcome(
         self, agent: str, session: Session, request: SessionMessage

@@ -7,10 +7,10 @@ from local_hub import HubProcess
 TEST_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 
 
-def start_hub(state: Path, base: Path) -> HubProcess:
+def start_hub(state: Path, base: Path, config: Path = TEST_CONFIG) -> HubProcess:
     """Start a Hub with this base model; the caller stops it."""
     environment = {"ADAPTERY_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1"}
-    hub = HubProcess(state=state, config=TEST_CONFIG, environment=environment)
+    hub = HubProcess(state=state, config=config, environment=environment)
     try:
         return hub.start()
     except BaseException:

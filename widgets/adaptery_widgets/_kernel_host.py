@@ -1,8 +1,9 @@
 """The kernel side of the view contract: answers what a view asks, over widget messages.
 
 A view sends `{"id", "kind": "ask", "verb", "args"}` and may send `{"id", "kind": "cancel"}`; it
-gets `{"id", "kind": "event", "value"}` for each value, then `end` or `error`. Each ask runs in a
-thread of its own, so that a long answer does not hold up the notebook.
+gets `{"id", "kind": "event", "value"}` for each value, then `end` or `error`. Every view of a
+widget, in every window, hears every reply: the view that asks makes an id that is unique among
+all. Each ask runs in a thread of its own, so that a long answer does not hold up the notebook.
 
 Invariants:
 1. Nothing that travels is a trait: saved widget state holds no content.
@@ -49,43 +50,43 @@ class ViewWidget(anywidget.AnyWidget):
     def __init__(self, view: str, verbs: Mapping[str, Verb]) -> None:
         super().__init__(_esm=view_module(view).read_text(encoding="utf-8"))
         self._verbs = dict(verbs)
-        self._cancelled: dict[int, threading.Event] = {}
+        self._cancelled: dict[str, threading.Event] = {}
         self.on_msg(self._receive)
 
     def _receive(self, _widget: object, content: Any, _buffers: object) -> None:
-        number, kind = int(content["id"]), content["kind"]
+        ask, kind = str(content["id"]), content["kind"]
         if kind == "cancel":
-            if number in self._cancelled:
-                self._cancelled[number].set()
+            if ask in self._cancelled:
+                self._cancelled[ask].set()
             return
-        cancelled = self._cancelled[number] = threading.Event()
-        arguments = (number, str(content["verb"]), content.get("args") or {}, cancelled)
+        cancelled = self._cancelled[ask] = threading.Event()
+        arguments = (ask, str(content["verb"]), content.get("args") or {}, cancelled)
         threading.Thread(target=self._answer, args=arguments, daemon=True).start()
 
     def _answer(
-        self, number: int, verb: str, args: Mapping[str, Any], cancelled: threading.Event
+        self, ask: str, verb: str, args: Mapping[str, Any], cancelled: threading.Event
     ) -> None:
         try:
             with contextlib.closing(self._run(verb, args)) as values:
                 for value in values:
                     if cancelled.is_set():
                         return
-                    self.send({"id": number, "kind": "event", "value": value})
-            self.send({"id": number, "kind": "end"})
+                    self.send({"id": ask, "kind": "event", "value": value})
+            self.send({"id": ask, "kind": "end"})
         except AdapteryError as error:
-            self._fail(number, error.code, str(error), error.hint)
+            self._fail(ask, error.code, error.message, error.hint)
         except Exception as error:
             # Only the type: an exception's text may hold what was asked.
             logger.error("a view's question failed: %s", type(error).__name__)
-            self._fail(number, "internal", "Something went wrong in the kernel; see its log.", None)
+            self._fail(ask, "internal", "Something went wrong in the kernel; see its log.", None)
         finally:
-            self._cancelled.pop(number, None)
+            self._cancelled.pop(ask, None)
 
     def _run(self, verb: str, args: Mapping[str, Any]) -> Generator[Any]:
         if verb not in self._verbs:
             raise UnavailableError(f"This widget does not answer {verb!r}.")
         yield from self._verbs[verb](args)
 
-    def _fail(self, number: int, code: str, message: str, hint: str | None) -> None:
+    def _fail(self, ask: str, code: str, message: str, hint: str | None) -> None:
         value = {"code": code, "message": message, "hint": hint}
-        self.send({"id": number, "kind": "error", "value": value})
+        self.send({"id": ask, "kind": "error", "value": value})

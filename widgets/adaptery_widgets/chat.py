@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adaptery.client import Hub, connect
+from adaptery.errors import NotFoundError
 from adaptery_widgets._kernel_host import ViewWidget
 
 
@@ -44,12 +45,19 @@ class Chat(ViewWidget):
         wanted = self._start
         if wanted is None:
             return None
-        newest = [name for name in names if name == wanted or name.startswith(f"{wanted}@")]
-        return newest[0] if newest else None
+        for name in names:
+            if name == wanted or name.startswith(f"{wanted}@"):
+                return name
+        raise NotFoundError(
+            f"There is no model {wanted!r} that you may use.",
+            hint="`Chat()` shows all that there are.",
+        )
 
-    def _chat(self, args: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    def _chat(self, args: Mapping[str, Any]) -> Iterator[dict[str, str | None]]:
         answer = self._hub.chat(
             str(args["model"]), args["messages"], max_tokens=int(args["max_tokens"])
         )
         for piece in answer:
             yield {"text": piece}
+        if answer.answer is not None:
+            yield {"reason": answer.answer.finish_reason}

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from adaptery.canonical import SAFE_INTEGER
 from adaptery.errors import InvalidInputError
 from adaptery.schemas.common import DigestText, Instant, Model, field_problems
 
@@ -29,12 +30,12 @@ __all__ = [
 LINE_LIMIT_BYTES = 16 * 1024
 MESSAGE_LIMIT = 2_000  # characters of a log message, reason or remedy
 
-Step = Annotated[int, Field(ge=0)]
+Step = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
 MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
 
 
 class _Event(Model):
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, le=SAFE_INTEGER)
     at: Instant
 
 
@@ -55,7 +56,7 @@ class MetricsEvent(_Event):
     kind: Literal["metrics"] = "metrics"
     step: Step
     epoch: float
-    step_epoch: float | None = None  # the part of an epoch that one step is
+    step_epoch: float | None = None  # completed epochs, a step function
     loss: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None

@@ -24,7 +24,13 @@ from adaptery.sealed.envelopes import (
 from adaptery.sealed.frames import CANCEL, Frame, FrameReader, FrameType, FrameWriter, ReplyKey
 from adaptery.sealed.grants import Grant, Verb, open_grant, sign_grant
 from adaptery.sealed.heartbeats import open_heartbeat, sign_heartbeat
-from adaptery.sealed.refusals import REFUSAL, WINDOW_SECONDS, Freshness, RefusalReason
+from adaptery.sealed.refusals import (
+    NONCE_LIMIT,
+    REFUSAL,
+    WINDOW_SECONDS,
+    Freshness,
+    RefusalReason,
+)
 from adaptery.sealed.sessions import (
     Direction,
     Session,
@@ -38,6 +44,7 @@ from adaptery.sealed.suites import MESSAGE_LIMIT_BYTES, SUITE, SealingKey, seal
 __all__ = [
     "CANCEL",
     "MESSAGE_LIMIT_BYTES",
+    "NONCE_LIMIT",
     "REFUSAL",
     "SUITE",
     "WINDOW_SECONDS",

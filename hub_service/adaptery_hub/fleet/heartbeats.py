@@ -14,6 +14,7 @@ from adaptery.errors import IntegrityError
 from adaptery.schemas.common import DigestText, Instant
 from adaptery_hub.fleet.live import BaseModelReport, EngineReport, Heartbeat
 
+SLOTS_LIMIT = 256  # workers of one host; more is not believed
 _LIST_LIMIT = 2_000  # adapters or attempts of one host
 
 
@@ -68,8 +69,8 @@ def read_heartbeat(document: Mapping[str, object]) -> Heartbeat:
         seq=beat.seq,
         sent_at=beat.at,
         version=beat.version,
-        workers=beat.slots.workers,
-        workers_free=0 if beat.draining else beat.slots.free,
+        workers=min(beat.slots.workers, SLOTS_LIMIT),
+        workers_free=0 if beat.draining else min(beat.slots.free, SLOTS_LIMIT),
         base_models=tuple(BaseModelReport(m.name, m.weight_digest) for m in beat.base_models),
         engine=EngineReport(
             engine.state,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -146,16 +147,20 @@ class FileOffers:
         ]
 
 
-def read_card(raw: bytes) -> Mapping[str, object]:
-    """Returns the card of an adapter folder.
+def read_card(path: Path) -> Mapping[str, object]:
+    """Returns the card of an adapter folder that was inspected.
 
     Raises:
-        InvalidInputError: It is not a JSON object.
+        InvalidInputError: It is missing, or not a JSON object.
     """
     try:
-        card = json.loads(raw)
-    except ValueError:
+        card = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (OSError, ValueError, RecursionError):
         card = None
     if not isinstance(card, dict):
         raise InvalidInputError("The adapter's card.json is not a JSON object.")
     return card
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(name)  # NaN and infinities: no database would take them back as JSON

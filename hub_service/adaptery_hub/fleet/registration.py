@@ -86,11 +86,11 @@ class Registration:
             DigestMismatchError: The files are not what was announced.
             LeaseLostError: The attempt does not hold its lease any more.
         """
-        adapter_id = adapter_id_of(fence.attempt_id)
+        adapter_id = adapters.adapter_id_of(fence.attempt_id)
         prefix = adapter_prefix(adapter_id)
         folder = self._store(fence.attempt_id, "adapter", files, prefix, inspect=True)
         info = inspect_adapter(folder)
-        card = read_card((folder / CARD_NAME).read_bytes())
+        card = read_card(folder / CARD_NAME)
         self._database.write_now(
             lambda c: self._stage_adapter(c, fence, adapter_id, files, info, card)
         )
@@ -111,7 +111,8 @@ class Registration:
         if not stored:
             staged = self._staging.check(attempt_id, folder, files)
             if inspect:
-                inspect_adapter(staged)
+                inspect_adapter(staged)  # limits every file, the card too
+                read_card(staged / CARD_NAME)
             self._objects.put_folder(prefix, staged)
         elif stored != {file.path: file.bytes for file in files}:
             raise DigestMismatchError("Another folder was committed in this place before.")
@@ -183,11 +184,6 @@ class Registration:
             "card": dict(card),
         }
         adapters.stage(connection, values, self._clock())
-
-
-def adapter_id_of(attempt_id: str) -> str:
-    """Returns the id of an attempt's adapter: the same however often it is committed."""
-    return f"ad_{attempt_id.partition('_')[2]}"
 
 
 def strictest(sensitivities: Sequence[str]) -> str:

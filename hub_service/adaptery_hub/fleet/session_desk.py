@@ -45,6 +45,8 @@ BULK_THREADS = 4
 #: Sessions whose list of files is remembered; a list is a few kilobytes.
 REMEMBERED_LISTS = 500
 REASON_LIMIT = 2_000  # characters
+STEP_LIMIT = 10_000_000  # optimiser steps; more than any job spec allows
+METRICS_LIMIT = 32  # numbers beside one checkpoint
 _DONE: Mapping[str, object] = {"ok": True}
 
 
@@ -119,9 +121,9 @@ class CommitOp(Model):
     op: Literal["commit"]
     folder: str
     files: list[ListedFile]
-    step: int | None = Field(default=None, ge=1)
+    step: int | None = Field(default=None, ge=1, le=STEP_LIMIT)
     digest: DigestText | None = None
-    metrics: dict[str, int | float | None] | None = None
+    metrics: Annotated[dict[str, int | float | None], Field(max_length=METRICS_LIMIT)] | None = None
     fencing_token: int | None = None
 
 

@@ -6,7 +6,8 @@ to anyone: a checked folder is moved on to the object store by the caller.
 
 Invariants:
 - An attempt writes only below `checkpoints/<name>/` and `adapter/` of its own folder.
-- No file grows beyond what its sender announced, and no attempt beyond `ATTEMPT_LIMIT_BYTES`.
+- No file grows beyond what its sender announced, and no attempt beyond `ATTEMPT_LIMIT_BYTES` and
+  `ENTRIES_LIMIT`.
 - `check` passes only files whose size and SHA-256 are as announced.
 
 All methods block on the disk: call them in a thread.
@@ -28,6 +29,8 @@ from adaptery.files import is_plain_relative, safe_join
 CHUNK_LIMIT_BYTES = 512 * 1024  # the broker's message limit is 1 MiB
 ATTEMPT_LIMIT_BYTES = 16 * 1024**3
 FOLDER_FILES_LIMIT = 64
+#: Files and folders of one attempt at a time: an adapter, and some checkpoints under way.
+ENTRIES_LIMIT = 8 * FOLDER_FILES_LIMIT
 _FOLDER = re.compile(r"adapter|checkpoints/[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -122,8 +125,9 @@ class StagingArea:
         return safe_join(root, inside)
 
     def _refuse_flood(self, attempt_id: str) -> None:
-        root = self._root / attempt_id
-        if sum(p.stat().st_size for p in root.rglob("*") if p.is_file()) > ATTEMPT_LIMIT_BYTES:
+        entries = list((self._root / attempt_id).rglob("*"))
+        size = sum(entry.stat().st_size for entry in entries if entry.is_file())
+        if size > ATTEMPT_LIMIT_BYTES or len(entries) > ENTRIES_LIMIT:
             self.discard(attempt_id)
             raise TooLargeError("The upload is larger than an attempt may send.")
 

@@ -19,6 +19,9 @@ from typing import Literal, Protocol
 
 Json = dict[str, object]
 
+#: More tokens, or a later choice, than any answer has; what an agent says beyond is not believed.
+COUNT_LIMIT = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class AnswerHead:
@@ -209,4 +212,6 @@ def _text(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return max(0, min(value, COUNT_LIMIT))

@@ -21,7 +21,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyterhub.services.auth import HubOAuthenticated
@@ -48,10 +48,12 @@ from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.identity import SCOPE_PREFIX, Identity
+from adaptery_hub.paging import fitting
 from adaptery_hub.routes import Operation, Route
 
 if TYPE_CHECKING:
     from adaptery_hub.services import Services
+    from adaptery_hub.turnstile import Turnstile
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,6 +82,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self._body = bytearray()
         services.open_requests.add(self)
         self._received_bytes = 0
+        self._leave: list[Callable[[], None]] = []
 
     # -- before the method ----------------------------------------------------------------------
 
@@ -160,7 +163,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         """Collect a JSON body up to its limit; called by tornado."""
         # Raising here would cut the connection without an answer; `body` raises instead.
         self._received_bytes += len(chunk)
-        if self._received_bytes <= JSON_BODY_LIMIT_BYTES:
+        admitted = self._identity is not None  # what is refused is read to its end, and dropped
+        if admitted and self._received_bytes <= JSON_BODY_LIMIT_BYTES:
             self._body += chunk
 
     def body(self, schema: type[M]) -> M:
@@ -243,26 +247,40 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.finish(json.dumps(value, ensure_ascii=False))
 
     def answer_page(self, items: Sequence[BaseModel], limit: int) -> None:
-        """Finish with a page; `items` holds up to one more than `limit`, which says has_more."""
-        page = items[:limit]
-        body = ",".join(item.model_dump_json() for item in page)
+        """Finish with a page; `items` holds one more if there are more, which says has_more."""
+        texts = [item.model_dump_json() for item in items]
+        count = fitting(map(len, texts), limit)
+        body = ",".join(texts[:count])
         self.set_header("Content-Type", "application/json")
-        self.finish(f'{{"items":[{body}],"has_more":{json.dumps(len(items) > limit)}}}')
+        self.finish(f'{{"items":[{body}],"has_more":{json.dumps(len(texts) > count)}}}')
 
     def answer_nothing(self) -> None:
         """Finish with 204."""
         self.set_status(204)
         self.finish()
 
+    def hold(self, turnstile: Turnstile) -> None:
+        """Count this request among what its caller has open, until it is over.
+
+        Raises:
+            QuotaError: the caller has too much open.
+        """
+        self._leave.append(turnstile.enter(self.identity.tenant_id))
+
     def on_connection_close(self) -> None:
         """Note that the client has gone; streams end when they see it."""
         self.closed.set()
-        self.services.open_requests.discard(self)
+        self._over()
         super().on_connection_close()
 
     def on_finish(self) -> None:
         """Note that the answer is out; called by tornado."""
+        self._over()
+
+    def _over(self) -> None:
         self.services.open_requests.discard(self)
+        for leave in self._leave:
+            leave()
 
     # -- errors ---------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ class CompletionsHandler(OpenAIHandler):
 
     async def post(self) -> None:
         """Answer a prompt."""
+        self.hold(self.services.answers)
         await until_closed(self, self._serve(self.body(self.schema)))
 
     async def _serve(self, request: ChatRequest | CompletionRequest) -> None:

@@ -21,11 +21,18 @@ from jupyterhub.services.auth import HubOAuthCallbackHandler
 from sqlalchemy.engine import Connection, RowMapping
 from tornado.template import Template
 
-from adaptery.errors import AdapteryError, NotAuthenticatedError, NotFoundError, from_problem
+from adaptery.errors import (
+    AdapteryError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    NotFoundError,
+    from_problem,
+)
 from adaptery.ids import new_id
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import overview as statements
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.identity import SCOPE_PREFIX
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import Operation, Route
 
@@ -61,9 +68,13 @@ class PageHandler(Handler):
     """Who I am and what I have."""
 
     async def authenticate(self) -> None:
-        """Send a browser without a session to the login."""
+        """Send a browser without a session to the login; the page itself is for who may read."""
         try:
             await super().authenticate()
+            if "read" not in self.identity.scopes:
+                raise NotAllowedError(
+                    f"This needs the scope {SCOPE_PREFIX}read.", hint="Use a token that has it."
+                )
         except NotAuthenticatedError:
             # Only a page load may follow a redirect to the login; a script gets its 401.
             if self.request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":

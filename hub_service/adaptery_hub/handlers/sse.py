@@ -28,7 +28,12 @@ class EventStream:
         return self._handler.closed.is_set()
 
     async def open(self) -> None:
-        """Send the headers. From here on the request does not hold up the end of the service."""
+        """Send the headers. From here on the request does not hold up the end of the service.
+
+        Raises:
+            QuotaError: the caller has too many streams open.
+        """
+        self._handler.hold(self._handler.services.streams)
         self._handler.services.open_requests.discard(self._handler)
         self._handler.set_header("Content-Type", SSE_MEDIA)
         self._handler.set_header("Cache-Control", "no-cache, no-store")

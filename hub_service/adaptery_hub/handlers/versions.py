@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -24,9 +23,7 @@ from adaptery_hub.published import PublishedRecord
 from adaptery_hub.publishing import describe_version, version_prefix
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
-#: Records of one written piece of a download.
-DOWNLOAD_RECORDS = 200
-#: Bytes of one written piece of a file.
+#: Bytes of one written piece of a download; of records, the last one may go beyond.
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
 
 
@@ -146,8 +143,12 @@ def _describe(item: PublishedRecord) -> RecordItem:
 
 def _lines(records: Iterator[PublishedRecord]) -> bytes:
     """Return the next records as JSON Lines; empty at the end."""
-    values: Iterator[dict[str, Any]] = (item.record for item in islice(records, DOWNLOAD_RECORDS))
-    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
+    lines = bytearray()
+    for item in records:
+        lines += json.dumps(item.record, ensure_ascii=False).encode() + b"\n"
+        if len(lines) >= DOWNLOAD_CHUNK_BYTES:
+            break
+    return bytes(lines)
 
 
 def _read_chunk(stream: BinaryIO) -> bytes:

@@ -6,6 +6,9 @@ Invariants:
 - Only typed fields are stored. No event holds text of a record, and a field that is not in the
   schema makes the event unreadable.
 - An `error` event ends the attempt as failed, with its reason and remedy.
+- Reports hold a job no longer than it may run, nor long after its owner cancelled it: then they are
+  still taken, but the agent is told to end the attempt and the lease runs out.
+- A job has at most some `JOB_EVENTS_LIMIT` events; later ones are acknowledged and dropped.
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ from adaptery_hub.queue.rules import QueueRules
 #: A worker's `state` is told as `phase`: the word `state` is the job's own in its events.
 _KIND_OF_STATE = "phase"
 EVENTS_LIMIT = 1000  # of one report; an agent sends 200
+JOB_EVENTS_LIMIT = 1_000_000  # of one job: far more than any chart or log needs
+#: An agent ends an attempt at its time limit by itself; it gets so much longer to hand in.
+OVERTIME_SECONDS = 3600
+#: How long an agent may take to end an attempt that was cancelled.
+CANCEL_SECONDS = 600
 
 
 def take_report(
@@ -58,17 +66,34 @@ def take_report(
     known_seq = job_events.last_attempt_seq(connection, fence.attempt_id)
     events = [event for event in map(_read, sent) if event is not None]
     fresh = _in_order([event for event in events if event.seq > known_seq])
-    job_events.append(connection, job["id"], fence.attempt_id, [_stored(event) for event in fresh])
+    if job_events.last_seq(connection, job["id"]) < JOB_EVENTS_LIMIT:
+        stored = [_stored(event) for event in fresh]
+        job_events.append(connection, job["id"], fence.attempt_id, stored)
     _follow(connection, job, fresh, now)
-    lease_until = now + timedelta(seconds=rules.lease_seconds)
-    attempts.renew(connection, fence.attempt_id, str(fence.fencing_token), lease_until)
+    lease_until: datetime = attempt["lease_until"]
+    overdue = _overdue(connection, job, attempt, now)
+    if not overdue:
+        lease_until = now + timedelta(seconds=rules.lease_seconds)
+        attempts.renew(connection, fence.attempt_id, str(fence.fencing_token), lease_until)
     attempts.mark_started(connection, fence.attempt_id, now)
     failure = next((event for event in fresh if isinstance(event, ErrorEvent)), None)
     if failure is not None:
         end = AttemptEnd(AttemptOutcome.FAILED, failure.reason, failure.remedy or None)
         transitions.end_attempt(connection, job, attempt, end, rules, audit, now)
     acked = max(known_seq, transitions.requested_events(sent))
-    return Renewal(lease_until, cancel=bool(job["flag_cancel"]), acked_seq=acked)
+    return Renewal(lease_until, cancel=job["flag_cancel"] or overdue, acked_seq=acked)
+
+
+def _overdue(connection: Connection, job: RowMapping, attempt: RowMapping, now: datetime) -> bool:
+    """Whether the attempt should have ended by itself by now."""
+    limits = (job["spec"] or {}).get("limits", {})
+    allowed = timedelta(seconds=limits.get("wall_seconds", 0) + OVERTIME_SECONDS)
+    if now - attempt["created_at"] > allowed:
+        return True
+    if not job["flag_cancel"]:
+        return False
+    told = job_events.latest(connection, job["id"], "state")
+    return bool(told) and now - told[0]["created_at"] > timedelta(seconds=CANCEL_SECONDS)
 
 
 def _read(sent: Mapping[str, object]) -> WorkerEvent | None:

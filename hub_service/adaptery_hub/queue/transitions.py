@@ -257,7 +257,7 @@ def end_attempt(
     now: datetime,
 ) -> None:
     """Ends a running attempt of a locked job and moves the job on."""
-    adapter = adapters.staged_of_job(connection, job["id"])
+    adapter = _handed_in(connection, job["id"], attempt["id"])
     if end.outcome is AttemptOutcome.COMPLETED and adapter is None:
         raise ConflictError(
             "The attempt has no committed adapter.", hint="Commit the folder adapter/ first."
@@ -279,6 +279,13 @@ def end_attempt(
     if step.state is JobState.COMPLETED and adapter is not None:
         details |= {"adapter": adapter["id"], "weight_digest": adapter["weight_digest"]}
     audit.append(connection, AuditEntry("attempt.end", job["tenant_id"], job["id"], details))
+
+
+def _handed_in(connection: Connection, job_id: str, attempt_id: str) -> RowMapping | None:
+    """Returns the adapter that this attempt committed; an earlier one's does not count."""
+    staged = adapters.staged_of_job(connection, job_id)
+    own = adapters.adapter_id_of(attempt_id)
+    return staged if staged is not None and staged["id"] == own else None
 
 
 def release(connection: Connection, held: Claim, reason: str, now: datetime) -> bool:

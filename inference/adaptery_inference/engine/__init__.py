@@ -1,7 +1,7 @@
 """The pure core of the engine: sequences, blocks, adapters, scheduler, step. No torch, no I/O.
 
 Everything here is plain Python over ints, tuples and deques, so that the interesting part is
-tested without a model. ``structures.md`` captions each module.
+tested without a model. The README of the component captions each module.
 """
 
 from adaptery_inference.engine.adapters import Adapter, AdapterState, AdapterStore

@@ -18,12 +18,17 @@ from typing import Generic, Protocol, TypeVar
 
 from adaptery.errors import AdapteryError, EngineBusyError, InternalError, NotFoundError
 from adaptery_inference.engine.adapters import Adapter, AdapterState
-from adaptery_inference.engine.sampling import SamplingParams
+from adaptery_inference.engine.sampling import NO_TOKEN, SamplingParams
 from adaptery_inference.engine.scheduler import Chunk, Scheduler
 from adaptery_inference.engine.sequences import FinishReason, Sequence
 from adaptery_inference.engine.text import Decode, IncrementalText
 from adaptery_inference.engine.throughput import ThroughputMeter
-from adaptery_inference.errors import BadRequestError, ContextTooLongError, EngineQueueFullError
+from adaptery_inference.errors import (
+    BadRequestError,
+    BrokenNumbersError,
+    ContextTooLongError,
+    EngineQueueFullError,
+)
 
 W = TypeVar("W")
 W_contra = TypeVar("W_contra", contravariant=True)
@@ -42,7 +47,8 @@ class Runner(Protocol[W_contra]):
             adapters: the weights of every adapter in ``chunks``, by digest.
 
         Returns:
-            The next token of each chunk that samples, in the order of ``chunks``.
+            The next token of each chunk that samples, in the order of ``chunks``; `NO_TOKEN` where
+            its numbers are not finite.
         """
         ...
 
@@ -256,6 +262,8 @@ class Engine(Generic[W]):
         ]
 
     def _accept(self, sequence: Sequence, token: int) -> Output:
+        if token == NO_TOKEN:
+            return self._fail([sequence], BrokenNumbersError())[0]
         sequence.tokens.append(token)
         if token in self._eos_tokens and not sequence.params.ignore_eos:
             text, reason = "", FinishReason.STOP

@@ -9,6 +9,8 @@ MAX_STOP_CHARACTERS = 256  # per stop string; each bounds the text held back fro
 MAX_TEMPERATURE = 2.0
 #: Below this a division by the temperature only makes infinities; the answer is greedy anyway.
 GREEDY_TEMPERATURE = 1e-4
+#: What a runner answers for a row whose numbers are not finite: there is nothing to choose from.
+NO_TOKEN = -(2**63)
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,12 @@ class EngineThread(Generic[W]):
                 # Even a row that waits for its adapter needs no step before the reader calls.
                 while not (self._calls or self._stopping or self._busy):
                     self._wake.wait()
-                if self._stopping:
-                    return
                 calls, self._calls = self._calls, deque()
+                stopping = self._stopping
             for call in calls:
-                call()
+                call()  # also at the end: somebody may wait for its future
+            if stopping:
+                return
             self._step()
 
     def _step(self) -> None:

@@ -8,7 +8,7 @@ accelerator the storage is an anonymous mapping: a block takes memory when it is
 gives it back in ``forget``. That is what makes the budget shared with the adapters true.
 
 Invariants:
-* memory that was never written reads as zeros, so masked positions are finite;
+* what a row has not written reads as zeros, so masked positions are finite;
 * a row attends to its own blocks only.
 """
 
@@ -61,16 +61,23 @@ class KVCache:
         self._mapping: mmap.mmap | None = None
         if device.type == "cpu" and sys.platform == "linux":
             elements = torch.Size(shape).numel()
-            self._mapping = mmap.mmap(-1, elements * dtype.itemsize)
+            # Private: of a shared mapping, which is the default, the pages would outlive `forget`.
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            self._mapping = mmap.mmap(-1, elements * dtype.itemsize, flags=flags)
             self._data = torch.frombuffer(self._mapping, dtype=dtype).view(shape)
         else:
             self._data = torch.zeros(shape, dtype=dtype, device=device)
         self._block_bytes = self._data[0].nbytes
 
     def forget(self, blocks: Sequence[int]) -> None:
-        """Give the memory of free blocks back to the system."""
+        """Empty free blocks, and give their memory back to the system where it can be.
+
+        A masked position still takes part in the products: what is left there (a NaN of a broken
+        adapter, say) would reach the row that gets the block next.
+        """
         if self._mapping is None or self._block_bytes % mmap.PAGESIZE:
-            return  # not ours to give, or blocks share pages
+            self._data[list(blocks)] = 0  # not ours to give, or blocks share pages
+            return
         for block in blocks:
             start = block * self._block_bytes
             self._mapping.madvise(mmap.MADV_DONTNEED, start, self._block_bytes)

@@ -6,14 +6,16 @@ one linear, ``S`` segments, ``in`` and ``out`` of a linear.
 The model has four fused linears per layer (*sites*): qkv, o, gate_up, down. A site has one *part*
 per original linear, because PEFT trains q, k and v apart. Two ways to compute, chosen per row:
 
-* ``cat`` for rows of a token or few: one product with the A matrices of all adapters, times a mask
-  that leaves each row its own ranks, then one product per part with all B matrices. No padding,
-  any mix of ranks; cheap while ``R`` is a few hundred.
+* ``cat`` for rows of a token or few: one product with the A matrices of all adapters, a mask that
+  leaves each row its own ranks, then one product per part with all B matrices. No padding, any mix
+  of ranks; cheap while ``R`` is a few hundred.
 * ``segments`` for long prefill chunks: each chunk with its own adapter's matrices only.
 
 Invariants:
 * ``b`` holds the scaling (alpha / r, or alpha / sqrt(r)), so nothing else needs to know it;
-* rows without an adapter are not changed by a bit.
+* rows without an adapter are not changed by a bit;
+* whatever an adapter's matrices do with a row of another tenant (overflow, NaN) stays out of that
+  row: it is replaced by zeros, not multiplied by them.
 
 Source: S-LoRA and Punica (2023) for batching adapters; the choice of ``cat`` is measured.
 """
@@ -163,7 +165,7 @@ class LoraBatch:
             return
         low = functional.linear(x[self.mixed], whole.a)  # [rows, R]
         if not self.uniform:
-            low *= self._mask(whole.owners, low)
+            low.masked_fill_(self._foreign(whole.owners), 0)
         for part in whole.parts:
             out[self.mixed, part.columns].addmm_(low[:, part.ranks], part.b)
 
@@ -178,8 +180,9 @@ class LoraBatch:
                 low = functional.linear(x[rows], module.a)  # [rows, r]
                 out[rows, columns].addmm_(low, module.b)
 
-    def _mask(self, owners: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    def _foreign(self, owners: torch.Tensor) -> torch.Tensor:
+        """Where a row meets a rank of an adapter that is not its own."""
         key = id(owners)  # the stack keeps the owners alive as long as this batch lives
         if key not in self._masks:
-            self._masks[key] = (self.row_adapters[:, None] == owners).to(like)  # [rows, R]
+            self._masks[key] = self.row_adapters[:, None] != owners  # [rows, R]
         return self._masks[key]

@@ -36,7 +36,7 @@ class Batcher:
         self._widths = widths
         self._dtype = dtype
         self._device = device
-        self._stack: AdapterStack | None = None
+        self._stack: AdapterStack | None = None  # kept after its last step, until the next one
 
     def order(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """The chunks in the order of their rows."""

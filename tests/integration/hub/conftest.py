@@ -11,15 +11,6 @@ from support.api import Api, Journey, take_the_journey
 from support.hubs import start_hub
 from tiny import build_tiny_model
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests that share the Hub in one process, so that it starts once."""
-    for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("hub"))
-
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,14 +1,20 @@
 """A base model folder appears whole, once, and keeps its digest."""
 
+import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from adaptery.base_models import read_base_model, weight_digest
 from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
+from adaptery_inference.build import BuiltEngine
 from adaptery_inference.config import ConvertConfig
 from adaptery_inference.convert import convert
+from tiny import write_tiny_gguf
 
 
 def config(source: Path, out: Path, name: str = "tiny/base") -> ConvertConfig:
@@ -21,6 +27,29 @@ def test_a_folder_of_safetensors_keeps_its_digest(base: Path, tmp_path: Path) ->
     assert info.weight_digest == weight_digest(base) == weight_digest(out)
     assert read_base_model(out) == info
     assert {path.name for path in out.parent.iterdir()} == {"tiny", ".tiny.converting"}
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_gguf_file_becomes_the_same_model_dequantised(
+    as_folder: bool, base: Path, build: Callable[..., BuiltEngine], tmp_path: Path
+) -> None:
+    (tmp_path / "gguf").mkdir()
+    source = write_tiny_gguf(tmp_path / "gguf" / "tiny.gguf", base)
+    out = tmp_path / "tiny"
+    info = convert(config(source.parent if as_folder else source, out))
+    assert info.weight_digest == weight_digest(out) != weight_digest(base)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o644}
+    assert "gguf" not in (out / "config.json").read_text()
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, out))
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
+        assert tensor.dtype is torch.bfloat16
+        torch.testing.assert_close(tensor.float(), before[name], rtol=0.02, atol=0.01)
+    engines = build(), build(model=out)
+    hello = [{"role": "user", "content": "Hé 🙂"}]
+    first, second = (engine.tokenizer for engine in engines)
+    assert first.encode_chat(hello) == second.encode_chat(hello)
+    assert first.end_tokens() == second.end_tokens() == {2}
 
 
 def test_converting_again_does_nothing_and_needs_no_source(base: Path, tmp_path: Path) -> None:

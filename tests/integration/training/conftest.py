@@ -32,6 +32,7 @@ WORKER_SECONDS = 120
 def _work(folder: str, base: str, output: str) -> None:
     """Be a worker: what `python -m adaptery_training` does, in a process forked from the server."""
     os.chdir(folder)
+    os.environ["OMP_NUM_THREADS"] = "1"  # a tiny model gains nothing by a second thread
     for number in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     from adaptery_training.__main__ import main

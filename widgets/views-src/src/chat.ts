@@ -1,124 +1,129 @@
 // The Chat view: ask one adapter, or an adapter and its base side by side, and watch them answer.
 
+import { type AnswerBox, ChatLog } from "./chat-log";
 import { CHAT_STYLE } from "./chat-style";
-import { Conversation, type Turn } from "./conversation";
-import { element } from "./elements";
-import { type Host, HostError, type Json, type Mount } from "./host";
+import { type Answer, Conversation, type Turn } from "./conversation";
+import { control, element } from "./elements";
+import { type Host, type Json, type Mount, wordsOf } from "./host";
 import { widget } from "./kernel-host";
+import { type Model, Models } from "./models";
 
-/** Without a word for this long, an answer has failed. */
-const SILENCE_MS = 90_000;
 const MAX_TOKENS = { least: 1, most: 4096, start: 256 };
-
-interface Model {
-  id: string;
-  title: string;
-  base: string | null;
-}
+const ADVICE = {
+  looking: "Looking for the models that you may use …",
+  failed: "The models that you may use could not be listed.",
+  none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
+  begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed.",
+};
+/** Why an exchange was ended from here. */
+type Ending = "stopped" | "cleared" | "closed" | "failed";
 
 class Chat {
   private readonly conversation = new Conversation();
-  private readonly model = element("select", { "aria-label": "Model" });
-  private readonly beside = element("input", { type: "checkbox" });
-  private readonly maxTokens = element("input", {
+  private readonly models = new Models();
+  private readonly model = control("select", { "aria-label": "Model" });
+  private readonly beside = control("input", { type: "checkbox", disabled: true });
+  private readonly maxTokens = control("input", {
     type: "number",
     min: String(MAX_TOKENS.least),
     max: String(MAX_TOKENS.most),
     value: String(MAX_TOKENS.start),
   });
-  private readonly log = element("div", { class: "log", role: "log", "aria-live": "polite", tabindex: "0" });
-  private readonly trouble = element("div");
-  private readonly text = element("textarea", {
+  private readonly log = new ChatLog();
+  private readonly trouble = element("div", { role: "alert" });
+  private readonly text = control("textarea", {
     "aria-label": "Message",
-    placeholder: "Write a message. Enter sends, Shift+Enter starts a new line.",
+    placeholder: "Write a message",
+    title: "Enter sends, Shift+Enter starts a new line",
     rows: "2",
   });
-  private readonly send = element("button", { type: "submit", class: "main" }, "Send");
-  private readonly stop = element("button", { type: "button", hidden: true }, "Stop");
-  private readonly clear = element("button", { type: "button" }, "New chat");
-  private models: Model[] = [];
+  private readonly send = control("button", { type: "submit", class: "main" }, "Send");
+  private readonly stop = control("button", { type: "button", hidden: true }, "Stop");
+  private readonly clear = control("button", { type: "button" }, "New chat");
   private running: AbortController | null = null;
+  private advice = ADVICE.looking;
 
   constructor(
     private readonly el: HTMLElement,
     private readonly host: Host,
   ) {
+    const bar = element(
+      "div",
+      { class: "bar" },
+      element("label", { class: "model" }, "Model", this.model),
+      element("label", {}, "Longest answer (tokens)", this.maxTokens),
+      element("label", { class: "beside" }, this.beside, "Base model beside it"),
+      this.clear,
+    );
     const form = element("form", {}, this.text, this.send, this.stop);
-    const besideLabel = element("label", {}, "Base model beside it", this.beside);
     this.el.replaceChildren(
       element("style", {}, CHAT_STYLE),
-      element(
-        "section",
-        { class: "ady-chat", "aria-label": "Chat" },
-        element(
-          "div",
-          { class: "bar" },
-          element("label", {}, "Model", this.model),
-          element("label", {}, "Longest answer (tokens)", this.maxTokens),
-          besideLabel,
-          this.clear,
-        ),
-        this.log,
-        this.trouble,
-        form,
-      ),
+      element("section", { class: "ady-chat", "aria-label": "Chat" }, bar, this.log.element, this.trouble, form),
     );
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.submit();
-    });
-    this.text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.submit();
-    });
-    this.stop.addEventListener("click", () => this.running?.abort("stopped"));
-    this.model.addEventListener("change", () => this.offerBase());
-    this.clear.addEventListener("click", () => {
-      this.running?.abort("cleared");
-      this.conversation.clear();
-      this.trouble.replaceChildren();
-      this.showHistory();
-    });
+    this.listen(form);
     this.showHistory();
     void this.loadModels();
   }
 
   close(): void {
-    this.running?.abort("closed");
+    this.abort("closed");
     this.el.replaceChildren();
+  }
+
+  private listen(form: HTMLFormElement): void {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      if (event.shiftKey) this.breakLine();
+      else this.submit();
+    });
+    this.stop.addEventListener("click", () => this.abort("stopped"));
+    this.model.addEventListener("focus", () => void this.loadModels());
+    this.model.addEventListener("change", () => this.offerBase());
+    this.clear.addEventListener("click", () => {
+      this.abort("cleared");
+      this.conversation.clear();
+      this.trouble.replaceChildren();
+      this.showHistory();
+    });
   }
 
   private async loadModels(): Promise<void> {
     try {
       const answer = (await this.host.call("models")) as unknown as { models: Model[]; start: string | null };
-      this.models = answer.models;
-      this.model.replaceChildren(
-        ...this.models.map((model) => element("option", { value: model.id }, model.title)),
-      );
-      if (answer.start) this.model.value = answer.start;
-      this.offerBase();
-      this.showHistory();
+      const chosen = this.models.length > 0 ? this.model.value : answer.start;
+      if (this.models.replace(answer.models)) this.offer(chosen);
+      this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
     } catch (error) {
+      if (this.models.length === 0) this.advise(ADVICE.failed);
       this.showProblem(error, () => void this.loadModels());
     }
   }
 
-  private offerBase(): void {
-    const base = this.chosen()?.base ?? null;
-    this.beside.disabled = base === null;
-    if (base === null) this.beside.checked = false;
+  private offer(chosen: string | null): void {
+    const options = [...this.models].map(({ id, title }) => element("option", { value: id }, title));
+    this.model.replaceChildren(...options);
+    if (chosen !== null && this.models.find(chosen)) this.model.value = chosen;
+    this.offerBase();
   }
 
-  private chosen(): Model | undefined {
-    return this.models.find((model) => model.id === this.model.value);
+  private advise(advice: string): void {
+    this.advice = advice;
+    if (this.conversation.length === 0 && this.running === null) this.showHistory();
+  }
+
+  private offerBase(): void {
+    this.beside.disabled = this.models.baseOf(this.model.value) === null;
+    if (this.beside.disabled) this.beside.checked = false;
   }
 
   private asked(): Model[] {
-    const chosen = this.chosen();
-    if (!chosen) return [];
-    const base = this.models.find((model) => model.id === chosen.base);
-    return this.beside.checked && base ? [chosen, base] : [chosen];
+    const base = this.beside.checked ? this.models.baseOf(this.model.value) : null;
+    return [this.models.find(this.model.value), base].filter((model) => model !== null);
   }
 
   private limit(): number {
@@ -135,16 +140,23 @@ class Chat {
     void this.ask(question, this.asked());
   }
 
+  /** Lab keeps the browser from doing it anywhere in a cell. */
+  private breakLine(): void {
+    this.text.setRangeText("\n", this.text.selectionStart, this.text.selectionEnd, "end");
+    this.text.scrollTop = this.text.scrollHeight;
+  }
+
   private async ask(question: string, models: Model[]): Promise<void> {
-    const turn: Turn = { question, answers: new Map(), stopped: false };
-    const controller = new AbortController();
-    this.begin(controller);
-    const boxes = this.showTurn(turn, models);
+    const answers = new Map(models.map((model) => [model.id, { text: "", note: "" }]));
+    const controller = this.begin();
+    const boxes = this.log.add(question, models.map((model) => model.title));
     try {
       await Promise.all(
-        models.map((model, index) => this.answer(model, turn, boxes[index] as HTMLElement, controller)),
+        [...answers].map(([model, answer], index) =>
+          this.answer(model, question, answer, boxes[index] as AnswerBox, controller.signal),
+        ),
       );
-      this.finish(turn, controller.signal);
+      this.finish({ question, answers }, controller.signal.reason as Ending | undefined);
     } catch (error) {
       // A failed turn leaves no message in the history; the question goes back to the reader.
       controller.abort("failed");
@@ -155,120 +167,73 @@ class Chat {
     }
   }
 
-  private finish(turn: Turn, signal: AbortSignal): void {
-    turn.stopped = signal.aborted;
-    if (turn.answers.size > 0 && signal.reason !== "cleared") this.conversation.keep(turn);
-    else if (signal.reason === "stopped" && !this.text.value) this.text.value = turn.question;
+  private finish(turn: Turn, ending: Ending | undefined): void {
+    if (ending === "cleared" || ending === "closed") return;
+    const said = [...turn.answers.values()].some((answer) => answer.text);
+    if (said || ending === undefined) this.conversation.keep(turn);
+    else if (!this.text.value) this.text.value = turn.question;
     this.showHistory();
   }
 
-  private async answer(model: Model, turn: Turn, box: HTMLElement, controller: AbortController): Promise<void> {
-    const watch = new Silence(controller);
-    const args: Json = {
-      model: model.id,
-      messages: this.conversation.messages(model.id, turn.question) as unknown as Json,
-      max_tokens: this.limit(),
-    };
-    box.classList.add("writing");
-    try {
-      for await (const event of this.host.stream("chat", args, controller.signal)) {
-        watch.heard();
-        const said = (turn.answers.get(model.id) ?? "") + ((event as { text?: string }).text ?? "");
-        turn.answers.set(model.id, said);
-        box.textContent = said;
-        this.follow();
-      }
-    } finally {
-      watch.end();
-      box.classList.remove("writing");
+  private async answer(
+    model: string,
+    question: string,
+    answer: Answer,
+    box: AnswerBox,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const messages = this.conversation.messages(model, question) as unknown as Json;
+    const limit = this.limit();
+    for await (const event of this.host.stream("chat", { model, messages, max_tokens: limit }, signal)) {
+      const { text, reason } = event as { text?: string; reason?: string | null };
+      answer.text += text ?? "";
+      if (reason === "length") answer.note = `ends here: the longest answer is ${limit} tokens`;
+      box.write(answer.text);
     }
-    if (controller.signal.reason === "silent")
-      throw new HostError("timeout", `No answer for ${SILENCE_MS / 1000} seconds.`, "Try again, or a shorter question.");
+    if (signal.aborted) answer.note = "stopped";
+    else if (!answer.text) answer.note = "said nothing";
+    box.end(answer.note);
   }
 
-  private begin(controller: AbortController): void {
-    this.running = controller;
+  private begin(): AbortController {
+    const controller = (this.running = new AbortController());
     this.trouble.replaceChildren();
-    this.send.hidden = true;
-    this.stop.hidden = false;
+    this.swap(this.send, this.stop);
+    return controller;
+  }
+
+  private abort(ending: Ending): void {
+    this.running?.abort(ending);
   }
 
   private end(controller: AbortController): void {
     if (this.running !== controller) return;
     this.running = null;
-    this.send.hidden = false;
-    this.stop.hidden = true;
-    this.text.focus();
+    this.swap(this.stop, this.send);
+  }
+
+  /** Hide one button and show another; whoever was at the first one goes back to writing. */
+  private swap(from: HTMLElement, to: HTMLElement): void {
+    const wasHere = document.activeElement === from;
+    from.hidden = true;
+    to.hidden = false;
+    if (wasHere) this.text.focus();
   }
 
   private showHistory(): void {
-    this.log.replaceChildren();
-    if (this.conversation.length === 0) {
-      const advice = this.models.length
-        ? "Choose a model and say hello. Your own adapters appear here as soon as their job is completed."
-        : "Looking for models you may use …";
-      this.log.append(element("p", { class: "empty" }, advice));
-    }
-    for (const turn of this.conversation) {
-      const models = [...turn.answers.keys()].map((id) => this.models.find((m) => m.id === id) ?? { id, title: id, base: null });
-      const boxes = this.showTurn(turn, models);
-      models.forEach((model, index) => {
-        const stopped = turn.stopped ? " [stopped]" : "";
-        (boxes[index] as HTMLElement).textContent = (turn.answers.get(model.id) ?? "") + stopped;
-      });
-    }
-    this.follow();
-  }
-
-  private showTurn(turn: Turn, models: Model[]): HTMLElement[] {
-    this.log.querySelector(".empty")?.remove();
-    const boxes = models.map(() => element("div"));
-    const answers = models.map((model, index) =>
-      element("div", { class: "answer" }, element("span", { class: "who" }, model.title), boxes[index] as HTMLElement),
-    );
-    this.log.append(
-      element("div", { class: "question" }, turn.question),
-      element("div", { class: "answers" }, ...answers),
-    );
-    this.follow();
-    return boxes;
+    this.log.show(this.conversation, this.advice, (id) => this.models.title(id));
   }
 
   private showProblem(error: unknown, retry: () => void, question: string | null = null): void {
-    const known = error instanceof HostError;
-    const words = known ? [error.message, error.hint].filter(Boolean).join(" ") : "Something went wrong in this view.";
-    const again = element("button", { type: "button" }, "Retry");
+    const again = control("button", { type: "button" }, "Retry");
     again.addEventListener("click", () => {
       this.trouble.replaceChildren();
       if (question !== null && this.text.value === question) this.text.value = "";
+      this.text.focus();
       retry();
     });
     if (question !== null && !this.text.value) this.text.value = question;
-    this.trouble.replaceChildren(
-      element("div", { class: "problem", role: "alert" }, element("span", {}, words), again),
-    );
-  }
-
-  private follow(): void {
-    this.log.scrollTop = this.log.scrollHeight;
-  }
-}
-
-/** Aborts an exchange that has been silent for too long. */
-class Silence {
-  private timer = 0;
-
-  constructor(private readonly controller: AbortController) {
-    this.heard();
-  }
-
-  heard(): void {
-    clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => this.controller.abort("silent"), SILENCE_MS);
-  }
-
-  end(): void {
-    clearTimeout(this.timer);
+    this.trouble.replaceChildren(element("div", { class: "problem" }, element("span", {}, wordsOf(error)), again));
   }
 }
 

@@ -6,11 +6,16 @@ export interface Message {
   content: string;
 }
 
-/** One question and the answer of each model that was asked. */
+/** What one model said; `note` tells the reader why it ends where it does. */
+export interface Answer {
+  text: string;
+  note: string;
+}
+
+/** One question and the answer of each model that was asked, in the order of asking. */
 export interface Turn {
   question: string;
-  answers: Map<string, string>;
-  stopped: boolean;
+  answers: Map<string, Answer>;
 }
 
 export class Conversation {
@@ -28,10 +33,10 @@ export class Conversation {
   messages(model: string, question: string): Message[] {
     const said: Message[] = [];
     for (const turn of this.turns) {
-      const answer = turn.answers.get(model);
-      if (!answer) continue;
+      const text = turn.answers.get(model)?.text;
+      if (!text) continue;
       said.push({ role: "user", content: turn.question });
-      said.push({ role: "assistant", content: answer });
+      said.push({ role: "assistant", content: text });
     }
     said.push({ role: "user", content: question });
     return said;

@@ -15,3 +15,16 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   made.append(...children);
   return made;
 }
+
+/**
+ * An element that takes the keyboard. Lab's shortcuts are kept off it: Shift+Enter would run the
+ * cell, which takes the view away, and Enter or an arrow would act on the notebook.
+ * Source: @lumino/commands, CommandRegistry.processKeydownEvent; it looks at the target itself.
+ */
+export function control<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  return element(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
+}

@@ -15,6 +15,17 @@ export class HostError extends Error {
   }
 }
 
+/** What to show of an error: sentences, and of an unexpected one nothing. */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof HostError)) return "Something went wrong in this view.";
+  return [error.message, error.hint ?? ""].filter(Boolean).map(sentence).join(" ");
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?…]$/.test(words) ? "" : ".");
+}
+
+/** Whoever is silent for too long has failed: both ways of asking throw a HostError then. */
 export interface Host {
   /** Ask for one answer. Rejects with a HostError. */
   call(verb: string, args?: Json): Promise<Json>;

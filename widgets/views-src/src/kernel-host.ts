@@ -3,6 +3,9 @@
 
 import { type Host, HostError, type Json, type Mount } from "./host";
 
+/** Without a word for this long, an exchange has failed. */
+export const SILENCE_MS = { call: 30_000, stream: 90_000 };
+
 /** The part of anywidget's model that we use. */
 export interface WidgetModel {
   send(content: Json): void;
@@ -11,33 +14,42 @@ export interface WidgetModel {
 }
 
 interface Reply {
-  id: number;
+  id: string;
   kind: "event" | "error" | "end";
   value?: Json;
 }
 
-/** Events of one exchange, in the order in which they came. */
+type Heard = Omit<Reply, "id"> | { kind: "aborted" } | { kind: "silent" };
+
+/** What is heard in one exchange, in the order in which it came. */
 class Exchange {
-  private readonly waiting: Reply[] = [];
+  private readonly waiting: Heard[] = [];
   private wake: () => void = () => undefined;
 
-  push(reply: Reply): void {
-    this.waiting.push(reply);
+  push(heard: Heard): void {
+    this.waiting.push(heard);
     this.wake();
   }
 
-  async next(): Promise<Reply> {
-    for (;;) {
-      const reply = this.waiting.shift();
-      if (reply) return reply;
-      await new Promise<void>((resolve) => (this.wake = resolve));
+  async next(silenceMs: number): Promise<Heard> {
+    const timer = setTimeout(() => this.push({ kind: "silent" }), silenceMs);
+    try {
+      for (;;) {
+        const heard = this.waiting.shift();
+        if (heard) return heard;
+        await new Promise<void>((resolve) => (this.wake = resolve));
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
 
 export class KernelHost implements Host {
-  private readonly exchanges = new Map<number, Exchange>();
-  private lastId = 0;
+  private readonly exchanges = new Map<string, Exchange>();
+  // Every view of a widget, in every window, hears what the kernel answers to any of them.
+  private readonly name = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
+  private asked = 0;
 
   constructor(private readonly model: WidgetModel) {
     model.on("msg:custom", this.receive);
@@ -45,42 +57,69 @@ export class KernelHost implements Host {
 
   close(): void {
     this.model.off("msg:custom", this.receive);
-    for (const id of this.exchanges.keys()) this.model.send({ id, kind: "cancel" });
+    for (const exchange of this.exchanges.values()) exchange.push({ kind: "aborted" });
   }
 
   async call(verb: string, args: Json = {}): Promise<Json> {
-    const signal = new AbortController().signal;
-    for await (const value of this.stream(verb, args, signal)) return value;
-    return null;
+    for await (const value of this.exchange(verb, args, null, SILENCE_MS.call)) return value;
+    throw new HostError("closed", "There was no answer.");
   }
 
-  async *stream(verb: string, args: Json, signal: AbortSignal): AsyncIterable<Json> {
-    const id = ++this.lastId;
+  stream(verb: string, args: Json, signal: AbortSignal): AsyncIterable<Json> {
+    return this.exchange(verb, args, signal, SILENCE_MS.stream);
+  }
+
+  private async *exchange(
+    verb: string,
+    args: Json,
+    signal: AbortSignal | null,
+    silenceMs: number,
+  ): AsyncGenerator<Json, void> {
+    if (signal?.aborted) return;
+    const id = `${this.name}-${++this.asked}`;
     const exchange = new Exchange();
     this.exchanges.set(id, exchange);
-    const cancel = (): void => {
-      this.model.send({ id, kind: "cancel" });
-      exchange.push({ id, kind: "end" });
-    };
-    signal.addEventListener("abort", cancel, { once: true });
-    this.model.send({ id, kind: "ask", verb, args });
+    const abort = (): void => exchange.push({ kind: "aborted" });
+    signal?.addEventListener("abort", abort, { once: true });
+    let ended = false;
     try {
+      this.tell({ id, kind: "ask", verb, args });
       for (;;) {
-        const reply = await exchange.next();
-        if (reply.kind === "end") return;
-        if (reply.kind === "error") throw toError(reply.value);
-        yield reply.value ?? null;
+        const heard = await exchange.next(silenceMs);
+        ended = heard.kind === "end" || heard.kind === "error";
+        if (heard.kind === "silent") throw silence(silenceMs);
+        if (heard.kind === "error") throw toError(heard.value);
+        if (heard.kind !== "event") return;
+        yield heard.value ?? null;
       }
     } finally {
-      signal.removeEventListener("abort", cancel);
+      signal?.removeEventListener("abort", abort);
       this.exchanges.delete(id);
+      if (!ended) this.tell({ id, kind: "cancel" });
+    }
+  }
+
+  private tell(content: Json): void {
+    try {
+      this.model.send(content);
+    } catch {
+      // The reason is not for the reader: a widget whose kernel was restarted cannot send any more.
+      throw new HostError("kernel_gone", "The kernel of this view is gone.", "Run the cell again.");
     }
   }
 
   private readonly receive = (content: Json): void => {
-    const reply = content as unknown as Reply;
-    this.exchanges.get(reply.id)?.push(reply);
+    const { id, ...heard } = content as unknown as Reply;
+    this.exchanges.get(id)?.push(heard);
   };
+}
+
+function silence(silenceMs: number): HostError {
+  return new HostError(
+    "timeout",
+    `No answer for ${silenceMs / 1000} seconds.`,
+    "If the kernel is busy, wait for it; if it was restarted, run the cell again.",
+  );
 }
 
 function toError(value: Json | undefined): HostError {

@@ -25,6 +25,11 @@ COMPLETED = "completed"
 DELETED = "deleted"
 
 
+def adapter_id_of(attempt_id: str) -> str:
+    """Returns the id of an attempt's adapter: the same however often it is committed."""
+    return f"ad_{attempt_id.partition('_')[2]}"
+
+
 def _shown(identity: Identity) -> sa.Select[tuple[object, ...]]:
     """Adapters that the caller may use, with the owner's slug and the caller's right."""
     return (

@@ -33,9 +33,7 @@ def append(
     connection: Connection, job_id: str, attempt_id: str | None, events: Sequence[NewEvent]
 ) -> int:
     """Appends events; returns the number of the last one of the job."""
-    last = connection.execute(
-        sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(_events.c.job_id == job_id)
-    ).scalar_one()
+    last = last_seq(connection, job_id)
     rows = [
         {
             "id": new_id("ev"),
@@ -52,6 +50,14 @@ def append(
     if rows:
         connection.execute(_events.insert(), rows)
     return last + len(rows)
+
+
+def last_seq(connection: Connection, job_id: str) -> int:
+    """Returns the number of the last event of a job; 0 for none."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(
+        _events.c.job_id == job_id
+    )
+    return connection.execute(statement).scalar_one()
 
 
 def last_attempt_seq(connection: Connection, attempt_id: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from adaptery.ids import new_id
-from adaptery.names import mint_slug
+from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
 from adaptery_hub.database.tables import tenants
 
@@ -29,9 +29,20 @@ def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Row]:
 
 
 def mint(
-    connection: Connection, names: Sequence[Name], created_at: Mapping[str, datetime | None]
+    connection: Connection,
+    names: Sequence[Name],
+    created_at: Mapping[str, datetime | None],
+    reserved: Collection[str] = (),
 ) -> dict[Name, Row]:
-    """Insert the tenants of `names` that are still missing and return them all."""
+    """Insert the tenants of `names` that are still missing and return them all.
+
+    Args:
+        connection: an open transaction.
+        names: whom to insert.
+        created_at: when the Hub made which user.
+        reserved: slugs that nobody gets, besides those that nobody gets anywhere.
+    """
+    barred = RESERVED.union(reserved)
     found = find(connection, names)
     for kind, hub_name in names:
         if (kind, hub_name) in found:
@@ -40,7 +51,7 @@ def mint(
             "id": new_id("tn"),
             "kind": kind,
             "hub_name": hub_name,
-            "slug": mint_slug(hub_name, _slugs(connection, kind)),
+            "slug": mint_slug(hub_name, _slugs(connection, kind), barred),
             "state": "active",
         }
         extra = {"created_at": now(), "hub_created_at": created_at.get(hub_name)}
