@@ -131,8 +131,9 @@ def _check_session(handler: HubOAuthenticated) -> None:
     try:
         handler.check_xsrf_cookie()
     except HTTPError:
+        given = handler.hub_auth.get_token(handler, in_cookie=False)
         session = handler.hub_auth.get_token(handler)
-        if session is not None:
+        if session and not given:  # a token that is not valid is 401 instead
             raise NotAllowedError(
                 "A browser session must send its XSRF token.",
                 hint="Send the cookie _xsrf of this service as the header X-XSRFToken.",

@@ -187,7 +187,7 @@ def test_everything_works_by_keyboard(chat: Chat) -> None:
     chat.model.focus()
     chat.page.keyboard.press("ArrowUp")
     expect(chat.model).not_to_have_value(BASE_MODEL)
-    for _ in range(2):
+    for _ in range(3):
         chat.page.keyboard.press("Tab")
     chat.page.keyboard.press("Space")
     expect(chat.beside).to_be_checked()

@@ -55,7 +55,10 @@ class Chat(ViewWidget):
 
     def _chat(self, args: Mapping[str, Any]) -> Iterator[dict[str, str | None]]:
         answer = self._hub.chat(
-            str(args["model"]), args["messages"], max_tokens=int(args["max_tokens"])
+            str(args["model"]),
+            args["messages"],
+            max_tokens=int(args["max_tokens"]),
+            temperature=float(args["temperature"]),
         )
         for piece in answer:
             yield {"text": piece}

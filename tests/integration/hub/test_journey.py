@@ -129,13 +129,13 @@ import adaptery_widgets
 chat = adaptery_widgets.Chat()
 sent = []
 chat.send = lambda content, buffers=None: sent.append(content)
-args = dict(model=NAME, messages=QUESTION, max_tokens=4)
-chat._receive(chat, dict(id=1, kind="ask", verb="models", args={}), [])
-chat._receive(chat, dict(id=2, kind="ask", verb="chat", args=args), [])
+args = dict(model=NAME, messages=QUESTION, max_tokens=4, temperature=0.2)
+chat._receive(chat, dict(id="a", kind="ask", verb="models", args={}), [])
+chat._receive(chat, dict(id="b", kind="ask", verb="chat", args=args), [])
 deadline = time.monotonic() + 60
 while sum(m["kind"] == "end" for m in sent) < 2 and time.monotonic() < deadline:
     time.sleep(0.05)
-print([m["kind"] for m in sent if m["id"] == 2])
+print([m["kind"] for m in sent if m["id"] == "b"])
 state = {k: v for k, v in chat.get_state().items() if k not in ("_esm", "_css")}
 print("Patient" in json.dumps(state, default=str))
 """

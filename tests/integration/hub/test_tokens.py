@@ -45,6 +45,12 @@ def test_without_a_token_only_health_answers(hub: HubProcess) -> None:
     assert anonymous.post("v1/chat/completions", json=CHAT).status_code == 401
 
 
+def test_an_unknown_token_is_not_taken_for_a_browser(hub: HubProcess) -> None:
+    unknown = Api.with_token(hub, "0123456789abcdef")
+    for answer in (unknown.get("api/datasets"), unknown.post("api/datasets", json={"name": "x"})):
+        assert answer.status_code == 401, answer.text
+
+
 def test_a_user_token_needs_access_to_the_service(hub: HubProcess, demo: HubUser) -> None:
     without = Api.of(demo, ["custom:adaptery:read"])
     assert without.get("api/datasets").status_code == 403

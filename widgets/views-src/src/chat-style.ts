@@ -6,22 +6,22 @@ export const CHAT_STYLE = `
   --tint: color-mix(in srgb, var(--ink) 7%, var(--paper)); --soft: color-mix(in srgb, var(--ink) 76%, var(--paper));
   --edge: color-mix(in srgb, var(--ink) 18%, var(--paper)); --rim: color-mix(in srgb, var(--ink) 45%, var(--paper));
   --focus: var(--jp-brand-color1, #1b6ec2); --fill: #1b6ec2; --bad: var(--jp-error-color1, #b3261e);
-  box-sizing: border-box; display: flex; flex-direction: column; max-width: 1100px; overflow: hidden;
+  box-sizing: border-box; container-type: inline-size; display: flex; flex-direction: column; max-width: 1100px; overflow: hidden;
   font: 14px/1.5 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); accent-color: var(--fill);
   background: var(--paper); border: 1px solid var(--edge); border-radius: 8px; }
 .ady-chat *, .ady-chat *::before { box-sizing: border-box; }
 .ady-chat [hidden] { display: none; }
-.ady-chat .bar { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: end; padding: 10px 12px;
+.ady-chat .bar { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: end; padding: 10px 12px;
   border-bottom: 1px solid var(--edge); }
 .ady-chat label { display: flex; flex-direction: column; gap: 2px; font-size: 12px; color: var(--soft); white-space: nowrap; }
-.ady-chat label.model { flex: 1 1 15em; min-width: 0; }
+.ady-chat label.model { flex: 1 1 11em; min-width: 0; }
 .ady-chat label.beside { flex-direction: row; align-items: center; gap: 6px; height: 34px; font-size: 14px; color: var(--ink); }
 .ady-chat label.beside:has(:disabled) { color: var(--soft); opacity: .75; }
 .ady-chat label.beside input { width: 16px; height: 16px; margin: 0; }
 .ady-chat select, .ady-chat input[type=number], .ady-chat textarea, .ady-chat button { margin: 0; height: 34px; padding: 5px 9px;
   font: inherit; font-size: 14px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 6px; }
 .ady-chat select { width: 100%; text-overflow: ellipsis; }
-.ady-chat input[type=number] { width: 10.5em; }
+.ady-chat input[type=number] { width: 100%; min-width: 6em; }
 .ady-chat button { padding: 5px 14px; white-space: nowrap; cursor: pointer; }
 .ady-chat .bar button { margin-left: auto; }
 .ady-chat button:hover { background: var(--tint); }
@@ -47,5 +47,6 @@ export const CHAT_STYLE = `
 .ady-chat .problem span { flex: 1 1 14em; }
 .ady-chat form { display: flex; margin: 0; gap: 8px; align-items: flex-end; padding: 10px 12px 12px; border-top: 1px solid var(--edge); }
 .ady-chat textarea { flex: 1; min-width: 0; height: auto; min-height: 56px; padding: 7px 10px; line-height: 1.45; resize: vertical; }
+@container (max-width: 480px) { .ady-chat label.model { flex-basis: 100%; } }
 .ady-chat ::placeholder { color: var(--soft); opacity: 1; }
 `;

@@ -6,9 +6,12 @@ import { type Answer, Conversation, type Turn } from "./conversation";
 import { control, element } from "./elements";
 import { type Host, type Json, type Mount, wordsOf } from "./host";
 import { widget } from "./kernel-host";
+import { type Limits, within } from "./limits";
 import { type Model, Models } from "./models";
 
-const MAX_TOKENS = { least: 1, most: 4096, start: 256 };
+const TOKENS: Limits = { least: 1, most: 4096, step: 1, start: 256 };
+/** Small models soon talk nonsense when they are warm. */
+const TEMPERATURE: Limits = { least: 0, most: 2, step: 0.1, start: 0.2 };
 const ADVICE = {
   looking: "Looking for the models that you may use …",
   failed: "The models that you may use could not be listed.",
@@ -23,12 +26,8 @@ class Chat {
   private readonly models = new Models();
   private readonly model = control("select", { "aria-label": "Model" });
   private readonly beside = control("input", { type: "checkbox", disabled: true });
-  private readonly maxTokens = control("input", {
-    type: "number",
-    min: String(MAX_TOKENS.least),
-    max: String(MAX_TOKENS.most),
-    value: String(MAX_TOKENS.start),
-  });
+  private readonly maxTokens = numberField(TOKENS);
+  private readonly temperature = numberField(TEMPERATURE);
   private readonly log = new ChatLog();
   private readonly trouble = element("div", { role: "alert" });
   private readonly text = control("textarea", {
@@ -52,6 +51,7 @@ class Chat {
       { class: "bar" },
       element("label", { class: "model" }, "Model", this.model),
       element("label", {}, "Longest answer (tokens)", this.maxTokens),
+      element("label", {}, "Temperature", this.temperature),
       element("label", { class: "beside" }, this.beside, "Base model beside it"),
       this.clear,
     );
@@ -126,13 +126,6 @@ class Chat {
     return [this.models.find(this.model.value), base].filter((model) => model !== null);
   }
 
-  private limit(): number {
-    const wanted = Math.round(Number(this.maxTokens.value)) || MAX_TOKENS.start;
-    const kept = Math.min(MAX_TOKENS.most, Math.max(MAX_TOKENS.least, wanted));
-    this.maxTokens.value = String(kept);
-    return kept;
-  }
-
   private submit(): void {
     const question = this.text.value.trim();
     if (!question || this.running || this.asked().length === 0) return;
@@ -183,8 +176,10 @@ class Chat {
     signal: AbortSignal,
   ): Promise<void> {
     const messages = this.conversation.messages(model, question) as unknown as Json;
-    const limit = this.limit();
-    for await (const event of this.host.stream("chat", { model, messages, max_tokens: limit }, signal)) {
+    const limit = settled(this.maxTokens, TOKENS);
+    const temperature = settled(this.temperature, TEMPERATURE);
+    const args: Json = { model, messages, max_tokens: limit, temperature };
+    for await (const event of this.host.stream("chat", args, signal)) {
       const { text, reason } = event as { text?: string; reason?: string | null };
       answer.text += text ?? "";
       if (reason === "length") answer.note = `ends here: the longest answer is ${limit} tokens`;
@@ -235,6 +230,18 @@ class Chat {
     if (question !== null && !this.text.value) this.text.value = question;
     this.trouble.replaceChildren(element("div", { class: "problem" }, element("span", {}, wordsOf(error)), again));
   }
+}
+
+function numberField({ least, most, step, start }: Limits): HTMLInputElement {
+  const [min, max, by, value] = [least, most, step, start].map(String) as [string, string, string, string];
+  return control("input", { type: "number", min, max, step: by, value });
+}
+
+/** What a field means; it shows that from then on. */
+function settled(field: HTMLInputElement, limits: Limits): number {
+  const kept = within(limits, field.value);
+  field.value = String(kept);
+  return kept;
 }
 
 export const mount: Mount = (el, host) => {

@@ -1,0 +1,16 @@
+// Numbers that a reader may set, and what is made of them.
+
+export interface Limits {
+  least: number;
+  most: number;
+  step: number;
+  start: number;
+}
+
+/** The number that a field means: its nearest allowed value, or `start` if it holds none. */
+export function within({ least, most, step, start }: Limits, text: string): number {
+  const wanted = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isNaN(wanted)) return start;
+  const kept = Math.min(most, Math.max(least, wanted));
+  return Number((Math.round(kept / step) * step).toFixed(2));
+}
