@@ -1,0 +1,64 @@
+"""The tutorial runs as it stands, block by block, in a spawned server.
+
+Only what the tiny base model cannot do is changed: fewer steps, shorter records, a shorter question.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from local_hub import HubProcess, HubUser
+from support.kernel import KernelSession
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub")]
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TUTORIAL = REPOSITORY / "docs" / "tutorial" / "first-adapter.md"
+CHANGES = {
+    "max_steps=120": "max_steps=4",
+    """question = f"{visit['instruction']}\\n{visit['input']}\"""": 'question = "Write a note."',
+    "max_tokens=200": "max_tokens=8",
+    '"step"] % 10': '"step"] % 1',
+}
+
+
+def blocks() -> list[str]:
+    text = TUTORIAL.read_text()
+    found = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    whole = "\x00".join(found)
+    for old, new in CHANGES.items():
+        assert old in whole, f"the tutorial does not say {old} any more"
+        whole = whole.replace(old, new)
+    return whole.split("\x00")
+
+
+def write_short_visits(folder: Path) -> None:
+    """Write files like those of the tutorial, short enough for the tiny model's context."""
+    folder.mkdir()
+    visits = [
+        {"instruction": f"Write note {i}.", "input": "Penicillin.", "output": f"Plan: {i}."}
+        for i in range(12)
+    ]
+    (folder / "visits_alpaca.json").write_text(json.dumps(visits))
+    turns = [{"from": "human", "value": "Note, please."}, {"from": "gpt", "value": "Plan: rest."}]
+    (folder / "visits_sharegpt.json").write_text(json.dumps([{"conversations": turns}]))
+    (folder / "heldout.json").write_text(json.dumps(visits[:1]))
+
+
+def test_every_block_of_the_tutorial_runs(hub: HubProcess, guest: HubUser) -> None:
+    write_short_visits(hub.state / "visits")
+    guest.spawn()
+    kernel = KernelSession(guest)
+    try:
+        kernel.run(f"import os; os.chdir({str(hub.state)!r})")
+        printed = [kernel.run(block) for block in blocks()]
+    finally:
+        kernel.close()
+        guest.stop_server()
+    everything = "\n".join(printed)
+    assert "@guest/visits@1 holds 13 records" in everything
+    assert "record 1, output: is missing" in everything
+    assert "completed @guest/soap@1" in everything
+    assert printed[-1].strip() == "not_found 404"
