@@ -1,6 +1,6 @@
 """The tutorial runs as it stands, block by block, in a spawned server.
 
-Only what the tiny base model cannot do is changed: fewer steps, shorter records, a shorter question.
+Only what the tiny base model cannot do is changed: fewer steps, shorter records and question.
 """
 
 import json
