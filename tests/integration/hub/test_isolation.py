@@ -4,8 +4,6 @@ import pytest
 
 from support.api import Api, Journey, submit
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 MISSING = {
     "datasets": "ds_01hzzzzzzzzzzzzzzzzzzzzzzz",
     "versions": "dv_01hzzzzzzzzzzzzzzzzzzzzzzz",

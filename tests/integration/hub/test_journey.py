@@ -9,8 +9,6 @@ from local_hub import HubUser
 from support.api import Api, Journey
 from support.kernel import KernelSession
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 QUESTION = [{"role": "user", "content": "Write note 1.\nPatient 1: a cough."}]
 
 

@@ -12,7 +12,7 @@ from support.api import Api, alpaca, make_version, submit, wait_for_job
 from support.hubs import start_hub
 from support.waiting import eventually_sync
 
-pytestmark = [pytest.mark.xdist_group("hub-kills"), pytest.mark.timeout(420)]
+pytestmark = pytest.mark.timeout(420)
 
 STEPS = 240
 SAVE_STEPS = 20

@@ -15,8 +15,6 @@ from local_hub import HubProcess, HubUser
 from support.api import Api, make_version, submit, wait_for_job
 from support.spy import Spy, spellings
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 
 def canary() -> str:
     return f"canary-{secrets.token_hex(12)}"

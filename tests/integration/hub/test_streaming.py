@@ -12,8 +12,6 @@ from local_hub import HubProcess, HubUser
 from support.api import Api, Journey, submit, wait_for_job
 from support.waiting import eventually_sync
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 
 class GatedUpstream:
     """An HTTP server that withholds its second chunk until the first has been received."""

@@ -9,8 +9,6 @@ from local_hub import HubProcess, HubUser
 from support.api import Api, Journey
 from support.kernel import KernelSession
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 CHAT = {"model": "", "messages": [{"role": "user", "content": "x"}], "max_tokens": 2}
 
 

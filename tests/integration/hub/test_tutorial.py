@@ -12,7 +12,7 @@ import pytest
 from local_hub import HubProcess, HubUser
 from support.kernel import KernelSession
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hub")]
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TUTORIAL = REPOSITORY / "docs" / "tutorial" / "first-adapter.md"

@@ -6,8 +6,6 @@ import pytest
 
 from support.api import Api, alpaca
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 BAD = {
     "binary": (bytes(range(256)) * 40, "x.json", 422),
     "truncated": (alpaca(5)[:-40], "x.json", 422),
