@@ -17,11 +17,10 @@ CONFIG = HERE / "jupyterhub_config.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests are slow; those of one module share a Hub, so they share a process."""
+    """Browser tests belong to the slow tier."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="module")
