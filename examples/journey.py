@@ -277,6 +277,8 @@ def main() -> int:
     try:
         print(f"Starting JupyterHub on {hub.url} (log: {state / 'hub.log'}) …", flush=True)
         hub.start()
+        if not options.once:
+            show_logins(hub)
         take_the_journey(hub, options.steps)
         if not options.once:
             stay(hub)
@@ -294,12 +296,19 @@ def main() -> int:
     return 0
 
 
-def stay(hub: HubProcess) -> None:
-    """Tell how to log in, and wait for Ctrl-C or the end of the Hub."""
-    print(f"\nOpen {hub.url} and log in:")
+def show_logins(hub: HubProcess) -> None:
+    """Tell how to log in; the Hub can be used from now on."""
+    print(f"Open {hub.url} and log in, now or later:")
     for name, password in hub.passwords.items():
         print(f"    {name:<6} {password}")
-    print("In a notebook: `import adaptery_widgets; adaptery_widgets.Chat()`.  Ctrl-C ends it all.")
+    print(flush=True)
+
+
+def stay(hub: HubProcess) -> None:
+    """Tell what to try, and wait for Ctrl-C or the end of the Hub."""
+    print(f"\nThe Hub is yours: {hub.url}. In a notebook:")
+    print("    import adaptery_widgets; adaptery_widgets.Chat()")
+    print("Ctrl-C ends everything.", flush=True)
     assert hub.process is not None
     hub.process.wait()
 

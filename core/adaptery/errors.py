@@ -96,8 +96,8 @@ class AdapteryError(Exception):
     def __str__(self) -> str:
         lines = [f"{self.message} ({self.hint})" if self.hint else self.message]
         lines += [
-            f"  {problem.where}: {problem.reason}"
-            + (f" {problem.remedy}" if problem.remedy else "")
+            f"  {problem.where}: {problem.reason.rstrip('.')}"
+            + (f"; {problem.remedy}" if problem.remedy else "")
             for problem in self.errors
         ]
         return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from adaptery.client.connection import Connection, path_of
 from adaptery.schemas.agents import Agent, JoinToken, JoinTokenCreate
+from adaptery.schemas.common import parse
 
 __all__ = ["Agents"]
 
@@ -38,12 +39,14 @@ class Agents:
         """Mint a one-time token that lets a host join; it is shown only here.
 
         Raises:
+            InvalidInputError: if a label or the time is not one that the service takes.
             NotAllowedError: without the admin scope.
             AdapteryError: what the service raised.
         """
-        body = JoinTokenCreate(labels=tuple(labels))
+        wanted: dict[str, object] = {"labels": list(labels)}
         if expires_seconds is not None:
-            body = JoinTokenCreate(labels=tuple(labels), expires_seconds=expires_seconds)
+            wanted["expires_seconds"] = expires_seconds
+        body = parse(JoinTokenCreate, wanted)
         return self._connection.post("api/agents/tokens", JoinToken, body.model_dump(mode="json"))
 
     def revoke(self, agent: str) -> None:

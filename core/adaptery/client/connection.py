@@ -64,7 +64,8 @@ def _error_of(response: httpx.Response) -> AdapteryError:
     """Return the error that an answer describes; the body is read already."""
     if response.is_redirect:
         return NotAuthenticatedError(
-            "The Hub sent us to its login page.", hint="the token is not valid (any more)"
+            "The Hub sent us to its login page.",
+            hint="check that the address ends in /services/adaptery/, and that the token is valid",
         )
     try:
         body: object = json.loads(response.content[:ERROR_LIMIT_BYTES])

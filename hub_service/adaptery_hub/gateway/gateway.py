@@ -199,5 +199,7 @@ def _no_answer(last: AdapteryError | None) -> AdapteryError:
         else "The agents that have this base model could not begin to answer."
     )
     return NoAgentError(
-        message, hint="try again in a moment", retry_after_seconds=RETRY_AFTER_SECONDS
+        message,
+        hint="try again in a moment; an agent's first start takes about a minute",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
     )

@@ -82,8 +82,9 @@ class Resolver:
             )
         if row["sensitivity"] == RESTRICTED:
             raise NotOfferedError(
-                "This adapter is restricted: it answers only over the sealed channel.",
-                hint="the sealed channel is not offered yet",
+                "This adapter is restricted: it may answer only over the sealed channel, "
+                "which is not offered yet.",
+                hint="train on a dataset that is internal or open",
             )
         return adapter_target(row)
 

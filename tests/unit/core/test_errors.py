@@ -95,4 +95,4 @@ def test_errors_can_be_pickled():
 
 def test_the_text_of_an_error_names_hint_and_fields():
     error = JobStateError("no", hint="wait", errors=[FieldProblem("state", "is final.", "Stop.")])
-    assert str(error) == "no (wait)\n  state: is final. Stop."
+    assert str(error) == "no (wait)\n  state: is final; Stop."
