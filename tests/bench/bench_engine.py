@@ -19,7 +19,10 @@ from tiny import build_tiny_adapter
 
 ROOT = Path(__file__).resolve().parents[2] / "build"
 ROWS, PROMPT_TOKENS, NEW_TOKENS, ROUNDS, THREADS, RANK = 8, 64, 32, 3, 2, 8
-HOW = f"{ROWS}x({PROMPT_TOKENS}+{NEW_TOKENS}), rank {RANK}, {THREADS} threads, median of {ROUNDS}"
+HOW = (
+    f"{ROWS}x({PROMPT_TOKENS}+{NEW_TOKENS}), rank {RANK}, fp32, {THREADS} threads, "
+    f"median of {ROUNDS}"
+)
 
 
 def measure() -> list[Measure]:
@@ -78,7 +81,9 @@ def ours(
     from adaptery_inference.config import ServeConfig
     from adaptery_inference.engine import Prompt, SamplingParams
 
-    config = ServeConfig(model=base, token_file=Path("unused"), threads=THREADS, memory_mib=2048)
+    config = ServeConfig(
+        model=base, token_file=Path("unused"), threads=THREADS, memory_mib=2048, dtype="float32"
+    )
     built = build_engine(config)
     opened = []
     for number, folder in enumerate(adapters):
@@ -103,7 +108,7 @@ def peft(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model = PeftModel.from_pretrained(plain, adapters[0], adapter_name="a0")
     for number, folder in enumerate(adapters[1:], start=1):
         model.load_adapter(folder, adapter_name=f"a{number}")
