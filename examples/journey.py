@@ -102,9 +102,8 @@ def take_the_journey(hub: HubProcess, steps: int) -> None:
     for name in ("visits_alpaca.json", "visits_sharegpt.json"):
         journey.step(f"uploads {name}", lambda name=name: visits.upload(VISITS / name))
     version = journey.step("publishes version 1", visits.publish)
-    say(
-        f"{version.name}: {version.info.records} records, {(version.info.content_digest or '')[:23]}…"
-    )
+    digest = version.info.content_digest or ""
+    say(f"{version.name}: {version.info.records} records, {digest[:23]}…")
     handbook = user.datasets.create("handbook")
     journey.step(
         "uploads and publishes clinic_handbook.txt",
