@@ -246,7 +246,9 @@ def refuse_guest(hub: HubProcess, dataset: str, job: str, adapter: str) -> None:
         except NotFoundError:
             continue
         raise AssertionError("guest reached something of demo's")
-    assert not guest.datasets.list() and not guest.adapters.list()
+    listed = [thing.full_name for thing in (*guest.datasets.list(), *guest.adapters.list())]
+    foreign = [name for name in listed if not name.startswith("@guest/")]
+    assert not foreign, "guest's lists show things of others"
 
 
 def say(text: str) -> None:
