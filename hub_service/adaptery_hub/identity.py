@@ -26,7 +26,7 @@ from adaptery.errors import NotAllowedError, UnavailableError
 #: The custom Hub scopes of this service end in one of the words below.
 SCOPE_PREFIX = "custom:adaptery:"
 SCOPES = frozenset({"read", "write", "infer", "admin"})
-#: What one scope includes besides itself. Source: CONTRACTS, "Who may reach what".
+#: What one scope includes besides itself, as the Hub is told by `configuration.CUSTOM_SCOPES`.
 SUBSCOPES: Mapping[str, frozenset[str]] = {"write": frozenset({"read"})}
 #: How long the Hub's answer about a token is believed.
 IDENTITY_CACHE_SECONDS = 30

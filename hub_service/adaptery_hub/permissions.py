@@ -36,7 +36,7 @@ class Right(IntEnum):
 
     @property
     def word(self) -> str:
-        """The right as the contracts spell it."""
+        """The right in lower case, as the API spells it."""
         return self.name.lower()
 
 
