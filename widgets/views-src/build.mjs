@@ -1,11 +1,17 @@
 // One esbuild step: each view becomes one self-contained ES module, because anywidget loads a module
 // from a Blob URL, where relative imports fail.
+import { existsSync } from "node:fs";
 import { build } from "esbuild";
 
 const outdir = process.argv[2] ?? "../../core/adaptery/views";
+const views = ["panel", "curate", "train", "jobs", "watch", "chat"];
 
 await build({
-  entryPoints: ["src/chat.ts"],
+  entryPoints: [
+    ...views.filter((view) => existsSync(`src/${view}/${view}.ts`)).map((view) => ({ in: `src/${view}/${view}.ts`, out: view })),
+    "src/hosts.ts",
+    ...(existsSync("src/page.ts") ? ["src/page.ts"] : []),
+  ],
   outdir,
   bundle: true,
   format: "esm",
@@ -13,5 +19,6 @@ await build({
   minify: true,
   legalComments: "none",
   charset: "utf8",
+  loader: { ".css": "text" },
   logLevel: "warning",
 });

@@ -17,6 +17,7 @@ from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request
 from adaptery.client.connection import Connection
 from adaptery.client.datasets import Datasets
 from adaptery.client.jobs import Jobs
+from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
@@ -39,6 +40,8 @@ class Hub:
         self.jobs = Jobs(connection)
         self.adapters = Adapters(connection)
         self.agents = Agents(connection)
+        #: What the views ask; programs use the methods above.
+        self.verbs = Verbs(connection)
 
     def __enter__(self) -> Hub:
         return self

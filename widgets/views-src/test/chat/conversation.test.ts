@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Answer, Conversation, type Turn } from "../src/conversation";
+import { type Answer, Conversation, type Turn } from "../../src/chat/conversation";
 
 function turn(question: string, answers: Record<string, string>): Turn {
   const said = Object.entries(answers).map(([model, text]): [string, Answer] => [model, { text, note: "" }]);

@@ -1,7 +1,7 @@
 // The turns of a chat on the page: questions on the right, answers on the left or side by side.
 
 import type { Turn } from "./conversation";
-import { control, element } from "./elements";
+import { control, element } from "../parts/elements";
 
 /** Nearer to the end than this, the reader follows what is being written. */
 const FOLLOW_PX = 40;

@@ -1,11 +1,11 @@
 // The Chat view: ask one adapter, or an adapter and its base side by side, and watch them answer.
 
-import { type AnswerBox, ChatLog } from "./chat-log";
-import { CHAT_STYLE } from "./chat-style";
+import { type AnswerBox, ChatLog } from "./log";
+import { CHAT_STYLE } from "./style";
 import { type Answer, Conversation, type Turn } from "./conversation";
-import { control, element } from "./elements";
-import { type Host, type Json, type Mount, wordsOf } from "./host";
-import { widget } from "./kernel-host";
+import { control, element } from "../parts/elements";
+import { type Host, type Json, type Mount, wordsOf } from "../host/host";
+import { widget } from "../host/notebook";
 import { type Limits, within } from "./limits";
 import { type Model, Models } from "./models";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { HostError, type Json } from "../src/host";
-import { KernelHost, SILENCE_MS, type WidgetModel } from "../src/kernel-host";
+import { HostError, type Json, SILENCE_MS } from "../../src/host/host";
+import { KernelHost, type WidgetModel } from "../../src/host/kernel-host";
 
 type Listener = (content: Json) => void;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { within } from "../src/limits";
+import { within } from "../../src/chat/limits";
 
 const TOKENS = { least: 1, most: 4096, step: 1, start: 256 };
 const TEMPERATURE = { least: 0, most: 2, step: 0.1, start: 0.2 };

@@ -1,10 +1,10 @@
 // The host inside a notebook: messages to the Python kernel through anywidget. Content travels in
 // messages only, never in synced traits, so that no prompt is saved with the notebook.
 
-import { type Host, HostError, type Json, type Mount } from "./host";
+import { type Args, type Host, HostError, type Json, SILENCE_MS } from "./host";
+import { problemOf, silence } from "./problems";
 
-/** Without a word for this long, an exchange has failed. */
-export const SILENCE_MS = { call: 30_000, stream: 90_000 };
+const BUSY = "If the kernel is busy, wait for it; if it was restarted, run the cell again.";
 
 /** The part of anywidget's model that we use. */
 export interface WidgetModel {
@@ -60,18 +60,18 @@ export class KernelHost implements Host {
     for (const exchange of this.exchanges.values()) exchange.push({ kind: "aborted" });
   }
 
-  async call(verb: string, args: Json = {}): Promise<Json> {
+  async call(verb: string, args: Args = {}): Promise<Json> {
     for await (const value of this.exchange(verb, args, null, SILENCE_MS.call)) return value;
     throw new HostError("closed", "There was no answer.");
   }
 
-  stream(verb: string, args: Json, signal: AbortSignal): AsyncIterable<Json> {
+  stream(verb: string, args: Args, signal: AbortSignal): AsyncIterable<Json> {
     return this.exchange(verb, args, signal, SILENCE_MS.stream);
   }
 
   private async *exchange(
     verb: string,
-    args: Json,
+    args: Args,
     signal: AbortSignal | null,
     silenceMs: number,
   ): AsyncGenerator<Json, void> {
@@ -83,12 +83,12 @@ export class KernelHost implements Host {
     signal?.addEventListener("abort", abort, { once: true });
     let ended = false;
     try {
-      this.tell({ id, kind: "ask", verb, args });
+      this.tell({ id, kind: "ask", verb, args: args as Json });
       for (;;) {
         const heard = await exchange.next(silenceMs);
         ended = heard.kind === "end" || heard.kind === "error";
-        if (heard.kind === "silent") throw silence(silenceMs);
-        if (heard.kind === "error") throw toError(heard.value);
+        if (heard.kind === "silent") throw silence(silenceMs, BUSY);
+        if (heard.kind === "error") throw problemOf(heard.value, "The kernel gave no reason.");
         if (heard.kind !== "event") return;
         yield heard.value ?? null;
       }
@@ -111,38 +111,5 @@ export class KernelHost implements Host {
   private readonly receive = (content: Json): void => {
     const { id, ...heard } = content as unknown as Reply;
     this.exchanges.get(id)?.push(heard);
-  };
-}
-
-function silence(silenceMs: number): HostError {
-  return new HostError(
-    "timeout",
-    `No answer for ${silenceMs / 1000} seconds.`,
-    "If the kernel is busy, wait for it; if it was restarted, run the cell again.",
-  );
-}
-
-function toError(value: Json | undefined): HostError {
-  const problem = (value ?? {}) as { code?: string; message?: string; hint?: string | null };
-  return new HostError(
-    problem.code ?? "internal",
-    problem.message ?? "The kernel gave no reason.",
-    problem.hint ?? null,
-  );
-}
-
-/** Make an anywidget front end out of a view. */
-export function widget(mount: Mount): {
-  render(context: { model: WidgetModel; el: HTMLElement }): () => void;
-} {
-  return {
-    render({ model, el }) {
-      const host = new KernelHost(model);
-      const unmount = mount(el, host);
-      return () => {
-        unmount();
-        host.close();
-      };
-    },
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HostError, wordsOf } from "../src/host";
+import { HostError, wordsOf } from "../../src/host/host";
 
 describe("the words of an error", () => {
   it("are the message and the hint, as sentences", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Models } from "../src/models";
+import { Models } from "../../src/chat/models";
 
 const BASE = { id: "tiny", title: "tiny (base model)", base: null };
 const ADAPTER = { id: "@demo/soap@1", title: "soap", base: "tiny" };
