@@ -1,0 +1,61 @@
+// Numbers, times and sizes as a reader writes them.
+
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** A number with separators, and no more digits than say something. */
+export function numberWords(value: number, digits = 4): string {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return scientific(value, digits);
+  if (Number.isInteger(value)) return value.toLocaleString();
+  return value.toLocaleString(undefined, size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits });
+}
+
+function scientific(value: number, digits: number): string {
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e") as [string, string];
+  const power = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[Number(digit)]!);
+  return `${Number(mantissa).toLocaleString(undefined, { maximumSignificantDigits: digits })} × 10${power}`;
+}
+
+/** A size in the unit that fits. */
+export function bytesWords(bytes: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const options = { style: "unit", unit: units[power]!, unitDisplay: power === 0 ? "long" : "short", maximumSignificantDigits: 3 } as const;
+  return (bytes / 1000 ** power).toLocaleString(undefined, options);
+}
+
+/** How long, in at most two units: "2 h 5 min". */
+export function durationWords(seconds: number): string {
+  if (seconds > 0 && seconds < 1) return "less than 1 s";
+  const whole = Math.max(0, Math.round(seconds));
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return "0 s";
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(" ");
+}
+
+/** A moment in the reader's own time; `at` is RFC 3339. */
+export function momentWords(at: string): string {
+  return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** The time of day of a moment. */
+export function timeWords(at: string): string {
+  return new Date(at).toLocaleTimeString(undefined, { timeStyle: "medium" });
+}
+
+/** The name of a field as words: `learning_rate` is "Learning rate". */
+export function nameWords(name: string): string {
+  const words = name.replace(/_/g, " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
