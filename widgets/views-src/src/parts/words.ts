@@ -1,53 +1,84 @@
-// Numbers, sizes and times as the reader writes them.
+// Numbers, times and sizes as a reader writes them.
 
-const NUMBER = new Intl.NumberFormat();
-const SHORT = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
-const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const UNITS = ["B", "kB", "MB", "GB", "TB"];
-/** How many seconds each unit is worth, the largest first. */
-const SPANS: [Intl.RelativeTimeFormatUnit, number][] = [
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
-];
-/** Older than this is a date, not a time ago. */
-const DAYS_AGO = 30;
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
-/** A number with separators: 12,345. */
-export function number(value: number): string {
-  return NUMBER.format(value);
+/** A number with separators, and no more digits than say something. */
+export function numberWords(value: number, digits = 4): string {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return scientific(value, digits);
+  if (Number.isInteger(value)) return value.toLocaleString();
+  return value.toLocaleString(undefined, size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits });
 }
 
-/** A number and what it counts: "1 record", "12,345 records". */
-export function counted(value: number, one: string, many = `${one}s`): string {
-  return `${number(value)} ${value === 1 ? one : many}`;
+function scientific(value: number, digits: number): string {
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e") as [string, string];
+  const power = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[Number(digit)]!);
+  return `${Number(mantissa).toLocaleString(undefined, { maximumSignificantDigits: digits })} × 10${power}`;
 }
 
-/** A share between 0 and 1: 42%. */
-export function percent(share: number): string {
-  return PERCENT.format(share);
+/** A size in the unit that fits. */
+export function bytesWords(bytes: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const options = { style: "unit", unit: units[power]!, unitDisplay: power === 0 ? "long" : "short", maximumSignificantDigits: 3 } as const;
+  return (bytes / 1000 ** power).toLocaleString(undefined, options);
 }
 
-/** Bytes in the unit that keeps the number short: 1.5 MB. */
-export function size(bytes: number): string {
-  let unit = 0;
-  let value = bytes;
-  for (; value >= 999.5 && unit < UNITS.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? number(value) : SHORT.format(value)} ${UNITS[unit]}`;
+/** How long, in at most two units: "2 h 5 min". */
+export function durationWords(seconds: number): string {
+  if (seconds > 0 && seconds < 1) return "less than 1 s";
+  const whole = Math.max(0, Math.round(seconds));
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return "0 s";
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(" ");
 }
 
-/** A moment in the reader's own format and time zone. */
-export function moment(iso: string): string {
-  return MOMENT.format(new Date(iso));
+/** A moment in the reader's own time; `at` is RFC 3339. */
+export function momentWords(at: string): string {
+  return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** How long ago a moment was, or its date when that is long. */
-export function ago(iso: string, now = Date.now()): string {
-  const seconds = Math.max(0, (now - Date.parse(iso)) / 1000);
+/** The time of day of a moment. */
+export function timeWords(at: string): string {
+  return new Date(at).toLocaleTimeString(undefined, { timeStyle: "medium" });
+}
+
+/** The name of a field as words: `learning_rate` is "Learning rate". */
+export function nameWords(name: string): string {
+  const words = name.replace(/_/g, " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** How many of something: "1 record", "12,345 records". */
+export function countWords(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString()} ${count === 1 ? one : many}`;
+}
+
+/** A share between 0 and 1: "42%". */
+export function shareWords(share: number): string {
+  return share.toLocaleString(undefined, { style: "percent", maximumFractionDigits: 0 });
+}
+
+/** How long each unit is, in seconds; what is older than `DATED` has a date. */
+const SPANS: [Intl.RelativeTimeFormatUnit, number][] = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+const DATED = 30 * 86_400;
+
+/** How long ago a moment was, or its date if that is long; `at` is RFC 3339. */
+export function agoWords(at: string, now = Date.now()): string {
+  const seconds = (now - Date.parse(at)) / 1000;
   if (seconds < 60) return "just now";
-  if (seconds > DAYS_AGO * 86_400) return new Date(iso).toLocaleDateString();
+  if (seconds > DATED) return new Date(at).toLocaleDateString(undefined, { dateStyle: "medium" });
   const [unit, length] = SPANS.find(([, span]) => seconds >= span)!;
-  return RELATIVE.format(-Math.floor(seconds / length), unit);
+  return new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" }).format(-Math.floor(seconds / length), unit);
 }
