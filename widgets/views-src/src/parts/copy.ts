@@ -1,0 +1,27 @@
+// Copying to the clipboard.
+
+import { control } from "./elements";
+
+const SAID_MS = 2000;
+
+/** Copy; says whether it worked. A page that is not secure has no clipboard. */
+export async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A button that copies what `text` gives, and says so. */
+export function copyButton(words: string, name: string, text: () => string): HTMLButtonElement {
+  const button = control("button", { type: "button", class: "small", "aria-label": name, title: name }, words);
+  button.addEventListener("click", () => {
+    void copy(text()).then((copied) => {
+      button.textContent = copied ? "Copied" : "Not allowed here";
+      setTimeout(() => (button.textContent = words), SAID_MS);
+    });
+  });
+  return button;
+}
