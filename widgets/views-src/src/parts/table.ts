@@ -1,0 +1,342 @@
+// A table of any length: only the rows in sight are in the document, and only their pages are fetched.
+//
+// The grid itself has the keyboard; the row that it is at is told by `aria-activedescendant`, so that
+// focus is never on a row that is about to show another record.
+
+import { control, element } from "./elements";
+import { type FetchPage, Pages } from "./pages";
+import { Window } from "./window";
+
+export interface Column<Row> {
+  title: string;
+  /** A track of a CSS grid, such as `5em` or `minmax(0, 2fr)`. */
+  width: string;
+  /** Shown in a narrow table too. */
+  narrow?: boolean;
+  /** Right-aligned digits. */
+  number?: boolean;
+  /** By which the table is sorted when the title is pressed; `-` in front means the other way round. */
+  order?: string;
+  text(row: Row): string;
+  /** Words for a screen reader where `text` is a sign. */
+  label?(row: Row): string;
+}
+
+export interface TableOptions<Row> {
+  label: string;
+  columns: readonly Column<Row>[];
+  rowHeight: number;
+  fetchPage: FetchPage<Row>;
+  keyOf(row: Row): string;
+  onOpen(row: Row, index: number): void;
+  onOrder?(order: string): void;
+  /** How many rows there are now; called after each answer. */
+  onTotal?(total: number): void;
+  onError(error: unknown): void;
+  pageSize?: number;
+}
+
+/** Rows drawn above and below what is in sight, so that a scroll shows no gap. */
+const SPARE_ROWS = 12;
+/** After this long without a scroll, rows are put in order and far pages are asked for. */
+const STILL_MS = 90;
+const NAME = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(36);
+let tables = 0;
+
+interface Slot<Row> {
+  element: HTMLElement;
+  cells: HTMLElement[];
+  index: number;
+  row: Row | undefined;
+}
+
+export class VirtualTable<Row> {
+  readonly element: HTMLElement;
+  private readonly id = `ady-grid-${NAME}-${++tables}`;
+  private readonly head = element("div", { class: "cells head", role: "row", "aria-rowindex": "1" });
+  private readonly body = element("div", { class: "rows", role: "rowgroup" });
+  private readonly window: Window;
+  private readonly pages: Pages<Row>;
+  private readonly sizes: ResizeObserver | null;
+  private readonly free: Slot<Row>[] = [];
+  private readonly shown = new Map<number, Slot<Row>>();
+  private active = 0;
+  private selected: string | null = null;
+  private frame = 0;
+  private still: ReturnType<typeof setTimeout> | undefined;
+  private sight = { height: 0, head: 0 };
+
+  constructor(private readonly options: TableOptions<Row>) {
+    this.window = new Window(options.rowHeight);
+    this.element = control("div", { class: "virtual", role: "grid", tabindex: "0", "aria-label": options.label, "aria-rowcount": "-1", "aria-busy": "true" });
+    this.element.append(element("div", { role: "rowgroup", class: "heads" }, this.head), this.body);
+    this.element.style.setProperty("--row", `${options.rowHeight}px`);
+    this.element.style.setProperty("--wide", tracks(options.columns));
+    this.element.style.setProperty("--narrow", tracks(options.columns.filter((column) => column.narrow)));
+    this.head.append(...options.columns.map((column) => this.headOf(column)));
+    this.pages = new Pages(
+      options.fetchPage,
+      options.pageSize ?? 100,
+      (restarted) => this.changed(restarted),
+      (error) => this.failed(error),
+    );
+    this.listen();
+    this.sizes = typeof ResizeObserver === "undefined" ? null : new ResizeObserver(() => this.measure());
+    this.sizes?.observe(this.element);
+    this.sizes?.observe(this.head);
+    this.pages.reload();
+  }
+
+  /** Begin again at the first row: another search, filter or order. */
+  reload(): void {
+    this.element.setAttribute("aria-busy", "true");
+    this.pages.reload();
+  }
+
+  /** Show what has changed, and stay where the reader is. */
+  refresh(): void {
+    this.pages.refresh();
+  }
+
+  close(): void {
+    this.sizes?.disconnect();
+    this.pages.close();
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.still);
+  }
+
+  get total(): number {
+    return this.pages.total;
+  }
+
+  /** Mark the row with this key as the one that is open. */
+  select(key: string | null): void {
+    this.selected = key;
+    for (const slot of this.shown.values()) this.mark(slot);
+  }
+
+  /** Say by what the rows are sorted. */
+  sorted(order: string): void {
+    this.options.columns.forEach((column, index) => {
+      if (!column.order) return;
+      const sort = order === column.order ? "ascending" : order === `-${column.order}` ? "descending" : "none";
+      this.head.children[index]!.setAttribute("aria-sort", sort);
+    });
+  }
+
+  /** Go to a row and show it. */
+  go(index: number): void {
+    if (this.total === 0) return;
+    this.active = Math.max(0, Math.min(index, this.total - 1));
+    if (this.window.reveal(this.active)) this.place();
+    this.draw();
+  }
+
+  private headOf(column: Column<Row>): HTMLElement {
+    const cell = element("div", { role: "columnheader", class: classOf(column) });
+    if (!column.order) {
+      cell.append(column.title);
+      return cell;
+    }
+    const button = control("button", { type: "button", class: "sort" }, column.title);
+    button.addEventListener("click", () => {
+      const up = cell.getAttribute("aria-sort") === "ascending";
+      this.options.onOrder?.(up ? `-${column.order}` : column.order!);
+    });
+    cell.append(button);
+    return cell;
+  }
+
+  private listen(): void {
+    this.element.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.element.addEventListener("keydown", (event) => this.pressed(event));
+    this.element.addEventListener("focus", () => this.draw());
+    this.body.addEventListener("click", (event) => {
+      const row = (event.target as HTMLElement).closest("[aria-rowindex]");
+      if (!row || String(getSelection() ?? "") !== "") return; // text was marked, not a row chosen
+      this.active = Number(row.getAttribute("aria-rowindex")) - 2;
+      this.draw();
+      this.open();
+    });
+  }
+
+  private scrolled(): void {
+    this.window.scrolled(this.element.scrollTop);
+    clearTimeout(this.still);
+    this.still = setTimeout(() => this.rest(), STILL_MS);
+    this.soon();
+  }
+
+  private soon(): void {
+    if (this.frame === 0) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    if (event.target !== this.element || event.altKey || (event.ctrlKey && !["Home", "End"].includes(event.key)) || event.metaKey) return;
+    const page = this.window.rowsInSight;
+    const to: Record<string, number> = {
+      ArrowDown: this.active + 1,
+      ArrowUp: this.active - 1,
+      PageDown: this.active + page,
+      PageUp: this.active - page,
+      Home: 0,
+      End: this.total - 1,
+    };
+    if (event.key === "Enter") this.open();
+    else if (event.key in to) this.go(to[event.key]!);
+    else return;
+    event.preventDefault();
+  }
+
+  private open(): void {
+    const row = this.pages.row(this.active);
+    if (row !== undefined) this.options.onOpen(row, this.active);
+  }
+
+  private changed(restarted: boolean): void {
+    if (restarted) {
+      this.active = 0;
+      this.window.position = 0;
+      this.element.setAttribute("aria-busy", "false");
+    }
+    this.active = Math.max(0, Math.min(this.active, this.total - 1));
+    this.element.setAttribute("aria-rowcount", String(this.total + 1));
+    this.options.onTotal?.(this.total);
+    this.window.fit(this.total, this.sight.height);
+    this.place();
+    this.draw();
+  }
+
+  private failed(error: unknown): void {
+    this.element.setAttribute("aria-busy", "false");
+    this.options.onError(error);
+  }
+
+  /** Take the size that the page gives us. Reading it anywhere else would cost a layout each time. */
+  private measure(): void {
+    const head = this.head.offsetHeight;
+    this.sight = { head, height: Math.max(0, this.element.clientHeight - head) };
+    this.window.fit(this.total, this.sight.height);
+    this.place();
+    this.draw();
+  }
+
+  /** Put the scrolled element where the window says. */
+  private place(): void {
+    this.body.style.height = `${this.window.height}px`;
+    const to = this.window.scrollTop;
+    this.window.settle();
+    if (Math.abs(this.element.scrollTop - to) >= 1) this.element.scrollTop = to;
+  }
+
+  private rest(): void {
+    if (this.window.drifted) this.place();
+    const inOrder = [...this.shown.keys()].sort((a, b) => a - b).map((index) => this.shown.get(index)!.element);
+    if (inOrder.some((row, index) => this.body.children[index] !== row)) this.body.append(...inOrder);
+    this.draw();
+    const { first, end } = this.window.rows(0);
+    this.pages.want(first, end);
+  }
+
+  private draw(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    const { first, end } = this.window.rows(SPARE_ROWS);
+    for (const [index, slot] of this.shown) {
+      if (index >= first && index < end) continue;
+      this.shown.delete(index);
+      this.free.push(slot);
+    }
+    for (let index = first; index < end; index++) {
+      const slot = this.shown.get(index) ?? this.slot(index);
+      this.fill(slot, this.pages.row(index));
+      slot.element.style.transform = `translateY(${this.window.topOf(index)}px)`;
+    }
+    for (const slot of this.free.splice(0)) slot.element.remove();
+    this.point();
+    if (this.near(first, end)) this.pages.want(first, end);
+    else this.later();
+  }
+
+  /** Whether a page in sight is known: whoever leaps through the table asks for nothing on the way. */
+  private near(first: number, end: number): boolean {
+    return this.pages.row(first) !== undefined || this.pages.row(Math.max(first, end - 1)) !== undefined;
+  }
+
+  private later(): void {
+    clearTimeout(this.still);
+    this.still = setTimeout(() => this.rest(), STILL_MS);
+  }
+
+  private slot(index: number): Slot<Row> {
+    const slot = this.free.pop() ?? this.made();
+    slot.index = index;
+    slot.element.id = `${this.id}-${index}`;
+    slot.element.setAttribute("aria-rowindex", String(index + 2));
+    this.shown.set(index, slot);
+    return slot;
+  }
+
+  private made(): Slot<Row> {
+    const cells = this.options.columns.map((column) => element("div", { role: "gridcell", class: classOf(column) }));
+    const made = element("div", { class: "cells", role: "row" }, ...cells);
+    this.body.append(made);
+    return { element: made, cells, index: -1, row: undefined };
+  }
+
+  private fill(slot: Slot<Row>, row: Row | undefined): void {
+    if (slot.row === row && slot.element.dataset.filled === String(slot.index)) return;
+    slot.row = row;
+    slot.element.dataset.filled = String(slot.index);
+    slot.element.classList.toggle("waiting", row === undefined);
+    this.options.columns.forEach((column, at) => {
+      const cell = slot.cells[at]!;
+      cell.textContent = row === undefined ? "" : column.text(row);
+      if (row !== undefined && column.label) cell.setAttribute("aria-label", column.label(row));
+      else cell.removeAttribute("aria-label");
+    });
+    this.mark(slot);
+  }
+
+  private mark(slot: Slot<Row>): void {
+    const selected = slot.row !== undefined && this.options.keyOf(slot.row) === this.selected;
+    slot.element.setAttribute("aria-selected", String(selected));
+  }
+
+  /** Tell where the keyboard is. */
+  private point(): void {
+    for (const slot of this.shown.values()) slot.element.classList.toggle("active", slot.index === this.active);
+    if (this.shown.has(this.active)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.active}`);
+    else this.element.removeAttribute("aria-activedescendant");
+  }
+}
+
+function tracks<Row>(columns: readonly Column<Row>[]): string {
+  return columns.map((column) => column.width).join(" ");
+}
+
+function classOf<Row>(column: Column<Row>): string {
+  return [column.narrow ? "" : "wide", column.number ? "number" : ""].filter(Boolean).join(" ");
+}
+
+export const TABLE_STYLE = `
+.ady .virtual { position: relative; min-height: 0; overflow: auto; overscroll-behavior: contain; overflow-anchor: none; font-size: 13px;
+  border: 1px solid var(--edge); border-radius: 6px; background: var(--paper); contain: strict; }
+.ady .virtual .heads { position: sticky; top: 0; z-index: 1; background: var(--paper); border-bottom: 1px solid var(--edge); }
+.ady .virtual .rows { position: relative; contain: layout style; }
+.ady .virtual .cells { display: grid; grid-template-columns: var(--wide); align-items: center; height: var(--row); }
+.ady .virtual .rows > .cells { position: absolute; inset: 0 0 auto; border-bottom: 1px solid var(--edge); cursor: pointer; contain: strict; height: var(--row); }
+.ady .virtual .cells > div { min-width: 0; padding: 0 10px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.ady .virtual .head > div { color: var(--soft); font-weight: 600; }
+.ady .virtual .rows > .cells:hover { background: var(--tint); }
+.ady .virtual .rows > .cells[aria-selected=true] { background: color-mix(in srgb, var(--fill) 14%, var(--paper)); box-shadow: inset 3px 0 var(--fill); }
+.ady .virtual:focus-visible .cells.active { outline: 2px solid var(--focus); outline-offset: -2px; }
+.ady .virtual:focus-visible { outline-offset: -1px; }
+.ady .virtual[aria-busy=true] .rows { opacity: .55; }
+.ady .virtual .waiting > div::before { content: ""; display: block; width: 70%; height: 9px; border-radius: 4px; background: var(--tint); }
+.ady .virtual .waiting > .number::before { margin-left: auto; }
+.ady .virtual .sort { min-height: 0; max-width: 100%; padding: 2px 0; border: 0; background: none; font: inherit; color: inherit; overflow: hidden; text-overflow: ellipsis; }
+.ady .virtual .sort:hover { color: var(--ink); text-decoration: underline; }
+.ady .virtual [aria-sort=ascending] .sort::after { content: " ▲" / ""; font-size: 10px; } .ady .virtual [aria-sort=descending] .sort::after { content: " ▼" / ""; font-size: 10px; }
+@container (max-width: 620px) { .ady .virtual .cells { grid-template-columns: var(--narrow); } .ady .virtual .wide { display: none; } }
+`;
