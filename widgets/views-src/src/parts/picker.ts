@@ -1,0 +1,130 @@
+// Choosing one of many by typing a part of its name.
+// Source: ARIA Authoring Practices Guide, "Editable Combobox With List Autocomplete".
+
+import { control, element } from "./elements";
+import { uniqueId } from "./field";
+
+export interface Choice {
+  id: string;
+  title: string;
+  /** Said beside the title; it is searched too. */
+  note?: string;
+}
+
+/** More are not shown at once; typing narrows them down. */
+const SHOWN_LIMIT = 100;
+
+export class Picker {
+  readonly input = control("input", {
+    type: "text",
+    role: "combobox",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+  });
+  private readonly list = element("ul", { role: "listbox", id: uniqueId(), hidden: true });
+  readonly element = element("div", { class: "picker" }, this.input, this.list);
+  private choices: readonly Choice[] = [];
+  private shown: readonly Choice[] = [];
+  private active = -1;
+  private chosenId: string | null = null;
+
+  constructor(
+    title: string,
+    private readonly chose: (id: string) => void,
+  ) {
+    this.list.setAttribute("aria-label", title);
+    this.input.setAttribute("aria-controls", this.list.id);
+    this.input.addEventListener("click", () => this.open(""));
+    this.input.addEventListener("input", () => this.open(this.input.value));
+    this.input.addEventListener("blur", () => this.close());
+    this.input.addEventListener("keydown", (event) => this.press(event));
+    // The list must not take the focus: that would close it before the click arrives.
+    this.list.addEventListener("mousedown", (event) => event.preventDefault());
+    this.list.addEventListener("click", (event) => {
+      const option = (event.target as Element).closest("[role=option]");
+      if (option) this.take(this.shown[[...this.list.children].indexOf(option)]);
+    });
+  }
+
+  get chosen(): string | null {
+    return this.chosenId;
+  }
+
+  /** Choose without telling anybody. */
+  set chosen(id: string | null) {
+    this.chosenId = this.choices.some((choice) => choice.id === id) ? id : null;
+    this.close();
+  }
+
+  /** Offer these from now on; what is being typed stays. */
+  offer(choices: readonly Choice[]): void {
+    this.choices = choices;
+    if (this.list.hidden) this.close();
+  }
+
+  private get title(): string {
+    return this.choices.find(({ id }) => id === this.chosenId)?.title ?? "";
+  }
+
+  private open(part: string): void {
+    const wanted = part.trim().toLowerCase();
+    const found = this.choices.filter(({ title, note }) => `${title} ${note ?? ""}`.toLowerCase().includes(wanted));
+    this.shown = found.slice(0, SHOWN_LIMIT);
+    const rest = found.length - this.shown.length;
+    const line = found.length === 0 ? "Nothing is called so." : rest > 0 ? `${rest} more: type a part of the name.` : "";
+    this.list.replaceChildren(
+      ...this.shown.map(optionOf),
+      ...(line ? [element("li", { role: "presentation", class: "more" }, line)] : []),
+    );
+    this.list.hidden = false;
+    this.input.setAttribute("aria-expanded", "true");
+    const chosen = this.shown.findIndex(({ id }) => id === this.chosenId);
+    this.activate(wanted && found.length > 0 ? 0 : chosen);
+  }
+
+  private close(): void {
+    this.list.hidden = true;
+    this.input.setAttribute("aria-expanded", "false");
+    this.activate(-1);
+    this.input.value = this.title;
+  }
+
+  private activate(index: number): void {
+    this.active = index;
+    [...this.list.children].forEach((option, at) => {
+      if (option.getAttribute("role") === "option") option.setAttribute("aria-selected", String(at === index));
+    });
+    const option = this.list.children[index];
+    if (option) this.input.setAttribute("aria-activedescendant", option.id);
+    else this.input.removeAttribute("aria-activedescendant");
+    if (!this.list.hidden) option?.scrollIntoView({ block: "nearest" });
+  }
+
+  private take(choice: Choice | undefined): void {
+    if (!choice) return;
+    this.chosenId = choice.id;
+    this.close();
+    this.chose(choice.id);
+  }
+
+  private press(event: KeyboardEvent): void {
+    if (event.isComposing) return;
+    const closed = this.list.hidden;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined) {
+      if (closed) this.open("");
+      else this.activate(Math.max(0, Math.min(this.shown.length - 1, this.active + step)));
+    } else if (event.key === "Enter" && !closed) this.take(this.shown[this.active]);
+    else if (event.key === "Escape" && !closed) this.close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+function optionOf({ title, note }: Choice): HTMLElement {
+  const parts = note ? [element("span", { class: "soft" }, note)] : [];
+  return element("li", { role: "option", id: uniqueId(), "aria-selected": "false" }, element("span", {}, title), ...parts);
+}

@@ -1,0 +1,173 @@
+// @vitest-environment happy-dom
+import { beforeEach, describe, expect, it } from "vitest";
+import { Field, place } from "../../src/parts/field";
+import { Form, type Schema } from "../../src/parts/form";
+import { Picker } from "../../src/parts/picker";
+
+const SCHEMA: Schema = {
+  required: ["label"],
+  properties: {
+    epochs: { type: "number", title: "Epochs", description: "How often.", default: 3, minimum: 0.01, maximum: 100 },
+    rank: { type: "integer", title: "Rank", default: 8, minimum: 1, maximum: 256, unit: "dimensions" },
+    precision: { type: "string", title: "Precision", enum: ["auto", "full"], default: "auto" },
+    scheduler: { type: "string", title: "Scheduler", enum: ["cosine", "linear"] },
+    shuffle: { type: "boolean", title: "Shuffle", default: true },
+    packing: { type: "boolean", title: "Packing" },
+    label: { type: "string", title: "Label" },
+    note: { type: "string", title: "Note" },
+    max_steps: { type: "integer", title: "Steps", minimum: 1, advanced: true },
+  },
+};
+const USUAL = { epochs: 3, rank: 8, precision: "auto", shuffle: true };
+
+function shown(schema = SCHEMA): { form: Form; of: (name: string) => Field; type: (name: string, text: string) => void } {
+  const form = new Form(schema, "options.");
+  document.body.replaceChildren(form.element);
+  const of = (name: string): Field => form.fields.find(({ where }) => where === `options.${name}`)!;
+  const type = (name: string, text: string): void => {
+    of(name).control.value = text;
+    of(name).control.dispatchEvent(new Event("input"));
+  };
+  return { form, of, type };
+}
+
+beforeEach(() => document.body.replaceChildren());
+
+describe("a form", () => {
+  it("begins with the defaults and leaves out what is empty", () => {
+    expect(shown().form.values).toEqual(USUAL);
+  });
+
+  it("gives numbers, choices, switches and texts as JSON has them", () => {
+    const { form, of, type } = shown();
+    type("epochs", "2e-1");
+    type("rank", " 16 ");
+    type("scheduler", "1");
+    type("label", "a b");
+    (of("packing").control as HTMLInputElement).checked = true;
+    (of("shuffle").control as HTMLInputElement).checked = false;
+    expect(form.values).toEqual({ ...USUAL, epochs: 0.2, rank: 16, scheduler: "linear", label: "a b", packing: true, shuffle: false });
+  });
+
+  it.each(["many", "0x10", "1,5", "9007199254740993", "1e999"])("sends %j as it is, for the service to explain", (text) => {
+    const { form, type } = shown();
+    type("rank", text);
+    expect(form.values.rank).toBe(text);
+  });
+
+  it("refuses nothing: bounds only advise", () => {
+    const { form, of, type } = shown();
+    expect(of("rank").element.textContent).toContain("1 to 256 · default 8");
+    type("rank", "1000");
+    expect(form.values.rank).toBe(1000);
+    expect(of("rank").element.querySelector(".warns")?.textContent).toBe("Not 1 to 256");
+    type("rank", "");
+    expect(form.values.rank).toBeUndefined();
+  });
+
+  it("takes values in, empties the rest and opens advanced options that are set", () => {
+    const { form } = shown();
+    const details = form.element.querySelector("details")!;
+    expect(details.open).toBe(false);
+    const values = { epochs: 1, rank: 4, precision: "full", scheduler: "cosine", shuffle: false, label: "x", max_steps: 5 };
+    form.values = values;
+    expect(form.values).toEqual(values);
+    expect(details.open).toBe(true);
+  });
+
+  it("labels and describes each field", () => {
+    const { of } = shown();
+    const { control, element } = of("rank");
+    expect(element.querySelector("label")!.getAttribute("for")).toBe(control.id);
+    for (const id of control.getAttribute("aria-describedby")!.split(" ")) expect(document.getElementById(id)).not.toBeNull();
+    expect(element.textContent).toContain("dimensions");
+  });
+
+  it("has no disclosure without advanced options", () => {
+    expect(shown({ properties: { a: { type: "number" } } }).form.element.querySelector("details")).toBeNull();
+  });
+
+  it("knows a choice of one", () => {
+    expect(shown({ properties: { a: { type: "string", const: "only", default: "only" } } }).form.values).toEqual({ a: "only" });
+  });
+});
+
+describe("problems of the service", () => {
+  const problem = (where: string): { where: string; reason: string; remedy: string } => ({ where, reason: "too much", remedy: "take less" });
+
+  it("are shown at their fields, and the first gets the focus", () => {
+    const { form, of } = shown();
+    const rest = place(form.fields, [problem("options.max_steps"), problem("options.rank.int"), problem("quota")]);
+    expect(rest.map(({ where }) => where)).toEqual(["quota"]);
+    expect(of("rank").element.querySelector(".error")!.textContent).toBe("Too much. Take less.");
+    expect(of("rank").control.getAttribute("aria-invalid")).toBe("true");
+    expect(document.activeElement).toBe(of("rank").control);
+  });
+
+  it("open what hides their field, and go when it changes", () => {
+    const { form, of, type } = shown();
+    place(form.fields, [problem("options.max_steps")]);
+    expect(form.element.querySelector("details")!.open).toBe(true);
+    type("max_steps", "3");
+    expect(of("max_steps").control.hasAttribute("aria-invalid")).toBe(false);
+    expect(of("max_steps").element.querySelector<HTMLElement>(".error")!.hidden).toBe(true);
+  });
+});
+
+describe("a picker", () => {
+  const press = (picker: Picker, key: string): boolean => picker.input.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+
+  function offered(): { picker: Picker; chosen: string[]; type: (text: string) => void } {
+    const chosen: string[] = [];
+    const picker = new Picker("Dataset", (id) => chosen.push(id));
+    document.body.replaceChildren(picker.element);
+    picker.offer([
+      { id: "a", title: "@demo/visits", note: "20 records" },
+      { id: "b", title: "@demo/letters" },
+    ]);
+    return {
+      picker,
+      chosen,
+      type: (text) => {
+        picker.input.value = text;
+        picker.input.dispatchEvent(new Event("input"));
+      },
+    };
+  }
+
+  it("finds by a part of the name and takes by Enter", () => {
+    const { picker, chosen, type } = offered();
+    type("LETT");
+    press(picker, "Enter");
+    expect([chosen, picker.chosen, picker.input.value]).toEqual([["b"], "b", "@demo/letters"]);
+    expect(picker.input.getAttribute("aria-expanded")).toBe("false");
+  });
+
+  it("goes through its choices by the arrows; Escape changes nothing", () => {
+    const { picker, chosen } = offered();
+    press(picker, "ArrowDown");
+    press(picker, "ArrowDown");
+    press(picker, "ArrowDown");
+    const active = document.getElementById(picker.input.getAttribute("aria-activedescendant")!);
+    expect(active?.textContent).toContain("letters");
+    press(picker, "Escape");
+    expect([chosen, picker.input.value]).toEqual([[], ""]);
+    expect(press(picker, "Enter")).toBe(true); // submits the form, as in every closed field
+  });
+
+  it("is chosen by a click, and says when nothing is called so", () => {
+    const { picker, chosen, type } = offered();
+    type("nobody");
+    expect(picker.element.textContent).toContain("Nothing is called so.");
+    picker.input.click();
+    picker.element.querySelector<HTMLElement>("[role=option]")!.click();
+    expect(chosen).toEqual(["a"]);
+  });
+
+  it("leaves what is being typed alone when other choices come", () => {
+    const { picker, type } = offered();
+    type("vis");
+    picker.offer([{ id: "c", title: "@demo/visits-2" }]);
+    expect(picker.input.value).toBe("vis");
+  });
+});
