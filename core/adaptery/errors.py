@@ -43,6 +43,7 @@ __all__ = [
     "NotFoundError",
     "NotOfferedError",
     "QuotaError",
+    "RecordChangedError",
     "RecordError",
     "RefusedError",
     "SpecError",
@@ -237,6 +238,12 @@ class VersionExistsError(ConflictError):
     """A version with this content exists already."""
 
     code = "version_exists"
+
+
+class RecordChangedError(ConflictError):
+    """The record is not what it was when you looked at it."""
+
+    code = "record_changed"
 
 
 class LeaseLostError(ConflictError):

@@ -33,7 +33,8 @@ table, as OpenAPI 3.1, is served at `api/openapi.json`.
   `scrape` is the token that an administrator gave to Prometheus.
 - Errors are problem JSON with a `code` ([Errors](errors.md)), below `v1/` in OpenAI's shape.
 - *Page of T* is `{"items": [T, ...], "has_more": bool}`. The next page starts `?after=` the id of
-  the last item; `limit` is 1 to 200, and 50 if absent.
+  the last item; `limit` is 1 to 200, and 50 if absent. *RecordPage* also has `total`, and can start
+  anywhere by `offset`.
 - An unknown field of a body or an unknown query parameter is an error, except in requests below
   `v1/`: real clients send fields that we do not have. Those are ignored and never passed on."""
 

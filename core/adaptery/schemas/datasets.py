@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from adaptery.records import Kind
 from adaptery.schemas.common import (
     Answer,
     DigestText,
     Instant,
     JsonObject,
     Model,
+    Page,
     Problem,
     Sensitivity,
 )
@@ -20,11 +22,15 @@ __all__ = [
     "Dataset",
     "DatasetCreate",
     "DatasetPatch",
+    "Edit",
+    "EditRequest",
+    "EditResult",
     "FileInfo",
     "Operation",
     "PublishRequest",
     "RecordCreate",
     "RecordItem",
+    "RecordPage",
     "RecordPatch",
     "Version",
 ]
@@ -92,18 +98,58 @@ class RecordItem(Answer):
     record: JsonObject
     file: str | None = None
     created_at: Instant | None = None
+    kind: Kind | None = None
+    length: int | None = Field(default=None, description="characters of all its text")
+    edited: bool | None = Field(default=None, description="whether an edit of it stands")
+    changed_at: Instant | None = None
+
+
+class RecordPage(Page[RecordItem]):
+    """One page of the records of a draft."""
+
+    total: int = Field(description="records on all pages")
 
 
 class RecordCreate(Model):
     """A record to add to a draft."""
 
     record: JsonObject
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        default=None, description="made by the client: sent again, it adds no second record"
+    )
 
 
 class RecordPatch(Model):
     """The whole new content of a record of a draft."""
 
     record: JsonObject
+    expected: DigestText | None = Field(
+        default=None, description="the record id that you saw; refused if it is another by now"
+    )
+
+
+class Edit(Answer):
+    """One change of one record of a draft."""
+
+    id: str
+    at: Instant
+    editor: str = Field(description="who made it, such as @demo")
+    action: Literal["add", "replace", "remove"]
+    record: str = Field(description="the id of the record in the draft")
+    before: JsonObject | None
+    after: JsonObject | None
+    undone: bool
+
+
+class EditRequest(Model):
+    """Undoing and redoing take no options."""
+
+
+class EditResult(Answer):
+    """An edit that was undone or redone, and its record as it is now."""
+
+    edit: Edit
+    record: RecordItem | None
 
 
 class PublishRequest(Model):

@@ -246,13 +246,13 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(value, ensure_ascii=False))
 
-    def answer_page(self, items: Sequence[BaseModel], limit: int) -> None:
+    def answer_page(self, items: Sequence[BaseModel], limit: int, total: int | None = None) -> None:
         """Finish with a page; `items` holds one more if there are more, which says has_more."""
         texts = [item.model_dump_json() for item in items]
         count = fitting(map(len, texts), limit)
-        body = ",".join(texts[:count])
+        rest = {"has_more": len(texts) > count} | ({} if total is None else {"total": total})
         self.set_header("Content-Type", "application/json")
-        self.finish(f'{{"items":[{body}],"has_more":{json.dumps(len(texts) > count)}}}')
+        self.finish(f'{{"items":[{",".join(texts[:count])}],{json.dumps(rest)[1:]}')
 
     def answer_nothing(self) -> None:
         """Finish with 204."""

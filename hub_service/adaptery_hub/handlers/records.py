@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import TypeVar, get_args
+
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
-from adaptery.records import Record
-from adaptery.schemas.common import Page
-from adaptery.schemas.datasets import RecordCreate, RecordItem, RecordPatch
+from adaptery.records import Kind, Record
+from adaptery.schemas.datasets import RecordCreate, RecordItem, RecordPage, RecordPatch
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as file_statements
-from adaptery_hub.drafts import Draft, DraftRecord
+from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+T = TypeVar("T", bound=str)
 
 _POSITION_DIGITS = 18  # more would not fit SQLite's integers
 
@@ -24,6 +29,10 @@ def describe_record(item: DraftRecord) -> RecordItem:
         record=dict(item.record),
         file=item.file,
         created_at=item.created_at,
+        kind=item.kind,
+        length=item.length,
+        edited=item.edited,
+        changed_at=item.changed_at,
     )
 
 
@@ -36,11 +45,13 @@ def parse_position(text: str | None, name: str) -> int:
     if text is None:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= _POSITION_DIGITS):
-        raise InvalidInputError(errors=[FieldProblem(name, "is no number.", "Use a record's id.")])
+        raise InvalidInputError(errors=[FieldProblem(name, "is no number.", "Use a whole number.")])
     return int(text)
 
 
-class _DraftHandler(Handler):
+class DraftHandler(Handler):
+    """What handlers of one draft share."""
+
     async def authorise(self, dataset: str, right: Right) -> None:
         """Check the caller's right on the dataset.
 
@@ -58,31 +69,65 @@ class _DraftHandler(Handler):
         await self.services.db.write(lambda c: file_statements.touch_dataset(c, dataset, count))
 
 
-class RecordsHandler(_DraftHandler):
+class RecordsHandler(DraftHandler):
     """All records of a draft."""
 
     async def get(self, dataset: str) -> None:
-        """Page through the records, or through those that a search finds."""
-        after, limit = self.page()
-        position = parse_position(after, "after")
-        search, file = self.query("search"), self.query("file")
+        """Page through the records, or through those that a filter lets through."""
+        query = self._wanted()
         await self.authorise(dataset, Right.VIEW)
-        items = await self.services.drafts.read(
-            dataset, lambda d: d.page(position, limit + 1, search=search, file=file)
-        )
-        self.answer_page([describe_record(item) for item in items], limit)
+        items, total = await self.services.drafts.read(dataset, lambda d: d.page(query))
+        self.answer_page([describe_record(item) for item in items], query.limit - 1, total)
 
     async def post(self, dataset: str) -> None:
         """Append a record."""
         await self.authorise(dataset, Right.EDIT)
-        record = Record.from_dict(self.body(RecordCreate).record)
-        editor = self.identity.tenant_id
-        item = await self.services.drafts.write(dataset, lambda d: d.add(record, editor))
+        body = self.body(RecordCreate)
+        record, editor = Record.from_dict(body.record), self.identity.tenant_id
+        item = await self.services.drafts.write(dataset, lambda d: d.add(record, editor, body.key))
         await self.touch(dataset)
         self.answer(describe_record(item))
 
+    def _wanted(self) -> RecordQuery:
+        """Return what the query parameters ask for, with one record more than the page has.
 
-class RecordHandler(_DraftHandler):
+        Raises:
+            InvalidInputError: one is not valid, or two exclude each other.
+        """
+        after, limit = self.page()
+        order = self._one_of("order", ORDERS) or "position"
+        offset = self.query("offset")
+        if after is not None and (offset is not None or order != "position"):
+            raise InvalidInputError(
+                errors=[
+                    FieldProblem(
+                        "after", "goes with the order position alone.", "Use offset instead."
+                    )
+                ]
+            )
+        return RecordQuery(
+            search=self.query("search"),
+            file=self.query("file"),
+            kind=self._one_of("kind", get_args(Kind)),
+            edited=self._one_of("edited", ("true",)) is not None,
+            duplicates=self._one_of("duplicates", ("true",)) is not None,
+            order=order,
+            after=parse_position(after, "after"),
+            offset=parse_position(offset, "offset"),
+            limit=limit + 1,
+        )
+
+    def _one_of(self, name: str, allowed: Sequence[T]) -> T | None:
+        text = self.query(name)
+        found = next((value for value in allowed if value == text), None)
+        if text is not None and found is None:
+            raise InvalidInputError(
+                errors=[FieldProblem(name, "is not known.", f"Use {', '.join(allowed)}.")]
+            )
+        return found
+
+
+class RecordHandler(DraftHandler):
     """One record of a draft, named by its position."""
 
     async def get(self, dataset: str, record: str) -> None:
@@ -96,19 +141,22 @@ class RecordHandler(_DraftHandler):
     async def patch(self, dataset: str, record: str) -> None:
         """Give the record new content."""
         await self.authorise(dataset, Right.EDIT)
-        wanted = Record.from_dict(self.body(RecordPatch).record)
+        body = self.body(RecordPatch)
+        wanted = Record.from_dict(body.record)
         position, editor = _existing(record), self.identity.tenant_id
         item = await self.services.drafts.write(
-            dataset, lambda d: d.replace(position, wanted, editor)
+            dataset, lambda d: d.replace(position, wanted, editor, body.expected)
         )
         await self.touch(dataset)
         self.answer(describe_record(item))
 
     async def delete(self, dataset: str, record: str) -> None:
         """Remove the record."""
+        self.check_query()
+        expected = _record_id(self.query("expected"))
         await self.authorise(dataset, Right.EDIT)
         position, editor = _existing(record), self.identity.tenant_id
-        await self.services.drafts.write(dataset, lambda d: d.remove(position, editor))
+        await self.services.drafts.write(dataset, lambda d: d.remove(position, editor, expected))
         await self.touch(dataset)
         self.answer_nothing()
 
@@ -120,6 +168,14 @@ def _existing(text: str) -> int:
         raise NotFoundError("There is no such record in this draft.") from None
 
 
+def _record_id(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        raise InvalidInputError(
+            errors=[FieldProblem("expected", "is no record id.", "Use the record_id you saw.")]
+        )
+    return text
+
+
 ROUTES = [
     Route(
         "api/datasets/{dataset}/records",
@@ -127,12 +183,17 @@ ROUTES = [
         {
             "GET": Operation(
                 "read",
-                "Records of the draft, in order.",
-                response=Page[RecordItem],
+                "Records of the draft, in order, and how many there are in all.",
+                response=RecordPage,
                 query={
                     **PAGE_QUERY,
-                    "search": "Words that must all occur in the record.",
+                    "offset": "How many records to pass over; not together with `after`.",
+                    "order": f"One of {', '.join(ORDERS)}; the first if left out.",
+                    "search": "Words that must all occur in the record; the last may go on.",
                     "file": "Only records of this file (id).",
+                    "kind": f"Only records of this kind: {', '.join(get_args(Kind))}.",
+                    "edited": "`true`: only records that an edit added or changed.",
+                    "duplicates": "`true`: only records that occur more than once.",
                 },
             ),
             "POST": Operation(
@@ -148,7 +209,13 @@ ROUTES = [
             "PATCH": Operation(
                 "write", "Give a record new content.", request=RecordPatch, response=RecordItem
             ),
-            "DELETE": Operation("write", "Remove a record.", status=204, fresh_identity=True),
+            "DELETE": Operation(
+                "write",
+                "Remove a record.",
+                status=204,
+                query={"expected": "The record id that you saw; refused if it is another by now."},
+                fresh_identity=True,
+            ),
         },
     ),
 ]

@@ -61,7 +61,7 @@ async def test_records_can_be_added_changed_and_removed(service: Service, demo: 
     assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 1
     await demo.json("DELETE", f"{base}/{made['id']}", 204)
     await demo.json("DELETE", f"{base}/{made['id']}", 404)
-    assert await service.services.drafts.read(dataset, lambda d: d.edits()) == 3
+    assert await service.services.drafts.read(dataset, lambda d: d.count_edits()) == 3
     problem = await demo.json("POST", base, 422, json={"record": {"kind": "poem"}})
     assert (problem["code"], problem["errors"][0]["where"]) == ("record_invalid", "kind")
 

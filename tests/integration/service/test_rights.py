@@ -93,7 +93,7 @@ async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, gue
     assert len(walked) > 20
     for method, template in walked:
         body = BODIES["records"] if "records" in template else {"description": "x"}
-        body = {} if template.endswith("versions") else body
+        body = {} if template.endswith(("versions", "undo", "redo")) else body
         answers = []
         for ids in (real, missing):
             answer = await guest.request(method, template.format(**ids), json=body)

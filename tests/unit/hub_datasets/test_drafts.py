@@ -1,18 +1,29 @@
 """A draft: positions, search, the edit log, and one transaction for each call."""
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
-from adaptery_hub.drafts import Draft, Drafts
+from adaptery_hub.drafts import ORDERS, Draft, Drafts, RecordQuery
+from adaptery_hub.drafts.query import Found
+from adaptery_hub.drafts.schema import upgrade
 
 DATASET = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 
 
 def texts(*words: str) -> list[Record]:
     return [Record.of_text(word) for word in words]
+
+
+async def find(drafts: Drafts, **wanted: object) -> list[int]:
+    query = RecordQuery(**wanted)  # type: ignore[arg-type]
+    records, total = await drafts.read(DATASET, lambda d: d.page(query))
+    assert total == len(records) or "limit" in wanted or "offset" in wanted or "after" in wanted
+    return [record.position for record in records]
 
 
 @pytest.fixture
@@ -39,27 +50,26 @@ async def test_a_failed_write_leaves_nothing(drafts: Drafts) -> None:
 
     with pytest.raises(RuntimeError):
         await drafts.write(DATASET, fail)
-    assert await drafts.read(DATASET, lambda d: (d.count(), d.page(0, 9, search="one"))) == (0, [])
+    assert await drafts.read(DATASET, Draft.count) == 0
+    assert await find(drafts, search="one") == []
 
 
 async def test_search_follows_every_change(drafts: Drafts) -> None:
-    def find(word: str):  # type: ignore[no-untyped-def]
-        return drafts.read(DATASET, lambda d: [r.position for r in d.page(0, 9, search=word)])
-
     await drafts.write(DATASET, lambda d: d.import_records(texts("a cold", "a cough"), "fi_x"))
-    assert await find("a") == [1, 2]
+    assert await find(drafts, search="a") == [1, 2]
     await drafts.write(DATASET, lambda d: d.replace(1, texts("a fever")[0], "tn_x"))
-    assert (await find("cold"), await find("fever")) == ([], [1])
+    assert await find(drafts, search="cold") == []
+    assert await find(drafts, search="fever") == [1]
     await drafts.write(DATASET, lambda d: d.remove(2, "tn_x"))
-    assert await find("cough") == []
+    assert await find(drafts, search="cough") == []
     await drafts.write(DATASET, lambda d: d.remove_file("fi_x"))
-    assert await find("fever") == []
+    assert await find(drafts, search="fever") == []
 
 
 @pytest.mark.parametrize("search", ["", " ", "w " * 17, "x" * 401])
 async def test_a_search_has_bounds(drafts: Drafts, search: str) -> None:
     with pytest.raises(InvalidInputError):
-        await drafts.read(DATASET, lambda d: d.page(0, 9, search=search))
+        await find(drafts, search=search)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,92 @@ async def test_a_search_has_bounds(drafts: Drafts, search: str) -> None:
 )
 async def test_a_search_is_words_and_no_query_language(drafts: Drafts, search: str) -> None:
     await drafts.write(DATASET, lambda d: d.import_records(texts("a b"), "fi_x"))
-    assert await drafts.read(DATASET, lambda d: d.page(0, 9, search=search)) == []
+    assert await find(drafts, search=search) == []
+
+
+async def test_the_last_word_of_a_search_may_go_on(drafts: Drafts) -> None:
+    words = ("a headache", "heat", "the head", "a cold", "頭痛", "x ray")
+    await drafts.write(DATASET, lambda d: d.import_records(texts(*words), "fi_x"))
+    assert await find(drafts, search="hea") == [1, 2, 3]
+    assert await find(drafts, search="a HEAD") == [1]
+    assert await find(drafts, search="hea a") == []
+    assert await find(drafts, search="頭") == [5]
+    assert await find(drafts, search="h") == []  # one letter is a word, not the begin of any
+
+
+async def test_every_order_goes_both_ways_and_starts_anywhere(drafts: Drafts) -> None:
+    await drafts.write(DATASET, lambda d: d.import_records(texts("ccc", "a", "bb", "d"), "fi_x"))
+    await drafts.write(DATASET, lambda d: d.replace(2, texts("zzzzz")[0], "tn_x"))
+    expected = {"position": [1, 2, 3, 4], "length": [4, 3, 1, 2], "changed": [1, 3, 4, 2]}
+    for order, positions in expected.items():
+        assert await find(drafts, order=order) == positions
+        assert await find(drafts, order=f"-{order}") == positions[::-1]
+        assert await find(drafts, order=order, offset=1, limit=2) == positions[1:3]
+    assert await find(drafts, offset=4) == []
+    assert await find(drafts, after=2) == [3, 4]
+
+
+async def test_filters_work_together(drafts: Drafts) -> None:
+    chat = Record.from_dict(
+        {
+            "kind": "chat",
+            "messages": [
+                {"role": "user", "content": "a cold?"},
+                {"role": "assistant", "content": "a cold"},
+            ],
+        }
+    )
+    cold = texts("a cold")[0]
+    await drafts.write(DATASET, lambda d: d.import_records([cold, chat, cold], "fi_x"))
+    await drafts.write(DATASET, lambda d: d.import_records([chat, *texts("a fever")], "fi_y"))
+    await drafts.write(DATASET, lambda d: d.add(cold, "tn_x"))
+    assert await find(drafts, kind="chat") == [2, 4]
+    assert await find(drafts, file="fi_x") == [1, 2, 3]
+    assert await find(drafts, edited=True) == [6]
+    assert await find(drafts, duplicates=True) == [1, 2, 3, 4, 6]
+    assert await find(drafts, search="cold", file="fi_x", kind="text", order="-length") == [3, 1]
+    query = RecordQuery(search="a", kind="text", duplicates=True, offset=1, limit=1)
+    records, total = await drafts.read(DATASET, lambda d: d.page(query))
+    assert ([record.position for record in records], total) == ([3], 3)
+
+
+async def test_duplicates_follow_every_change(drafts: Drafts) -> None:
+    async def duplicates_after(change: Callable[[Draft], object]) -> list[int]:
+        await drafts.write(DATASET, change)
+        return await find(drafts, duplicates=True)
+
+    a, b = texts("a", "b")
+    assert await duplicates_after(lambda d: d.import_records([a, b, a], "fi_x")) == [1, 3]
+    assert await duplicates_after(lambda d: d.remove(1, "tn_x")) == []
+    assert await duplicates_after(lambda d: d.undo("tn_x")) == [1, 3]
+    assert await duplicates_after(lambda d: d.add(b, "tn_x")) == [1, 2, 3, 4]
+    assert await duplicates_after(lambda d: d.replace(3, b, "tn_x")) == [2, 3, 4]
+    assert await duplicates_after(lambda d: d.remove(2, "tn_x")) == [3, 4]
+    assert await duplicates_after(lambda d: d.import_records([a], "fi_y")) == [1, 3, 4, 5]
+    assert await duplicates_after(lambda d: d.remove_file("fi_x")) == []
+
+
+def test_no_query_sorts_or_reads_the_wide_rows(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "draft.sqlite", isolation_level=None)
+    upgrade(connection)
+    plans: list[str] = []
+    connection.set_trace_callback(plans.append)
+    for order in ORDERS:
+        for query in (
+            RecordQuery(order=order),
+            RecordQuery(order=order, kind="chat", file="fi_x", edited=True, duplicates=True),
+            RecordQuery(order=order, search="a", kind="text"),
+        ):
+            found = Found(connection, query)
+            found.total()
+            found.positions()
+    connection.set_trace_callback(None)
+    asked = [text for text in plans if "INDEXED BY" in text]
+    assert len(asked) == len(ORDERS) * 3 * 2
+    for text in asked:
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
+        assert "USING COVERING INDEX" in plan and "TEMP B-TREE" not in plan, plan
+    connection.close()
 
 
 async def test_unique_records_keep_their_first_position(drafts: Drafts) -> None:

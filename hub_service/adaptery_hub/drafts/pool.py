@@ -1,0 +1,128 @@
+"""All drafts: one SQLite file each, and the threads that work on them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from adaptery.errors import NotFoundError
+from adaptery_hub.drafts.draft import Draft
+from adaptery_hub.drafts.schema import upgrade
+
+T = TypeVar("T")
+
+#: Threads that work on drafts. Imports and publishes hold one for as long as they take.
+DRAFT_THREADS = 4
+#: How long a draft's file may be locked by another process before a call fails.
+BUSY_TIMEOUT_SECONDS = 10.0
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "secure_delete=ON",  # what a user deleted must not stay readable in the file
+    "temp_store=MEMORY",  # nor get into another file
+)
+
+
+class Drafts:
+    """All drafts of the service."""
+
+    def __init__(self, folder: Path, max_records: int) -> None:
+        self._folder = folder
+        self._max_records = max_records
+        self._threads = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft")
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def create(self, dataset_id: str) -> None:
+        """Make the empty draft of a new dataset."""
+        await self._in_thread(lambda: self._create(dataset_id))
+
+    async def read(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
+        """Run `fn` on one snapshot of a draft.
+
+        Raises:
+            NotFoundError: there is no such draft (any more).
+        """
+        return await self._in_thread(lambda: self.read_now(dataset_id, fn))
+
+    async def write(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
+        """Run `fn` in a transaction on a draft, after every write that came before.
+
+        Raises:
+            NotFoundError: there is no such draft (any more).
+        """
+        async with self._lock(dataset_id):
+            return await self._in_thread(lambda: self._run(dataset_id, fn, "BEGIN IMMEDIATE"))
+
+    async def remove(self, dataset_id: str) -> None:
+        """Delete a draft with all it holds; nothing happens if there is none."""
+        async with self._lock(dataset_id):
+            await self._in_thread(lambda: self._remove(dataset_id))
+
+    def read_now(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
+        """Like `read`, in the calling thread."""
+        return self._run(dataset_id, fn, "BEGIN")
+
+    def dataset_ids(self) -> list[str]:
+        """Return the datasets that have a draft file."""
+        return [path.stem for path in self._folder.glob("*.sqlite")]
+
+    def close(self) -> None:
+        """Wait for running calls."""
+        self._threads.shutdown(wait=True)
+
+    def _run(self, dataset_id: str, fn: Callable[[Draft], T], begin: str) -> T:
+        with closing(self._connect(dataset_id, mode="rw")) as connection:
+            connection.execute(begin)
+            try:
+                result = fn(Draft(connection, self._max_records))
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            return result
+
+    def _connect(self, dataset_id: str, mode: str) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                f"{self._path(dataset_id).as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+            )
+        except sqlite3.OperationalError:
+            if self._path(dataset_id).exists():
+                raise
+            raise NotFoundError("There is no such draft.") from None
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, dataset_id: str) -> None:
+        self._connect(dataset_id, mode="rwc").close()
+        self._path(dataset_id).chmod(0o600)
+
+    def _remove(self, dataset_id: str) -> None:
+        path = self._path(dataset_id)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def _path(self, dataset_id: str) -> Path:
+        return self._folder / f"{dataset_id}.sqlite"
+
+    def _lock(self, dataset_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(dataset_id, asyncio.Lock())
+
+    async def _in_thread(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)

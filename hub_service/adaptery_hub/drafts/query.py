@@ -1,0 +1,130 @@
+"""Which records of a draft someone wants to see, and in what order.
+
+Each order has one index that also holds all that a filter asks for. So whatever is asked, SQLite
+walks one narrow index to the page and reads the few rows that are on it; it never sorts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adaptery.errors import InvalidInputError
+from adaptery.records import Kind
+
+#: Words of one search; more cost time and find nothing.
+SEARCH_WORDS_MAX = 16
+SEARCH_CHARACTERS_MAX = 400
+
+#: The orders that records can be asked for in.
+ORDERS = ("position", "-position", "length", "-length", "changed", "-changed")
+
+_INDEXES: Mapping[str, tuple[str, str]] = {
+    "position": ("records_by_position", "position"),
+    "length": ("records_by_length", "length"),
+    "changed": ("records_by_change", "changed_at"),
+}
+
+
+@dataclass(frozen=True)
+class RecordQuery:
+    """A filter, an order and a place in the list that these give."""
+
+    search: str | None = None
+    file: str | None = None
+    kind: Kind | None = None
+    edited: bool = False  # only those that an edit changed or added
+    duplicates: bool = False  # only those whose record_id occurs again
+    order: str = "position"  # one of ORDERS
+    after: int = 0  # a position; only with the order `position`
+    offset: int = 0
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        assert self.order in ORDERS, "callers check the order"
+        assert self.order == "position" or not self.after, "a position says nothing in this order"
+
+
+class Found:
+    """What a query finds in a draft, inside one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, query: RecordQuery) -> None:
+        """Look the words up.
+
+        Raises:
+            InvalidInputError: the search holds no word, or too many.
+        """
+        self._connection = connection
+        self._query = query
+        self._clauses, self._values = _filter(query)
+        if query.search is not None:
+            _search(connection, query.search)
+            self._clauses.append("EXISTS (SELECT 1 FROM hits WHERE hits.position = r.position)")
+
+    def total(self) -> int:
+        """Return how many records the filter lets through, on all pages."""
+        # The clauses are constants of this module; every value is bound.
+        statement = f"SELECT count(*) FROM records AS r {self._where('position', [])}"  # noqa: S608
+        return int(self._connection.execute(statement, self._values).fetchone()[0])
+
+    def positions(self) -> list[int]:
+        """Return the positions on the page that was asked for, in order."""
+        query = self._query
+        key = query.order.removeprefix("-")
+        down = " DESC" if query.order.startswith("-") else ""
+        column = _INDEXES[key][1]
+        order = f"{column}{down}" if key == "position" else f"{column}{down}, position{down}"
+        more, values = (["position > ?"], [query.after]) if query.after else ([], [])
+        statement = (
+            f"SELECT position FROM records AS r {self._where(key, more)} "  # noqa: S608
+            f"ORDER BY {order} LIMIT ? OFFSET ?"
+        )
+        bound = (*self._values, *values, query.limit, query.offset)
+        return [row[0] for row in self._connection.execute(statement, bound)]
+
+    def _where(self, key: str, more: list[str]) -> str:
+        clauses = [*self._clauses, *more] or ["1"]
+        return f"INDEXED BY {_INDEXES[key][0]} WHERE {' AND '.join(clauses)}"
+
+
+def _filter(query: RecordQuery) -> tuple[list[str], list[str]]:
+    clauses: list[str] = []
+    values: list[str] = []
+    for column, value in (("kind", query.kind), ("file", query.file)):
+        if value is not None:
+            clauses.append(f"{column} = ?")
+            values.append(value)
+    if query.edited:
+        clauses.append("edited = 1")
+    if query.duplicates:
+        clauses.append("duplicate = 1")
+    return clauses, values
+
+
+def _search(connection: sqlite3.Connection, search: str) -> None:
+    """Put the positions of all records that hold the words into the table `hits`."""
+    match = _match(search)
+    # Asked once and kept: total and page both need them, and a common word is in every record.
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS hits (position INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM hits")
+    connection.execute(
+        "INSERT INTO hits SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid", (match,)
+    )
+
+
+def _match(search: str) -> str:
+    words = search.split()
+    if not words or len(words) > SEARCH_WORDS_MAX or len(search) > SEARCH_CHARACTERS_MAX:
+        raise InvalidInputError(
+            f"A search has 1 to {SEARCH_WORDS_MAX} words and at most "
+            f"{SEARCH_CHARACTERS_MAX} characters.",
+            hint="Give fewer words.",
+        )
+    # Quoted, a word is a phrase to FTS5 and none of its operators.
+    phrases = ['"' + word.replace('"', '""') + '"' for word in words]
+    # People look while they type, so the last word may go on. A single letter of the Latin
+    # alphabet would find about everything, slowly.
+    if len(words[-1]) > 1 or not words[-1].isascii():
+        phrases[-1] += "*"
+    return " ".join(phrases)

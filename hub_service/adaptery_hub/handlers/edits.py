@@ -1,0 +1,117 @@
+"""`api/datasets/{dataset}/edits`: what was edited in a draft by hand; undo and redo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from adaptery.schemas.common import Page
+from adaptery.schemas.datasets import Edit, EditRequest, EditResult
+from adaptery_hub.database.statements import tenants
+from adaptery_hub.drafts import Draft, DraftEdit, DraftRecord
+from adaptery_hub.handlers.records import DraftHandler, describe_record, parse_position
+from adaptery_hub.permissions import Right
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+
+class _EditsHandler(DraftHandler):
+    async def describe(self, edits: Iterable[DraftEdit]) -> list[Edit]:
+        """Return edits as the API shows them."""
+        edits = list(edits)
+        names = await self._names({edit.editor for edit in edits})
+        return [
+            Edit(
+                id=str(edit.seq),
+                at=edit.at,
+                editor=names[edit.editor],
+                action=edit.action,
+                record=str(edit.position),
+                before=json.loads(edit.before) if edit.before else None,
+                after=json.loads(edit.after) if edit.after else None,
+                undone=edit.undone,
+            )
+            for edit in edits
+        ]
+
+    async def change(
+        self, dataset: str, step: Callable[[Draft, str], tuple[DraftEdit, DraftRecord | None]]
+    ) -> None:
+        """Undo or redo an edit of the caller, and answer it."""
+        await self.authorise(dataset, Right.EDIT)
+        self.body(EditRequest)
+        editor = self.identity.tenant_id
+        edit, record = await self.services.drafts.write(dataset, lambda d: step(d, editor))
+        await self.touch(dataset)
+        (described,) = await self.describe([edit])
+        self.answer(
+            EditResult(edit=described, record=None if record is None else describe_record(record))
+        )
+
+    async def _names(self, ids: set[str]) -> dict[str, str]:
+        rows = await self.services.db.read(lambda c: tenants.get_many(c, list(ids)))
+        return {row["id"]: f"@{row['slug']}" for row in rows}  # only users edit
+
+
+class EditsHandler(_EditsHandler):
+    """All edits of a draft."""
+
+    async def get(self, dataset: str) -> None:
+        """List the edits, newest first."""
+        after, limit = self.page()
+        before = None if after is None else parse_position(after, "after")
+        await self.authorise(dataset, Right.VIEW)
+        edits = await self.services.drafts.read(dataset, lambda d: d.edits(before, limit + 1))
+        self.answer_page(await self.describe(edits), limit)
+
+
+class UndoHandler(_EditsHandler):
+    """Undoing."""
+
+    async def post(self, dataset: str) -> None:
+        """Undo the caller's newest edit that stands."""
+        await self.change(dataset, Draft.undo)
+
+
+class RedoHandler(_EditsHandler):
+    """Redoing."""
+
+    async def post(self, dataset: str) -> None:
+        """Do again what the caller undid last."""
+        await self.change(dataset, Draft.redo)
+
+
+ROUTES = [
+    Route(
+        "api/datasets/{dataset}/edits",
+        EditsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "What was edited by hand, newest first.",
+                response=Page[Edit],
+                query=PAGE_QUERY,
+            )
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}/edits/undo",
+        UndoHandler,
+        {
+            "POST": Operation(
+                "write",
+                "Undo your newest edit that stands.",
+                request=EditRequest,
+                response=EditResult,
+            )
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}/edits/redo",
+        RedoHandler,
+        {
+            "POST": Operation(
+                "write", "Redo what you undid last.", request=EditRequest, response=EditResult
+            )
+        },
+    ),
+]
