@@ -22,3 +22,6 @@ await build({
   loader: { ".css": "text" },
   logLevel: "warning",
 });
+
+// The frame of the service's own page.
+await build({ entryPoints: ["src/page.css"], outdir, minify: true, charset: "utf8", logLevel: "warning" });

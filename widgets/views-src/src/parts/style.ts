@@ -23,7 +23,7 @@ const BASE = `
 .ady { --ink: var(--jp-ui-font-color1, var(--ady-ink, #1f2328)); --paper: var(--jp-layout-color1, var(--ady-paper, #fff));
   --tint: color-mix(in srgb, var(--ink) 7%, var(--paper)); --soft: color-mix(in srgb, var(--ink) 76%, var(--paper));
   --edge: color-mix(in srgb, var(--ink) 18%, var(--paper)); --rim: color-mix(in srgb, var(--ink) 45%, var(--paper));
-  --focus: var(--jp-brand-color1, #1b6ec2); --fill: #1b6ec2;
+  --focus: var(--jp-brand-color1, var(--ady-focus, #1b6ec2)); --fill: #1b6ec2;
   --bad: var(--jp-error-color0, var(--ady-bad, #b3261e)); --good: var(--jp-success-color0, var(--ady-good, #1b5e20)); --warn: var(--jp-warn-color0, var(--ady-warn, #8a5a00));
   box-sizing: border-box; container-type: inline-size; display: flex; flex-direction: column; min-width: 0;
   font: 14px/1.5 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); accent-color: var(--fill); background: var(--paper); }

@@ -1,0 +1,140 @@
+// The service's own page: shows the views one at a time, as its address says. Each is a module of this
+// origin, loaded when it is first shown; the policy of the page allows no other script.
+
+import { type Host, HostError, type Json, type Mount } from "./host/host";
+import { HttpHost } from "./host/http-host";
+import { ShellHost, type ViewName } from "./host/shell";
+import { type Address, addressOf, hashOf } from "./page/address";
+import { Session } from "./page/session";
+import { control, element } from "./parts/elements";
+import { Notices } from "./parts/notice";
+import { adopt } from "./parts/style";
+
+const TITLE = "Adaptery";
+/** The entry of the navigation that a view without one belongs to. */
+const PARENTS: Partial<Record<ViewName, ViewName>> = { watch: "jobs" };
+
+class Page {
+  private readonly main = document.querySelector("main")!;
+  private readonly outside = element("div", { class: "ady", role: "alert" });
+  private readonly host: Host;
+  private unmount: () => void = () => undefined;
+  private loggedIn = true;
+  /** Counts what was asked to be shown, so that a module that comes late is not. */
+  private turn = 0;
+
+  constructor(
+    private readonly base: string,
+    private readonly lab: string,
+    private readonly user: string,
+  ) {
+    this.host = new Session(new HttpHost(base), (loggedIn) => this.hear(loggedIn));
+    adopt(this.main);
+    this.main.before(this.outside);
+    document.querySelector(".skip")!.addEventListener("click", (event) => {
+      event.preventDefault(); // "#main" would be an address
+      this.main.focus();
+    });
+    addEventListener("hashchange", () => this.follow());
+    document.addEventListener("visibilitychange", () => void this.checkUser());
+    void this.show(addressOf(location.hash) ?? addressOf("")!, false);
+  }
+
+  private follow(): void {
+    const address = addressOf(location.hash);
+    if (address) void this.show(address, true);
+  }
+
+  private async show(address: Address, moved: boolean, attempt = 0): Promise<void> {
+    const turn = ++this.turn;
+    try {
+      const module = await this.load(address.view, attempt);
+      if (turn === this.turn) this.replace(address, turn, module.mount);
+    } catch (error) {
+      if (turn === this.turn) this.fail(error, () => void this.show(address, moved, attempt + 1));
+    }
+    if (turn === this.turn && moved && !this.main.contains(document.activeElement)) this.main.focus();
+  }
+
+  /** A browser may remember that a module failed to load, by its address. */
+  private async load(view: ViewName, attempt: number): Promise<{ mount: Mount }> {
+    const address = `${this.base}views/${view}.js${attempt > 0 ? `?attempt=${attempt}` : ""}`;
+    try {
+      return (await import(address)) as { mount: Mount };
+    } catch {
+      throw new HostError("unavailable", "This part of the page could not be loaded.", "Try again in a moment.");
+    }
+  }
+
+  private replace(address: Address, turn: number, mount: Mount): void {
+    this.unmount();
+    this.mark(address.view);
+    const slot = element("div", { class: "slot" });
+    this.main.replaceChildren(slot);
+    const host = new ShellHost(this.host, {
+      start: () => this.startOf(address),
+      here: (title, start) => {
+        if (turn !== this.turn) return;
+        address.start = addressOf(hashOf(address.view, start))!.start;
+        history.replaceState(null, "", hashOf(address.view, start));
+        document.title = title ? `${title} · ${TITLE}` : TITLE;
+      },
+      open: (view, start) => this.open(view, start),
+    });
+    this.unmount = mount(slot, host);
+  }
+
+  /** What needs sealing cannot be used from here, but in Lab. */
+  private startOf({ view, start }: Address): Json {
+    return view === "chat" || view === "panel" ? { ...start, sealed: false, lab: this.lab } : { ...start };
+  }
+
+  private open(view: ViewName, start: Json): void {
+    const hash = hashOf(view, start);
+    if (hash === location.hash) this.follow();
+    else location.hash = hash;
+  }
+
+  private mark(view: ViewName): void {
+    const entry = `#${PARENTS[view] ?? view}`;
+    let title = TITLE;
+    for (const link of document.querySelectorAll("nav a")) {
+      const here = link.getAttribute("href") === entry;
+      if (here) title = `${link.textContent} · ${TITLE}`;
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    document.title = title;
+  }
+
+  private fail(error: unknown, retry: () => void): void {
+    this.unmount();
+    this.unmount = () => undefined;
+    const notices = new Notices();
+    this.main.replaceChildren(element("div", { class: "ady" }, notices.element));
+    notices.problem(error, retry);
+  }
+
+  private hear(loggedIn: boolean): void {
+    if (loggedIn === this.loggedIn) return;
+    this.loggedIn = loggedIn;
+    if (loggedIn) {
+      this.outside.replaceChildren();
+      void this.checkUser();
+      return;
+    }
+    const again = control("button", { type: "button", class: "main" }, "Log in again");
+    again.addEventListener("click", () => location.reload());
+    this.outside.replaceChildren(element("div", { class: "notice warn" }, element("span", {}, "You are logged out."), again));
+  }
+
+  /** Another login in this browser is another user's page. */
+  private async checkUser(): Promise<void> {
+    if (document.hidden) return;
+    const user = await this.host.call("whoami").catch(() => null);
+    if (user !== null && (user as { id?: string }).id !== this.user) location.reload();
+  }
+}
+
+const { base = "/", lab = "/", user = "" } = document.body.dataset;
+new Page(base, lab, user);

@@ -1,0 +1,58 @@
+// What the service's page shows, as the part of its address after "#": `#watch?job=jb_…`. So a reload
+// comes back to it, and back and forward work. Only ids and names get in, whatever a view says.
+
+import type { Json } from "../host/host";
+import type { ViewName } from "../host/shell";
+
+export interface Address {
+  view: ViewName;
+  start: Record<string, string>;
+}
+
+const NAME = /^[^\p{C}]{1,300}$/u;
+const id = (prefix: string): RegExp => new RegExp(`^${prefix}_[0-9a-z]{26}$`);
+
+/** The views, and what each may be opened with. */
+const VIEWS: Record<ViewName, Record<string, RegExp>> = {
+  panel: {},
+  curate: { dataset: id("ds") },
+  train: { version: id("dv"), job: id("jb") },
+  jobs: { search: NAME },
+  watch: { job: id("jb") },
+  chat: { model: NAME },
+};
+
+/** What an address names; null if it is none of ours. No address at all is the overview. */
+export function addressOf(hash: string): Address | null {
+  const [name = "", query = ""] = split(hash.replace(/^#/, ""));
+  const view = (name || "panel") as ViewName;
+  if (!Object.hasOwn(VIEWS, view)) return null;
+  return { view, start: kept(view, Object.fromEntries(new URLSearchParams(query))) };
+}
+
+/** The address of a view and what it shows. */
+export function hashOf(view: ViewName, start: Json): string {
+  const values = typeof start === "object" && start !== null && !Array.isArray(start) ? start : {};
+  const query = Object.entries(kept(view, values)).map(([name, value]) => `${name}=${readable(value)}`);
+  return `#${view}${query.length > 0 ? `?${query.join("&")}` : ""}`;
+}
+
+function kept(view: ViewName, values: { [name: string]: Json }): Record<string, string> {
+  const allowed = Object.entries(VIEWS[view]);
+  return Object.fromEntries(
+    allowed.flatMap(([name, pattern]) => {
+      const value = Object.hasOwn(values, name) ? values[name] : null;
+      return typeof value === "string" && pattern.test(value) ? [[name, value]] : [];
+    }),
+  );
+}
+
+/** Names of ours, such as @demo/soap@3, stay as they are. */
+function readable(value: string): string {
+  return encodeURIComponent(value).replace(/%40/g, "@").replace(/%2F/g, "/");
+}
+
+function split(text: string): [string, string] {
+  const at = text.indexOf("?");
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}

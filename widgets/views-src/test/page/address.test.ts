@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { addressOf, hashOf } from "../../src/page/address";
+
+const DATASET = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz";
+const JOB = "jb_01hzzzzzzzzzzzzzzzzzzzzzzz";
+
+describe("an address", () => {
+  it("says which view is shown and what in it, and is read again as the same", () => {
+    for (const [view, start, hash] of [
+      ["panel", {}, "#panel"],
+      ["curate", { dataset: DATASET }, `#curate?dataset=${DATASET}`],
+      ["train", { job: JOB }, `#train?job=${JOB}`],
+      ["watch", { job: JOB }, `#watch?job=${JOB}`],
+      ["jobs", { search: "a & b=c #1?" }, "#jobs?search=a%20%26%20b%3Dc%20%231%3F"],
+      ["chat", { model: "@demo/soap@3" }, "#chat?model=@demo/soap@3"],
+      ["chat", { model: "a*0.7+b*0.3" }, "#chat?model=a*0.7%2Bb*0.3"],
+    ] as const) {
+      expect(hashOf(view, start)).toBe(hash);
+      expect(addressOf(hash)).toEqual({ view, start });
+    }
+  });
+
+  it("is the overview when there is none", () => {
+    expect(addressOf("")).toEqual({ view: "panel", start: {} });
+    expect(addressOf("#")).toEqual({ view: "panel", start: {} });
+  });
+
+  it("is none of ours when it names no view", () => {
+    for (const hash of ["#main", "#../page", "#__proto__", "#constructor", "#chat.js", "#https://x.example/"]) {
+      expect(addressOf(hash)).toBeNull();
+    }
+  });
+
+  it("keeps only ids and names of the kind that the view takes", () => {
+    expect(hashOf("chat", { model: "@demo/soap", draft: "what a patient said", sealed: false })).toBe("#chat?model=@demo/soap");
+    expect(hashOf("curate", { dataset: "what a patient said" })).toBe("#curate");
+    expect(hashOf("curate", { dataset: JOB })).toBe("#curate");
+    expect(hashOf("watch", null)).toBe("#watch");
+    expect(hashOf("watch", [JOB])).toBe("#watch");
+    expect(hashOf("jobs", { search: "x".repeat(301) })).toBe("#jobs");
+    expect(addressOf("#watch?job=../../x&dataset=1")).toEqual({ view: "watch", start: {} });
+    expect(addressOf("#chat?model=a%00b")).toEqual({ view: "chat", start: {} });
+    expect(addressOf("#chat?model=%")).toEqual({ view: "chat", start: { model: "%" } });
+  });
+});
