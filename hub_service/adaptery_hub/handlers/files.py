@@ -31,7 +31,7 @@ def describe_file(row: RowMapping) -> FileInfo:
         bytes=row["bytes"],
         format=row["format"],
         records=row["records"],
-        state="ready" if row["state"] == "ready" else "receiving",
+        state=row["state"],
         created_at=row["created_at"],
     )
 
@@ -101,7 +101,8 @@ class FileHandler(Handler):
         if fresh:
             count = await services.drafts.read(dataset, lambda draft: draft.count())
             await services.db.write(lambda c: statements.touch_dataset(c, dataset, count))
-        status = 201 if fresh else 200 if row["state"] == "ready" else 202
+        # Of a file that is there already, a part is still only a part: its content may differ.
+        status = 201 if fresh else 200 if receiver.complete else 202
         self.answer(describe_file(row), status)
 
     async def delete(self, dataset: str, file: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from adaptery_hub.database.statements import files
 from support.service import Client, Service, alpaca
 from support.waiting import eventually
 
@@ -90,6 +91,32 @@ async def test_an_upload_resumes_where_it_was_cut(demo: Client) -> None:
 
     whole = await demo.dataset("whole")
     assert (await demo.upload(whole, content))["digest"] == done["digest"]
+
+
+async def test_a_part_of_a_file_that_is_there_is_not_taken_for_the_whole(demo: Client) -> None:
+    dataset, content = await demo.dataset(), alpaca(200)
+    await demo.upload(dataset, content, "visits.json")
+    path, half = f"api/datasets/{dataset}/files/visits.json", len(content) // 2
+    other = content[:-10] + b" " * 10
+
+    async def send(data: bytes, last_status: int) -> None:
+        for first, end, status in ((0, half, 202), (half, len(data), last_status)):
+            headers = {"Content-Range": f"bytes {first}-{end - 1}/{len(data)}"}
+            await demo.json("PUT", path, status, content=data[first:end], headers=headers)
+
+    await send(content, 200)
+    await send(other, 409)
+    assert (await demo.json("GET", path))["state"] == "ready"
+
+
+async def test_a_file_says_that_its_records_are_being_imported(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset()
+    creator = (await demo.json("GET", "api/whoami"))["id"]
+    await service.services.db.write(lambda c: files.importing(c, dataset, "x.json", creator, 10))
+    state = await demo.json("GET", f"api/datasets/{dataset}/files/x.json")
+    assert (state["state"], state["bytes"]) == ("importing", 10)
 
 
 @pytest.mark.parametrize("text", ["bytes 5-4/10", "bytes 0-10/10", "bytes=0-1", "items 0-1/2", "x"])

@@ -10,16 +10,24 @@ export const PART_BYTES = 4 * 1024 * 1024;
 const PART_MS = 120_000;
 /** Parts in a row that may fail before the upload does. */
 const ATTEMPTS = 20;
+/** How often to look whether the records are in; one look each 5 s at last. */
+const LOOKS = 360;
+
+/** Sends a request of an upload. */
+export type Sender = Pick<HttpHost, "fetch">;
 
 interface FileInfo {
-  state: string;
+  state: "receiving" | "importing" | "ready";
   bytes: number;
 }
 
-export async function* upload(host: HttpHost, path: string, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
+export async function* upload(host: Sender, path: string, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
   const content = args.content;
   if (!(content instanceof Blob)) throw new HostError("invalid_input", "There is no file to upload.");
   if (content.size === 0) throw new HostError("invalid_input", "This file is empty.", "Choose another one.");
+  const before = await persistently(() => fileAt(host, path, signal), signal);
+  // Said now and not after the last part: content of another size is other content.
+  if (before?.state === "ready" && before.bytes !== content.size) throw nameTaken();
   let sent = 0;
   for (let failures = 0; ; ) {
     yield { sent, total: content.size };
@@ -27,32 +35,72 @@ export async function* upload(host: HttpHost, path: string, args: Args, signal: 
       const answer = await sendPart(host, path, content, sent, signal);
       failures = 0;
       sent = Math.min(sent + PART_BYTES, content.size);
-      if (answer.status !== 202) return yield (await answer.json()) as Json;
+      // A part of a file that is there already is answered with that file.
+      if (sent === content.size && answer.status !== 202) return yield (await answer.json()) as Json;
     } catch (error) {
-      if (signal.aborted || !isPassing(error) || ++failures >= ATTEMPTS) throw error;
+      if (signal.aborted || !mayResume(error) || ++failures >= ATTEMPTS) throw error;
       await pause(PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]!, signal);
-      const file = await fileAt(host, path, signal);
-      // Only the answer to the last part was lost: the service has it all.
-      if (file?.state === "ready" && sent + PART_BYTES >= content.size) return yield file as unknown as Json;
-      sent = file?.state === "receiving" ? file.bytes : 0;
+      const file = await settled(host, path, signal);
+      if (file?.state === "ready") {
+        // Only the answer to the last part was lost: the service has it all.
+        if (before?.state !== "ready" && file.bytes === content.size) return yield file as unknown as Json;
+        if (!isPassing(error)) throw error;
+      }
+      // All bytes and still not imported: whoever took them was killed. They are sent again.
+      sent = file?.state === "receiving" && file.bytes < content.size ? file.bytes : 0;
     }
   }
 }
 
-function sendPart(host: HttpHost, path: string, content: Blob, from: number, signal: AbortSignal): Promise<Response> {
+/** Nobody answered; or the service has not noticed yet that the request before has ended. */
+function mayResume(error: unknown): error is HostError {
+  return isPassing(error) || (error instanceof HostError && error.code === "conflict");
+}
+
+function sendPart(host: Sender, path: string, content: Blob, from: number, signal: AbortSignal): Promise<Response> {
   const to = Math.min(from + PART_BYTES, content.size);
   const range = { "Content-Range": `bytes ${from}-${to - 1}/${content.size}` };
   const either = AbortSignal.any([signal, AbortSignal.timeout(PART_MS)]);
   return host.fetch({ method: "PUT", path, body: content.slice(from, to) }, either, range);
 }
 
-/** The file as the service has it; null if it has nothing, or cannot be asked now. */
-async function fileAt(host: HttpHost, path: string, signal: AbortSignal): Promise<FileInfo | null> {
+/** The file once its records are not being imported any more. */
+async function settled(host: Sender, path: string, signal: AbortSignal): Promise<FileInfo | null> {
+  for (let looks = 0; ; looks++) {
+    const file = await persistently(() => fileAt(host, path, signal), signal);
+    if (file?.state !== "importing" || looks >= LOOKS) return file;
+    await pause(PAUSES_MS[Math.min(looks, PAUSES_MS.length - 1)]!, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** Ask until somebody answers, but not for ever. */
+async function persistently<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let failures = 0; ; ) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || !isPassing(error) || ++failures >= ATTEMPTS) throw error;
+      await pause(PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]!, signal);
+    }
+  }
+}
+
+/** The file as the service has it; null if it has nothing. */
+async function fileAt(host: Sender, path: string, signal: AbortSignal): Promise<FileInfo | null> {
   try {
     const answer = await host.fetch({ method: "GET", path: path.split("?")[0]! }, signal);
     return (await answer.json()) as FileInfo;
   } catch (error) {
-    if (isPassing(error) || (error instanceof HostError && error.code === "not_found")) return null;
+    if (error instanceof HostError && error.code === "not_found") return null;
     throw error;
   }
+}
+
+function nameTaken(): HostError {
+  return new HostError(
+    "conflict",
+    "A file of this name with other content is in this dataset.",
+    "Remove that one first, or give this one another name.",
+  );
 }
