@@ -58,6 +58,7 @@ class TaskOptions:
                 errors=[
                     _explain(dict(error), self._task)
                     for error in problem.errors(include_url=False, include_context=False)
+                    if error["type"] != "none_required"  # the other half of "or left out"
                 ],
             ) from None
         return {name: value for name, value in checked.model_dump().items() if value is not None}
@@ -65,17 +66,23 @@ class TaskOptions:
 
 def _field(option: OptionDefinition) -> tuple[object, object]:
     kind: object = Literal[option.choices] if option.choices else _TYPES[option.type]
-    bounds = Field(
+    # Bounds belong to the value, words to the option: a union has no bounds in JSON Schema.
+    bounded: object = Annotated[
+        kind,
+        Field(
+            ge=option.minimum,
+            le=option.maximum,
+            max_length=STRING_OPTION_LIMIT_CHARS if kind is str else None,
+        ),
+    ]
+    words = Field(
         title=option.title,
         description=option.description,
-        ge=option.minimum,
-        le=option.maximum,
-        max_length=STRING_OPTION_LIMIT_CHARS if kind is str else None,
         json_schema_extra={"advanced": True} if option.advanced else None,
     )
     if option.default is not None:
-        return Annotated[kind, bounds], option.default
-    return Annotated[kind | SkipJsonSchema[None], bounds], None  # pyright: ignore[reportOperatorIssue]
+        return Annotated[bounded, words], option.default
+    return Annotated[bounded | SkipJsonSchema[None], words], None  # pyright: ignore[reportOperatorIssue]
 
 
 def _explain(error: dict[str, object], task: TaskDefinition) -> FieldProblem:
@@ -98,4 +105,4 @@ def _describe(option: OptionDefinition) -> str:
     article = "an" if option.type == "integer" else "a"
     if option.minimum is None and option.maximum is None:
         return f"{article} {option.type}"
-    return f"{article} {option.type} from {option.minimum:g} to {option.maximum:g}"
+    return f"{article} {option.type} from {option.minimum:.10g} to {option.maximum:.10g}"

@@ -25,7 +25,9 @@ def test_the_form_lists_the_options_in_order_with_bounds_and_defaults() -> None:
     form = task.schema_["properties"]
     assert list(form)[:4] == ["epochs", "learning_rate", "rank", "seed"]
     assert form["rank"] | {"minimum": 1, "maximum": 256, "default": 8} == form["rank"]
-    assert form["max_steps"]["advanced"] is True and "default" not in form["max_steps"]
+    steps = form["max_steps"]
+    assert steps["advanced"] is True and "default" not in steps
+    assert (steps["minimum"], steps["maximum"]) == (1, 1_000_000)
     assert task.schema_["additionalProperties"] is False
     assert '"schema"' in task.model_dump_json()
 
@@ -50,6 +52,14 @@ def test_options_are_completed_with_defaults() -> None:
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(values: dict, said: str) -> None:
     assert said in problem_of(values)
+
+
+def test_an_option_that_may_be_left_out_is_explained_once_with_its_bounds() -> None:
+    with pytest.raises(SpecError) as caught:
+        CATALOG.check_options("training-v0", {"max_steps": "many"})
+    [problem] = caught.value.errors
+    assert problem.where == "options.max_steps"
+    assert problem.remedy == "an integer from 1 to 1000000"
 
 
 def test_the_frozen_spec_is_a_job_spec_and_nothing_else() -> None:
