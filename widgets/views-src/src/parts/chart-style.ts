@@ -1,0 +1,20 @@
+// How charts look. The two lines differ in brightness and in dash too, not in colour alone.
+
+export const CHART_STYLE = `
+.ady-chart { --line1: #1b6ec2; --line2: #b35900; display: flex; flex-direction: column; gap: 6px; min-width: 0; margin: 0; padding: 12px 14px; border: 1px solid var(--edge); border-radius: 8px; }
+@supports (color: oklch(from red l c h)) {
+  .ady-chart { --line1: oklch(from var(--ink) calc(.55 + l * .18) .14 252); --line2: oklch(from var(--ink) calc(.55 + l * .22) .14 58); } }
+.ady-chart figcaption { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline; min-height: 21px; }
+.ady-chart .title { font-size: 15px; font-weight: 600; }
+.ady-chart .values { display: flex; flex-wrap: wrap; gap: 0 12px; margin-left: auto; font-size: 13px; font-variant-numeric: tabular-nums; }
+.ady-chart .values b { font-weight: 600; }
+.ady-chart .swatch { display: inline-block; width: 14px; margin-right: 6px; border-top: 2px solid; vertical-align: 4px; }
+.ady-chart .line1 { color: var(--line1); } .ady-chart .line2 { color: var(--line2); border-top-style: dashed; }
+.ady-chart [role=img] { min-height: 190px; overflow: hidden; color: var(--soft); border: 0 solid var(--edge); }
+.ady-chart .u-over { cursor: crosshair; }
+.ady-chart .u-select { background: color-mix(in srgb, var(--line1) 22%, transparent); }
+.ady-chart .u-hz .u-cursor-x { border-color: var(--rim); }
+.ady-chart [aria-pressed=true] { background: var(--tint); border-color: var(--focus); color: var(--focus); font-weight: 600; }
+.ady-chart .points { max-height: 300px; overflow: auto; }
+.ady-chart caption { padding: 6px 0; color: var(--soft); text-align: left; }
+`;
