@@ -1,10 +1,17 @@
 """Adaptery's views as notebook widgets: one line each to show.
 
-`Chat()` is here; the other views follow. A widget hosts a view (TypeScript, built into
-`adaptery.views`) and answers it through the Python client. Content travels in messages, never in
-synced traits, so that no prompt or record is saved with a notebook.
+    from adaptery_widgets import Curate, Train, Jobs, Watch, Chat
+    Curate("visits")
+
+A widget hosts a view (TypeScript, built into `adaptery.views`) and answers it through the Python
+client. Content travels in messages, never in synced traits, so that no prompt or record is saved
+with a notebook.
 """
 
 from adaptery_widgets.chat import Chat
+from adaptery_widgets.curate import Curate
+from adaptery_widgets.jobs import Jobs
+from adaptery_widgets.train import Train
+from adaptery_widgets.watch import Watch
 
-__all__ = ["Chat"]
+__all__ = ["Chat", "Curate", "Jobs", "Train", "Watch"]

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 import adaptery
 from adaptery.client.event_streams import Event, read_events
+from adaptery.client.stopping import Stop
 from adaptery.errors import (
     AdapteryError,
     DeadlineError,
@@ -106,15 +107,31 @@ class Connection:
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/") + "/"
-        self._client = httpx.Client(
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "User-Agent": f"adaptery/{adaptery.__version__}",
+        }
+        self._transport = transport
+        self._tls = httpx.create_ssl_context()  # slow to make, so it is shared
+        self._client = self._open()
+
+    def _open(self) -> httpx.Client:
+        return httpx.Client(
             base_url=self.url,
-            headers={
-                "Authorization": f"Bearer {token}",
-                "User-Agent": f"adaptery/{adaptery.__version__}",
-            },
+            headers=self._headers,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            transport=transport,
+            verify=self._tls,
+            transport=self._transport,
         )
+
+    @contextmanager
+    def _line(self, stop: Stop | None) -> Generator[httpx.Client]:
+        """Give the client for one request; what can be stopped has a connection of its own."""
+        if stop is None or self._transport is not None:
+            yield self._client
+            return
+        with self._open() as client:
+            yield client
 
     def close(self) -> None:
         """Close all connections."""
@@ -199,22 +216,24 @@ class Connection:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         read_seconds: float = READ_SECONDS,
+        stop: Stop | None = None,
     ) -> Generator[httpx.Response]:
-        """Open an answer that is read while it arrives.
+        """Open an answer that is read while it arrives; `stop` ends it from another thread.
 
         Raises:
             AdapteryError: what the service raised, or `UnavailableError` or `DeadlineError`, also
-            while
-                it is read.
+                while it is read.
         """
         with (
             _network_errors(),
-            self._client.stream(
+            self._line(stop) as client,
+            client.stream(
                 method,
                 path,
                 json=json,
                 headers=headers,
                 timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
+                extensions=None if stop is None else {"trace": stop.trace},
             ) as response,
         ):
             if not response.is_success:
@@ -231,6 +250,7 @@ class Connection:
         json: object = None,
         last_id: str | None = None,
         read_seconds: float = READ_SECONDS,
+        stop: Stop | None = None,
     ) -> Generator[Iterator[Event]]:
         """Open a stream of server-sent events.
 
@@ -241,7 +261,7 @@ class Connection:
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
         with self.stream(
-            method, path, json=json, headers=headers, read_seconds=read_seconds
+            method, path, json=json, headers=headers, read_seconds=read_seconds, stop=stop
         ) as response:
             yield read_events(response.iter_lines())
 

@@ -30,6 +30,11 @@ class Version:
         self._connection = connection
         self.info = info
 
+    @property
+    def connection(self) -> Connection:
+        """The connection that this came over."""
+        return self._connection
+
     def __repr__(self) -> str:
         return f"<Version {self.name}: {self.info.records} records, {self.info.content_digest}>"
 
@@ -68,6 +73,11 @@ class Dataset:
     def __init__(self, connection: Connection, info: schemas.Dataset) -> None:
         self._connection = connection
         self.info = info
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that this came over."""
+        return self._connection
 
     def __repr__(self) -> str:
         return f"<Dataset {self.full_name}: {self.info.records} records in the draft>"

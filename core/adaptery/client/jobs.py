@@ -36,6 +36,11 @@ class Job:
         self._sleep = sleep
         self.info = info
 
+    @property
+    def connection(self) -> Connection:
+        """The connection that this came over."""
+        return self._connection
+
     def __repr__(self) -> str:
         reason = f" ({self.info.reason})" if self.info.reason else ""
         return f"<Job {self.info.name}: {self.info.state}{reason}>"

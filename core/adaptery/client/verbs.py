@@ -20,9 +20,10 @@ from typing import cast
 from urllib.parse import urlencode
 
 from adaptery.client.connection import ANSWER_SECONDS, READ_SECONDS, Connection, path_of
+from adaptery.client.stopping import Stop
 from adaptery.errors import InvalidInputError, NotOfferedError, UnavailableError, from_openai
 
-__all__ = ["Verbs", "verb_table"]
+__all__ = ["Request", "Verbs", "request_of", "verb_table"]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _WITH_BODY = frozenset({"POST", "PATCH"})
@@ -36,11 +37,27 @@ def verb_table() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
+    """What a verb means over HTTP."""
+
     method: str
+    #: Below the service's address, percent-encoded.
     path: str
+    #: The arguments that are not in the path.
     rest: Mapping[str, object]
     streamed: bool
+
+    @property
+    def body(self) -> dict[str, object] | None:
+        """The JSON body, where the method has one."""
+        return dict(self.rest) if self.method in _WITH_BODY else None
+
+    @property
+    def query(self) -> dict[str, str | int]:
+        """The query, where there is no body."""
+        if self.method in _WITH_BODY:
+            return {}
+        return {name: _word(value) for name, value in self.rest.items() if value is not None}
 
 
 class Verbs:
@@ -49,38 +66,36 @@ class Verbs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def answer(self, verb: str, args: Mapping[str, object]) -> Iterator[object]:
-        """Yield the one answer of a verb, or each event of its stream.
+    def answer(
+        self, verb: str, args: Mapping[str, object], stop: Stop | None = None
+    ) -> Iterator[object]:
+        """Yield the one answer of a verb, or each event of its stream, until `stop` ends it.
 
         Raises:
             NotOfferedError: there is no such verb, or a kernel cannot answer it.
             InvalidInputError: an argument that names a thing is missing.
             AdapteryError: what the service raised.
         """
-        request = _request(verb, args)
+        request = request_of(verb, args)
         if request.streamed:
-            yield from self._events(request)
+            yield from self._events(request, stop)
         else:
             yield self._answer(request)
 
-    def _answer(self, request: _Request) -> object:
-        has_body = request.method in _WITH_BODY
+    def _answer(self, request: Request) -> object:
         response = self._connection.send(
-            request.method,
-            request.path,
-            json=dict(request.rest) if has_body else None,
-            query=None if has_body else _query(request.rest),
+            request.method, request.path, json=request.body, query=request.query
         )
         return response.json() if response.content else None
 
-    def _events(self, request: _Request) -> Iterator[object]:
+    def _events(self, request: Request, stop: Stop | None) -> Iterator[object]:
         asked = request.method == "POST"
         path, body = request.path, {**request.rest, "stream": True} if asked else None
-        if not asked and (query := _query(request.rest)):
-            path = f"{path}?{urlencode(query)}"
+        if request.query:
+            path = f"{path}?{urlencode(request.query)}"
         seconds = ANSWER_SECONDS if asked else READ_SECONDS
         with self._connection.events(
-            request.method, path, json=body, read_seconds=seconds
+            request.method, path, json=body, read_seconds=seconds, stop=stop
         ) as events:
             for event in events:
                 if event.data == "[DONE]":
@@ -93,7 +108,13 @@ class Verbs:
             raise UnavailableError("The answer was cut off.", hint="ask again")
 
 
-def _request(verb: str, args: Mapping[str, object]) -> _Request:
+def request_of(verb: str, args: Mapping[str, object]) -> Request:
+    """Return what a verb means with these arguments.
+
+    Raises:
+        NotOfferedError: there is no such verb, or a kernel cannot answer it.
+        InvalidInputError: an argument that names a thing is missing.
+    """
     words = verb_table().get(verb, "").split()
     if not words or words[0] == "UPLOAD":
         raise NotOfferedError(f"This view's kernel does not answer {verb!r}.")
@@ -101,7 +122,7 @@ def _request(verb: str, args: Mapping[str, object]) -> _Request:
     method = (words[1] if len(words) > 2 else "GET") if streamed else words[0]
     rest = dict(args)
     segments = [_segment(part, rest) for part in template.split("/")]
-    return _Request(method, path_of(*segments), rest, streamed)
+    return Request(method, path_of(*segments), rest, streamed)
 
 
 def _segment(part: str, rest: dict[str, object]) -> str:
@@ -112,10 +133,6 @@ def _segment(part: str, rest: dict[str, object]) -> str:
     if not isinstance(value, str) or value in ("", ".", ".."):
         raise InvalidInputError(f"The {match[1]} is missing.")
     return value
-
-
-def _query(args: Mapping[str, object]) -> dict[str, str | int]:
-    return {name: _word(value) for name, value in args.items() if value is not None}
 
 
 def _word(value: object) -> str | int:

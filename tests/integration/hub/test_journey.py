@@ -128,7 +128,7 @@ chat = adaptery_widgets.Chat()
 sent = []
 chat.send = lambda content, buffers=None: sent.append(content)
 args = dict(model=NAME, messages=QUESTION, max_tokens=4, temperature=0.2)
-chat._receive(chat, dict(id="a", kind="ask", verb="models", args={}), [])
+chat._receive(chat, dict(id="a", kind="ask", verb="adapters.list", args={}), [])
 chat._receive(chat, dict(id="b", kind="ask", verb="chat", args=args), [])
 deadline = time.monotonic() + 60
 while sum(m["kind"] == "end" for m in sent) < 2 and time.monotonic() < deadline:
