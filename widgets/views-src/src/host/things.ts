@@ -1,0 +1,82 @@
+// What the service answers, as far as forms and lists of jobs read it. The full schemas are Python:
+// `adaptery.schemas`.
+
+import type { Args, Host, Json } from "./host";
+
+export interface Page<T> {
+  items: T[];
+  has_more: boolean;
+}
+
+export interface Task {
+  name: string;
+  title: string;
+  description: string;
+  schema: Json;
+}
+
+export interface BaseModel {
+  id: string;
+  name: string;
+  source: string;
+  default: boolean;
+}
+
+export interface Dataset {
+  id: string;
+  name: string;
+  full_name: string;
+}
+
+export interface Version {
+  id: string;
+  dataset: string;
+  number: number;
+  name: string;
+  records: number;
+  state: string;
+  created_at: string;
+}
+
+export type JobState = "created" | "queued" | "training" | "completed" | "failed" | "cancelled";
+
+export interface Job {
+  id: string;
+  name: string;
+  tenant: string;
+  task: string;
+  base_model: string;
+  dataset: string;
+  state: JobState;
+  /** When it came into this state. */
+  state_at: string;
+  reason: string | null;
+  position: number | null;
+  cancel_requested: boolean;
+  progress: number | null;
+  adapter: string | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  summary: { train_runtime?: number; train_loss?: number } | null;
+  options: Record<string, number | string | boolean>;
+}
+
+/** Pages of this many are the largest that the service gives. */
+export const PAGE_LIMIT = 200;
+
+export async function ask<T>(host: Host, verb: string, args: Args = {}): Promise<T> {
+  return (await host.call(verb, args)) as T;
+}
+
+/** The first items of a list, `most` at most; whether there are more. */
+export async function list<T extends { id: string }>(host: Host, verb: string, args: Args = {}, most = Infinity): Promise<Page<T>> {
+  const items: T[] = [];
+  for (;;) {
+    const after = items.at(-1)?.id;
+    const limit = Math.min(PAGE_LIMIT, most - items.length);
+    const page = await ask<Page<T>>(host, verb, { ...args, limit, ...(after === undefined ? {} : { after }) });
+    items.push(...page.items);
+    if (!page.has_more || page.items.length === 0 || items.length >= most) return { items, has_more: page.has_more };
+  }
+}

@@ -1,0 +1,42 @@
+// What was typed into a form whose view was taken away, for as long as the page lives: whoever shows
+// that view again goes on where they were. It is kept in memory only, and belongs to one view at a time.
+
+import type { Values } from "../parts/form";
+import { Submission } from "./submission";
+
+/** What the view is opened with. */
+export interface Start {
+  version?: string;
+  job?: string;
+}
+
+export interface Typed {
+  task: string;
+  name: string;
+  /** Written by the reader, not suggested. */
+  nameIsOwn: boolean;
+  version: string | null;
+  baseModel: string;
+  options: Values;
+}
+
+export interface Draft {
+  /** What the shell says when it shows this draft again. */
+  start: Start;
+  typed: Typed | null;
+  submission: Submission;
+}
+
+const LEFT_LIMIT = 16;
+const left: Draft[] = [];
+
+/** Take the draft that was begun from `start`, or a new one. */
+export function takeDraft(start: Start): Draft {
+  const at = left.findIndex(({ start: { version, job } }) => version === start.version && job === start.job);
+  return left.splice(at, at < 0 ? 0 : 1)[0] ?? { start, typed: null, submission: new Submission() };
+}
+
+export function leaveDraft(draft: Draft): void {
+  left.unshift(draft);
+  left.length = Math.min(left.length, LEFT_LIMIT);
+}

@@ -1,0 +1,58 @@
+// Things of the service as tests write them down.
+
+import type { Job } from "../../src/host/things";
+
+export const TASK = {
+  name: "training-v0",
+  title: "Fine-tune an adapter",
+  description: "Supervised fine-tuning.",
+  stage: "sft",
+  queue: "training",
+  schema: {
+    type: "object",
+    properties: {
+      epochs: { type: "number", title: "Epochs", description: "How often training passes over the whole dataset.", default: 3, minimum: 0.01, maximum: 100 },
+      learning_rate: { type: "number", title: "Learning rate", description: "The peak step size.", default: 0.0002, minimum: 1e-7, maximum: 0.1 },
+      rank: { type: "integer", title: "LoRA rank", default: 8, minimum: 1, maximum: 256 },
+      max_steps: { type: "integer", title: "Steps", minimum: 1, maximum: 1000000, advanced: true },
+    },
+  },
+};
+
+export const BASE_MODELS = [
+  { id: "bm_1", name: "small/one", source: "hf:small/one", weight_digest: null, default: false },
+  { id: "bm_2", name: "small/two", source: "local", weight_digest: null, default: true },
+];
+
+export function dataset(id: string, name: string): { id: string; name: string; full_name: string } {
+  return { id, name, full_name: `@demo/${name}` };
+}
+
+export function version(id: string, of: string, number: number, state = "completed"): object {
+  const created_at = "2026-03-01T10:00:00.000Z";
+  return { id, dataset: `ds_${of}`, number, name: `@demo/${of}@${number}`, records: 20 * number, state, created_at };
+}
+
+export function job(id: string, changes: Partial<Job> = {}): Job {
+  return {
+    id,
+    name: "visits",
+    tenant: "@demo",
+    task: "training-v0",
+    base_model: "small/two",
+    dataset: "@demo/visits@2",
+    state: "created",
+    state_at: "2026-03-01T10:00:00.000Z",
+    reason: null,
+    position: null,
+    cancel_requested: false,
+    progress: null,
+    adapter: null,
+    created_at: "2026-03-01T10:00:00.000Z",
+    started_at: null,
+    finished_at: null,
+    summary: null,
+    options: { epochs: 1, learning_rate: 0.001, rank: 4 },
+    ...changes,
+  };
+}

@@ -1,0 +1,173 @@
+// @vitest-environment happy-dom
+import { afterEach, describe, expect, it } from "vitest";
+import { HostError } from "../../src/host/host";
+import { mount } from "../../src/train/train";
+import { eventually, page, ScriptedHost } from "../support/scripted-host";
+import { BASE_MODELS, dataset, job, TASK, version } from "../support/things";
+
+const USUAL = { epochs: 3, learning_rate: 0.0002, rank: 8 };
+const LOST = new HostError("network", "The connection is lost.");
+let unmount: () => void = () => undefined;
+afterEach(() => unmount());
+
+function hostOf(start: object = {}): ScriptedHost {
+  return new ScriptedHost({
+    "view.start": () => start,
+    "tasks.list": () => page(TASK),
+    "base-models.list": () => page(...BASE_MODELS),
+    "datasets.list": () => page(dataset("ds_visits", "visits"), dataset("ds_empty", "empty")),
+    "versions.list": ({ dataset }) =>
+      dataset === "ds_visits" ? page(version("dv_1", "visits", 1), version("dv_2", "visits", 2), version("dv_3", "visits", 3, "publishing")) : page(),
+    "versions.get": ({ version: id }) => version(String(id), "visits", Number(String(id).slice(3))),
+    "jobs.list": () => page(),
+    "jobs.submit": () => job("jb_new", { reason: "preparing" }),
+  });
+}
+
+async function shown(host: ScriptedHost): Promise<HTMLElement> {
+  const el = document.createElement("div");
+  document.body.replaceChildren(el);
+  unmount = mount(el, host);
+  await eventually(() => !el.querySelector("form")!.hidden);
+  return el;
+}
+
+function labelled<T extends HTMLElement>(el: HTMLElement, words: string): T {
+  const label = [...el.querySelectorAll("label")].find(({ textContent }) => textContent === words)!;
+  return document.getElementById(label.htmlFor) as T;
+}
+
+function type(el: HTMLElement, words: string, text: string): void {
+  const input = labelled<HTMLInputElement>(el, words);
+  input.value = text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+const submit = (el: HTMLElement): boolean => el.querySelector("form")!.dispatchEvent(new Event("submit", { cancelable: true }));
+const press = (el: HTMLElement, words: string): void => [...el.querySelectorAll("button")].find(({ textContent }) => textContent === words)!.click();
+
+async function choose(el: HTMLElement, name: string): Promise<void> {
+  labelled<HTMLInputElement>(el, "Dataset").click();
+  [...el.querySelectorAll<HTMLElement>("[role=option]")].find(({ textContent }) => textContent === name)!.click();
+  await eventually(() => !el.querySelector<HTMLElement>(".fields > .notice")!.hidden || labelled<HTMLSelectElement>(el, "Version").value);
+}
+
+describe("the form", () => {
+  it("submits the newest completed version, the default base model and a suggested name", async () => {
+    const host = hostOf();
+    const el = await shown(host);
+    await choose(el, "@demo/visits");
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")).toEqual([{ task: "training-v0", name: "visits", dataset: "dv_2", base_model: "small/two", options: USUAL }]);
+    await eventually(() => el.querySelector(".submitted"));
+    press(el, "Watch it");
+    expect(host.asks("view.open")).toEqual([{ view: "watch", start: { job: "jb_new" } }]);
+  });
+
+  it("begins with the version it was opened with, and tells the shell ids only", async () => {
+    const host = hostOf({ version: "dv_1" });
+    const el = await shown(host);
+    expect(labelled<HTMLSelectElement>(el, "Version").value).toBe("dv_1");
+    type(el, "Name", "my-own");
+    expect(JSON.stringify(host.asks("view.here"))).not.toContain("my-own");
+    expect(host.asks("view.here").at(-1)).toEqual({ title: "Train", start: { version: "dv_1" } });
+  });
+
+  it("takes over the settings of a job", async () => {
+    const host = hostOf({ job: "jb_old" });
+    host.answer("jobs.get", () => job("jb_old", { name: "letters", base_model: "small/one", dataset: "@demo/visits@1" }));
+    submit(await shown(host));
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")).toEqual([
+      { task: "training-v0", name: "letters", dataset: "dv_1", base_model: "small/one", options: { epochs: 1, learning_rate: 0.001, rank: 4 } },
+    ]);
+  });
+
+  it("says what to do about a dataset without a version", async () => {
+    const host = hostOf();
+    const el = await shown(host);
+    await choose(el, "@demo/empty");
+    expect(el.textContent).toContain("No published version yet.");
+    press(el, "Curate one");
+    expect(host.asks("view.open")).toEqual([{ view: "curate", start: { dataset: "ds_empty" } }]);
+    submit(el);
+    expect(document.activeElement).toBe(labelled(el, "Dataset"));
+    expect(host.asks("jobs.submit")).toEqual([]);
+  });
+
+  it("shows what the service refuses at its fields, and keeps what was typed", async () => {
+    const host = hostOf({ version: "dv_2" });
+    const refusal = { where: "options.rank", reason: "input should be a valid integer", remedy: "an integer from 1 to 256" };
+    host.answer("jobs.submit", () => {
+      throw new HostError("spec_invalid", "The options do not fit.", null, [refusal, { where: "elsewhere", reason: "odd", remedy: "" }]);
+    });
+    const el = await shown(host);
+    type(el, "LoRA rank", "many");
+    submit(el);
+    await eventually(() => labelled(el, "LoRA rank").getAttribute("aria-invalid"));
+    expect(host.asks("jobs.submit")[0]!.options).toEqual({ ...USUAL, rank: "many" });
+    expect(document.activeElement).toBe(labelled(el, "LoRA rank"));
+    expect(labelled<HTMLInputElement>(el, "LoRA rank").value).toBe("many");
+    const notice = el.querySelector("[role=alert]")!.textContent;
+    expect(notice).toContain("elsewhere");
+    expect(notice).not.toContain("options.rank");
+  });
+
+  it("comes back with what was typed when it is shown again", async () => {
+    const host = hostOf({ version: "dv_1" });
+    const el = await shown(host);
+    type(el, "Name", "my-own");
+    type(el, "Epochs", "7");
+    type(el, "LoRA rank", "");
+    unmount();
+    const again = await shown(host);
+    expect(labelled<HTMLInputElement>(again, "Name").value).toBe("my-own");
+    submit(again);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")[0]).toMatchObject({ name: "my-own", dataset: "dv_1", options: { epochs: 7, learning_rate: 0.0002 } });
+  });
+});
+
+describe("submitting", () => {
+  it("happens once, however often it is asked for", async () => {
+    const host = hostOf({ version: "dv_2" });
+    const el = await shown(host);
+    for (let times = 0; times < 3; times++) submit(el);
+    await eventually(() => el.querySelector(".submitted"));
+    expect(host.asks("jobs.submit")).toHaveLength(1);
+  });
+
+  it("finds the job whose answer was lost", async () => {
+    const host = hostOf({ version: "dv_2" });
+    const before = job("jb_old");
+    let arrived = false;
+    host.answer("jobs.list", () => page(...(arrived ? [job("jb_new")] : []), before, job("jb_other", { name: "visits-2" })));
+    host.answer("jobs.submit", () => {
+      arrived = true;
+      throw LOST;
+    });
+    const el = await shown(host);
+    submit(el);
+    await eventually(() => el.querySelector(".submitted"));
+    expect(el.textContent).toContain("it was found among your jobs");
+    press(el, "Watch it");
+    expect(host.asks("view.open")).toEqual([{ view: "watch", start: { job: "jb_new" } }]);
+    expect(host.asks("jobs.list")[0]).toMatchObject({ search: "visits" });
+  });
+
+  it("goes on looking for it in a view that is shown again", async () => {
+    const host = hostOf({ version: "dv_2" });
+    let fail: (error: Error) => void = () => undefined;
+    host.answer("jobs.submit", () => new Promise((_, reject) => (fail = reject)));
+    submit(await shown(host));
+    await eventually(() => host.asks("jobs.submit").length);
+    unmount();
+    const again = await shown(host);
+    submit(again);
+    host.answer("jobs.list", () => page(job("jb_new")));
+    fail(LOST);
+    await eventually(() => again.querySelector(".submitted"));
+    expect(host.asks("jobs.submit")).toHaveLength(1);
+  });
+});
