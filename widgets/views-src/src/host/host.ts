@@ -24,6 +24,11 @@ export class HostError extends Error {
     super(message);
     this.name = "HostError";
   }
+
+  /** Each module has a copy of this class, and a host may come from another one: the name decides. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "HostError";
+  }
 }
 
 /** Nobody answered, or somebody who will be back: asking again may help. */
