@@ -1,0 +1,160 @@
+// The overview: what there is, what is going on, and the way to each of it. The sidebar of JupyterLab
+// and the home of the service's own page.
+
+import { type Host, isPassing, type Json, type Mount } from "../host/host";
+import { widget } from "../host/notebook";
+import { persist, repeat } from "../host/persist";
+import type { ViewName } from "../host/shell";
+import { control, element } from "../parts/elements";
+import { Notices } from "../parts/notice";
+import { adopt } from "../parts/style";
+import { list, type Listed, MOST } from "./list";
+import { type Kind, Section } from "./section";
+import { PANEL_STYLE } from "./style";
+import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, type Job, jobRows, type Row } from "./things";
+
+const EVERY_MS = 5000;
+const FIRST = 50;
+
+class Panel {
+  private readonly over = new AbortController();
+  private readonly notices = new Notices();
+  private readonly find = control("input", { type: "search", "aria-label": "Find by name", placeholder: "Find by name", autocomplete: "off" });
+  private readonly sections: Section[];
+  /** Sections that are no longer looked after, because of an error that waiting does not mend. */
+  private readonly ended = new Set<Section>();
+  /** Whether what is restricted can be used where this is shown. */
+  private sealed = true;
+
+  constructor(
+    private readonly el: HTMLElement,
+    private readonly host: Host,
+  ) {
+    this.sections = this.kinds().map((kind) => this.section(kind));
+    const parts = element("div", { class: "parts" }, ...this.sections.map((section) => section.element));
+    const find = element("div", { class: "find" }, this.find);
+    this.el.replaceChildren(element("section", { class: "ady ady-panel", "aria-label": "Overview" }, find, this.notices.element, parts));
+    adopt(this.el, PANEL_STYLE);
+    this.find.addEventListener("input", () => this.sections.forEach((section) => section.search(this.find.value.trim())));
+    void this.begin();
+  }
+
+  close(): void {
+    this.over.abort();
+    this.el.replaceChildren();
+  }
+
+  private async begin(): Promise<void> {
+    try {
+      await this.host.call("view.here", { title: "Overview", start: {} });
+      const start = await this.ask("view.start");
+      this.sealed = (start as { sealed?: boolean } | null)?.sealed !== false;
+      this.sections.forEach((section) => void this.follow(section));
+      const { scopes } = (await this.ask("whoami")) as { scopes: string[] };
+      this.sections.forEach((section) => section.allow(scopes.includes("write")));
+    } catch (error) {
+      this.tell(error, null);
+    }
+  }
+
+  private ask(verb: string): Promise<Json> {
+    return persist(() => this.host.call(verb), this.over.signal, this.notices.trouble);
+  }
+
+  private async follow(section: Section): Promise<void> {
+    try {
+      await repeat(() => section.look(), EVERY_MS, this.over.signal, this.notices.trouble);
+    } catch (error) {
+      this.ended.add(section);
+      this.tell(error, () => this.followAll());
+    }
+  }
+
+  private followAll(): void {
+    const again = [...this.ended];
+    this.ended.clear();
+    again.forEach((section) => void this.follow(section));
+  }
+
+  private tell(error: unknown, retry: (() => void) | null): void {
+    if (!this.over.signal.aborted) this.notices.problem(error, retry);
+  }
+
+  private section(kind: Kind): Section {
+    const section: Section = new Section(
+      kind,
+      (row) => row.opens && this.open(row.opens.view, row.opens.start),
+      () => section.look().catch((error: unknown) => {
+        if (!isPassing(error)) this.tell(error, null); // else it is looked again soon
+      }),
+    );
+    return section;
+  }
+
+  private open(view: ViewName, start: { [name: string]: Json }): void {
+    this.host.call("view.open", { view, start }).catch((error: unknown) => this.tell(error, () => this.open(view, start)));
+  }
+
+  private kinds(): Kind[] {
+    return [
+      {
+        title: "Datasets",
+        one: "dataset",
+        many: "datasets",
+        first: MOST,
+        load: async (wanted) => this.guide(await this.load<Dataset>("datasets.list", wanted, datasetRows)),
+        empty: "No dataset yet. Make one and put your examples into it: everything begins there.",
+        action: { words: "New dataset", act: () => this.open("curate", {}) },
+      },
+      {
+        title: "Jobs",
+        one: "job",
+        many: "jobs",
+        first: FIRST,
+        load: (wanted) => this.load<Job>("jobs.list", wanted, jobRows),
+        empty: "No job yet. Publish a dataset, then train an adapter with it.",
+        action: { words: "Train", act: () => this.open("train", {}) },
+        all: {
+          words: (typed) => (typed ? `Find “${typed}” in all jobs` : "All jobs"),
+          act: (typed) => this.open("jobs", typed ? { search: typed } : {}),
+        },
+      },
+      {
+        title: "Adapters",
+        one: "adapter",
+        many: "adapters",
+        first: FIRST,
+        load: (wanted) => this.load<Adapter>("adapters.list", wanted, (adapters) => adapterRows(adapters, this.sealed)),
+        empty: "No adapter yet. Each job that completes makes one, which you can chat with here.",
+      },
+      {
+        title: "Agents",
+        one: "agent",
+        many: "agents",
+        first: FIRST,
+        load: (wanted) => this.load<Agent>("agents.list", wanted, agentRows),
+        empty: "No machine has joined yet, so nothing can be trained or asked. Whoever runs this Hub can add one.",
+      },
+    ];
+  }
+
+  /** The main thing to do is to make the first dataset, and then to train. */
+  private guide(datasets: Listed<Row>): Listed<Row> {
+    const [first, second] = this.sections;
+    first!.stress(datasets.items.length === 0);
+    second!.stress(datasets.items.length > 0);
+    return datasets;
+  }
+
+  private async load<T extends { id: string }>(verb: string, wanted: number, rows: (items: T[]) => Row[]): Promise<Listed<Row>> {
+    const { items, more } = await list<T>(this.host, verb, wanted);
+    return { items: rows(items), more };
+  }
+}
+
+export const mount: Mount = (el, host) => {
+  const panel = new Panel(el, host);
+  return () => panel.close();
+};
+
+export default widget(mount);

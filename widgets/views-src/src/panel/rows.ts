@@ -1,0 +1,94 @@
+// The lines of one list. A line stays the same element for as long as its thing is shown, so that
+// looking again takes neither the keyboard's place nor what a finger is about to press.
+
+import type { Row } from "./things";
+import { control, element } from "../parts/elements";
+
+class Line {
+  readonly element: HTMLLIElement;
+  readonly target: HTMLElement;
+  private readonly title = element("span", { class: "title" });
+  private readonly lock = lock();
+  private readonly badge = element("span", { class: "chip" });
+  private readonly facts = element("span", { class: "facts" });
+  private readonly progress = element("progress", { max: "1" });
+  row: Row;
+
+  constructor(row: Row, open: (row: Row) => void) {
+    this.row = row;
+    const parts = [element("span", { class: "first" }, this.title, this.lock, this.badge), this.progress, this.facts];
+    if (row.opens) {
+      this.target = control("button", { type: "button", class: "line" }, ...parts);
+      this.target.addEventListener("click", () => open(this.row));
+    } else {
+      this.target = element("div", { class: "line" }, ...parts);
+    }
+    this.element = element("li", {}, this.target);
+    this.update(row);
+  }
+
+  update(row: Row): void {
+    this.row = row;
+    write(this.title, row.title);
+    write(this.facts, row.facts.join(" · "));
+    write(this.badge, row.badge?.words ?? "");
+    this.badge.className = `chip ${row.badge?.mood ?? ""}`.trim();
+    this.badge.hidden = row.badge === null;
+    this.lock.hidden = !row.restricted;
+    this.facts.title = row.at ?? "";
+    this.progress.hidden = row.progress === null;
+    this.progress.value = row.progress ?? 0;
+    this.progress.setAttribute("aria-label", `Progress of ${row.title}`);
+  }
+}
+
+export class Rows {
+  readonly element = element("ul");
+  private readonly lines = new Map<string, Line>();
+
+  constructor(private readonly open: (row: Row) => void) {}
+
+  /** Show these rows in this order. */
+  show(rows: Row[]): void {
+    const focused = this.focused();
+    const wanted = new Set(rows.map(({ id }) => id));
+    for (const [id, line] of this.lines) if (!wanted.has(id)) this.remove(id, line);
+    rows.forEach((row, index) => {
+      const line = this.lines.get(row.id);
+      if (line) line.update(row);
+      else this.lines.set(row.id, new Line(row, this.open));
+      const { element } = this.lines.get(row.id)!;
+      const here = this.element.children[index];
+      if (here !== element) this.element.insertBefore(element, here ?? null);
+    });
+    // A line that was moved has lost the keyboard.
+    if (focused?.element.isConnected && this.focused() !== focused) focused.target.focus({ preventScroll: true });
+  }
+
+  private remove(id: string, line: Line): void {
+    line.element.remove();
+    this.lines.delete(id);
+  }
+
+  private focused(): Line | null {
+    const active = (this.element.getRootNode() as Document | ShadowRoot).activeElement;
+    return [...this.lines.values()].find((line) => line.target === active) ?? null;
+  }
+}
+
+/** Text that is the same already is left alone. */
+function write(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function lock(): HTMLElement {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("viewBox", "0 0 16 16");
+  picture.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", "M4.5 7V5a3.5 3.5 0 0 1 7 0v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM6 7h4V5a2 2 0 0 0-4 0z");
+  picture.append(path);
+  return element("span", { class: "lock", title: "Restricted: only the sealed channel reaches it" }, picture, "restricted");
+}

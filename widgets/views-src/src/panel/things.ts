@@ -1,0 +1,170 @@
+// What the four lists show of each thing. Pure: no DOM, no host.
+
+import type { Json } from "../host/host";
+import type { ViewName } from "../host/shell";
+import { agoWords, countWords, momentWords, shareWords } from "../parts/words";
+
+/** One line of a list. */
+export interface Row {
+  id: string;
+  title: string;
+  facts: string[];
+  /** A state in one word, and whether it is good, bad or neither. */
+  badge: { words: string; mood: "good" | "bad" | "busy" | "" } | null;
+  /** Between 0 and 1 while something is under way. */
+  progress: number | null;
+  /** Its content is sealed: only the owner's side and the agent may read it. */
+  restricted: boolean;
+  /** The moment in full, where the facts say how long ago it was. */
+  at: string | null;
+  opens: { view: ViewName; start: { [name: string]: Json } } | null;
+}
+
+export interface Dataset {
+  id: string;
+  full_name: string;
+  sensitivity: string;
+  records: number;
+  updated_at: string;
+}
+
+export interface Job {
+  id: string;
+  name: string;
+  tenant: string;
+  state: "created" | "queued" | "training" | "completed" | "failed" | "cancelled";
+  reason: string | null;
+  position: number | null;
+  cancel_requested: boolean;
+  progress: number | null;
+  created_at: string;
+  finished_at: string | null;
+}
+
+export interface Adapter {
+  id: string;
+  full_name: string;
+  base_model: string;
+  sensitivity: string;
+  created_at: string;
+}
+
+export interface Agent {
+  id: string;
+  owner: string;
+  labels: string[];
+  state: "joined" | "live" | "gone" | "revoked";
+  last_seen_at: string | null;
+  slots: { workers: number; free: number } | null;
+  load: { cpu?: { share: number }; memory?: { share: number }; gpu?: { share: number }[]; engine?: { running: number; waiting: number } } | null;
+}
+
+const ACTIVE = { training: 0, queued: 1, created: 2 };
+const AGENT_ORDER = { live: 0, joined: 1, gone: 2, revoked: 3 };
+const AGENT_STATES = {
+  joined: { words: "joined", mood: "" },
+  live: { words: "live", mood: "good" },
+  gone: { words: "gone", mood: "bad" },
+  revoked: { words: "revoked", mood: "" },
+} as const;
+const JOB_STATES = {
+  created: { words: "preparing", mood: "" },
+  queued: { words: "queued", mood: "" },
+  training: { words: "training", mood: "busy" },
+  completed: { words: "completed", mood: "good" },
+  failed: { words: "failed", mood: "bad" },
+  cancelled: { words: "cancelled", mood: "" },
+} as const;
+
+/** The ones that were changed last come first. */
+export function datasetRows(datasets: Dataset[]): Row[] {
+  return byText(datasets, (dataset) => dataset.updated_at).map((dataset) => ({
+    ...plain(dataset.id, dataset.full_name),
+    facts: [countWords(dataset.records, "record"), `changed ${agoWords(dataset.updated_at)}`],
+    restricted: dataset.sensitivity === "restricted",
+    at: momentWords(dataset.updated_at),
+    opens: { view: "curate", start: { dataset: dataset.id } },
+  }));
+}
+
+/** Those under way come first, then the newest. */
+export function jobRows(jobs: Job[]): Row[] {
+  const rank = (job: Job): number => ACTIVE[job.state as keyof typeof ACTIVE] ?? 3;
+  return byText(jobs, (job) => job.id)
+    .sort((one, other) => rank(one) - rank(other))
+    .map((job) => ({
+      ...plain(job.id, `${job.tenant}/${job.name}`),
+      facts: jobFacts(job),
+      badge: job.cancel_requested && job.state in ACTIVE ? { words: "being cancelled", mood: "" } : JOB_STATES[job.state],
+      progress: job.state === "training" ? (job.progress ?? 0) : null,
+      at: momentWords(job.finished_at ?? job.created_at),
+      opens: { view: "watch", start: { job: job.id } },
+    }));
+}
+
+function jobFacts(job: Job): string[] {
+  if (job.state === "training") return [shareWords(job.progress ?? 0)];
+  if (job.state === "queued") return [job.position === null ? "waiting for a machine" : `number ${job.position} in the queue`];
+  const why = job.reason && job.state !== "completed" ? [job.reason] : [];
+  return job.state === "created" ? why : [...why, agoWords(job.finished_at ?? job.created_at)];
+}
+
+/** The newest come first, as the service lists them. `sealed`: whether restricted ones can be used from here. */
+export function adapterRows(adapters: Adapter[], sealed: boolean): Row[] {
+  return adapters.map((adapter) => ({
+    ...plain(adapter.id, adapter.full_name),
+    facts: [
+      `on ${adapter.base_model}`,
+      agoWords(adapter.created_at),
+      ...(adapter.sensitivity === "restricted" && !sealed ? ["open it in JupyterLab"] : []),
+    ],
+    restricted: adapter.sensitivity === "restricted",
+    at: momentWords(adapter.created_at),
+    opens: { view: "chat", start: { model: adapter.full_name } },
+  }));
+}
+
+/** Those that work come first. What is revoked stays last. */
+export function agentRows(agents: Agent[]): Row[] {
+  return byText(agents, (agent) => agent.id)
+    .sort((one, other) => AGENT_ORDER[one.state] - AGENT_ORDER[other.state])
+    .map((agent) => ({
+      ...plain(agent.id, agentName(agent)),
+      facts: agentFacts(agent),
+      badge: AGENT_STATES[agent.state],
+      at: agent.last_seen_at && momentWords(agent.last_seen_at),
+    }));
+}
+
+/** Agents have no names; their labels say most, and the end of their id tells them apart. */
+function agentName({ id, labels }: Agent): string {
+  const words = labels.length > 0 ? labels.join(", ") : "Agent";
+  return `${words} …${id.slice(-4)}`;
+}
+
+function agentFacts({ state, last_seen_at, slots, load }: Agent): string[] {
+  if (state === "joined") return ["not heard of yet"];
+  if (state !== "live") return last_seen_at ? [`last heard of ${agoWords(last_seen_at)}`] : [];
+  const facts = slots ? [`${slots.free} of ${countWords(slots.workers, "worker")} free`] : [];
+  if (!load) return facts;
+  if (load.engine) facts.push(`answers ${load.engine.running}, ${load.engine.waiting} waiting`);
+  if (load.cpu) facts.push(`CPU ${shareWords(load.cpu.share)}`);
+  if (load.memory) facts.push(`memory ${shareWords(load.memory.share)}`);
+  (load.gpu ?? []).forEach((gpu, number) => facts.push(`GPU ${number} ${shareWords(gpu.share)}`));
+  return facts;
+}
+
+/** The rows whose title holds what was typed; each word somewhere in it. */
+export function matching(rows: Row[], typed: string): Row[] {
+  const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
+  return rows.filter(({ title }) => words.every((word) => title.toLowerCase().includes(word)));
+}
+
+function plain(id: string, title: string): Row {
+  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null };
+}
+
+/** Largest first; a sorted copy. */
+function byText<T>(items: T[], key: (item: T) => string): T[] {
+  return [...items].sort((one, other) => (key(one) < key(other) ? 1 : key(one) > key(other) ? -1 : 0));
+}
