@@ -1,12 +1,13 @@
 // How forms look: fields side by side where there is room for two.
 
 export const FORM_STYLE = `
-.ady .fields { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17em), 1fr)); gap: 16px 24px; align-items: start; }
+.ady .fields { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19em), 1fr)); gap: 16px 24px; align-items: start; }
 .ady .field { display: flex; flex-direction: column; gap: 4px; min-width: 0; }
 .ady .field.wide { grid-column: 1 / -1; }
 .ady .field > label { font-size: 13px; font-weight: 600; color: var(--ink); }
 .ady .field > label.check { font-size: 14px; font-weight: 400; }
 .ady .field input:not([type=checkbox]), .ady .field select { width: 100%; }
+.ady .field select:disabled { opacity: .55; }
 .ady .field [aria-invalid] { border-color: var(--bad); box-shadow: 0 0 0 1px var(--bad); }
 .ady .field .help, .ady .field .hint { font-size: 12px; line-height: 1.4; color: var(--soft); overflow-wrap: anywhere; }
 .ady .field .hint { font-variant-numeric: tabular-nums; }

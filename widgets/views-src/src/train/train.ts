@@ -49,6 +49,7 @@ class Train {
       curate: (dataset) => this.open("curate", dataset === null ? {} : { dataset }),
       failed: (error) => this.problem(error),
     });
+    this.taskField.element.classList.add("wide");
     const what = element(
       "div",
       { class: "fields" },

@@ -1,7 +1,7 @@
 // Choosing a published version: the dataset by a part of its name, then one of its versions.
 
 import type { Host } from "../host/host";
-import { persist, repeat, type Trouble } from "../host/persist";
+import { pause, persist, repeat, type Trouble } from "../host/persist";
 import { ask, type Dataset, list, type Version } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Field } from "../parts/field";
@@ -37,6 +37,7 @@ export class VersionField {
     private readonly trouble: Trouble,
     private readonly tell: Listener,
   ) {
+    this.picker.input.placeholder = "Choose a dataset";
     this.picker.input.addEventListener("focus", () => void this.loadDatasets().catch((error: unknown) => this.tell.failed(error)));
     this.select.addEventListener("change", () => this.pick(this.select.value));
     signal.addEventListener("abort", () => this.looking.abort());
@@ -83,9 +84,18 @@ export class VersionField {
     try {
       await this.loadVersions(dataset, looking.signal, wanted);
       this.tell.changed();
-      void repeat(() => this.loadVersions(dataset, looking.signal), LOOK_EVERY_MS, looking.signal, this.trouble).catch((error: unknown) => this.tell.failed(error));
+      void this.keepLooking(dataset, looking.signal);
     } catch (error) {
       if (!looking.signal.aborted) this.tell.failed(error);
+    }
+  }
+
+  private async keepLooking(dataset: string, signal: AbortSignal): Promise<void> {
+    await pause(LOOK_EVERY_MS, signal);
+    try {
+      await repeat(() => this.loadVersions(dataset, signal), LOOK_EVERY_MS, signal, this.trouble);
+    } catch (error) {
+      this.tell.failed(error);
     }
   }
 
@@ -119,7 +129,7 @@ export class VersionField {
   private advise(): void {
     const version = this.versions?.find(({ id }) => id === this.chosen);
     this.version.hint(version ? `Published ${momentWords(version.created_at)}` : "");
-    this.version.element.hidden = version === undefined;
+    this.select.disabled = version === undefined;
     const missing = this.datasets?.length === 0 ? "There is no dataset yet." : this.versions?.length === 0 ? "No published version yet." : "";
     this.none.hidden = missing === "";
     if (missing === this.none.firstChild?.textContent) return;
