@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adaptery.client.columns import ADAPTERS
 from adaptery.client.connection import Connection, path_of
+from adaptery.client.listing import Listing
 from adaptery.schemas.adapters import Adapter
 
 __all__ = ["Adapters"]
@@ -16,13 +18,14 @@ class Adapters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def list(self) -> list[Adapter]:
+    def list(self) -> Listing[Adapter]:
         """Return the adapters that the caller may use.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return list(self._connection.pages("api/adapters", Adapter, lambda adapter: adapter.id))
+        found = self._connection.pages("api/adapters", Adapter, lambda adapter: adapter.id)
+        return Listing(found, "adapter", ADAPTERS, "A completed job makes one.")
 
     def get(self, adapter: str) -> Adapter:
         """Return an adapter by id.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adaptery.client.columns import AGENTS
 from adaptery.client.connection import Connection, path_of
+from adaptery.client.listing import Listing
 from adaptery.schemas.agents import Agent, JoinToken, JoinTokenCreate
 from adaptery.schemas.common import parse
 
@@ -17,13 +19,14 @@ class Agents:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def list(self) -> list[Agent]:
+    def list(self) -> Listing[Agent]:
         """Return the agents with their state and load.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return list(self._connection.pages("api/agents", Agent, lambda agent: agent.id))
+        found = self._connection.pages("api/agents", Agent, lambda agent: agent.id)
+        return Listing(found, "agent", AGENTS, "create_token() lets a host join.")
 
     def get(self, agent: str) -> Agent:
         """Return an agent by id.

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from adaptery.client.columns import DATASETS, FILES, VERSIONS, dataset_facts, version_facts
 from adaptery.client.connection import ANSWER_SECONDS, Connection, checked, path_of
+from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
+from adaptery.client.progress import Report, shown
 from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.records import Record
@@ -37,6 +40,9 @@ class Version:
 
     def __repr__(self) -> str:
         return f"<Version {self.name}: {self.info.records} records, {self.info.content_digest}>"
+
+    def _repr_html_(self) -> str:
+        return card(f"Version {self.name}", version_facts(self))
 
     @property
     def id(self) -> str:
@@ -81,6 +87,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"<Dataset {self.full_name}: {self.info.records} records in the draft>"
+
+    def _repr_html_(self) -> str:
+        return card(f"Dataset {self.full_name}", dataset_facts(self))
 
     @property
     def id(self) -> str:
@@ -132,7 +141,7 @@ class Dataset:
         *,
         name: str | None = None,
         format: str | None = None,
-        progress: UploadProgress | None = None,
+        progress: bool | UploadProgress | None = None,
     ) -> schemas.FileInfo:
         """Add the records of a file to the draft; the file is streamed, never whole in memory.
 
@@ -140,7 +149,8 @@ class Dataset:
             path: an Alpaca or ShareGPT JSON file, or a text file.
             name: the name it gets there; its own if absent.
             format: `alpaca`, `sharegpt` or `text`; told from the file if absent.
-            progress: called with the bytes sent and the bytes in all.
+            progress: called with the bytes sent and the bytes in all, or whether to show a bar; in
+                notebooks there is one if absent.
 
         Raises:
             InvalidInputError: if the file does not exist, or its records are not valid (by number).
@@ -152,11 +162,11 @@ class Dataset:
             raise InvalidInputError("The file does not exist.", hint="check the path")
         size = source.stat().st_size
         hasher = hashlib.sha256()
-        with source.open("rb") as stream:
+        with source.open("rb") as stream, shown(source.name, progress, sizes=True) as report:
             response = self._connection.send(
                 "PUT",
                 self._path("files", name or source.name),
-                content=_chunks(stream, size, hasher.update, progress),
+                content=_chunks(stream, size, hasher.update, report),
                 query={"format": format} if format else None,
                 headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
                 read_seconds=ANSWER_SECONDS,
@@ -166,15 +176,14 @@ class Dataset:
             raise IntegrityError("The service received other bytes than were sent.")
         return info
 
-    def files(self) -> list[schemas.FileInfo]:
+    def files(self) -> Listing[schemas.FileInfo]:
         """Return the files that were uploaded into the draft.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return list(
-            self._connection.pages(self._path("files"), schemas.FileInfo, lambda file: file.id)
-        )
+        found = self._connection.pages(self._path("files"), schemas.FileInfo, lambda file: file.id)
+        return Listing(found, "file", FILES, 'upload("file") adds one.')
 
     def delete_file(self, file: str) -> None:
         """Remove a file (by id or name) and its records from the draft.
@@ -236,9 +245,14 @@ class Dataset:
         self,
         *,
         timeout_seconds: float = PUBLISH_SECONDS,
-        progress: Callable[[int, int | None], None] | None = None,
+        progress: bool | Report | None = None,
     ) -> Version:
         """Publish the draft as the next version and wait for it.
+
+        Args:
+            timeout_seconds: how long to wait; the publication goes on afterwards.
+            progress: called with the records done and in all, or whether to show a bar; in
+                notebooks there is one if absent.
 
         Raises:
             InvalidInputError: if records are not valid.
@@ -247,13 +261,14 @@ class Dataset:
             AdapteryError: what the service raised.
         """
         operation = self._connection.post(self._path("versions"), schemas.Operation)
-        done = wait_for(
-            self._connection, operation, timeout_seconds=timeout_seconds, progress=progress
-        )
+        with shown(f"Publishing {self.full_name}", progress) as report:
+            done = wait_for(
+                self._connection, operation, timeout_seconds=timeout_seconds, progress=report
+            )
         info = parse(schemas.Version, (done.result or {}).get("version"), InternalError)
         return Version(self._connection, info)
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> Listing[Version]:
         """Return the versions, oldest first.
 
         Raises:
@@ -262,14 +277,15 @@ class Dataset:
         found = self._connection.pages(
             self._path("versions"), schemas.Version, lambda version: version.id
         )
-        return [Version(self._connection, info) for info in found]
+        versions = (Version(self._connection, info) for info in found)
+        return Listing(versions, "version", VERSIONS, "publish() makes one.")
 
 
 def _chunks(
     stream: BinaryIO,
     size: int,
     update: Callable[[bytes], None],
-    progress: UploadProgress | None,
+    progress: UploadProgress | Report | None,
 ) -> Iterator[bytes]:
     sent = 0
     while chunk := stream.read(UPLOAD_CHUNK_BYTES):
@@ -314,14 +330,15 @@ class Datasets:
         )
         return Dataset(self._connection, info)
 
-    def list(self) -> list[Dataset]:
+    def list(self) -> Listing[Dataset]:
         """Return the datasets that the caller may see.
 
         Raises:
             AdapteryError: what the service raised.
         """
         found = self._connection.pages("api/datasets", schemas.Dataset, lambda info: info.id)
-        return [Dataset(self._connection, info) for info in found]
+        datasets = (Dataset(self._connection, info) for info in found)
+        return Listing(datasets, "dataset", DATASETS, 'hub.datasets.create("name") makes one.')
 
     def get(self, name: str) -> Dataset:
         """Return a dataset by id, full name, or name alone where that is clear.

@@ -14,9 +14,11 @@ import httpx
 from adaptery.client.adapters import Adapters
 from adaptery.client.agents import Agents
 from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request, complete
+from adaptery.client.columns import BASE_MODELS, TASKS
 from adaptery.client.connection import Connection
 from adaptery.client.datasets import Datasets
 from adaptery.client.jobs import Jobs
+from adaptery.client.listing import Listing, card
 from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
@@ -29,6 +31,9 @@ __all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Hub", "connect"]
 URL_VARIABLE = "ADAPTERY_URL"
 #: Set by JupyterHub in each server.
 TOKEN_VARIABLE = "JUPYTERHUB_API_TOKEN"  # noqa: S105  (the name of a variable)
+
+#: What a notebook shows as the way on from a connection.
+LISTS = ("Datasets", "Jobs", "Adapters")
 
 
 class Hub:
@@ -52,6 +57,11 @@ class Hub:
     def __repr__(self) -> str:
         return f"<Hub {self.url}>"
 
+    def _repr_html_(self) -> str:
+        # Nothing is asked for: a thing that is shown does not wait for the network.
+        facts = [("Service", self.url), *((what, f"hub.{what.lower()}.list()") for what in LISTS)]
+        return card("Adaptery", facts)
+
     @property
     def url(self) -> str:
         """The address of the service."""
@@ -70,23 +80,23 @@ class Hub:
         """
         return self._connection.get("api/whoami", Whoami)
 
-    def base_models(self) -> list[BaseModelCard]:
+    def base_models(self) -> Listing[BaseModelCard]:
         """Return the registered base models.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return list(
-            self._connection.pages("api/base-models", BaseModelCard, lambda model: model.id)
-        )
+        found = self._connection.pages("api/base-models", BaseModelCard, lambda model: model.id)
+        return Listing(found, "base model", BASE_MODELS, "An administrator registers them.")
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> Listing[Task]:
         """Return the tasks that jobs can be made of, each with the schema of its options.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return list(self._connection.pages("api/tasks", Task, lambda task: task.name))
+        found = self._connection.pages("api/tasks", Task, lambda task: task.name)
+        return Listing(found, "task", TASKS, "An administrator writes them.")
 
     def models(self) -> list[str]:
         """Return the names that `chat` takes: base models and the adapters that the caller may use.

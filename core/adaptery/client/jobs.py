@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from pydantic import ValidationError
 
+from adaptery.client.columns import JOBS, job_facts
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Version
+from adaptery.client.listing import Listing, card
+from adaptery.client.progress import ProgressBar, followed, wanted
 from adaptery.errors import DeadlineError, InternalError, UnavailableError
 from adaptery.schemas import jobs as schemas
 from adaptery.states import FINAL_STATES, JobState
@@ -45,6 +48,9 @@ class Job:
         reason = f" ({self.info.reason})" if self.info.reason else ""
         return f"<Job {self.info.name}: {self.info.state}{reason}>"
 
+    def _repr_html_(self) -> str:
+        return card(f"Job {self.info.name}", job_facts(self))
+
     @property
     def id(self) -> str:
         """The opaque id, which is also a model name once the job is completed."""
@@ -72,18 +78,23 @@ class Job:
         self.info = self._connection.get(self._path(), schemas.Job)
         return self
 
-    def watch(self, after: int = 0) -> Iterator[schemas.JobEvent]:
+    def watch(self, after: int = 0, *, progress: bool | None = None) -> Generator[schemas.JobEvent]:
         """Yield the events of the job as they happen, until it is over.
 
         A lost connection is opened again where it broke off, so no event is missed or told twice.
 
         Args:
             after: the `seq` of the last event that is known.
+            progress: whether to show a bar between the events; in notebooks if absent.
 
         Raises:
             UnavailableError: if the service stays away.
             AdapteryError: what the service raised.
         """
+        events = self._watch(after)
+        return followed(events, ProgressBar(self.info.name)) if wanted(progress) else events
+
+    def _watch(self, after: int) -> Generator[schemas.JobEvent]:
         failures = 0
         while True:
             try:
@@ -112,6 +123,8 @@ class Job:
         self,
         timeout_seconds: float | None = None,
         on_event: Callable[[schemas.JobEvent], None] | None = None,
+        *,
+        progress: bool | None = None,
     ) -> Job:
         """Wait until the job is over, in whatever way; `state` and `info.reason` say how.
 
@@ -119,6 +132,7 @@ class Job:
             timeout_seconds: how long to wait, as far as events or comments of the service allow to
                 look at the clock; for ever if absent.
             on_event: called with each event.
+            progress: whether to show a bar; in notebooks if absent.
 
         Raises:
             DeadlineError: if it is not over at the end of the time; the job goes on.
@@ -127,7 +141,7 @@ class Job:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if self.state in FINAL_STATES:
             return self
-        for event in self.watch():
+        for event in self.watch(progress=progress):
             if on_event is not None:
                 on_event(event)
             if deadline is not None and time.monotonic() > deadline:
@@ -218,14 +232,15 @@ class Jobs:
         info = self._connection.post("api/jobs", schemas.Job, body.model_dump(exclude_none=True))
         return Job(self._connection, info)
 
-    def list(self) -> list[Job]:
+    def list(self) -> Listing[Job]:
         """Return the jobs that the caller may see.
 
         Raises:
             AdapteryError: what the service raised.
         """
         found = self._connection.pages("api/jobs", schemas.Job, lambda info: info.id)
-        return [Job(self._connection, info) for info in found]
+        jobs = (Job(self._connection, info) for info in found)
+        return Listing(jobs, "job", JOBS, "hub.jobs.submit(...) hands one in.")
 
     def get(self, job: str) -> Job:
         """Return a job by id.

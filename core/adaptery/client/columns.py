@@ -1,0 +1,127 @@
+"""What notebooks show of each kind of thing: columns of its list, facts of its card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptery.client.listing import Columns
+from adaptery.client.words import size_of
+from adaptery.schemas.adapters import Adapter, BaseModelCard
+from adaptery.schemas.agents import Agent
+from adaptery.schemas.datasets import FileInfo
+from adaptery.schemas.jobs import Job as JobInfo
+from adaptery.schemas.jobs import Task
+
+if TYPE_CHECKING:
+    from adaptery.client.datasets import Dataset, Version
+    from adaptery.client.jobs import Job
+
+Facts = list[tuple[str, object]]
+
+DATASETS: Columns[Dataset] = (
+    ("Dataset", lambda it: it.full_name),
+    ("Records in the draft", lambda it: it.info.records),
+    ("Sensitivity", lambda it: it.info.sensitivity),
+    ("Your right", lambda it: it.info.right),
+    ("Changed", lambda it: it.info.updated_at),
+    ("Description", lambda it: it.info.description),
+)
+
+FILES: Columns[FileInfo] = (
+    ("File", lambda it: it.name),
+    ("Format", lambda it: it.format),
+    ("Records", lambda it: it.records),
+    ("Size", lambda it: size_of(it.bytes)),
+    ("State", lambda it: it.state),
+    ("Uploaded", lambda it: it.created_at),
+)
+
+VERSIONS: Columns[Version] = (
+    ("Version", lambda it: it.name),
+    ("Records", lambda it: it.info.records),
+    ("Duplicates dropped", lambda it: it.info.duplicates_dropped),
+    ("State", lambda it: it.info.state),
+    ("Published", lambda it: it.info.created_at),
+)
+
+JOBS: Columns[Job] = (
+    ("Job", lambda it: it.info.name),
+    ("State", lambda it: state_of(it.info)),
+    ("Progress", lambda it: percent_of(it.info.progress)),
+    ("Base model", lambda it: it.info.base_model),
+    ("Adapter", lambda it: it.info.adapter),
+    ("Handed in", lambda it: it.info.created_at),
+    ("Id", lambda it: it.id),
+)
+
+ADAPTERS: Columns[Adapter] = (
+    ("Adapter", lambda it: it.full_name),
+    ("Base model", lambda it: it.base_model),
+    ("Rank", lambda it: it.rank),
+    ("Size", lambda it: size_of(it.bytes)),
+    ("Sensitivity", lambda it: it.sensitivity),
+    ("Your right", lambda it: it.right),
+    ("Made", lambda it: it.created_at),
+)
+
+BASE_MODELS: Columns[BaseModelCard] = (
+    ("Base model", lambda it: it.name),
+    ("Default", lambda it: it.default),
+    ("Source", lambda it: it.source),
+)
+
+TASKS: Columns[Task] = (
+    ("Task", lambda it: it.name),
+    ("Title", lambda it: it.title),
+    ("Stage", lambda it: it.stage),
+    ("Queue", lambda it: it.queue),
+    ("Description", lambda it: it.description),
+)
+
+AGENTS: Columns[Agent] = (
+    ("Agent", lambda it: it.id),
+    ("State", lambda it: it.state),
+    ("Labels", lambda it: ", ".join(it.labels)),
+    ("Last seen", lambda it: it.last_seen_at),
+    ("Version", lambda it: it.version),
+)
+
+
+def dataset_facts(dataset: Dataset) -> Facts:
+    """Return what the card of a dataset says."""
+    return [
+        *((title, value(dataset)) for title, value in DATASETS[1:]),
+        ("Id", dataset.id),
+    ]
+
+
+def version_facts(version: Version) -> Facts:
+    """Return what the card of a version says."""
+    return [
+        *((title, value(version)) for title, value in VERSIONS[1:]),
+        ("Content digest", version.info.content_digest),
+        ("Id", version.id),
+    ]
+
+
+def job_facts(job: Job) -> Facts:
+    """Return what the card of a job says."""
+    options = ", ".join(f"{name} = {value}" for name, value in job.info.options.items())
+    return [
+        *((title, value(job)) for title, value in JOBS[1:-1]),
+        ("Dataset", job.info.dataset),
+        ("Options", options),
+        ("Begun", job.info.started_at),
+        ("Over", job.info.finished_at),
+        ("Id", job.id),
+    ]
+
+
+def state_of(info: JobInfo) -> str:
+    """Return the state of a job, with the reason where there is one."""
+    return f"{info.state}: {info.reason}" if info.reason else str(info.state)
+
+
+def percent_of(progress: float | None) -> str | None:
+    """Return a part of one in percent."""
+    return None if progress is None else f"{progress:.0%}"
