@@ -5,11 +5,11 @@ import { type Host, isPassing, type Json, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
+import { list, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
-import { list, type Listed, MOST } from "./list";
-import { type Kind, Section } from "./section";
+import { type Kind, MOST, Section } from "./section";
 import { PANEL_STYLE } from "./style";
 import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, type Job, jobRows, type Row } from "./things";
 
@@ -139,16 +139,16 @@ class Panel {
   }
 
   /** The main thing to do is to make the first dataset, and then to train. */
-  private guide(datasets: Listed<Row>): Listed<Row> {
+  private guide(datasets: Page<Row>): Page<Row> {
     const [first, second] = this.sections;
     first!.stress(datasets.items.length === 0);
     second!.stress(datasets.items.length > 0);
     return datasets;
   }
 
-  private async load<T extends { id: string }>(verb: string, wanted: number, rows: (items: T[]) => Row[]): Promise<Listed<Row>> {
-    const { items, more } = await list<T>(this.host, verb, wanted);
-    return { items: rows(items), more };
+  private async load<T extends { id: string }>(verb: string, wanted: number, rows: (items: T[]) => Row[]): Promise<Page<Row>> {
+    const { items, has_more } = await list<T>(this.host, verb, {}, wanted);
+    return { items: rows(items), has_more };
   }
 }
 

@@ -1,10 +1,12 @@
 // One of the four lists: heading with a count, what can be begun, the first few, and more if wanted.
 
-import { type Listed, MOST } from "./list";
+import type { Page } from "../host/things";
 import { Rows } from "./rows";
 import { matching, type Row } from "./things";
 import { control, element } from "../parts/elements";
 
+/** More than this is never loaded into the overview; the views of their own page through everything. */
+export const MOST = 1000;
 const FEW = 5;
 const MANY = 50;
 
@@ -16,7 +18,7 @@ export interface Kind {
   many: string;
   /** How many are loaded at first; the datasets are listed oldest first, so all are needed. */
   first: number;
-  load(wanted: number): Promise<Listed<Row>>;
+  load(wanted: number): Promise<Page<Row>>;
   /** What to do next, when there is none. */
   empty: string;
   /** A button in the heading, and one below the list, which is handed what was typed. */
@@ -35,7 +37,7 @@ export class Section {
   private readonly more = control("button", { type: "button", class: "link", hidden: true });
   private readonly fewer = control("button", { type: "button", class: "link", hidden: true }, "Show fewer");
   private readonly all = control("button", { type: "button", class: "link", hidden: true });
-  private listed: Listed<Row> | null = null;
+  private listed: Page<Row> | null = null;
   private shown = FEW;
   private typed = "";
 
@@ -61,7 +63,7 @@ export class Section {
 
   /** Ask for what is shown; a failure is the caller's to tell. */
   async look(): Promise<void> {
-    this.listed = await this.kind.load(Math.max(this.kind.first, this.shown));
+    this.listed = await this.kind.load(Math.min(MOST, Math.max(this.kind.first, this.shown)));
     this.draw();
   }
 
@@ -103,7 +105,7 @@ export class Section {
 
   private draw(): void {
     if (!this.listed) return;
-    const { items, more } = this.listed;
+    const { items, has_more: more } = this.listed;
     const found = matching(items, this.typed);
     this.count.textContent = `${found.length.toLocaleString()}${more ? "+" : ""}`;
     this.rows.show(found.slice(0, this.shown));

@@ -2,6 +2,7 @@
 
 import type { Json } from "../host/host";
 import type { ViewName } from "../host/shell";
+import type { Job as JobCard } from "../host/things";
 import { agoWords, countWords, momentWords, shareWords } from "../parts/words";
 
 /** One line of a list. */
@@ -28,18 +29,11 @@ export interface Dataset {
   updated_at: string;
 }
 
-export interface Job {
-  id: string;
-  name: string;
-  tenant: string;
-  state: "created" | "queued" | "training" | "completed" | "failed" | "cancelled";
-  reason: string | null;
-  position: number | null;
-  cancel_requested: boolean;
-  progress: number | null;
-  created_at: string;
-  finished_at: string | null;
-}
+/** What a list of jobs shows of each. */
+export type Job = Pick<
+  JobCard,
+  "id" | "name" | "tenant" | "state" | "reason" | "position" | "cancel_requested" | "progress" | "created_at" | "finished_at"
+>;
 
 export interface Adapter {
   id: string;
