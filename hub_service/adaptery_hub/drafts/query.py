@@ -50,42 +50,64 @@ class Found:
     """What a query finds in a draft, inside one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, query: RecordQuery) -> None:
-        """Look the words up.
+        """Take the query.
 
         Raises:
             InvalidInputError: the search holds no word, or too many.
         """
         self._connection = connection
         self._query = query
+        self._match = None if query.search is None else _match(query.search)
         self._clauses, self._values = _filter(query)
-        if query.search is not None:
-            _search(connection, query.search)
-            self._clauses.append("EXISTS (SELECT 1 FROM hits WHERE hits.position = r.position)")
+        self._words_only = self._match is not None and not self._clauses
+        self._found_words = False
 
     def total(self) -> int:
         """Return how many records the filter lets through, on all pages."""
-        # The clauses are constants of this module; every value is bound.
-        statement = f"SELECT count(*) FROM records AS r {self._where('position', [])}"  # noqa: S608
-        return int(self._connection.execute(statement, self._values).fetchone()[0])
+        if self._words_only:
+            statement, values = "SELECT count(*) FROM search WHERE search MATCH ?", [self._match]
+        else:
+            # The clauses are constants of this module; every value is bound.
+            statement = f"SELECT count(*) FROM records AS r {self._where('position', [])}"  # noqa: S608
+            values = self._values
+        return int(self._connection.execute(statement, values).fetchone()[0])
 
     def positions(self) -> list[int]:
         """Return the positions on the page that was asked for, in order."""
         query = self._query
-        key = query.order.removeprefix("-")
-        down = " DESC" if query.order.startswith("-") else ""
-        column = _INDEXES[key][1]
-        order = f"{column}{down}" if key == "position" else f"{column}{down}, position{down}"
-        more, values = (["position > ?"], [query.after]) if query.after else ([], [])
-        statement = (
-            f"SELECT position FROM records AS r {self._where(key, more)} "  # noqa: S608
-            f"ORDER BY {order} LIMIT ? OFFSET ?"
-        )
-        bound = (*self._values, *values, query.limit, query.offset)
-        return [row[0] for row in self._connection.execute(statement, bound)]
+        key, down = query.order.removeprefix("-"), " DESC" if query.order.startswith("-") else ""
+        if self._words_only and key == "position":
+            # The index of words is in this order itself, and need not be read to its end.
+            source = "rowid AS position FROM search WHERE search MATCH ? AND rowid > ?"
+            values = [self._match, query.after]
+        else:
+            source = f"position FROM records AS r {self._where(key, ['position > ?'])}"
+            values = [*self._values, query.after]
+        columns = dict.fromkeys((_INDEXES[key][1], "position"))
+        order = ", ".join(f"{column}{down}" for column in columns)
+        statement = f"SELECT {source} ORDER BY {order} LIMIT ? OFFSET ?"
+        rows = self._connection.execute(statement, (*values, query.limit, query.offset))
+        return [row[0] for row in rows]
 
     def _where(self, key: str, more: list[str]) -> str:
-        clauses = [*self._clauses, *more] or ["1"]
-        return f"INDEXED BY {_INDEXES[key][0]} WHERE {' AND '.join(clauses)}"
+        clauses = [*self._clauses, *more]
+        if self._match is not None:
+            self._find_words(self._match)
+            clauses.append("EXISTS (SELECT 1 FROM hits WHERE hits.position = r.position)")
+        return f"INDEXED BY {_INDEXES[key][0]} WHERE {' AND '.join(clauses or ['1'])}"
+
+    def _find_words(self, match: str) -> None:
+        """Put the positions of all records with the words into the table `hits`, once."""
+        # Total and page both need them, and a common word is in every record.
+        if self._found_words:
+            return
+        self._found_words = True
+        self._connection.execute("DROP TABLE IF EXISTS temp.hits")
+        self._connection.execute("CREATE TEMP TABLE hits (position INTEGER PRIMARY KEY)")
+        self._connection.execute(
+            "INSERT INTO temp.hits SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid",
+            (match,),
+        )
 
 
 def _filter(query: RecordQuery) -> tuple[list[str], list[str]]:
@@ -100,17 +122,6 @@ def _filter(query: RecordQuery) -> tuple[list[str], list[str]]:
     if query.duplicates:
         clauses.append("duplicate = 1")
     return clauses, values
-
-
-def _search(connection: sqlite3.Connection, search: str) -> None:
-    """Put the positions of all records that hold the words into the table `hits`."""
-    match = _match(search)
-    # Asked once and kept: total and page both need them, and a common word is in every record.
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS hits (position INTEGER PRIMARY KEY)")
-    connection.execute("DELETE FROM hits")
-    connection.execute(
-        "INSERT INTO hits SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid", (match,)
-    )
 
 
 def _match(search: str) -> str:

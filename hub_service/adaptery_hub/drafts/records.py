@@ -1,6 +1,10 @@
 """The records of one draft: rows, and all that is derived from them.
 
-Invariant: the index of words, `length` and `duplicate` are those of the rows after each call.
+Invariants:
+
+- The index of words, `length` and `duplicate` are those of the rows after each call.
+- Nobody searches in a transaction that writes: in SQLite 3.40 a row that is deleted, searched for
+  and inserted again in one transaction damages the index (found by the property test of undo).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -242,23 +242,18 @@ def all_of(step: Callable[[], object]) -> int:
 def test_undoing_all_is_the_beginning_and_redoing_all_the_end(
     steps: list[tuple[str, int, str]],
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        drafts = Drafts(Path(folder), max_records=200)
-        try:
-            asyncio.run(drafts.create(DATASET))
-            change(drafts, lambda d: d.import_records([text("a"), text("b"), text("a")], "fi_x"))
+    def walk(draft: Draft) -> None:
+        for step in steps:
+            take(draft, *step)
+        all_of(lambda: draft.redo(ME))  # what the walk had undone is part of its end
 
-            def walk(draft: Draft) -> None:
-                beginning = state(draft)
-                for step in steps:
-                    take(draft, *step)
-                all_of(lambda: draft.redo(ME))  # what the walk had undone is part of its end
-                end = state(draft)
-                undone = all_of(lambda: draft.undo(ME))
-                assert state(draft) == beginning
-                assert all_of(lambda: draft.redo(ME)) == undone
-                assert state(draft) == end
-
-            change(drafts, walk)
-        finally:
-            drafts.close()
+    with tempfile.TemporaryDirectory() as folder, closing(Drafts(Path(folder), 200)) as drafts:
+        asyncio.run(drafts.create(DATASET))
+        change(drafts, lambda d: d.import_records([text("a"), text("b"), text("a")], "fi_x"))
+        beginning = drafts.read_now(DATASET, state)
+        change(drafts, walk)
+        end = drafts.read_now(DATASET, state)
+        undone = change(drafts, lambda d: all_of(lambda: d.undo(ME)))
+        assert drafts.read_now(DATASET, state) == beginning
+        assert change(drafts, lambda d: all_of(lambda: d.redo(ME))) == undone
+        assert drafts.read_now(DATASET, state) == end
