@@ -1,45 +1,69 @@
 // The Chat view: ask one adapter, or an adapter and its base side by side, and watch them answer.
 
-import { type AnswerBox, ChatLog } from "./log";
+import { Conversation } from "./conversation";
+import { ChatLog } from "./log";
+import { listModels, type Model, Models } from "./models";
+import { questionField } from "./question-field";
+import { type Ending, Reply } from "./reply";
+import { type Sampling, Settings } from "./settings";
 import { CHAT_STYLE } from "./style";
-import { type Answer, Conversation, type Turn } from "./conversation";
-import { control, element } from "../parts/elements";
-import { type Host, type Json, type Mount, wordsOf } from "../host/host";
+import type { TurnBox } from "./turn-box";
+import { type Host, HostError, type Json, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
-import { type Limits, within } from "./limits";
-import { type Model, Models } from "./models";
+import { persist } from "../host/persist";
+import { control, element } from "../parts/elements";
+import { PROSE_STYLE } from "../parts/markdown";
+import { Notices } from "../parts/notice";
+import { adopt } from "../parts/style";
 
-const TOKENS: Limits = { least: 1, most: 4096, step: 1, start: 256 };
-/** Small models soon talk nonsense when they are warm. */
-const TEMPERATURE: Limits = { least: 0, most: 2, step: 0.1, start: 0.2 };
 const ADVICE = {
   looking: "Looking for the models that you may use …",
   failed: "The models that you may use could not be listed.",
   none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
   begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed.",
 };
+const RESTRICTED = "🔒 This adapter is restricted: it answers only over the sealed channel";
+
+/** What the place around this view says: the model to begin with, and whether it can seal. */
+interface Start {
+  model?: string;
+  sealed?: boolean;
+}
+
 /** Why an exchange was ended from here. */
-type Ending = "stopped" | "cleared" | "closed" | "failed";
+type Cause = "stopped" | "cleared" | "closed" | "failed";
+
+/** A question on its way, and everything that asking it once more takes. */
+interface Asking {
+  question: string;
+  models: readonly Model[];
+  /** In the place of the last turn. */
+  anew: boolean;
+}
 
 class Chat {
   private readonly conversation = new Conversation();
   private readonly models = new Models();
+  private readonly settings = new Settings();
+  private readonly log = new ChatLog();
+  private readonly notices = new Notices();
   private readonly model = control("select", { "aria-label": "Model" });
   private readonly beside = control("input", { type: "checkbox", disabled: true });
-  private readonly maxTokens = numberField(TOKENS);
-  private readonly temperature = numberField(TEMPERATURE);
-  private readonly log = new ChatLog();
-  private readonly trouble = element("div", { role: "alert" });
-  private readonly text = control("textarea", {
-    "aria-label": "Message",
-    placeholder: "Write a message",
-    title: "Enter sends, Shift+Enter starts a new line",
-    rows: "2",
-  });
+  private readonly lock = element("div", { class: "notice", role: "status", hidden: true });
+  private readonly text = questionField("Message", () => this.submit());
   private readonly send = control("button", { type: "submit", class: "main" }, "Send");
   private readonly stop = control("button", { type: "button", hidden: true }, "Stop");
   private readonly clear = control("button", { type: "button" }, "New chat");
+  private readonly life = new AbortController();
+  private start: Start | null = null;
+  /** The model to begin with, until it was looked for. */
+  private wanted: string | undefined;
+  private looking = false;
   private running: AbortController | null = null;
+  /** The last turn of the history. */
+  private last: TurnBox | null = null;
+  /** What is left of an answer that was cut off, until the next question. */
+  private cut: TurnBox | null = null;
   private advice = ADVICE.looking;
 
   constructor(
@@ -50,22 +74,26 @@ class Chat {
       "div",
       { class: "bar" },
       element("label", { class: "model" }, "Model", this.model),
-      element("label", {}, "Longest answer (tokens)", this.maxTokens),
-      element("label", {}, "Temperature", this.temperature),
-      element("label", { class: "beside" }, this.beside, "Base model beside it"),
+      element("label", { class: "check" }, this.beside, "Base model beside it"),
+      this.settings.button,
       this.clear,
     );
     const form = element("form", {}, this.text, this.send, this.stop);
     this.el.replaceChildren(
-      element("style", {}, CHAT_STYLE),
-      element("section", { class: "ady-chat", "aria-label": "Chat" }, bar, this.log.element, this.trouble, form),
+      element(
+        "section",
+        { class: "ady ady-chat", "aria-label": "Chat" },
+        ...[bar, this.settings.element, this.lock, this.log.element, this.notices.element, form],
+      ),
     );
+    adopt(this.el, PROSE_STYLE, CHAT_STYLE);
     this.listen(form);
-    this.showHistory();
-    void this.loadModels();
+    this.log.advise(this.advice);
+    void this.look();
   }
 
   close(): void {
+    this.life.abort();
     this.abort("closed");
     this.el.replaceChildren();
   }
@@ -75,130 +103,224 @@ class Chat {
       event.preventDefault();
       this.submit();
     });
-    this.text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
-      event.preventDefault();
-      if (event.shiftKey) this.breakLine();
-      else this.submit();
-    });
     this.stop.addEventListener("click", () => this.abort("stopped"));
-    this.model.addEventListener("focus", () => void this.loadModels());
-    this.model.addEventListener("change", () => this.offerBase());
-    this.clear.addEventListener("click", () => {
-      this.abort("cleared");
-      this.conversation.clear();
-      this.trouble.replaceChildren();
-      this.showHistory();
-    });
+    this.model.addEventListener("focus", () => void this.look());
+    this.model.addEventListener("change", () => this.chosen());
+    this.clear.addEventListener("click", () => this.startOver());
   }
 
-  private async loadModels(): Promise<void> {
+  private startOver(): void {
+    this.abort("cleared");
+    if (this.running) this.end(this.running);
+    this.conversation.clear();
+    this.notices.clear();
+    this.log.clear();
+    this.last = this.cut = null;
+    this.log.advise(this.advice);
+    this.text.focus();
+  }
+
+  /** Look for the models; asked again by itself while nobody answers. */
+  private async look(): Promise<void> {
+    if (this.looking) return;
+    this.looking = true;
     try {
-      const answer = (await this.host.call("models")) as unknown as { models: Model[]; start: string | null };
-      const chosen = this.models.length > 0 ? this.model.value : answer.start;
-      if (this.models.replace(answer.models)) this.offer(chosen);
+      if (this.start === null) {
+        this.start = ((await this.persist(() => this.host.call("view.start"))) ?? {}) as Start;
+        this.wanted = this.start.model;
+      }
+      const models = await this.persist(() => listModels(this.host));
+      if (this.models.replace(models) || this.wanted !== undefined) this.offer();
       this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
     } catch (error) {
+      if (this.life.signal.aborted) return;
       if (this.models.length === 0) this.advise(ADVICE.failed);
-      this.showProblem(error, () => void this.loadModels());
+      this.notices.problem(error, () => void this.look());
+    } finally {
+      this.looking = false;
     }
   }
 
-  private offer(chosen: string | null): void {
-    const options = [...this.models].map(({ id, title }) => element("option", { value: id }, title));
-    this.model.replaceChildren(...options);
-    if (chosen !== null && this.models.find(chosen)) this.model.value = chosen;
-    this.offerBase();
+  private persist<T>(ask: () => Promise<T>): Promise<T> {
+    return persist(ask, this.life.signal, this.notices.trouble);
+  }
+
+  private offer(): void {
+    const wanted = this.wanted;
+    this.wanted = undefined;
+    const before = this.model.options.length > 0 ? this.models.find(this.model.value) : this.models.first(this.seals);
+    const chosen = wanted === undefined ? before : this.models.named(wanted);
+    this.model.replaceChildren(...[...this.models].map(({ id, title }) => element("option", { value: id }, title)));
+    this.model.value = chosen?.id ?? "";
+    this.chosen();
+    if (wanted !== undefined && chosen === null) this.refuse(wanted);
+  }
+
+  private refuse(wanted: string): void {
+    const error = new HostError("not_found", `There is no model "${wanted}" that you may use`, "Choose another one from the list");
+    this.notices.problem(error, () => {
+      this.wanted = wanted;
+      void this.look();
+    });
+  }
+
+  /** Another model is chosen: show what that means, and have a reload come back to it. */
+  private chosen(): void {
+    const model = this.models.find(this.model.value);
+    this.beside.disabled = model === null || this.models.baseOf(model.id) === null || this.locked(model);
+    if (this.beside.disabled) this.beside.checked = false;
+    this.lock.hidden = model === null || !this.locked(model);
+    this.send.disabled = !this.lock.hidden;
+    if (!this.lock.hidden) this.lock.replaceChildren(element("span", {}, this.lockWords()));
+    if (model) this.remember(model);
+  }
+
+  private remember({ id }: Model): void {
+    // A place that keeps nothing loses only where a reload comes back to.
+    this.host.call("view.here", { title: `Chat: ${id}`, start: { model: id } }).catch(() => undefined);
+  }
+
+  private get seals(): boolean {
+    return this.start?.sealed === true;
+  }
+
+  private locked(model: Model): boolean {
+    return model.restricted && !this.seals;
+  }
+
+  private lockWords(): string {
+    if (this.start?.sealed === false) return `${RESTRICTED}. This page has none: open it in Lab, and ask there once sealing is offered.`;
+    return `${RESTRICTED}, which is not offered here yet. Choose another model.`;
   }
 
   private advise(advice: string): void {
     this.advice = advice;
-    if (this.conversation.length === 0 && this.running === null) this.showHistory();
-  }
-
-  private offerBase(): void {
-    this.beside.disabled = this.models.baseOf(this.model.value) === null;
-    if (this.beside.disabled) this.beside.checked = false;
+    this.log.advise(advice);
   }
 
   private asked(): Model[] {
     const base = this.beside.checked ? this.models.baseOf(this.model.value) : null;
-    return [this.models.find(this.model.value), base].filter((model) => model !== null);
+    return [this.models.find(this.model.value), base].filter((model) => model !== null && !this.locked(model)) as Model[];
   }
 
   private submit(): void {
     const question = this.text.value.trim();
-    if (!question || this.running || this.asked().length === 0) return;
+    const models = this.asked();
+    if (!question || this.running || this.send.disabled) return;
+    if (models.length === 0) return this.notices.problem(new HostError("invalid_input", "No model is chosen", "Choose one above"));
     this.text.value = "";
-    void this.ask(question, this.asked());
+    void this.ask({ question, models, anew: false });
   }
 
-  /** Lab keeps the browser from doing it anywhere in a cell. */
-  private breakLine(): void {
-    this.text.setRangeText("\n", this.text.selectionStart, this.text.selectionEnd, "end");
-    this.text.scrollTop = this.text.scrollHeight;
+  /** Ask in the place of the last turn, with what is chosen now. */
+  private askAnew(question: string): void {
+    const models = this.asked();
+    if (!this.running && models.length > 0) void this.ask({ question, models, anew: true });
   }
 
-  private async ask(question: string, models: Model[]): Promise<void> {
-    const answers = new Map(models.map((model) => [model.id, { text: "", note: "" }]));
-    const controller = this.begin();
-    const boxes = this.log.add(question, models.map((model) => model.title));
-    try {
-      await Promise.all(
-        [...answers].map(([model, answer], index) =>
-          this.answer(model, question, answer, boxes[index] as AnswerBox, controller.signal),
-        ),
-      );
-      this.finish({ question, answers }, controller.signal.reason as Ending | undefined);
-    } catch (error) {
-      // A failed turn leaves no message in the history; the question goes back to the reader.
-      controller.abort("failed");
-      this.showHistory();
-      this.showProblem(error, () => void this.ask(question, models), question);
-    } finally {
-      this.end(controller);
+  private async ask(asking: Asking): Promise<void> {
+    if (this.running) return;
+    const { question, models } = asking;
+    const controller = this.begin(asking.anew);
+    const box = this.log.add(question, models.map((model) => model.title));
+    const sampling = this.settings.sampling();
+    const replies = models.map(() => new Reply());
+    const reading = models.map((model, index) => this.read(model, asking, sampling, replies[index]!, box, index, controller));
+    await Promise.allSettled(reading);
+    const cause = controller.signal.reason as Cause | undefined;
+    if (cause !== "cleared" && cause !== "closed") {
+      try {
+        await Promise.all(reading);
+        this.finish(asking, replies, box, cause);
+      } catch (error) {
+        this.fail(asking, replies, box, error);
+      }
     }
+    this.end(controller);
   }
 
-  private finish(turn: Turn, ending: Ending | undefined): void {
-    if (ending === "cleared" || ending === "closed") return;
-    const said = [...turn.answers.values()].some((answer) => answer.text);
-    if (said || ending === undefined) this.conversation.keep(turn);
-    else if (!this.text.value) this.text.value = turn.question;
-    this.showHistory();
-  }
-
-  private async answer(
-    model: string,
-    question: string,
-    answer: Answer,
-    box: AnswerBox,
-    signal: AbortSignal,
+  private async read(
+    model: Model,
+    { question, anew }: Asking,
+    sampling: Sampling,
+    reply: Reply,
+    box: TurnBox,
+    index: number,
+    controller: AbortController,
   ): Promise<void> {
-    const messages = this.conversation.messages(model, question) as unknown as Json;
-    const limit = settled(this.maxTokens, TOKENS);
-    const temperature = settled(this.temperature, TEMPERATURE);
-    const args: Json = { model, messages, max_tokens: limit, temperature };
-    for await (const event of this.host.stream("chat", args, signal)) {
-      const { text, reason } = event as { text?: string; reason?: string | null };
-      answer.text += text ?? "";
-      if (reason === "length") answer.note = `ends here: the longest answer is ${limit} tokens`;
-      box.write(answer.text);
+    const answer = box.answers[index]!;
+    const messages = this.conversation.messages(model.id, question, { system: this.settings.system, anew }) as unknown as Json;
+    const args = { model: model.id, messages, ...sampling, stream_options: { include_usage: true } };
+    let ending: Ending = "cut";
+    try {
+      for await (const event of this.host.stream("chat", args, controller.signal)) {
+        reply.take(event);
+        answer.write(reply.text);
+      }
+      if (!controller.signal.aborted) ending = "complete";
+      else if (controller.signal.reason === "stopped") ending = "stopped";
+    } catch (error) {
+      controller.abort("failed"); // the other answer is of no use then
+      throw error;
+    } finally {
+      answer.end(reply.note(ending, sampling.max_tokens));
     }
-    if (signal.aborted) answer.note = "stopped";
-    else if (!answer.text) answer.note = "said nothing";
-    box.end(answer.note);
   }
 
-  private begin(): AbortController {
+  /** The turn enters the history; of one that was stopped before its first word, nothing stays. */
+  private finish({ question, models, anew }: Asking, replies: readonly Reply[], box: TurnBox, cause: Cause | undefined): void {
+    if (cause === "stopped" && !replies.some((reply) => reply.text)) {
+      this.takeBack(box, anew);
+      if (!anew && !this.text.value) this.text.value = question;
+      return;
+    }
+    const answers = new Map(models.map((model, index) => [model.id, replies[index]!.text]));
+    this.conversation.keep({ question, answers }, { anew });
+    if (anew) this.last?.element.remove();
+    this.last = box;
+    box.offer((again) => this.askAnew(again));
+  }
+
+  /** A failed turn leaves no message in the history; what was said of it stays in sight, as cut off. */
+  private fail(asking: Asking, replies: readonly Reply[], box: TurnBox, error: unknown): void {
+    const { question, anew } = asking;
+    const said = replies.some((reply) => reply.text);
+    if (said) {
+      box.cut();
+      this.cut = box;
+    }
+    this.takeBack(said ? null : box, anew);
+    if (!anew && !this.text.value) this.text.value = question;
+    this.notices.problem(error, () => {
+      if (this.text.value === question) this.text.value = "";
+      this.text.focus();
+      void this.ask(asking);
+    });
+  }
+
+  /** Show the history as it was before a turn. */
+  private takeBack(box: TurnBox | null, anew: boolean): void {
+    box?.element.remove();
+    if (this.last) {
+      if (anew) this.last.element.hidden = false;
+      this.last.offer((again) => this.askAnew(again));
+    }
+    this.log.advise(this.advice);
+  }
+
+  private begin(anew: boolean): AbortController {
     const controller = (this.running = new AbortController());
-    this.trouble.replaceChildren();
+    this.notices.clear();
+    this.cut?.element.remove();
+    this.cut = null;
+    this.last?.settle();
+    if (anew && this.last) this.last.element.hidden = true;
     this.swap(this.send, this.stop);
     return controller;
   }
 
-  private abort(ending: Ending): void {
-    this.running?.abort(ending);
+  private abort(cause: Cause): void {
+    this.running?.abort(cause);
   }
 
   private end(controller: AbortController): void {
@@ -207,41 +329,14 @@ class Chat {
     this.swap(this.stop, this.send);
   }
 
-  /** Hide one button and show another; whoever was at the first one goes back to writing. */
+  /** Hide one button and show another; whoever was at the first one, or is nowhere now, goes back to writing. */
   private swap(from: HTMLElement, to: HTMLElement): void {
-    const wasHere = document.activeElement === from;
+    const root = this.el.getRootNode() as Document | ShadowRoot;
+    const wasHere = root.activeElement === from || root.activeElement === document.body;
     from.hidden = true;
     to.hidden = false;
     if (wasHere) this.text.focus();
   }
-
-  private showHistory(): void {
-    this.log.show(this.conversation, this.advice, (id) => this.models.title(id));
-  }
-
-  private showProblem(error: unknown, retry: () => void, question: string | null = null): void {
-    const again = control("button", { type: "button" }, "Retry");
-    again.addEventListener("click", () => {
-      this.trouble.replaceChildren();
-      if (question !== null && this.text.value === question) this.text.value = "";
-      this.text.focus();
-      retry();
-    });
-    if (question !== null && !this.text.value) this.text.value = question;
-    this.trouble.replaceChildren(element("div", { class: "problem" }, element("span", {}, wordsOf(error)), again));
-  }
-}
-
-function numberField({ least, most, step, start }: Limits): HTMLInputElement {
-  const [min, max, by, value] = [least, most, step, start].map(String) as [string, string, string, string];
-  return control("input", { type: "number", min, max, step: by, value });
-}
-
-/** What a field means; it shows that from then on. */
-function settled(field: HTMLInputElement, limits: Limits): number {
-  const kept = within(limits, field.value);
-  field.value = String(kept);
-  return kept;
 }
 
 export const mount: Mount = (el, host) => {

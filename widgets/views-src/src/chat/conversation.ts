@@ -2,20 +2,14 @@
 // was asked has answered (or the reader stopped it); a failed turn leaves nothing behind.
 
 export interface Message {
-  role: "user" | "assistant";
+  role: "system" | "user" | "assistant";
   content: string;
 }
 
-/** What one model said; `note` tells the reader why it ends where it does. */
-export interface Answer {
-  text: string;
-  note: string;
-}
-
-/** One question and the answer of each model that was asked, in the order of asking. */
+/** One question, and what each model that was asked said to it, in the order of asking. */
 export interface Turn {
   question: string;
-  answers: Map<string, Answer>;
+  answers: ReadonlyMap<string, string>;
 }
 
 export class Conversation {
@@ -29,11 +23,11 @@ export class Conversation {
     return this.turns[Symbol.iterator]();
   }
 
-  /** What to send to `model`: its own history and the new question. */
-  messages(model: string, question: string): Message[] {
-    const said: Message[] = [];
-    for (const turn of this.turns) {
-      const text = turn.answers.get(model)?.text;
+  /** What to send to `model`: its own history, without the last turn if that is asked anew, and the question. */
+  messages(model: string, question: string, { system = "", anew = false } = {}): Message[] {
+    const said: Message[] = system ? [{ role: "system", content: system }] : [];
+    for (const turn of anew ? this.turns.slice(0, -1) : this.turns) {
+      const text = turn.answers.get(model);
       if (!text) continue;
       said.push({ role: "user", content: turn.question });
       said.push({ role: "assistant", content: text });
@@ -42,7 +36,9 @@ export class Conversation {
     return said;
   }
 
-  keep(turn: Turn): void {
+  /** Add a turn, in the place of the last one if that was asked anew. */
+  keep(turn: Turn, { anew = false } = {}): void {
+    if (anew) this.turns.pop();
     this.turns.push(turn);
   }
 

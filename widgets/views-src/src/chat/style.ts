@@ -1,52 +1,38 @@
-// Colours and fonts come from JupyterLab's variables where there are any, so that light and dark fit.
-// `--fill` is our own: white on Lab's dark brand colour is too faint to read (3.1:1; this is 5.2:1).
-
 export const CHAT_STYLE = `
-.ady-chat { --ink: var(--jp-ui-font-color1, #1f2328); --paper: var(--jp-layout-color1, #fff);
-  --tint: color-mix(in srgb, var(--ink) 7%, var(--paper)); --soft: color-mix(in srgb, var(--ink) 76%, var(--paper));
-  --edge: color-mix(in srgb, var(--ink) 18%, var(--paper)); --rim: color-mix(in srgb, var(--ink) 45%, var(--paper));
-  --focus: var(--jp-brand-color1, #1b6ec2); --fill: #1b6ec2; --bad: var(--jp-error-color1, #b3261e);
-  box-sizing: border-box; container-type: inline-size; display: flex; flex-direction: column; max-width: 1100px; overflow: hidden;
-  font: 14px/1.5 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); accent-color: var(--fill);
-  background: var(--paper); border: 1px solid var(--edge); border-radius: 8px; }
-.ady-chat *, .ady-chat *::before { box-sizing: border-box; }
-.ady-chat [hidden] { display: none; }
-.ady-chat .bar { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: end; padding: 10px 12px;
-  border-bottom: 1px solid var(--edge); }
-.ady-chat label { display: flex; flex-direction: column; gap: 2px; font-size: 12px; color: var(--soft); white-space: nowrap; }
-.ady-chat label.model { flex: 1 1 11em; min-width: 0; }
-.ady-chat label.beside { flex-direction: row; align-items: center; gap: 6px; height: 34px; font-size: 14px; color: var(--ink); }
-.ady-chat label.beside:has(:disabled) { color: var(--soft); opacity: .75; }
-.ady-chat label.beside input { width: 16px; height: 16px; margin: 0; }
-.ady-chat select, .ady-chat input[type=number], .ady-chat textarea, .ady-chat button { margin: 0; height: 34px; padding: 5px 9px;
-  font: inherit; font-size: 14px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 6px; }
-.ady-chat select { width: 100%; text-overflow: ellipsis; }
-.ady-chat input[type=number] { width: 100%; min-width: 6em; }
-.ady-chat button { padding: 5px 14px; white-space: nowrap; cursor: pointer; }
-.ady-chat .bar button { margin-left: auto; }
-.ady-chat button:hover { background: var(--tint); }
-.ady-chat button.main { background: var(--fill); border-color: var(--fill); color: #fff; font-weight: 600; }
-.ady-chat button.main:hover { background: #175ea6; }
-.ady-chat :focus-visible { outline: 2px solid var(--focus); outline-offset: 1px; }
-.ady-chat .log { display: flex; flex-direction: column; gap: 12px; height: 380px; padding: 14px 12px; overflow-y: auto; }
+.ady-chat { max-width: 1100px; height: 100%; overflow: hidden; border: 1px solid var(--edge); border-radius: 8px; }
+.ady-chat label.model { flex: 1 1 13em; min-width: 0; }
+.ady-chat label.model select, .ady-chat .settings :is(input, textarea) { width: 100%; }
+.ady-chat label.check:has(:disabled) { color: var(--soft); opacity: .75; }
+.ady-chat .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(9em, 1fr)); gap: 8px 14px; padding: 10px 12px; border-bottom: 1px solid var(--edge); }
+.ady-chat .settings .system { grid-column: 1 / -1; }
+.ady-chat > .notice { margin: 10px 12px 0; }
+.ady-chat [role=alert] .notice { margin: 0 12px 12px; }
+.ady-chat .log { display: flex; flex-direction: column; gap: 14px; flex: 1 1 380px; min-height: 200px; padding: 14px 12px; overflow-y: auto; }
 .ady-chat .log:focus-visible { outline-offset: -2px; }
 .ady-chat .log > :first-child { margin-top: auto; }
-.ady-chat .empty { margin: auto !important; max-width: 32em; color: var(--soft); text-align: center; text-wrap: balance; }
+.ady-chat .log > .empty { margin: auto; }
+.ady-chat .turn { display: flex; flex-direction: column; gap: 10px; }
 .ady-chat .question { align-self: flex-end; max-width: min(85%, 44em); padding: 7px 12px; border-radius: 12px 12px 3px 12px;
-  background: var(--fill); color: #fff; }
+  background: var(--fill); color: #fff; white-space: pre-wrap; overflow-wrap: anywhere; }
+.ady-chat .editor { display: flex; flex-direction: column; gap: 8px; align-self: flex-end; align-items: flex-end; width: min(100%, 44em); }
+.ady-chat .editor textarea { width: 100%; }
 .ady-chat .answers { display: flex; flex-wrap: wrap; gap: 12px; align-items: stretch; }
-.ady-chat .answer { flex: 0 1 auto; max-width: min(100%, 52em); min-width: 0; padding: 7px 12px; border-radius: 12px 12px 12px 3px; background: var(--tint); }
+.ady-chat .answer { display: flex; flex-direction: column; flex: 0 1 auto; max-width: min(100%, 52em); min-width: 0; padding: 7px 12px; border-radius: 12px 12px 12px 3px; background: var(--tint); }
 .ady-chat .answer:not(:only-child) { flex: 1 1 16em; }
-.ady-chat .question, .ady-chat .said { white-space: pre-wrap; overflow-wrap: anywhere; }
-.ady-chat .who, .ady-chat .note { display: block; font-size: 12px; color: var(--soft); overflow-wrap: anywhere; }
-.ady-chat .note { margin-top: 2px; font-style: italic; }
-.ady-chat .writing .said::after { content: "▍"; color: var(--focus); }
-.ady-chat .problem { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; margin: 0 12px 12px; padding: 8px 12px;
-  border: 1px solid var(--bad); border-left-width: 4px; border-radius: 6px;
-  background: color-mix(in srgb, var(--bad) 8%, var(--paper)); }
-.ady-chat .problem span { flex: 1 1 14em; }
+.ady-chat .who { font-size: 12px; color: var(--soft); overflow-wrap: anywhere; }
+.ady-chat .foot { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: center; margin-top: auto; padding-top: 4px; font-size: 12px; color: var(--soft); }
+.ady-chat .foot:empty { display: none; }
+.ady-chat .note { flex: 1 1 12em; overflow-wrap: anywhere; }
+.ady-chat .foot button { border-color: transparent; background: none; font-size: 12px; }
+.ady-chat .foot button:hover { background: var(--paper); }
+.ady-chat .actions { gap: 4px 16px; padding-left: 12px; font-size: 12px; }
+.ady-chat .actions:empty { display: none; }
+.ady-chat .actions button { font-size: 12px; }
+.ady-chat .writing .said:empty::after, .ady-chat .writing .said > :is(p, h3, h4, h5, h6):last-child::after,
+.ady-chat .writing .said > :is(ul, ol):last-child > li:last-child::after { content: "▍"; color: var(--focus); }
+.ady-chat .cut .answer { border: 1px dashed var(--bad); }
 .ady-chat form { display: flex; margin: 0; gap: 8px; align-items: flex-end; padding: 10px 12px 12px; border-top: 1px solid var(--edge); }
-.ady-chat textarea { flex: 1; min-width: 0; height: auto; min-height: 56px; padding: 7px 10px; line-height: 1.45; resize: vertical; }
+.ady-chat form textarea { flex: 1; min-width: 0; min-height: 56px; padding: 7px 10px; }
 @container (max-width: 480px) { .ady-chat label.model { flex-basis: 100%; } }
-.ady-chat ::placeholder { color: var(--soft); opacity: 1; }
+@container (min-width: 481px) { .ady-chat .bar { flex-wrap: nowrap; } }
 `;

@@ -21,4 +21,11 @@ describe("a number that the reader sets", () => {
     ["7", 2],
     ["", 0.2],
   ])("%j as a temperature is %d", (text, kept) => expect(within(TEMPERATURE, text)).toBe(kept));
+
+  it.each([
+    ["", null],
+    ["seven", null],
+    ["7", 7],
+    ["-7", 0],
+  ])("%j as a seed is %j", (text, kept) => expect(within({ least: 0, most: 99, step: 1, start: null }, text)).toBe(kept));
 });

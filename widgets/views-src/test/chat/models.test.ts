@@ -1,33 +1,77 @@
 import { describe, expect, it } from "vitest";
-import { Models } from "../../src/chat/models";
+import { listModels, type Model, Models } from "../../src/chat/models";
+import { page, ScriptedHost } from "../support/scripted-host";
 
-const BASE = { id: "tiny", title: "tiny (base model)", base: null };
-const ADAPTER = { id: "@demo/soap@1", title: "soap", base: "tiny" };
-const ORPHAN = { id: "@demo/old@1", title: "old", base: "withdrawn" };
+const BASE: Model = { id: "tiny", title: "tiny (base model)", base: null, restricted: false };
+const ADAPTER: Model = { id: "@demo/soap@1", title: "soap", base: "tiny", restricted: false };
+const NEWER: Model = { ...ADAPTER, id: "@demo/soap@2" };
+const SEALED: Model = { ...ADAPTER, id: "@demo/sealed@1", restricted: true };
+const ORPHAN: Model = { ...ADAPTER, id: "@demo/old@1", base: "withdrawn" };
+
+function models(...all: Model[]): Models {
+  const made = new Models();
+  made.replace(all);
+  return made;
+}
 
 describe("the models", () => {
   it("offer the base model of an adapter beside it", () => {
-    const models = new Models();
-    models.replace([ADAPTER, BASE]);
-    expect(models.baseOf(ADAPTER.id)).toEqual(BASE);
+    expect(models(ADAPTER, BASE).baseOf(ADAPTER.id)).toEqual(BASE);
   });
 
   it("offer nothing beside a base model, or when the base may not be used", () => {
-    const models = new Models();
-    models.replace([ORPHAN, BASE]);
-    expect(models.baseOf(BASE.id)).toBeNull();
-    expect(models.baseOf(ORPHAN.id)).toBeNull();
-    expect(models.baseOf("unknown")).toBeNull();
+    const made = models(ORPHAN, BASE);
+    expect(made.baseOf(BASE.id)).toBeNull();
+    expect(made.baseOf(ORPHAN.id)).toBeNull();
+    expect(made.baseOf("unknown")).toBeNull();
   });
 
   it("say whether a new list differs", () => {
-    const models = new Models();
-    expect(models.replace([BASE])).toBe(true);
-    expect(models.replace([{ ...BASE }])).toBe(false);
-    expect(models.replace([ADAPTER, BASE])).toBe(true);
+    const made = new Models();
+    expect(made.replace([BASE])).toBe(true);
+    expect(made.replace([{ ...BASE }])).toBe(false);
+    expect(made.replace([ADAPTER, BASE])).toBe(true);
   });
 
-  it("still name a model that is gone", () => {
-    expect(new Models().title("@demo/soap@1")).toBe("@demo/soap@1");
+  it("take a name without a version as its newest, and no other name", () => {
+    const made = models(NEWER, ADAPTER, BASE);
+    expect(made.named("@demo/soap")).toEqual(NEWER);
+    expect(made.named("@demo/soap@1")).toEqual(ADAPTER);
+    expect(made.named("tiny")).toEqual(BASE);
+    expect(made.named("@demo/so")).toBeNull();
+  });
+
+  it("begin with the newest that answers here", () => {
+    const made = models(SEALED, ADAPTER, BASE);
+    expect(made.first(false)).toEqual(ADAPTER);
+    expect(made.first(true)).toEqual(SEALED);
+    expect(models(SEALED, BASE).first(false)).toEqual(BASE);
+    expect(models().first(false)).toBeNull();
+  });
+});
+
+describe("the list of models", () => {
+  const card = (id: string, sensitivity = "internal"): unknown => ({ id, full_name: `@demo/${id}@1`, base_model: "tiny", sensitivity });
+  const bases = page({ id: "b1", name: "big", default: false }, { id: "b2", name: "tiny", default: true });
+
+  it("comes page by page, adapters before base models and the default one before others", async () => {
+    const host = new ScriptedHost({
+      "adapters.list": ({ after }) => (after === "ad_2" ? page(card("ad_3")) : { items: [card("ad_1"), card("ad_2")], has_more: true }),
+      "base-models.list": () => bases,
+    });
+    const listed = await listModels(host);
+    expect(listed.map(({ id }) => id)).toEqual(["@demo/ad_1@1", "@demo/ad_2@1", "@demo/ad_3@1", "tiny", "big"]);
+    expect(listed.map(({ title }) => title).at(0)).toBe("@demo/ad_1@1 (adapter)");
+    expect(host.asks("adapters.list").map(({ after }) => after)).toEqual([undefined, "ad_2"]);
+  });
+
+  it("shows which adapters are restricted", async () => {
+    const host = new ScriptedHost({ "adapters.list": () => page(card("x", "restricted")), "base-models.list": () => page() });
+    expect(await listModels(host)).toEqual([{ id: "@demo/x@1", title: "🔒 @demo/x@1 (adapter, restricted)", base: "tiny", restricted: true }]);
+  });
+
+  it("ends, even if the service always says that there is more", async () => {
+    const host = new ScriptedHost({ "adapters.list": () => ({ items: [card("x")], has_more: true }), "base-models.list": () => page() });
+    expect((await listModels(host)).length).toBeLessThan(100);
   });
 });
