@@ -1,0 +1,88 @@
+// What went into a job and what came out: summary, options, digests.
+
+import { copyButton } from "../parts/copy";
+import { element } from "../parts/elements";
+import { bytesWords, durationWords, momentWords, nameWords, numberWords } from "../parts/words";
+import type { Adapter, Job, Summary } from "./job";
+
+type Fact = [name: string, value: Node | string];
+
+/** The Trainer's names, in words and with their units. */
+const SUMMARY: [field: keyof Summary, name: string, words: (value: number) => string][] = [
+  ["epoch", "Epochs", (value) => numberWords(value)],
+  ["train_loss", "Mean training loss", (value) => numberWords(value)],
+  ["train_runtime", "Training time", (value) => (value < 60 ? `${numberWords(value, 3)} s` : durationWords(value))],
+  ["train_samples_per_second", "Examples per second", (value) => numberWords(value)],
+  ["train_steps_per_second", "Steps per second", (value) => numberWords(value)],
+  ["total_flos", "Floating-point operations", (value) => numberWords(value)],
+];
+
+export class Facts {
+  readonly element = element("div", { class: "facts" });
+  private shown = "";
+
+  /** Show a job; what has not changed is left alone, with the focus in it. */
+  show(job: Job, adapter: Adapter | null): void {
+    const { progress: _, position: __, ...facts } = job;
+    const signature = JSON.stringify([facts, adapter]);
+    if (signature === this.shown) return;
+    this.shown = signature;
+    this.element.replaceChildren(
+      ...(job.summary ? [summaryTable(job.summary)] : []),
+      ...(job.adapter ? [table("Adapter", adapterFacts(job.adapter, adapter))] : []),
+      table("Made from", sourceFacts(job, adapter)),
+      table("Options", Object.entries(job.options).map(([name, value]) => [nameWords(name), optionWords(value)])),
+    );
+  }
+}
+
+function summaryTable(summary: Summary): HTMLElement {
+  const rows = SUMMARY.flatMap(([field, name, words]) => {
+    const value = summary[field];
+    if (typeof value !== "number") return [];
+    const head = element("th", { scope: "row" }, name, " ", element("code", {}, field));
+    return [element("tr", {}, head, element("td", { class: "number" }, words(value)))];
+  });
+  return section("Summary", element("table", {}, element("tbody", {}, ...rows)));
+}
+
+function adapterFacts(name: string, adapter: Adapter | null): Fact[] {
+  const named: Fact = ["Name", element("span", { class: "row" }, element("code", {}, name), copyButton("Copy", `Copy the name ${name}`, () => name))];
+  return adapter === null ? [named] : [named, ["Rank", numberWords(adapter.rank)], ["Size", bytesWords(adapter.bytes)]];
+}
+
+function sourceFacts(job: Job, adapter: Adapter | null): Fact[] {
+  const facts: Fact[] = [
+    ["Base model", job.base_model],
+    ["Dataset", job.dataset],
+    ["Task", job.task],
+    ["Submitted", momentWords(job.created_at)],
+  ];
+  if (job.started_at) facts.push(["Started", momentWords(job.started_at)]);
+  if (job.finished_at) facts.push(["Finished", momentWords(job.finished_at)]);
+  if (adapter) {
+    facts.push(["Base weights", digest(adapter.weight_digest)]);
+    for (const content of adapter.content_digests) facts.push(["Dataset content", digest(content)]);
+  }
+  facts.push(["Job", element("code", {}, job.id)]);
+  return facts;
+}
+
+/** A digest is compared, not read. */
+function digest(text: string): HTMLElement {
+  return element("span", { class: "row" }, element("code", { title: text }, `${text.slice(0, 19)}…`), copyButton("Copy", "Copy the whole digest", () => text));
+}
+
+function optionWords(value: string | number | boolean): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "number" ? numberWords(value) : value;
+}
+
+function table(title: string, facts: Fact[]): HTMLElement {
+  const rows = facts.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value)));
+  return section(title, element("table", {}, element("tbody", {}, ...rows)));
+}
+
+function section(title: string, content: HTMLElement): HTMLElement {
+  return element("section", {}, element("h3", {}, title), content);
+}

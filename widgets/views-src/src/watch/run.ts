@@ -1,0 +1,116 @@
+// What the events of a job say, taken one by one.
+//
+// - An event is taken once, however often it comes: pages of the past and the live stream overlap.
+// - Numbers of a step that comes again replace those of a lost attempt; the charts' `Points` do that.
+
+import type { Point } from "../parts/points";
+
+export interface JobEvent {
+  seq: number;
+  at: string;
+  kind: string;
+  data: Partial<Record<string, string | number | null>>;
+}
+
+/** Numbers of one logging step, in the order of `CHARTS`. */
+export const CHARTS = ["loss", "learning_rate", "epoch", "step_epoch"] as const;
+export type ChartName = (typeof CHARTS)[number];
+
+export interface Failure {
+  reason: string;
+  remedy: string;
+}
+
+export type Kind = "metrics" | "log" | "other";
+
+/** Steps that tell how fast it goes now. */
+const PACE_STEPS = 50;
+/** Nothing was heard for so long: no guess of the time that is left. */
+const STALE_MS = 120_000;
+
+export class Run {
+  step = 0;
+  totalSteps: number | null = null;
+  resumedStep = 0;
+  /** What the worker is about; null if it has not said. */
+  phase: string | null = null;
+  failure: Failure | null = null;
+  private readonly seqs: Record<Kind, number> = { metrics: 0, log: 0, other: 0 };
+  private pace: { step: number; at: number }[] = [];
+
+  /** The last event of a kind that was taken. */
+  seq(kind: Kind): number {
+    return this.seqs[kind];
+  }
+
+  /** Where a stream goes on so that no event is missed. */
+  get resumeAt(): number {
+    return Math.max(this.seqs.metrics, this.seqs.other);
+  }
+
+  /** Take an event; false if it was taken before. */
+  take(event: JobEvent): boolean {
+    const kind = kindOf(event);
+    if (event.seq <= this.seqs[kind]) return false;
+    this.seqs[kind] = event.seq;
+    if (event.kind === "metrics") this.takeStep(event);
+    else if (event.kind === "phase") this.takePhase(event);
+    else if (event.kind === "state") this.takeState(event);
+    else if (event.kind === "error") this.failure = { reason: words(event.data.reason), remedy: words(event.data.remedy) };
+    return true;
+  }
+
+  /** Learn how many steps there are from an early event, out of order. */
+  learn(event: JobEvent): void {
+    const total = event.kind === "phase" ? event.data.total_steps : null;
+    if (typeof total === "number" && total > 0) this.totalSteps ??= total;
+  }
+
+  /** About how long it still takes; null without a reason to say so. */
+  secondsLeft(now: number): number | null {
+    const [first, last] = [this.pace[0], this.pace.at(-1)];
+    if (!first || !last || last.step === first.step || this.totalSteps === null || now - last.at > STALE_MS) return null;
+    const each = (last.at - first.at) / (last.step - first.step);
+    return Math.max(0, (this.totalSteps - last.step) * each - Math.max(0, now - last.at)) / 1000;
+  }
+
+  private takeStep(event: JobEvent): void {
+    const step = Number(event.data.step);
+    if (step <= this.step) this.pace = [];
+    this.step = step;
+    this.pace.push({ step, at: Date.parse(event.at) });
+    if (this.pace.length > PACE_STEPS) this.pace.shift();
+  }
+
+  private takePhase(event: JobEvent): void {
+    this.phase = words(event.data.state) || null;
+    if (typeof event.data.total_steps === "number") this.totalSteps = event.data.total_steps || null;
+    if (typeof event.data.resumed_step === "number") this.resumedStep = event.data.resumed_step;
+  }
+
+  private takeState(event: JobEvent): void {
+    if (event.data.state === "training" && event.data.reason) return; // it is only being cancelled
+    this.phase = null;
+    this.pace = [];
+  }
+}
+
+/** The log has pages of its own: errors are in it. */
+function kindOf(event: JobEvent): Kind {
+  if (event.kind === "metrics") return "metrics";
+  return event.kind === "log" || event.kind === "error" ? "log" : "other";
+}
+
+/** The point that an event of metrics is in each chart. */
+export function pointsOf(event: JobEvent): Record<ChartName, Point> {
+  const at = (...names: string[]): Point => ({ x: Number(event.data.step), values: names.map((name) => numberOf(event.data[name])) });
+  return { loss: at("loss", "eval_loss"), learning_rate: at("learning_rate"), epoch: at("epoch"), step_epoch: at("step_epoch") };
+}
+
+function numberOf(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+function words(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

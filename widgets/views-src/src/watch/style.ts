@@ -1,0 +1,32 @@
+// How the page of a job looks.
+
+export const WATCH_STYLE = `
+.ady-watch .page { display: flex; flex-direction: column; gap: 16px; width: 100%; max-width: 1280px; margin: 0 auto; padding: 14px 16px 24px; }
+.ady-watch header { display: flex; flex-direction: column; gap: 8px; }
+.ady-watch h2 { overflow-wrap: anywhere; }
+.ady-watch .top > .grow { flex-basis: 18em; }
+.ady-watch .chip { font-weight: 600; }
+.ady-watch .chip.training, .ady-watch .chip.queued { border-color: var(--focus); color: var(--focus); }
+.ady-watch .chip.completed { border-color: var(--good); color: var(--good); }
+.ady-watch .chip.failed { border-color: var(--bad); color: var(--bad); }
+.ady-watch .chip.cancelling { border-color: var(--warn); color: var(--warn); }
+.ady-watch .progress { display: flex; flex-direction: column; gap: 2px; font-variant-numeric: tabular-nums; }
+.ady-watch .failure { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; padding: 14px 16px; overflow-wrap: anywhere; }
+.ady-watch .failure .row { margin-top: 4px; }
+.ady-watch .none { display: flex; flex-direction: column; gap: 14px; align-items: center; }
+.ady-watch .charts { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
+.ady-watch .facts { display: grid; gap: 20px 28px; grid-template-columns: minmax(0, 1fr); align-items: start; }
+.ady-watch .facts h3, .ady-watch .log h3 { padding-bottom: 4px; }
+.ady-watch .facts th { width: 40%; white-space: normal; }
+.ady-watch .facts th code { display: block; font-size: 12px; font-weight: 400; overflow-wrap: anywhere; }
+.ady-watch .lines { height: 220px; padding: 8px 12px; overflow: auto; border: 1px solid var(--edge); border-radius: 8px;
+  font: 13px/1.55 var(--jp-code-font-family, ui-monospace, monospace); }
+.ady-watch .line { display: flex; gap: 12px; }
+.ady-watch .line time { flex: none; color: var(--soft); font-variant-numeric: tabular-nums; }
+.ady-watch .level { flex: none; width: 4.5em; color: var(--soft); }
+.ady-watch .warning .level { color: var(--warn); font-weight: 600; } .ady-watch .error .level { color: var(--bad); font-weight: 600; }
+.ady-watch .message { min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+@container (min-width: 720px) { .ady-watch .charts, .ady-watch .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@container (max-width: 420px) { .ady-watch .page { padding: 10px 10px 20px; }
+  .ady-watch .line { flex-wrap: wrap; gap: 0 12px; } .ady-watch .message { flex-basis: 100%; } }
+`;

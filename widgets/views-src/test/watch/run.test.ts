@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { Points } from "../../src/parts/points";
+import { type JobEvent, pointsOf, Run } from "../../src/watch/run";
+import { eventOf, metricsOf } from "./events";
+
+function lossesOf(events: JobEvent[]): [number, number][] {
+  const run = new Run();
+  const points = new Points(2);
+  points.append(events.filter((event) => run.take(event) && event.kind === "metrics").map((event) => pointsOf(event).loss));
+  return Array.from({ length: points.length }, (_, index) => [points.x(index), points.value(0, index)]);
+}
+
+describe("the events of a run", () => {
+  it("are taken once, whether they come by pages or live", () => {
+    const past = [1, 2, 3].map((step) => metricsOf(step + 10, step));
+    const live = [metricsOf(13, 3), metricsOf(14, 4)];
+    expect(lossesOf([...past, ...live]).map(([step]) => step)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("of a repeated step replace those of the lost attempt", () => {
+    const first = [1, 2, 3, 4].map((step) => metricsOf(step, step, { loss: 9 }));
+    const lost = eventOf(5, "state", { state: "queued", reason: "starts again" });
+    const second = [3, 4, 5].map((step, index) => metricsOf(6 + index, step, { loss: 1 }));
+    expect(lossesOf([...first, lost, ...second])).toEqual([
+      [1, 9],
+      [2, 9],
+      [3, 1],
+      [4, 1],
+      [5, 1],
+    ]);
+  });
+
+  it("of one step come together: the evaluation tells later", () => {
+    const run = new Run();
+    const points = new Points(2);
+    for (const event of [metricsOf(1, 40), eventOf(2, "metrics", { step: 40, epoch: 1, eval_loss: 2.5 })]) {
+      run.take(event);
+      points.append([pointsOf(event).loss]);
+    }
+    expect([points.length, points.value(0, 0), points.value(1, 0)]).toEqual([1, 2.6, 2.5]);
+  });
+
+  it("say where to go on from, without skipping what the log was ahead", () => {
+    const run = new Run();
+    run.take(metricsOf(7, 1));
+    run.take(eventOf(9, "log", { message: "later" }));
+    expect(run.resumeAt).toBe(7);
+    expect(run.take(eventOf(8, "phase", { state: "saving" }))).toBe(true);
+    expect(run.take(eventOf(9, "log", { message: "later" }))).toBe(false);
+    expect(run.resumeAt).toBe(8);
+  });
+
+  it("tell how long it still takes at the present pace", () => {
+    const run = new Run();
+    run.take(eventOf(1, "phase", { state: "training", total_steps: 100 }, 0));
+    for (let step = 1; step <= 10; step++) run.take(eventOf(step + 1, "metrics", { step }, step * 2));
+    const now = Date.parse("2026-03-01T10:00:20Z");
+    expect(run.secondsLeft(now)).toBe(180);
+    expect(run.secondsLeft(now + 5000)).toBe(175);
+    expect(run.secondsLeft(now + 600_000)).toBe(null);
+  });
+
+  it("begin a new pace with a new attempt", () => {
+    const run = new Run();
+    run.take(eventOf(1, "phase", { state: "training", total_steps: 100 }));
+    run.take(metricsOf(2, 10));
+    run.take(metricsOf(3, 20));
+    run.take(eventOf(4, "state", { state: "queued" }));
+    run.take(metricsOf(500, 11));
+    expect(run.secondsLeft(Date.parse(metricsOf(500, 11).at))).toBe(null);
+  });
+});

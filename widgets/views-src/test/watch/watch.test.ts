@@ -1,0 +1,234 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Args, HostError, type Json } from "../../src/host/host";
+import type { Job } from "../../src/watch/job";
+import type { JobEvent } from "../../src/watch/run";
+import { mount } from "../../src/watch/watch";
+import { eventually, page, ScriptedHost } from "../support/scripted-host";
+import { ADAPTER, COMPLETED, eventOf, jobOf, metricsOf } from "./events";
+
+/** A service with one job, whose events are told as they are written here. */
+class Service {
+  job: Job = jobOf();
+  events: JobEvent[] = [];
+  /** The next streams break off after so many events. */
+  breaks: number[] = [];
+  readonly asked: number[] = [];
+  private wake: () => void = () => undefined;
+
+  readonly host = new ScriptedHost({
+    "view.start": () => ({ job: "jb_01" }),
+    "jobs.get": () => ({ ...this.job }),
+    "jobs.metrics": (args) => this.page(args, ["metrics"]),
+    "jobs.log": (args) => this.page(args, ["log", "error"]),
+    "jobs.events": (args, signal) => this.stream(Number(args.after), signal!),
+    "adapters.get": () => ADAPTER,
+  });
+
+  tell(...events: JobEvent[]): void {
+    this.events.push(...events);
+    this.wake();
+  }
+
+  end(changes: Partial<Job>): void {
+    this.job = { ...this.job, ...changes };
+    this.tell(eventOf(this.events.length + 1000, "state", { state: this.job.state }));
+  }
+
+  private page({ after, limit }: Args, kinds: string[]): unknown {
+    const items = this.events.filter(({ seq, kind }) => kinds.includes(kind) && seq > Number(after));
+    return { items: items.slice(0, Number(limit)), has_more: items.length > Number(limit) };
+  }
+
+  private async *stream(after: number, signal: AbortSignal): AsyncGenerator<Json> {
+    this.asked.push(after);
+    let left = after > 0 ? (this.breaks.shift() ?? Infinity) : Infinity;
+    for (let seen = after; !signal.aborted; ) {
+      const events = this.events.filter(({ seq }) => seq > seen);
+      for (const event of events) {
+        if (left-- <= 0) throw new HostError("network", "The connection is lost.");
+        seen = event.seq;
+        yield event as unknown as Json;
+      }
+      if (this.job.state !== "training") return;
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+        signal.addEventListener("abort", () => resolve());
+      });
+    }
+  }
+}
+
+let service: Service;
+let root: HTMLElement;
+let unmount: () => void;
+
+const text = (selector = ".ady-watch"): string => root.querySelector(selector)?.textContent ?? "";
+const button = (words: string): HTMLButtonElement | undefined =>
+  [...root.querySelectorAll("button")].find((each) => each.textContent === words && !each.hidden);
+const opened = (): Args[] => service.host.asks("view.open");
+
+function show(): void {
+  unmount = mount(root, service.host);
+}
+
+/** The steps that the table of the loss chart shows. */
+function steps(): number[] {
+  const chart = root.querySelector(".ady-chart")!;
+  const toggle = chart.querySelector<HTMLButtonElement>("[aria-expanded]")!;
+  if (toggle.getAttribute("aria-expanded") === "false") toggle.click();
+  return [...chart.querySelectorAll("tbody th")].map((head) => Number(head.textContent));
+}
+
+beforeEach(() => {
+  service = new Service();
+  root = document.createElement("div");
+  document.body.replaceChildren(root);
+});
+afterEach(() => unmount());
+
+describe("the view of a running job", () => {
+  beforeEach(() => {
+    service.tell(eventOf(1, "phase", { state: "training", total_steps: 120 }));
+    service.tell(metricsOf(2, 1), eventOf(3, "log", { level: "warning", message: "slow disk" }), metricsOf(4, 2));
+  });
+
+  it("shows the past, then what comes", async () => {
+    show();
+    await eventually(() => text("header").includes("Step 2 of 120"));
+    await eventually(() => text(".lines").includes("warningslow disk"));
+    service.tell(metricsOf(5, 60));
+    await eventually(() => text("header").includes("Step 60 of 120"));
+    expect(text("header")).toContain("50 %");
+    expect(root.querySelector("progress")!.value).toBe(0.5);
+    await eventually(() => steps().join() === "1,2,60");
+    expect(service.host.asks("view.here")).toEqual([{ title: "soap", start: { job: "jb_01" } }]);
+  });
+
+  it("goes on where a connection broke off, without gap or repetition", async () => {
+    service.breaks = [2];
+    show();
+    await eventually(() => text("header").includes("Step 2 of 120"));
+    service.tell(...[3, 4, 5, 6].map((step) => metricsOf(step + 2, step)));
+    await eventually(() => text("[role=alert]").includes("The connection is lost"));
+    await eventually(() => text("header").includes("Step 6 of 120"));
+    await eventually(() => steps().join() === "1,2,3,4,5,6");
+    expect(service.asked).toEqual([0, 4, 6]);
+    expect(text("[role=alert]")).toBe("");
+  });
+
+  it("replaces the steps of a lost attempt", async () => {
+    show();
+    await eventually(() => text("header").includes("Step 2 of 120"));
+    service.job = { ...service.job, attempts: 2 };
+    service.tell(metricsOf(5, 3), eventOf(6, "state", { state: "queued" }), metricsOf(7, 2));
+    await eventually(() => steps().join() === "1,2");
+    await eventually(() => text("header").includes("attempt 2"));
+  });
+
+  it("becomes the view of a completed one", async () => {
+    show();
+    await eventually(() => text("header").includes("Step 2 of 120"));
+    expect(button("Chat with it")).toBe(undefined);
+    service.end(COMPLETED);
+    await eventually(() => button("Chat with it"));
+    await eventually(() => text(".facts").includes("4.2 MB"));
+    expect(text(".facts")).toContain("Mean training loss train_loss1.841");
+    expect(text(".facts")).toContain("2 min 5 s");
+    button("Chat with it")!.click();
+    expect(opened()).toEqual([{ view: "chat", start: { model: "@demo/soap@2" } }]);
+    expect(button("Cancel")).toBe(undefined);
+  });
+
+  it("cancels after a question", async () => {
+    service.host.answer("jobs.cancel", () => {
+      service.job = { ...service.job, cancel_requested: true };
+      return service.job;
+    });
+    show();
+    await eventually(() => button("Cancel"));
+    button("Cancel")!.click();
+    expect(service.host.asks("jobs.cancel")).toEqual([]);
+    button("Cancel the job")!.click();
+    await eventually(() => text(".chip") === "cancelling …");
+    expect(service.host.asks("jobs.cancel")).toEqual([{ job: "jb_01" }]);
+  });
+
+  it("says why it cannot be cancelled, and lets try again", async () => {
+    service.host.answer("jobs.cancel", () => {
+      throw new HostError("not_allowed", "You may only look at this job.");
+    });
+    show();
+    await eventually(() => button("Cancel"));
+    button("Cancel")!.click();
+    button("Cancel the job")!.click();
+    await eventually(() => text("[role=alert]").includes("You may only look at this job."));
+    expect(button("Retry")).toBeTruthy();
+    expect(text(".chip")).toBe("training");
+  });
+
+  it("ends all it started", async () => {
+    show();
+    await eventually(() => service.asked.length === 2);
+    unmount();
+    const asked = service.host.asked.length;
+    service.tell(metricsOf(5, 3));
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(service.host.asked.length).toBe(asked);
+    expect(root.childElementCount).toBe(0);
+  });
+});
+
+describe("the view of another job", () => {
+  it("says where a waiting one stands", async () => {
+    service.job = jobOf({ state: "queued", position: 3, reason: "waiting for a free slot", started_at: null });
+    service.host.answer("jobs.events", async function* () {});
+    show();
+    await eventually(() => text("[role=status]") === "Position 3 in the queue. Waiting for a free slot.");
+    button("Clone")!.click();
+    button("← All jobs")!.click();
+    expect(opened()).toEqual([
+      { view: "train", start: { job: "jb_01" } },
+      { view: "jobs", start: {} },
+    ]);
+  });
+
+  it("says why one failed and what to do", async () => {
+    service.job = jobOf({ state: "failed", reason: "The machine has no memory left; choose a lower rank", finished_at: "2026-03-01T10:01:00Z" });
+    service.tell(eventOf(1, "error", { code: "no_memory", reason: "The machine has no memory left.", remedy: "choose a lower rank" }));
+    show();
+    await eventually(() => text(".failure").includes("What to do: Choose a lower rank."));
+    await eventually(() => text(".lines").includes("error"));
+    button("Change it and run again")!.click();
+    expect(opened()).toEqual([{ view: "train", start: { job: "jb_01" } }]);
+  });
+});
+
+describe("the view without a job", () => {
+  beforeEach(() => service.host.answer("view.start", () => null));
+
+  it("shows the newest that is training", async () => {
+    service.host.answer("jobs.list", () => page(jobOf({ id: "jb_09", state: "queued" }), jobOf()));
+    show();
+    await eventually(() => text("h2") === "soap");
+    expect(service.host.asks("view.here")).toEqual([{ title: "soap", start: { job: "jb_01" } }]);
+  });
+
+  it("says what to do if there is none", async () => {
+    service.host.answer("jobs.list", () => page());
+    show();
+    await eventually(() => button("Train an adapter"));
+    button("Train an adapter")!.click();
+    expect(opened()).toEqual([{ view: "train", start: {} }]);
+  });
+
+  it("tells that the one it was asked for is not there", async () => {
+    service.host.answer("view.start", () => ({ job: "jb_99" }));
+    service.host.answer("jobs.get", () => {
+      throw new HostError("not_found", "There is nothing here that you may see.");
+    });
+    show();
+    await eventually(() => text("[role=alert]").includes("There is nothing here that you may see."));
+    expect(button("All jobs")).toBeTruthy();
+  });
+});
