@@ -1,0 +1,119 @@
+// The Curate view: make a dataset, fill it with files, read and edit its records, publish it.
+
+import { type Host, type Mount } from "../host/host";
+import { widget } from "../host/notebook";
+import { persist } from "../host/persist";
+import { control, element } from "../parts/elements";
+import { Notices } from "../parts/notice";
+import { adopt } from "../parts/style";
+import { TABLE_STYLE } from "../parts/table";
+import { TABS_STYLE } from "../parts/tabs";
+import { DatasetPage } from "./dataset";
+import { Datasets } from "./datasets";
+import { CURATE_STYLE } from "./style";
+import { ask, type Context, type Dataset, isCode } from "./things";
+
+interface Start {
+  dataset?: string;
+  /** A publish that was running when the view was left. */
+  operation?: string;
+}
+
+class Curate {
+  private readonly root = element("section", { class: "ady ady-curate", "aria-label": "Curate" });
+  private readonly body = element("div", { class: "body" });
+  private readonly notices = new Notices();
+  private readonly end = new AbortController();
+  /** Ends what is shown now. */
+  private shown = new AbortController();
+  private page: DatasetPage | null = null;
+
+  constructor(
+    el: HTMLElement,
+    private readonly host: Host,
+  ) {
+    this.root.append(this.notices.element, this.body);
+    el.replaceChildren(this.root);
+    adopt(el, TABLE_STYLE, TABS_STYLE, CURATE_STYLE);
+    globalThis.addEventListener("beforeunload", this.beforeUnload);
+    void this.begin();
+  }
+
+  close(): void {
+    globalThis.removeEventListener("beforeunload", this.beforeUnload);
+    this.end.abort();
+    this.shown.abort();
+    this.root.remove();
+  }
+
+  private async begin(): Promise<void> {
+    const context = this.next();
+    try {
+      const start = ((await persist(() => this.host.call("view.start"), context.signal, this.notices.trouble)) ?? {}) as Start;
+      if (!start.dataset) return this.choose();
+      await this.open(start.dataset, start.operation ?? null);
+    } catch (error) {
+      if (!context.signal.aborted) this.notices.problem(error, () => void this.begin());
+    }
+  }
+
+  private choose(): void {
+    const context = this.next();
+    this.body.replaceChildren(new Datasets(context, (dataset) => this.show(dataset, null)).element);
+    this.here("Datasets", {});
+  }
+
+  private async open(id: string, operation: string | null): Promise<void> {
+    const context = this.next();
+    this.body.replaceChildren(element("p", { class: "empty", role: "status" }, "Opening the dataset …"));
+    try {
+      const dataset = await ask<Dataset>(context, "datasets.get", { dataset: id });
+      this.show(dataset, operation);
+    } catch (error) {
+      if (context.signal.aborted) return;
+      if (isCode(error, "not_found")) return this.missing();
+      this.notices.problem(error, () => void this.open(id, operation));
+    }
+  }
+
+  private show(dataset: Dataset, operation: string | null): void {
+    const context = this.next();
+    const start: Start = { dataset: dataset.id };
+    this.page = new DatasetPage(context, dataset, operation, {
+      onBack: () => this.choose(),
+      onOperation: (id) => this.here(dataset.name, id ? { ...start, operation: id } : start),
+    });
+    this.body.replaceChildren(this.page.element);
+    if (!operation) this.here(dataset.name, start);
+  }
+
+  private missing(): void {
+    const all = control("button", { type: "button", class: "main" }, "All datasets");
+    all.addEventListener("click", () => this.choose());
+    this.body.replaceChildren(element("div", { class: "empty" }, element("p", {}, "There is no such dataset, or you have no right to see it."), all));
+  }
+
+  /** End what was shown, and begin anew. */
+  private next(): Context {
+    this.shown.abort();
+    this.shown = new AbortController();
+    this.page = null;
+    this.notices.clear();
+    return { host: this.host, root: this.root, notices: this.notices, signal: AbortSignal.any([this.end.signal, this.shown.signal]) };
+  }
+
+  private here(title: string, start: Start): void {
+    this.host.call("view.here", { title, start: { ...start } }).catch(() => undefined); // only a reload would miss it
+  }
+
+  private readonly beforeUnload = (event: Event): void => {
+    if (this.page?.busy) event.preventDefault();
+  };
+}
+
+export const mount: Mount = (el, host) => {
+  const curate = new Curate(el, host);
+  return () => curate.close();
+};
+
+export default widget(mount);

@@ -1,0 +1,162 @@
+// One dataset: what it is, and its records, files and versions.
+
+import { repeat } from "../host/persist";
+import { confirm } from "../parts/dialog";
+import { control, element } from "../parts/elements";
+import { Tabs } from "../parts/tabs";
+import { agoWords, countWords } from "../parts/words";
+import { Files } from "./files";
+import { Publish } from "./publish";
+import { options, Records } from "./records";
+import { ask, attempt, type Context, type Dataset, mayEdit, SENSITIVITIES } from "./things";
+import { Versions } from "./versions";
+
+/** How often to look whether somebody else changed the dataset. */
+const LOOK_MS = 20_000;
+
+export interface PageEvents {
+  onBack(): void;
+  onOperation(id: string | null): void;
+}
+
+export class DatasetPage {
+  readonly element = element("div", { class: "dataset" });
+  private readonly head = element("header", { class: "head" });
+  private readonly records: Records;
+  private readonly files: Files;
+  private readonly versions: Versions;
+  private readonly publish: Publish;
+  private readonly tabs: Tabs;
+  private changing: Changing | null = null;
+
+  constructor(
+    private readonly context: Context,
+    private dataset: Dataset,
+    operation: string | null,
+    private readonly events: PageEvents,
+  ) {
+    const changed = (): void => void this.look();
+    this.records = new Records(context, dataset, changed);
+    this.files = new Files(context, dataset, changed);
+    this.versions = new Versions(context, dataset);
+    this.publish = new Publish(context, () => this.dataset, {
+      onOperation: (id) => events.onOperation(id),
+      onPublished: () => this.versions.refresh(),
+    });
+    this.tabs = new Tabs(`Parts of ${dataset.name}`, [
+      { name: "records", title: "Records", panel: this.records.element },
+      { name: "files", title: "Files", panel: this.files.element },
+      { name: "versions", title: "Versions", panel: this.versions.element },
+    ]);
+    this.element.append(this.head, this.publish.element, this.tabs.element);
+    this.show();
+    this.tabs.show(dataset.records === 0 && mayEdit(dataset) ? "files" : "records");
+    this.versions.refresh();
+    if (operation) void this.publish.resume(operation);
+    void repeat(() => this.see(), LOOK_MS, context.signal, context.notices.trouble).catch((error: unknown) => context.notices.problem(error, () => void this.look()));
+  }
+
+  /** Whether leaving would lose something. */
+  get busy(): boolean {
+    return this.records.busy || this.files.busy || this.changing !== null;
+  }
+
+  private look(): Promise<boolean> {
+    return attempt(this.context, () => this.see(), true);
+  }
+
+  private async see(): Promise<void> {
+    const dataset = await ask<Dataset>(this.context, "datasets.get", { dataset: this.dataset.id });
+    this.take(dataset);
+  }
+
+  private take(dataset: Dataset): void {
+    this.dataset = dataset;
+    this.records.show(dataset);
+    this.files.show(dataset);
+    if (!this.changing) this.show();
+  }
+
+  private show(): void {
+    const { name, full_name, sensitivity, records, description, right, updated_at } = this.dataset;
+    const focused = this.head.contains(document.activeElement);
+    const back = control("button", { type: "button", class: "link back" }, "← All datasets");
+    back.addEventListener("click", () => void this.leave());
+    const chips = [element("span", { class: `chip ${sensitivity}`, title: SENSITIVITIES[sensitivity] ?? "" }, sensitivity)];
+    if (!mayEdit(this.dataset)) chips.push(element("span", { class: "chip" }, "you may read it"));
+    const facts = `${full_name} · ${countWords(records, "record")} · changed ${agoWords(updated_at)}`;
+    const title = element("div", { class: "row title" }, element("h2", {}, name), ...chips, element("span", { class: "end" }, ...(right === "manage" ? [this.publish.button] : [])));
+    const about = element("div", { class: "row about" }, element("p", { class: description ? "grow text" : "grow soft" }, description || (mayEdit(this.dataset) ? "No description yet." : "")));
+    if (mayEdit(this.dataset)) {
+      const change = control("button", { type: "button", class: "small", "aria-label": "Edit description and sensitivity" }, "Edit");
+      change.addEventListener("click", () => this.change());
+      about.append(change);
+    }
+    const before = focused ? this.focusedIndex() : -1;
+    this.head.replaceChildren(back, title, element("p", { class: "soft" }, facts), about);
+    if (before >= 0) this.head.querySelectorAll("button")[before]?.focus();
+  }
+
+  /** Which of its buttons has the focus: it is still there after the heading was drawn anew. */
+  private focusedIndex(): number {
+    return [...this.head.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement);
+  }
+
+  private change(): void {
+    this.changing = new Changing(this.context, this.dataset, (dataset) => {
+      this.changing = null;
+      if (dataset) this.take(dataset);
+      else this.show();
+      this.head.querySelector<HTMLElement>(".about button")?.focus();
+    });
+    this.head.querySelector(".about")!.replaceWith(this.changing.element);
+    this.changing.focus();
+  }
+
+  private async leave(): Promise<void> {
+    const words = "Something here is not finished: an upload, or a change that is not saved. It is lost when you leave.";
+    if (this.busy && !(await confirm(this.context.root, "Leave this dataset?", words, "Leave"))) return;
+    this.events.onBack();
+  }
+}
+
+/** Description and sensitivity, in place. */
+class Changing {
+  readonly element = control("form", { class: "about changing" });
+  private readonly text = control("textarea", { rows: "3", maxlength: "4000" });
+  private readonly sensitivity = control("select");
+
+  constructor(
+    private readonly context: Context,
+    private readonly dataset: Dataset,
+    private readonly onDone: (dataset: Dataset | null) => void,
+  ) {
+    options(this.sensitivity, Object.fromEntries(Object.entries(SENSITIVITIES).map(([name, words]) => [name, `${name}: ${words}`])));
+    this.sensitivity.value = dataset.sensitivity;
+    this.text.value = dataset.description;
+    const cancel = control("button", { type: "button" }, "Cancel");
+    cancel.addEventListener("click", () => onDone(null));
+    const save = control("button", { type: "submit", class: "main" }, "Save");
+    this.element.append(element("label", {}, "Description", this.text), element("label", {}, "Sensitivity", this.sensitivity), element("div", { class: "row" }, save, cancel));
+    this.element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      save.disabled = true;
+      void this.save().then(() => (save.disabled = false));
+    });
+    this.element.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") onDone(null);
+    });
+  }
+
+  focus(): void {
+    this.text.focus();
+  }
+
+  /** Said twice it is the same change, so it is tried until it is there. */
+  private async save(): Promise<void> {
+    await attempt(this.context, async () => {
+      const args = { dataset: this.dataset.id, description: this.text.value, sensitivity: this.sensitivity.value };
+      this.onDone(await ask<Dataset>(this.context, "datasets.change", args));
+    });
+  }
+}

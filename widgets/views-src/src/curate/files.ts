@@ -1,0 +1,102 @@
+// The Files tab: uploads, and the files that are in the draft.
+
+import { confirm } from "../parts/dialog";
+import { control, element } from "../parts/elements";
+import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
+import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit } from "./things";
+import { Uploads } from "./uploads";
+
+const PAGE = 100;
+const STATES: Readonly<Record<FileInfo["state"], string>> = { ready: "", importing: "being read in", receiving: "unfinished upload" };
+
+export class Files {
+  readonly element = element("div", { class: "files" });
+  private readonly uploads: Uploads;
+  private readonly body = element("tbody");
+  private readonly table: HTMLTableElement;
+  private readonly empty = element("p", { class: "empty", hidden: true });
+  private readonly more = control("button", { type: "button", hidden: true }, "Load more");
+  private files: FileInfo[] = [];
+
+  constructor(
+    private readonly context: Context,
+    private dataset: Dataset,
+    private readonly onChange: () => void,
+  ) {
+    this.uploads = new Uploads(context, dataset.id, () => this.changed());
+    const head = element("tr", {}, ...["File", "Format"].map((title) => column(title)), column("Size", "number"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
+    this.table = element("table", { "aria-label": "Files", hidden: true }, element("thead", {}, head), this.body);
+    this.more.addEventListener("click", () => void this.load(this.files.at(-1)?.id ?? null));
+    this.element.append(this.uploads.element, this.table, this.more, this.empty);
+    this.show(dataset);
+    void this.load(null);
+  }
+
+  get busy(): boolean {
+    return this.uploads.busy;
+  }
+
+  show(dataset: Dataset): void {
+    const changed = dataset.updated_at !== this.dataset.updated_at || mayEdit(dataset) !== mayEdit(this.dataset);
+    this.dataset = dataset;
+    this.uploads.element.hidden = !mayEdit(dataset);
+    this.empty.textContent = mayEdit(dataset) ? "No files yet. Upload one, or add records by hand in the Records tab." : "This dataset has no files.";
+    if (changed) void this.load(null);
+  }
+
+  private async load(after: string | null): Promise<void> {
+    await attempt(this.context, async () => {
+      const args = { dataset: this.dataset.id, limit: PAGE, ...(after ? { after } : {}) };
+      const { items, has_more } = await ask<List<FileInfo>>(this.context, "files.list", args);
+      this.files = after ? [...this.files, ...items] : items;
+      this.more.hidden = !has_more;
+      this.body.replaceChildren(...this.files.map((file) => this.row(file)));
+      this.table.hidden = this.files.length === 0;
+      this.empty.hidden = this.files.length > 0;
+    }, true);
+  }
+
+  private row(file: FileInfo): HTMLElement {
+    const { name, format, state, bytes, records, created_at: at } = file;
+    const chip = STATES[state] ? [" ", element("span", { class: "chip" }, STATES[state])] : [];
+    const when = element("time", { datetime: at, title: momentWords(at) }, agoWords(at));
+    return element(
+      "tr",
+      {},
+      element("th", { scope: "row", class: "name" }, name, ...chip),
+      element("td", {}, FORMATS[format ?? ""] ?? format ?? "–"),
+      element("td", { class: "number" }, bytesWords(bytes)),
+      element("td", { class: "number" }, records.toLocaleString()),
+      element("td", { class: "wide" }, when),
+      element("td", { class: "number" }, ...(mayEdit(this.dataset) ? [this.removeButton(file)] : [])),
+    );
+  }
+
+  private removeButton(file: FileInfo): HTMLElement {
+    const button = control("button", { type: "button", class: "small", "aria-label": `Remove ${file.name}` }, "Remove");
+    button.addEventListener("click", () => void this.remove(file));
+    return button;
+  }
+
+  private async remove(file: FileInfo): Promise<void> {
+    const words = `This takes its ${countWords(file.records, "record")} away, with what you edited in them. It cannot be undone. Published versions stay as they are.`;
+    if (!(await confirm(this.context.root, `Remove ${file.name}?`, words, "Remove it"))) return;
+    await attempt(this.context, async () => {
+      try {
+        await ask(this.context, "files.remove", { dataset: this.dataset.id, file: file.id });
+      } catch (error) {
+        if (!isCode(error, "not_found")) throw error; // gone already: an answer was lost
+      }
+      this.changed();
+    });
+  }
+
+  private changed(): void {
+    void this.load(null);
+    this.onChange();
+  }
+}
+
+export function column(title: string, style = ""): HTMLElement {
+  return element("th", { scope: "col", class: style }, title);
+}

@@ -1,0 +1,266 @@
+// The Records tab: search, filters and order above a table of any length, and the record that is open.
+
+import type { Args } from "../host/host";
+import { control, element } from "../parts/elements";
+import type { Page } from "../parts/pages";
+import { VirtualTable } from "../parts/table";
+import { countWords } from "../parts/words";
+import { History } from "./history";
+import { RecordPanel } from "./panel";
+import { answerOf, type Kind, KINDS, lengthOf, questionOf } from "./record";
+import { ask, type Context, type Dataset, type FileInfo, type List, mayEdit, type RecordItem } from "./things";
+
+/** A pause in typing after which it is searched. */
+const TYPING_MS = 250;
+const ORDERS: Readonly<Record<string, string>> = {
+  position: "Number",
+  "-position": "Number, last first",
+  "-length": "Longest first",
+  length: "Shortest first",
+  "-changed": "Last changed first",
+  changed: "First changed first",
+};
+
+/** What a row shows; the record itself is fetched when it is opened. */
+export interface Row {
+  id: string;
+  kind: Kind;
+  question: string;
+  answer: string;
+  length: number;
+  edited: boolean;
+}
+
+export function rowOf({ id, record, length, edited }: RecordItem): Row {
+  return { id, kind: record.kind, question: questionOf(record), answer: answerOf(record), length: length ?? lengthOf(record), edited: edited ?? false };
+}
+
+export interface Filter {
+  search: string;
+  file: string;
+  kind: string;
+  edited: boolean;
+  duplicates: boolean;
+  order: string;
+}
+
+/** What a filter asks of `records.list`; only what it sets. */
+export function argsOf(filter: Filter): Args {
+  const { search, file, kind, edited, duplicates, order } = filter;
+  return {
+    ...(search.trim() ? { search: search.trim() } : {}),
+    ...(file ? { file } : {}),
+    ...(kind ? { kind } : {}),
+    ...(edited ? { edited: true } : {}),
+    ...(duplicates ? { duplicates: true } : {}),
+    ...(order === "position" ? {} : { order }),
+  };
+}
+
+export const ROW_COLUMNS = [
+  { title: "No.", width: "6.5em", narrow: true, number: true, order: "position", text: (row: Row) => Number(row.id).toLocaleString() },
+  { title: "Kind", width: "7em", text: (row: Row) => KINDS[row.kind] ?? row.kind },
+  { title: "User or text", width: "minmax(0, 3fr)", narrow: true, text: (row: Row) => row.question },
+  { title: "Answer", width: "minmax(0, 3fr)", text: (row: Row) => row.answer },
+  { title: "Length", width: "6em", number: true, order: "length", text: (row: Row) => row.length.toLocaleString() },
+];
+const EDITED = { title: "Edited", width: "6em", order: "changed", text: (row: Row) => (row.edited ? "✎ edited" : "") };
+
+export class Records {
+  readonly element = element("div", { class: "records" });
+  private readonly search = control("input", { type: "search", placeholder: "Words to find", maxlength: "400" });
+  private readonly file = control("select");
+  private readonly kind = control("select");
+  private readonly edited = control("input", { type: "checkbox" });
+  private readonly duplicates = control("input", { type: "checkbox" });
+  private readonly order = control("select");
+  private readonly count = element("span", { role: "status", class: "count" });
+  private readonly said = element("span", { role: "status", class: "soft" });
+  private readonly add = control("button", { type: "button" }, "Add a record");
+  private readonly history: History;
+  private readonly panel: RecordPanel;
+  private readonly table: VirtualTable<Row>;
+  private readonly split = element("div", { class: "split" });
+  private typing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly context: Context,
+    private dataset: Dataset,
+    private readonly onChange: () => void,
+  ) {
+    this.history = new History(context, dataset.id, (words) => this.say(words), (record, position) => this.stepped(record, position));
+    this.panel = new RecordPanel(context, dataset.id, mayEdit(dataset), { onChange: (words) => this.changed(words), onClose: () => this.closed() });
+    options(this.kind, { "": "All kinds", ...KINDS });
+    options(this.order, ORDERS);
+    options(this.file, { "": "All files" });
+    this.table = new VirtualTable<Row>({
+      label: `Records of ${dataset.name}`,
+      columns: [...ROW_COLUMNS, EDITED],
+      rowHeight: 36,
+      fetchPage: (offset, limit, signal) => this.fetch(offset, limit, signal),
+      keyOf: ({ id }) => id,
+      onOpen: ({ id }) => this.open(id),
+      onOrder: (order) => this.sort(order),
+      onTotal: () => this.tell(),
+      onError: (error) => context.notices.problem(error, () => this.table.reload()),
+    });
+    this.lay();
+    this.listen();
+    this.table.sorted(this.order.value);
+    context.signal.addEventListener("abort", () => this.close(), { once: true });
+    void this.history.look();
+    void this.lookForFiles();
+  }
+
+  /** Whether leaving would lose something. */
+  get busy(): boolean {
+    return this.panel.dirty;
+  }
+
+  /** The dataset changed: by us, or by somebody else. */
+  show(dataset: Dataset): void {
+    const changed = dataset.updated_at !== this.dataset.updated_at;
+    this.dataset = dataset;
+    this.panel.allow(mayEdit(dataset));
+    for (const offered of [this.add, this.history.undo, this.history.redo]) offered.hidden = !mayEdit(dataset);
+    if (changed) this.refresh();
+    this.tell();
+  }
+
+  refresh(): void {
+    this.table.refresh();
+    void this.history.look();
+    void this.lookForFiles();
+  }
+
+  private get filter(): Filter {
+    return {
+      search: this.search.value,
+      file: this.file.value,
+      kind: this.kind.value,
+      edited: this.edited.checked,
+      duplicates: this.duplicates.checked,
+      order: this.order.value,
+    };
+  }
+
+  private async fetch(offset: number, limit: number, signal: AbortSignal): Promise<Page<Row>> {
+    const context = { ...this.context, signal: AbortSignal.any([signal, this.context.signal]) };
+    const args = { dataset: this.dataset.id, offset, limit, ...argsOf(this.filter) };
+    const { items, total } = await ask<List<RecordItem> & { total: number }>(context, "records.list", args);
+    return { rows: items.map(rowOf), total };
+  }
+
+  private lay(): void {
+    const filters = element(
+      "div",
+      { class: "row filters" },
+      element("label", { class: "wide-field" }, "Search", this.search),
+      element("label", {}, "File", this.file),
+      element("label", {}, "Kind", this.kind),
+      element("label", {}, "Order", this.order),
+      element("label", { class: "check" }, this.edited, "Edited"),
+      element("label", { class: "check" }, this.duplicates, "Duplicates"),
+    );
+    const tools = element("div", { class: "row tools" }, this.count, this.said, element("span", { class: "row end" }, this.history.undo, this.history.redo, this.add));
+    this.split.append(element("div", { class: "list" }, this.table.element), this.panel.element);
+    for (const offered of [this.add, this.history.undo, this.history.redo]) offered.hidden = !mayEdit(this.dataset);
+    this.element.append(filters, tools, this.split, this.history.list);
+  }
+
+  private listen(): void {
+    this.search.addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.apply(), TYPING_MS);
+    });
+    for (const field of [this.file, this.kind, this.edited, this.duplicates]) field.addEventListener("change", () => this.apply());
+    this.order.addEventListener("change", () => this.sort(this.order.value));
+    this.add.addEventListener("click", () => void this.panel.add().then(() => this.layout()));
+    this.element.addEventListener("keydown", (event) => this.pressed(event));
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || !mayEdit(this.dataset)) return;
+    const key = event.key.toLowerCase();
+    if ((key !== "z" && key !== "y") || isText(event.target)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void this.history.step(key === "y" || event.shiftKey ? "redo" : "undo");
+  }
+
+  private apply(): void {
+    this.context.notices.clear();
+    this.table.reload();
+  }
+
+  private sort(order: string): void {
+    this.order.value = order;
+    this.table.sorted(order);
+    this.apply();
+  }
+
+  private open(id: string): void {
+    void this.panel.open(id).then(() => this.layout());
+  }
+
+  /** The panel stands beside the table where there is room, and below it where not. */
+  private layout(): void {
+    const open = !this.panel.element.hidden;
+    this.split.classList.toggle("open", open);
+    this.table.select(this.panel.position);
+  }
+
+  private closed(): void {
+    this.layout();
+    this.table.element.focus();
+  }
+
+  private changed(words: string): void {
+    this.say(words);
+    this.layout();
+    this.refresh();
+    this.onChange();
+  }
+
+  private stepped(record: RecordItem | null, position: string): void {
+    this.panel.replace(position, record);
+    this.layout();
+    this.table.refresh();
+    this.onChange();
+  }
+
+  private say(words: string): void {
+    this.said.textContent = words;
+  }
+
+  private tell(): void {
+    const { total } = this.table;
+    const filtered = Object.keys(argsOf({ ...this.filter, order: "position" })).length > 0;
+    this.count.textContent = filtered ? `${total.toLocaleString()} of ${countWords(this.dataset.records, "record")}` : countWords(total, "record");
+    this.element.classList.toggle("none", total === 0);
+  }
+
+  private async lookForFiles(): Promise<void> {
+    try {
+      const { items } = await ask<List<FileInfo>>(this.context, "files.list", { dataset: this.dataset.id, limit: 200 });
+      const chosen = this.file.value;
+      options(this.file, { "": "All files", ...Object.fromEntries(items.map(({ id, name }) => [id, name])) });
+      if (items.some(({ id }) => id === chosen)) this.file.value = chosen;
+    } catch {
+      // The filter stays as it was: the table says what is wrong.
+    }
+  }
+
+  private close(): void {
+    clearTimeout(this.typing);
+    this.table.close();
+  }
+}
+
+function isText(target: EventTarget | null): boolean {
+  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && target.type !== "checkbox");
+}
+
+export function options(select: HTMLSelectElement, choices: Readonly<Record<string, string>>): void {
+  select.replaceChildren(...Object.entries(choices).map(([value, words]) => element("option", { value }, words)));
+}

@@ -1,0 +1,60 @@
+export const CURATE_STYLE = `
+.ady-curate { padding: 14px 16px 20px; gap: 12px; }
+.ady-curate .body, .ady-curate .datasets, .ady-curate .files, .ady-curate .records, .ady-curate .versions, .ady-curate .dataset { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
+.ady-curate [role=tabpanel] { padding-top: 0; } .ady-curate .tabs { display: flex; flex-direction: column; gap: 14px; }
+.ady-curate .head { display: flex; flex-direction: column; gap: 4px; }
+.ady-curate .head .back { align-self: flex-start; }
+.ady-curate .head h2 { overflow-wrap: anywhere; }
+.ady-curate .about { align-items: flex-start; } .ady-curate .about .text { white-space: pre-wrap; overflow-wrap: anywhere; }
+.ady-curate .chip.restricted { border-color: var(--bad); color: var(--bad); } .ady-curate .chip.open { border-color: var(--good); color: var(--good); }
+.ady-curate .changing, .ady-curate .card { display: flex; flex-direction: column; gap: 12px; }
+.ady-curate .card { padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; }
+.ady-curate .card > label, .ady-curate .changing > label { max-width: 44em; } .ady-curate .card > label > input { max-width: 24em; }
+.ady-curate select { max-width: 100%; }
+.ady-curate fieldset { margin: 0; padding: 0; border: 0; min-width: 0; display: flex; flex-direction: column; gap: 6px; } .ady-curate legend { padding: 0; margin-bottom: 4px; font-size: 12px; color: var(--soft); }
+.ady-curate label.choice { flex-direction: row; gap: 8px; align-items: flex-start; font-size: 14px; color: var(--ink); }
+.ady-curate label.choice input { margin-top: 3px; flex: none; } .ady-curate label.choice strong { display: block; font-weight: 500; }
+.ady-curate .hint { font-size: 12px; color: var(--soft); }
+.ady-curate [aria-invalid] { border-color: var(--bad) !important; } .ady-curate .field-problem { font-size: 13px; }
+.ady-curate .wide-field { flex: 1 1 14em; max-width: 30em; }
+.ady-curate .filters { align-items: end; } .ady-curate .filters select { max-width: 14em; }
+.ady-curate th.name { font-weight: 500; color: var(--ink); white-space: normal; overflow-wrap: anywhere; } .ady-curate th.name .about { font-weight: 400; font-size: 12px; display: -webkit-box; -webkit-line-clamp: 1; -webkit-box-orient: vertical; overflow: hidden; }
+.ady-curate tbody tr:hover { background: var(--tint); } .ady-curate td { vertical-align: middle; }
+.ady-curate td .actions { flex-wrap: nowrap; justify-content: flex-end; }
+.ady-curate .digest { display: inline-flex; gap: 8px; align-items: center; white-space: nowrap; }
+.ady-curate [aria-disabled=true] { opacity: .55; cursor: default; }
+.ady-curate .tools .count { font-weight: 600; }
+.ady-curate .split { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
+.ady-curate .split .list { container-type: inline-size; min-width: 0; }
+.ady-curate .virtual { height: clamp(260px, 58vh, 760px); }
+.ady-curate .records.none:not(:has(.virtual[aria-busy=true])) .virtual { height: 110px; }
+.ady-curate .panel { display: flex; flex-direction: column; min-width: 0; border: 1px solid var(--edge); border-radius: 6px; }
+.ady-curate .panel > header { flex-wrap: nowrap; padding: 8px 12px; border-bottom: 1px solid var(--edge); } .ady-curate .panel h3 { white-space: nowrap; } .ady-curate .panel h3:focus { outline: none; }
+.ady-curate .panel .chip { overflow: hidden; text-overflow: ellipsis; }
+.ady-curate .panel-body { display: flex; flex-direction: column; gap: 12px; padding: 12px; overflow-y: auto; }
+.ady-curate .panel .actions { padding: 10px 12px; border-top: 1px solid var(--edge); } .ady-curate .panel .status:not(:empty) { padding: 0 12px 10px; color: var(--soft); } .ady-curate .panel .status.warn { color: var(--warn); font-weight: 600; }
+.ady-curate .bubbles { display: flex; flex-direction: column; gap: 10px; } .ady-curate .answers { display: flex; flex-wrap: wrap; gap: 10px; } .ady-curate .answers .bubble { flex: 1 1 14em; }
+.ady-curate .bubble { max-width: 88%; min-width: 0; padding: 7px 12px; border-radius: 12px 12px 12px 3px; background: var(--tint); align-self: flex-start; }
+.ady-curate .bubble.user { align-self: flex-end; border-radius: 12px 12px 3px 12px; background: color-mix(in srgb, var(--fill) 16%, var(--paper)); }
+.ady-curate .bubble.system, .ady-curate .bubble.tool { max-width: 100%; align-self: stretch; border-radius: 6px; background: none; border: 1px dashed var(--rim); }
+.ady-curate .who { display: block; font-size: 12px; color: var(--soft); } .ady-curate .said { white-space: pre-wrap; overflow-wrap: anywhere; }
+.ady-curate .both { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); } .ady-curate h4 { margin: 0 0 6px; font-size: 13px; color: var(--soft); }
+.ady-curate .editor, .ady-curate .editor .fields { display: flex; flex-direction: column; gap: 12px; } .ady-curate .editor[inert] { opacity: .6; }
+.ady-curate .message { display: flex; flex-direction: column; gap: 6px; } .ady-curate .message .tools { gap: 4px; } .ady-curate .message .row { flex-wrap: nowrap; } .ady-curate .message select { min-height: 28px; padding: 2px 6px; font-size: 13px; }
+.ady-curate .editor textarea { width: 100%; field-sizing: content; min-height: 64px; max-height: 40vh; } .ady-curate .editor .json { font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 13px; field-sizing: fixed; max-height: none; }
+.ady-curate .history summary { cursor: pointer; width: fit-content; color: var(--soft); } .ady-curate .history ol { margin: 8px 0 0; padding: 0; list-style: none; } .ady-curate .history li { display: flex; flex-wrap: wrap; gap: 4px 10px; padding: 4px 0; border-bottom: 1px solid var(--edge); font-size: 13px; }
+.ady-curate .history time { margin-left: auto; }
+.ady-curate .uploads { display: flex; flex-direction: column; gap: 10px; }
+.ady-curate .drop { display: flex; flex-direction: column; gap: 2px; align-items: center; padding: 22px 14px; border: 2px dashed var(--rim); border-radius: 10px; white-space: normal; text-align: center; }
+.ady-curate .drop.over, .ady-curate .drop:hover { border-color: var(--fill); background: color-mix(in srgb, var(--fill) 8%, var(--paper)); } .ady-curate .drop strong { font-weight: 600; }
+.ady-curate .format { flex-direction: row; gap: 8px; align-items: center; flex-wrap: wrap; }
+.ady-curate .sending { display: flex; flex-direction: column; gap: 8px; margin: 0; padding: 0; list-style: none; } .ady-curate .sending:empty { display: none; }
+.ady-curate .upload progress { margin-top: 4px; } .ady-curate .upload strong { overflow-wrap: anywhere; }
+.ady-curate .notice > .grow { display: flex; flex-direction: column; gap: 8px; flex-basis: 12em; } .ady-curate .notice > .dismiss { align-self: flex-start; } .ady-curate .notice.good, .ady-curate .good-notice { color: var(--ink); border-left-color: var(--good); }
+.ady-curate .problems { max-height: 240px; overflow: auto; background: var(--paper); border: 1px solid var(--edge); border-radius: 6px; }
+.ady-curate .report { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 10px 18px; margin: 0; } .ady-curate dt { font-size: 12px; color: var(--soft); } .ady-curate dd { margin: 0; overflow-wrap: anywhere; }
+.ady-curate .details { display: flex; flex-direction: column; gap: 12px; padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; } .ady-curate .details .virtual { height: clamp(220px, 42vh, 560px); } .ady-curate .details h3:focus { outline: none; }
+.ady-curate dialog[open] { display: flex; flex-direction: column; gap: 12px; } .ady-curate dialog ul { margin: 0; padding-left: 20px; } .ady-curate dialog .row { justify-content: flex-end; }
+@container (max-width: 620px) { .ady-curate table .wide { display: none; } .ady-curate th, .ady-curate td { padding: 6px; } .ady-curate .filters > label:not(.check) { flex: 1 1 8em; } .ady-curate td .actions { flex-wrap: wrap; } }
+@container (min-width: 860px) { .ady-curate .split.open { grid-template-columns: minmax(0, 1fr) minmax(340px, 42%); } .ady-curate .split.open .panel { height: clamp(260px, 58vh, 760px); } .ady-curate .split.open .panel-body { flex: 1; min-height: 0; } }
+`;

@@ -1,0 +1,122 @@
+// What the service answers about datasets. See adaptery/schemas/datasets.py.
+
+import { type Args, type FieldProblem, type Host, HostError, type Json } from "../host/host";
+import { persist } from "../host/persist";
+import type { Notices } from "../parts/notice";
+import type { DraftRecord, Kind } from "./record";
+
+export interface List<Item> {
+  items: Item[];
+  has_more: boolean;
+}
+
+export interface Dataset {
+  id: string;
+  name: string;
+  full_name: string;
+  tenant: string;
+  sensitivity: string;
+  description: string;
+  records: number;
+  right: "use" | "view" | "edit" | "manage";
+  updated_at: string;
+}
+
+export interface FileInfo {
+  id: string;
+  name: string;
+  bytes: number;
+  format: string | null;
+  records: number;
+  state: "receiving" | "importing" | "ready";
+  created_at: string;
+}
+
+/** A record of a draft or version; `id` is its position. A version tells only the first three. */
+export interface RecordItem {
+  id: string;
+  record_id: string;
+  record: DraftRecord;
+  file: string | null;
+  created_at: string | null;
+  kind: Kind | null;
+  length: number | null;
+  edited: boolean | null;
+  changed_at: string | null;
+}
+
+export interface Edit {
+  id: string;
+  at: string;
+  editor: string;
+  action: "add" | "replace" | "remove";
+  record: string;
+  undone: boolean;
+}
+
+export interface Version {
+  id: string;
+  number: number;
+  name: string;
+  content_digest: string | null;
+  records: number;
+  duplicates_dropped: number;
+  state: string;
+  created_at: string;
+  report?: Json;
+}
+
+export interface Operation {
+  id: string;
+  state: "running" | "completed" | "failed" | "cancelled";
+  progress: number;
+  done: number;
+  total: number | null;
+  result: { version: Version } | null;
+  error: { code: string; detail: string; hint?: string; errors?: FieldProblem[] } | null;
+}
+
+export interface Whoami {
+  tenant: string;
+  groups: string[];
+}
+
+export const SENSITIVITIES: Readonly<Record<string, string>> = {
+  open: "Anyone may know it: its adapters answer over any channel.",
+  internal: "For people with a right on it. The usual choice.",
+  restricted: "Personal or secret: its adapters answer over the sealed channel only.",
+};
+
+export const FORMATS: Readonly<Record<string, string>> = { alpaca: "Alpaca", sharegpt: "ShareGPT", text: "Text" };
+
+export function mayEdit({ right }: Dataset): boolean {
+  return right === "edit" || right === "manage";
+}
+
+/** What every part of the view works with; `signal` ends it. */
+export interface Context {
+  host: Host;
+  root: HTMLElement;
+  notices: Notices;
+  signal: AbortSignal;
+}
+
+/** Ask for something until somebody answers. For what is safe to ask twice. */
+export async function ask<T>({ host, notices, signal }: Context, verb: string, args: Args = {}): Promise<T> {
+  return (await persist(() => host.call(verb, args), signal, notices.trouble)) as T;
+}
+
+/** Do something; what goes wrong is shown, unless the view is gone. Says whether it went well. */
+export async function attempt(context: Context, work: () => Promise<void>, retry = false): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!context.signal.aborted) context.notices.problem(error, retry ? () => void attempt(context, work, true) : null);
+    return false;
+  }
+}
+
+export function isCode(error: unknown, code: string): error is HostError {
+  return error instanceof HostError && error.code === code;
+}

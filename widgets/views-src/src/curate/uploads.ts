@@ -1,0 +1,185 @@
+// The place where files are dropped, and how far each of them is.
+
+import { HostError, wordsOf } from "../host/host";
+import { copyButton } from "../parts/copy";
+import { control, element } from "../parts/elements";
+import { bytesWords, countWords, shareWords } from "../parts/words";
+import { type Context, type FileInfo, FORMATS } from "./things";
+import { options } from "./records";
+
+/** Files that are sent at once; the others wait. */
+const AT_ONCE = 2;
+
+export class Uploads {
+  readonly element = element("div", { class: "uploads" });
+  private readonly zone = control("button", { type: "button", class: "drop" });
+  private readonly input = element("input", { type: "file", multiple: true, hidden: true, accept: ".json,.jsonl,.txt,.md,application/json,text/plain" });
+  private readonly format = control("select");
+  private readonly list = element("ul", { class: "sending" });
+  private readonly waiting: Upload[] = [];
+  private readonly running = new Set<Upload>();
+
+  constructor(
+    private readonly context: Context,
+    private readonly dataset: string,
+    private readonly onDone: () => void,
+  ) {
+    options(this.format, { "": "Found out by itself", ...FORMATS });
+    this.zone.append(element("strong", {}, "Drop files here, or press to choose them"), element("span", { class: "soft" }, "Alpaca or ShareGPT (JSON, JSON Lines) or plain text"));
+    this.element.append(this.zone, this.input, element("label", { class: "format" }, "Format of the files", this.format), this.list);
+    this.listen();
+  }
+
+  /** Whether leaving would break something off. */
+  get busy(): boolean {
+    return this.running.size + this.waiting.length > 0;
+  }
+
+  private listen(): void {
+    this.zone.addEventListener("click", () => this.input.click());
+    this.input.addEventListener("change", () => {
+      this.take([...(this.input.files ?? [])]);
+      this.input.value = ""; // the same file may be chosen again once it is mended
+    });
+    for (const name of ["dragenter", "dragover", "dragleave", "drop"] as const) {
+      this.element.addEventListener(name, (event) => {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        event.stopPropagation();
+        this.zone.classList.toggle("over", name === "dragenter" || name === "dragover");
+        if (name === "drop") this.take([...event.dataTransfer.files]);
+      });
+    }
+  }
+
+  private take(files: File[]): void {
+    for (const file of files) this.list.prepend(this.queue(file).element);
+    this.pump();
+  }
+
+  private queue(file: File): Upload {
+    const upload: Upload = new Upload(this.context, this.dataset, file, this.format.value, {
+      another: () => this.input.click(),
+      again: () => {
+        upload.element.replaceWith(this.queue(file).element);
+        this.pump();
+      },
+    });
+    this.waiting.push(upload);
+    return upload;
+  }
+
+  private pump(): void {
+    while (this.running.size < AT_ONCE) {
+      const upload = this.waiting.shift();
+      if (!upload) return;
+      this.running.add(upload);
+      void upload.run().then((done) => {
+        this.running.delete(upload);
+        if (done) this.onDone();
+        this.pump();
+      });
+    }
+  }
+}
+
+/** What can be done about an upload that failed. */
+interface Remedies {
+  another(): void;
+  again(): void;
+}
+
+class Upload {
+  readonly element = element("li", { class: "upload" });
+  private readonly words = element("span", { class: "soft", role: "status" }, "waiting");
+  private readonly bar = element("progress", { max: "1", value: "0" });
+  private readonly controller = new AbortController();
+  private readonly signal: AbortSignal;
+  private readonly cancel = control("button", { type: "button", class: "small" }, "Cancel");
+
+  constructor(
+    private readonly context: Context,
+    private readonly dataset: string,
+    private readonly file: File,
+    private readonly format: string,
+    private readonly remedies: Remedies,
+  ) {
+    this.signal = AbortSignal.any([this.controller.signal, context.signal]);
+    this.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+    this.cancel.setAttribute("aria-label", `Cancel the upload of ${file.name}`);
+    this.cancel.addEventListener("click", () => this.controller.abort());
+    this.element.append(element("div", { class: "row" }, element("strong", {}, file.name), this.words, element("span", { class: "end" }, this.cancel)), this.bar);
+  }
+
+  /** Send it; says whether it is in. */
+  async run(): Promise<boolean> {
+    try {
+      const file = this.signal.aborted ? null : await this.send();
+      if (file) this.done(file);
+      else if (!this.context.signal.aborted) await this.stopped();
+      return file !== null;
+    } catch (error) {
+      if (!this.context.signal.aborted) this.failed(error);
+      return false;
+    }
+  }
+
+  private async send(): Promise<FileInfo | null> {
+    const args = { dataset: this.dataset, file: this.file.name, content: this.file, ...(this.format ? { format: this.format } : {}) };
+    for await (const event of this.context.host.stream("files.put", args, this.signal)) {
+      const { sent, total } = event as { sent?: number; total?: number };
+      if (sent === undefined || total === undefined) return event as unknown as FileInfo;
+      this.progress(sent, total);
+    }
+    return null;
+  }
+
+  private progress(sent: number, total: number): void {
+    // The service reads the records while it takes the last part: it may be a while until its answer.
+    this.bar.value = sent / total;
+    this.words.textContent = `${bytesWords(sent)} of ${bytesWords(total)} · ${shareWords(sent / total)}`;
+  }
+
+  private done({ format, records }: FileInfo): void {
+    const words = [FORMATS[format ?? ""] ?? format ?? "", countWords(records, "record")].filter(Boolean).join(", ");
+    this.end("good", element("p", {}, element("strong", {}, `✓ ${this.file.name}`), ` · ${words}`));
+  }
+
+  private failed(error: unknown): void {
+    const problems = error instanceof HostError ? error.fields : [];
+    const lines = problems.map(({ where, reason, remedy }) => `${where}: ${reason} ${remedy}`.trim());
+    const parts: Node[] = [element("p", {}, element("strong", {}, `✗ ${this.file.name}`), ` · ${wordsOf(error)}`)];
+    if (problems.length > 0) parts.push(tableOf(problems));
+    const again = control("button", { type: "button", class: "small" }, "Try another file");
+    again.addEventListener("click", () => this.remedies.another());
+    const retry = control("button", { type: "button", class: "small" }, "Retry");
+    retry.addEventListener("click", () => this.remedies.again());
+    const copy = copyButton("Copy the list", `Copy what is wrong with ${this.file.name}`, () => lines.join("\n"));
+    this.end("bad", ...parts, element("div", { class: "row" }, again, retry, ...(lines.length > 0 ? [copy] : [])));
+  }
+
+  /** What was sent so far is not kept for a resumption that nobody wants. */
+  private async stopped(): Promise<void> {
+    this.end("", element("p", {}, element("strong", {}, this.file.name), " · cancelled"));
+    const { host } = this.context;
+    try {
+      const file = (await host.call("files.get", { dataset: this.dataset, file: this.file.name })) as unknown as FileInfo;
+      if (file.state === "receiving") await host.call("files.remove", { dataset: this.dataset, file: file.id });
+    } catch {
+      // It was not there, or goes by itself after a while.
+    }
+  }
+
+  private end(style: string, ...parts: Node[]): void {
+    const dismiss = control("button", { type: "button", class: "small dismiss", "aria-label": `Dismiss ${this.file.name}` }, "✕");
+    dismiss.addEventListener("click", () => this.element.remove());
+    this.element.setAttribute("role", style === "bad" ? "alert" : "status");
+    this.element.replaceChildren(element("div", { class: `notice ${style}` }, element("div", { class: "grow" }, ...parts), dismiss));
+  }
+}
+
+function tableOf(problems: HostError["fields"]): HTMLElement {
+  const head = element("tr", {}, ...["Where", "What is wrong", "How to mend it"].map((title) => element("th", { scope: "col" }, title)));
+  const rows = problems.map(({ where, reason, remedy }) => element("tr", {}, element("td", {}, where), element("td", {}, reason), element("td", {}, remedy)));
+  return element("div", { class: "problems" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+}
