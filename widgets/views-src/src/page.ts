@@ -6,7 +6,7 @@ import { HttpHost } from "./host/http-host";
 import { ShellHost, type ViewName } from "./host/shell";
 import { type Address, addressOf, hashOf } from "./page/address";
 import { Session } from "./page/session";
-import { control, element } from "./parts/elements";
+import { element } from "./parts/elements";
 import { Notices } from "./parts/notice";
 import { adopt } from "./parts/style";
 
@@ -16,10 +16,8 @@ const PARENTS: Partial<Record<ViewName, ViewName>> = { watch: "jobs" };
 
 class Page {
   private readonly main = document.querySelector("main")!;
-  private readonly outside = element("div", { class: "ady", role: "alert" });
   private readonly host: Host;
   private unmount: () => void = () => undefined;
-  private loggedIn = true;
   /** Counts what was asked to be shown, so that a module that comes late is not. */
   private turn = 0;
 
@@ -28,15 +26,15 @@ class Page {
     private readonly lab: string,
     private readonly user: string,
   ) {
-    this.host = new Session(new HttpHost(base), (loggedIn) => this.hear(loggedIn));
+    this.host = new Session(new HttpHost(base));
     adopt(this.main);
-    this.main.before(this.outside);
     document.querySelector(".skip")!.addEventListener("click", (event) => {
       event.preventDefault(); // "#main" would be an address
       this.main.focus();
     });
     addEventListener("hashchange", () => this.follow());
     document.addEventListener("visibilitychange", () => void this.checkUser());
+    addEventListener("focus", () => void this.checkUser());
     void this.show(addressOf(location.hash) ?? addressOf("")!, false);
   }
 
@@ -47,13 +45,20 @@ class Page {
 
   private async show(address: Address, moved: boolean, attempt = 0): Promise<void> {
     const turn = ++this.turn;
+    this.mark(address.view);
     try {
       const module = await this.load(address.view, attempt);
       if (turn === this.turn) this.replace(address, turn, module.mount);
     } catch (error) {
       if (turn === this.turn) this.fail(error, () => void this.show(address, moved, attempt + 1));
     }
-    if (turn === this.turn && moved && !this.main.contains(document.activeElement)) this.main.focus();
+    if (turn === this.turn && moved) this.arrive();
+  }
+
+  /** Whoever came by a link of the page goes on from where the view begins. */
+  private arrive(): void {
+    scrollTo(0, 0);
+    if (!this.main.contains(document.activeElement)) this.main.focus();
   }
 
   /** A browser may remember that a module failed to load, by its address. */
@@ -68,7 +73,6 @@ class Page {
 
   private replace(address: Address, turn: number, mount: Mount): void {
     this.unmount();
-    this.mark(address.view);
     const slot = element("div", { class: "slot" });
     this.main.replaceChildren(slot);
     const host = new ShellHost(this.host, {
@@ -113,19 +117,6 @@ class Page {
     const notices = new Notices();
     this.main.replaceChildren(element("div", { class: "ady" }, notices.element));
     notices.problem(error, retry);
-  }
-
-  private hear(loggedIn: boolean): void {
-    if (loggedIn === this.loggedIn) return;
-    this.loggedIn = loggedIn;
-    if (loggedIn) {
-      this.outside.replaceChildren();
-      void this.checkUser();
-      return;
-    }
-    const again = control("button", { type: "button", class: "main" }, "Log in again");
-    again.addEventListener("click", () => location.reload());
-    this.outside.replaceChildren(element("div", { class: "notice warn" }, element("span", {}, "You are logged out."), again));
   }
 
   /** Another login in this browser is another user's page. */

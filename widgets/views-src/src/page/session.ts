@@ -7,17 +7,11 @@ const LOGGED_OUT = { code: "not_authenticated", message: "You are logged out.", 
 const REFUSALS = new Set(["not_authenticated", "not_allowed"]);
 
 export class Session implements Host {
-  /** `heard` is told after each answer whether there is a session. */
-  constructor(
-    private readonly inner: Host,
-    private readonly heard: (loggedIn: boolean) => void,
-  ) {}
+  constructor(private readonly inner: Host) {}
 
   async call(verb: string, args: Args = {}): Promise<Json> {
     try {
-      const answer = await this.inner.call(verb, args);
-      this.heard(true);
-      return answer;
+      return await this.inner.call(verb, args);
     } catch (error) {
       throw await this.explained(error);
     }
@@ -34,7 +28,6 @@ export class Session implements Host {
   private async explained(error: unknown): Promise<unknown> {
     if (!isRefusal(error)) return error;
     if (error.code === "not_allowed" && (await this.isKnown())) return error;
-    this.heard(false);
     return new HostError(LOGGED_OUT.code, LOGGED_OUT.message, LOGGED_OUT.hint);
   }
 
