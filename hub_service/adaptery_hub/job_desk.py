@@ -218,6 +218,7 @@ def _describe(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> 
         queued_at=row["queued_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        state_at=row["state_at"],
         summary=row["summary"],
         options=row["options"],
     )

@@ -52,6 +52,7 @@ class Job(Answer):
     queued_at: Instant | None
     started_at: Instant | None
     finished_at: Instant | None
+    state_at: Instant | None = Field(default=None, description="when the present state was set")
     summary: JsonObject | None
     options: dict[str, OptionValue]
 

@@ -93,6 +93,7 @@ versions = _table(
     sa.Column("recipe", sa.JSON(none_as_null=True)),  # of a merged version
     sa.Column("counts", sa.JSON, nullable=False),  # records, duplicates_dropped, bytes
     sa.Column("state", sa.String(12), nullable=False),  # completed
+    sa.Column("report", sa.JSON(none_as_null=True)),  # of the publish; null: before there was one
     sa.UniqueConstraint("dataset_id", "number"),
     sa.UniqueConstraint("dataset_id", "content_digest"),
 )
@@ -145,6 +146,7 @@ jobs = _table(
     sa.Column("started_at", UtcTime()),
     sa.Column("finished_at", UtcTime()),
     sa.Column("updated_at", UtcTime(), nullable=False),
+    sa.Column("state_at", UtcTime()),  # when the state was set
 )
 
 job_inputs = _table(

@@ -43,10 +43,11 @@ class JobsHandler(Handler):
     """The jobs that the caller may see."""
 
     async def get(self) -> None:
-        """List jobs, newest first."""
+        """List jobs, newest first; those that wait, alone, in the order of their queue."""
         after, limit = self.page()
+        wanted = jobs.JobFilter(parse_states(self.query("state")), self.query("search"))
         rows = await self.services.db.read(
-            lambda c: jobs.list_visible(c, self.identity, after, limit)
+            lambda c: jobs.list_visible(c, self.identity, wanted, after, limit)
         )
         self.answer_page(await describe_jobs(self, rows), limit)
 
@@ -157,6 +158,23 @@ class JobCheckpointsHandler(Handler):
         self.answer_page([describe_checkpoint(row) for row in rows], limit)
 
 
+def parse_states(text: str | None) -> frozenset[JobState]:
+    """Returns the states that a list names; none for no list.
+
+    Raises:
+        InvalidInputError: One of them is no state.
+    """
+    if text is None:
+        return frozenset()
+    try:
+        return frozenset(map(JobState, text.split(",")))
+    except ValueError:
+        known = ", ".join(JobState)
+        raise InvalidInputError(
+            errors=[FieldProblem("state", "is not known.", f"Use one or several of {known}.")]
+        ) from None
+
+
 async def fetch_job(handler: Handler, job_id: str, right: Right) -> RowMapping:
     """Returns a job's row if the caller has this right on it.
 
@@ -240,7 +258,16 @@ ROUTES = [
         "api/jobs",
         JobsHandler,
         {
-            "GET": Operation("read", "My jobs.", response=Page[Job], query=PAGE_QUERY),
+            "GET": Operation(
+                "read",
+                "My jobs, newest first; those that wait, alone, in the order of their queue.",
+                response=Page[Job],
+                query={
+                    **PAGE_QUERY,
+                    "state": f"Only jobs in one of these states: {', '.join(JobState)}.",
+                    "search": "Only jobs whose name holds this, in whatever case.",
+                },
+            ),
             "POST": Operation(
                 "write", "Submit a job.", request=JobCreate, response=Job, status=201
             ),

@@ -57,6 +57,13 @@ async def test_from_a_dataset_to_an_answering_adapter(spine: Spine) -> None:
     assert (done["adapter"], done["attempts"], done["progress"]) == ("@demo/notes@1", 1, 1.0)
     assert done["dataset"] == version["name"] and done["summary"]["train_loss"] == 0.5
 
+    assert done["state_at"] == done["finished_at"]
+    over = {"state": "completed,failed", "search": "NOTE"}
+    assert (await demo.json("GET", "api/jobs", params=over))["items"] == [done]
+    assert (await demo.json("GET", "api/jobs", params={"state": "queued"}))["items"] == []
+    problem = await demo.json("GET", "api/jobs", 422, params={"state": "done"})
+    assert problem["errors"][0]["where"] == "state"
+
     adapter = await demo.json("GET", f"api/adapters/{done['adapter_id']}")
     assert adapter["content_digests"] == [version["content_digest"]]
     models = [m["id"] for m in (await demo.json("GET", "v1/models"))["data"]]

@@ -1,7 +1,7 @@
 """The database: its schema is what the migrations make, and each call is one transaction."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from adaptery.times import now
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
-from adaptery_hub.database.tables import metadata, tenants
+from adaptery_hub.database.tables import job_events, jobs, metadata, tenants
 
 
 @pytest.fixture
@@ -79,3 +79,33 @@ async def test_an_error_does_not_quote_values(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError) as caught:
         await database.write(lambda c: c.execute(tenant("canary")))
     assert "canary" not in str(caught.value)
+
+
+def test_a_database_of_the_first_release_keeps_its_jobs(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
+    migrate(database.engine, "0001")
+    made, queued = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    job = {
+        "name": "notes",
+        "task": "t",
+        "task_digest": "sha256:0",
+        "base_model": "b",
+        "options": {},
+    }
+    job |= {"state": "queued", "queue": "q", "tenant_id": "tn_demo", "creator_id": "tn_demo"}
+    with database.engine.begin() as connection:
+        connection.execute(tenant("demo"))
+        for id in ("jb_1", "jb_2"):
+            connection.execute(
+                sa.insert(jobs).values(id=id, created_at=made, updated_at=now(), **job)
+            )
+        for seq, (kind, at) in enumerate([("state", made), ("state", queued), ("metrics", now())]):
+            event = {"id": f"ev_{seq}", "seq": seq, "kind": kind, "created_at": at, "data": {}}
+            connection.execute(sa.insert(job_events).values(job_id="jb_1", **event))
+    migrate(database.engine)
+    with database.engine.begin() as connection:
+        times = connection.execute(sa.select(jobs.c.id, jobs.c.state_at).order_by(jobs.c.id)).all()
+        events = connection.scalar(sa.select(sa.func.count(job_events.c.id)))
+    assert times == [("jb_1", queued), ("jb_2", made)]
+    assert events == 3
+    database.close()

@@ -13,6 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 from adaptery_hub.identity import Identity
@@ -29,13 +30,26 @@ class NewInput:
     split: str | None = None
 
 
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs someone wants to see."""
+
+    states: frozenset[JobState] = frozenset()  # all, if empty
+    search: str | None = None  # what the name holds, in whatever case
+
+
 def insert_job(
     connection: Connection, values: Mapping[str, object], inputs: Sequence[NewInput], now: datetime
 ) -> None:
     """Inserts a job in `created` with its inputs."""
     connection.execute(
         _jobs.insert().values(
-            **values, state=JobState.CREATED, flag_cancel=False, created_at=now, updated_at=now
+            **values,
+            state=JobState.CREATED,
+            flag_cancel=False,
+            created_at=now,
+            updated_at=now,
+            state_at=now,
         )
     )
     for position, entry in enumerate(inputs):
@@ -81,7 +95,7 @@ def change_state(
     statement = (
         _jobs.update()
         .where(_jobs.c.id == job_id, _jobs.c.state == old)
-        .values(state=new, updated_at=now, **changes)
+        .values(state=new, updated_at=now, state_at=now, **changes)
     )
     return connection.execute(statement).rowcount == 1
 
@@ -92,18 +106,55 @@ def change_fields(connection: Connection, job_id: str, now: datetime, **changes:
 
 
 def list_visible(
-    connection: Connection, identity: Identity, after: str | None, limit: int
+    connection: Connection,
+    identity: Identity,
+    wanted: JobFilter,
+    after: str | None,
+    limit: int,
 ) -> list[RowMapping]:
-    """Returns up to `limit + 1` jobs that the caller may see, newest first, older than `after`."""
-    statement = (
-        sa.select(_jobs, right_of(_jobs, identity).label("right"))
-        .where(visible(_jobs, identity, Right.VIEW))
-        .order_by(_jobs.c.id.desc())
-        .limit(limit + 1)
+    """Returns up to `limit + 1` jobs that the caller may see, behind the job `after`.
+
+    Newest first; but jobs that wait, where only these are asked for, in the order of their queue as
+    it is within one owner.
+
+    Raises:
+        InvalidInputError: `after` is no job that the caller may see.
+    """
+    statement = sa.select(_jobs, right_of(_jobs, identity).label("right"))
+    statement = statement.where(visible(_jobs, identity, Right.VIEW))
+    if wanted.states:
+        statement = statement.where(_jobs.c.state.in_(wanted.states))
+    if wanted.search:
+        statement = statement.where(_jobs.c.name.icontains(wanted.search, autoescape=True))
+    if wanted.states == {JobState.QUEUED}:
+        place = _queue_place()
+        statement = statement.order_by(*place)
+        if after is not None:
+            statement = statement.where(place > _place_of(connection, identity, after))
+    else:
+        statement = statement.order_by(_jobs.c.id.desc())
+        if after is not None:
+            statement = statement.where(_jobs.c.id < after)
+    return list(connection.execute(statement.limit(limit + 1)).mappings())
+
+
+def _queue_place() -> sa.Tuple:
+    """What orders the jobs of one owner in their queue; it stays when a job has left it."""
+    queued_at = sa.func.coalesce(_jobs.c.queued_at, _jobs.c.created_at)
+    return sa.tuple_(-_jobs.c.priority, queued_at, _jobs.c.id)
+
+
+def _place_of(connection: Connection, identity: Identity, job_id: str) -> sa.Tuple:
+    place = _queue_place()
+    statement = sa.select(*place).where(_jobs.c.id == job_id)
+    row = connection.execute(statement.where(visible(_jobs, identity, Right.VIEW))).first()
+    if row is None:
+        raise InvalidInputError(
+            errors=[FieldProblem("after", "is no job of yours.", "Use the id of the last job.")]
+        )
+    return sa.tuple_(
+        *(sa.literal(value, column.type) for value, column in zip(row, place, strict=True))
     )
-    if after is not None:
-        statement = statement.where(_jobs.c.id < after)
-    return list(connection.execute(statement).mappings())
 
 
 def list_in_state(
