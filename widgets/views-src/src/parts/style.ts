@@ -71,6 +71,7 @@ const BASE = `
 .ady code, .ady pre { font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 13px; }
 .ady .visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .ady dialog { max-width: min(92vw, 46em); padding: 16px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 8px; }
+.ady dialog p { margin: 8px 0 16px; }
 .ady dialog::backdrop { background: rgb(0 0 0 / 40%); }
 .ady-back { padding: 6px 0; }
 @media (prefers-reduced-motion: reduce) { .ady * { transition: none !important; animation: none !important; } }

@@ -1,0 +1,105 @@
+// One job in a table. It is written once and then changed in place, so that focus and selection stay.
+
+import type { Job } from "../host/things";
+import { copyButton } from "../parts/copy";
+import { control, element } from "../parts/elements";
+import { momentWords } from "../parts/words";
+import { type Action, actionsOf, type SectionKind } from "./sections";
+import { statusOf } from "./status";
+
+const WORDS: Readonly<Record<Action, string>> = { chat: "Chat", again: "Run again", clone: "Clone", watch: "Watch", cancel: "Cancel" };
+
+export class Row {
+  private readonly name = element("strong");
+  private readonly owner = element("span", { class: "soft" });
+  private readonly dataset = element("span");
+  private readonly baseModel = element("span", { class: "soft" });
+  private readonly state = element("span", { class: "chip" });
+  private readonly bar = element("progress", { max: "1" });
+  private readonly text = element("span", { class: "text" });
+  private readonly copy = copyButton("Copy", "Copy the adapter's name", () => this.job.adapter ?? "");
+  private readonly note = element("span", { class: "soft" });
+  private readonly time = element("time");
+  private readonly labels = { status: label(""), since: label("") };
+  private readonly buttons = new Map<Action, HTMLButtonElement>();
+  readonly element: HTMLElement;
+
+  constructor(
+    private job: Job,
+    act: (action: Action, job: Job) => void,
+  ) {
+    for (const action of Object.keys(WORDS) as Action[]) {
+      const button = control("button", { type: "button", class: "small" }, WORDS[action]);
+      button.addEventListener("click", () => act(action, this.job));
+      this.buttons.set(action, button);
+    }
+    const first = element("div", { class: "row" }, this.state, this.text, this.copy);
+    this.element = element(
+      "tr",
+      { role: "row" },
+      element("th", { scope: "row", role: "rowheader" }, this.name, this.owner),
+      cell(label("Dataset and base model"), this.dataset, this.baseModel),
+      cell(this.labels.status, this.bar, first, this.note),
+      element("td", { role: "cell", class: "since" }, this.labels.since, this.time),
+      element("td", { role: "cell", class: "actions" }, element("div", { class: "row" }, ...this.buttons.values())),
+    );
+  }
+
+  /** Show the job as it is now. */
+  update(job: Job, kind: SectionKind, now: number): void {
+    this.job = job;
+    const status = statusOf(job, now);
+    say(this.name, job.name);
+    say(this.owner, `${job.task} · ${job.tenant}`);
+    say(this.dataset, job.dataset);
+    say(this.baseModel, job.base_model);
+    say(this.state, job.cancel_requested && !kind.final ? "cancelling …" : job.state);
+    this.state.hidden = !(job.cancel_requested && !kind.final) && kind.states.length === 1;
+    say(this.text, status.text);
+    say(this.note, status.note);
+    this.copy.hidden = job.adapter === null;
+    say(this.labels.status, kind.status);
+    say(this.labels.since, kind.since);
+    say(this.time, momentWords(job.state_at));
+    this.time.dateTime = job.state_at;
+    this.showProgress(status.progress);
+    this.showActions();
+  }
+
+  /** Go to the first thing that can be done here. */
+  focus(): void {
+    this.buttons.get("watch")!.focus();
+  }
+
+  private showProgress(progress: number | null | undefined): void {
+    this.bar.hidden = progress === undefined;
+    this.bar.setAttribute("aria-label", `Progress of ${this.job.name}`);
+    if (typeof progress === "number") this.bar.value = progress;
+    else this.bar.removeAttribute("value");
+  }
+
+  private showActions(): void {
+    const offered = actionsOf(this.job);
+    for (const [action, button] of this.buttons) {
+      button.setAttribute("aria-label", `${WORDS[action]} ${this.job.name}`);
+      const hides = !offered.includes(action);
+      if (hides && (button.getRootNode() as Document | ShadowRoot).activeElement === button) this.focus();
+      button.hidden = hides;
+    }
+  }
+}
+
+function cell(...children: Node[]): HTMLElement {
+  return element("td", { role: "cell" }, ...children);
+}
+
+/** What a card says before a value; in a table the head of the column says it. */
+function label(words: string): HTMLElement {
+  return element("span", { class: "label", "aria-hidden": "true" }, words);
+}
+
+/** Leaves what has not changed alone: a selection in it stays. */
+function say(node: HTMLElement, words: string): void {
+  if (node.textContent !== words) node.textContent = words;
+  node.hidden = words === "";
+}

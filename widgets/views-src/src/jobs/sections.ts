@@ -1,0 +1,57 @@
+// The sections of the dashboard: which states each shows, in what order, and what may be done there.
+
+import type { Job, JobState, Page } from "../host/things";
+
+export interface SectionKind {
+  title: string;
+  states: readonly JobState[];
+  /** What the column says that differs from state to state. */
+  status: string;
+  /** What the moment means at which a job came here. */
+  since: string;
+  /** Jobs here do not change any more. */
+  final: boolean;
+  /** Jobs that are shown at first, and more with each "Load more". */
+  size: number;
+}
+
+// Those that are not over are few: the service limits them for each owner.
+const ACTIVE = { final: false, size: 100 };
+const FINAL = { final: true, size: 20 };
+
+/** In the order in which a job comes through them. */
+export const SECTIONS: readonly SectionKind[] = [
+  { title: "Created", states: ["created"], status: "Waits because", since: "Created", ...ACTIVE },
+  { title: "Queued", states: ["queued"], status: "Place in the line", since: "Queued", ...ACTIVE },
+  { title: "Training", states: ["training"], status: "Progress", since: "Started", ...ACTIVE },
+  { title: "Completed", states: ["completed"], status: "Adapter", since: "Completed", ...FINAL },
+  { title: "Failed and cancelled", states: ["failed", "cancelled"], status: "Reason", since: "Ended", ...FINAL },
+];
+
+export type Action = "chat" | "again" | "clone" | "watch" | "cancel";
+
+export function actionsOf(job: Job): readonly Action[] {
+  switch (job.state) {
+    case "completed":
+      return job.adapter === null ? ["clone", "watch"] : ["chat", "clone", "watch"];
+    case "failed":
+    case "cancelled":
+      return ["again", "watch"];
+    default:
+      return job.cancel_requested ? ["watch"] : ["watch", "cancel"];
+  }
+}
+
+/** Which jobs each section shows. The pages were asked for one after the other, so that a job that moved on
+ * meanwhile may be in two of them: the later one is right. */
+export function placed(pages: readonly (Page<Job> | null)[]): Job[][] {
+  const last = new Map<string, number>();
+  pages.forEach((page, at) => page?.items.forEach(({ id }) => last.set(id, at)));
+  return pages.map((page, at) => (page?.items ?? []).filter(({ id }) => last.get(id) === at).sort(inOrder));
+}
+
+/** The line as it is; all else with the newest first. */
+function inOrder(one: Job, other: Job): number {
+  if (one.state === "queued") return (one.position ?? Infinity) - (other.position ?? Infinity) || Date.parse(one.state_at) - Date.parse(other.state_at) || 0;
+  return Date.parse(other.state_at) - Date.parse(one.state_at);
+}
