@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptery.client import Hub, connect
+    from adaptery.client.magics import MagicShell
     from adaptery.errors import AdapteryError
 
 __version__ = "0.1.0.dev0"
@@ -23,6 +24,13 @@ _HOMES = {
     "Hub": "adaptery.client",
     "AdapteryError": "adaptery.errors",
 }
+
+
+def load_ipython_extension(shell: MagicShell) -> None:
+    """Give IPython the magics `%adaptery` and `%%chat`; it calls this for `%load_ext adaptery`."""
+    from adaptery.client.magics import register
+
+    register(shell)
 
 
 def __getattr__(name: str) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -85,7 +85,7 @@ class ChatStream:
         #: The whole answer, once it is complete.
         self.answer: ChatAnswer | None = None
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Generator[str]:
         pieces: list[str] = []
         model, reason, usage, done = "", None, {}, False
         with self._connection.events(

@@ -162,7 +162,7 @@ class Dataset:
             raise InvalidInputError("The file does not exist.", hint="check the path")
         size = source.stat().st_size
         hasher = hashlib.sha256()
-        with source.open("rb") as stream, shown(source.name, progress, sizes=True) as report:
+        with source.open("rb") as stream, shown(source.name, progress, "bytes") as report:
             response = self._connection.send(
                 "PUT",
                 self._path("files", name or source.name),
@@ -261,7 +261,7 @@ class Dataset:
             AdapteryError: what the service raised.
         """
         operation = self._connection.post(self._path("versions"), schemas.Operation)
-        with shown(f"Publishing {self.full_name}", progress) as report:
+        with shown(f"Publishing {self.full_name}", progress, "records") as report:
             done = wait_for(
                 self._connection, operation, timeout_seconds=timeout_seconds, progress=report
             )

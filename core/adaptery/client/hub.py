@@ -15,7 +15,7 @@ from adaptery.client.adapters import Adapters
 from adaptery.client.agents import Agents
 from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request, complete
 from adaptery.client.columns import BASE_MODELS, TASKS
-from adaptery.client.connection import Connection
+from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Datasets
 from adaptery.client.jobs import Jobs
 from adaptery.client.listing import Listing, card
@@ -106,6 +106,16 @@ class Hub:
         """
         answer = self._connection.send("GET", "v1/models").json()
         return [str(model["id"]) for model in answer["data"]]
+
+    def base_of(self, model: str) -> str | None:
+        """Return the base model that an adapter was made for; None for a base model.
+
+        Raises:
+            NotFoundError: if the model does not exist or is not the caller's to use.
+            AdapteryError: what the service raised.
+        """
+        path = path_of("v1", "models", *model.split("/"))
+        return self._connection.send("GET", path).json().get("parent")
 
     @overload
     def chat(

@@ -92,7 +92,9 @@ class Job:
             AdapteryError: what the service raised.
         """
         events = self._watch(after)
-        return followed(events, ProgressBar(self.info.name)) if wanted(progress) else events
+        return (
+            followed(events, ProgressBar(self.info.name, "steps")) if wanted(progress) else events
+        )
 
     def _watch(self, after: int) -> Generator[schemas.JobEvent]:
         failures = 0

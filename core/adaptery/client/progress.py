@@ -18,7 +18,7 @@ from html import escape
 from typing import Protocol, TextIO, TypeVar
 
 from adaptery.client.notebook import Display, kernel_shell
-from adaptery.client.words import size_of, time_left, written
+from adaptery.client.words import size_of, time_left
 from adaptery.schemas.jobs import JobEvent
 
 __all__ = ["ProgressBar", "Report", "followed", "shown", "wanted"]
@@ -28,7 +28,7 @@ Report = Callable[[int, int | None], None]
 F = TypeVar("F", bound=Callable[[int, int], None])
 
 DRAW_SECONDS = 0.2  # between two drawings
-BAR_CHARACTERS = 24
+BAR_CHARACTERS = 12
 #: A guess about the end needs something to go by.
 GUESS_SECONDS = 3.0
 
@@ -117,7 +117,7 @@ class ProgressBar:
 
     Args:
         title: what is under way.
-        count: how to write a number of what is done.
+        unit: of what is counted; "bytes" are written as sizes.
         screen: where to draw.
         clock: seconds that only grow.
     """
@@ -125,21 +125,33 @@ class ProgressBar:
     def __init__(
         self,
         title: str,
-        count: Callable[[int], str] = written,
+        unit: str = "",
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._title, self._count, self._clock = title, count, clock
+        self._title, self._unit, self._clock = title, unit, clock
         self._screen = screen or _screen()
         self._done, self._total, self._words = 0, None, ""
-        self._begun: tuple[float, int] | None = None
+        #: When there was something done for the first time, and when last: moment and number.
+        self._first: tuple[float, int] | None = None
+        self._last = (0.0, 0)
         self._drawn_at = float("-inf")
 
-    def report(self, done: int, total: int | None, words: str = "") -> None:
-        """Take note of how far it is, and draw it if that was not just done."""
+    def report(
+        self, done: int, total: int | None, words: str = "", at: float | None = None
+    ) -> None:
+        """Take note of how far it is, and draw it if that was not just done.
+
+        Args:
+            done: how much is done.
+            total: how much there is to do, if that is known.
+            words: what else there is to say.
+            at: when this was so, in seconds; now if absent.
+        """
         self._done, self._total, self._words = done, total, words
-        if self._begun is None:
-            self._begun = self._clock(), done
+        self._last = (self._clock() if at is None else at, done)
+        if self._first is None and done > 0:
+            self._first = self._last
         if self._clock() - self._drawn_at >= DRAW_SECONDS:
             self.draw()
 
@@ -165,17 +177,21 @@ class ProgressBar:
 
     def _line(self) -> str:
         part = self._part()
-        known = part is not None and self._total is not None
-        amount = f"{self._count(self._done)} of {self._count(self._total or 0)}" if known else ""
         percent = "" if part is None else f"{part:.0%}"
-        words = [amount, percent, self._words, self._left()]
+        words = [self._amount(), percent, self._words, self._left()]
         return f"{self._title}: {' · '.join(word for word in words if word)}".removesuffix(": ")
 
-    def _left(self) -> str:
-        if self._begun is None or self._total is None or self._done >= self._total:
+    def _amount(self) -> str:
+        if not self._total:
             return ""
-        begun, first = self._begun
-        seconds, done = self._clock() - begun, self._done - first
+        if self._unit == "bytes":
+            return f"{size_of(self._done)} of {size_of(self._total)}"
+        return f"{self._done:,} of {self._total:,} {self._unit}".rstrip()
+
+    def _left(self) -> str:
+        if self._first is None or self._total is None or self._done >= self._total:
+            return ""
+        seconds, done = self._last[0] - self._first[0], self._last[1] - self._first[1]
         if done <= 0 or seconds < GUESS_SECONDS:
             return ""
         return time_left(seconds / done * (self._total - self._done))
@@ -192,20 +208,18 @@ def wanted(progress: object) -> bool:
 
 
 @contextmanager
-def shown(
-    title: str, progress: bool | F | None, *, sizes: bool = False
-) -> Generator[F | Report | None]:
+def shown(title: str, progress: bool | F | None, unit: str) -> Generator[F | Report | None]:
     """Give whom to report to: the caller's own function, a bar, or nobody.
 
     Args:
         title: what is under way.
         progress: a function, whether to show a bar, or None: a bar in notebooks.
-        sizes: whether the numbers are bytes.
+        unit: of what is counted.
     """
     if not wanted(progress):
         yield None if isinstance(progress, bool) else progress
         return
-    bar = ProgressBar(title, size_of if sizes else written)
+    bar = ProgressBar(title, unit)
     try:
         yield bar.report
     finally:
@@ -219,7 +233,7 @@ def followed(events: Generator[JobEvent], bar: ProgressBar) -> Generator[JobEven
         try:
             for event in events:
                 heard.hear(event)
-                bar.report(heard.step, heard.total, heard.words())
+                bar.report(heard.step, heard.total, heard.words(), event.at.timestamp())
                 with bar.away():
                     yield event
         finally:
@@ -249,5 +263,4 @@ class _JobStanding:
                 pass
 
     def words(self) -> str:
-        loss = "" if self._loss is None else f"loss {self._loss:.3f}"
-        return " · ".join(word for word in (self._state, loss) if word)
+        return self._state if self._loss is None else f"loss {self._loss:.3f}"

@@ -1,0 +1,62 @@
+"""What a model wrote, as Markdown that can do nothing but be read.
+
+A notebook trusts the outputs of its own cells: it would run HTML, follow `javascript:` links and
+fetch images that stand in an answer, and an image's address can carry the conversation away.
+
+What always holds:
+- Every tag in the result is one of ours; whatever could begin a tag, a link or an image is an
+  entity, in any reading of Markdown.
+- Code is made of tags of ours, because entities inside Markdown's own code would be seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["harmless"]
+
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_PUNCTUATION = re.compile(r"[^\w\s]|_")
+_ACTIVE = re.compile(r"[&<\[\]]|`{3,}|~{3,}")
+
+
+def harmless(text: str) -> str:
+    """Return the text as Markdown without HTML, links and images."""
+    return "\n".join(_blocks(text.splitlines()))
+
+
+def _blocks(lines: list[str]) -> Iterator[str]:
+    fence, code = "", list[str]()
+    for line in lines:
+        match = _FENCE.match(line)
+        if fence:
+            if match and match[1].startswith(fence) and line.strip() == match[1]:
+                yield _block(code)
+                fence, code = "", []
+            else:
+                code.append(line)
+        elif match:
+            fence = match[1]
+        else:
+            yield _prose(line)
+    if fence:  # an answer that is still being written
+        yield _block(code)
+
+
+def _block(code: list[str]) -> str:
+    return f"\n<pre><code>{_entities(_PUNCTUATION, chr(10).join(code))}\n</code></pre>\n"
+
+
+def _prose(line: str) -> str:
+    parts, end = list[str](), 0
+    for match in _CODE.finditer(line):
+        parts.append(_entities(_ACTIVE, line[end : match.start()]))
+        parts.append(f"<code>{_entities(_PUNCTUATION, match[2])}</code>")
+        end = match.end()
+    return "".join([*parts, _entities(_ACTIVE, line[end:])])
+
+
+def _entities(which: re.Pattern[str], text: str) -> str:
+    return which.sub(lambda found: "".join(f"&#{ord(mark)};" for mark in found[0]), text)
