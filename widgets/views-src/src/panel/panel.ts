@@ -11,10 +11,13 @@ import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { type Kind, MOST, Section } from "./section";
 import { PANEL_STYLE } from "./style";
-import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, type Job, jobRows, type Row } from "./things";
+import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, type Job, jobRows, type Row, wordOf } from "./things";
 
 const EVERY_MS = 5000;
 const FIRST = 50;
+/** A pause in typing after which the service is asked. */
+const TYPING_MS = 250;
+const ACTIVE_STATES = "created,queued,training";
 
 class Panel {
   private readonly over = new AbortController();
@@ -23,6 +26,7 @@ class Panel {
   private readonly sections: Section[];
   /** Sections that are no longer looked after, because of an error that waiting does not mend. */
   private readonly ended = new Set<Section>();
+  private typing: ReturnType<typeof setTimeout> | undefined;
   /** Whether what is restricted can be used where this is shown. */
   private sealed = true;
 
@@ -35,12 +39,13 @@ class Panel {
     const find = element("div", { class: "find" }, this.find);
     this.el.replaceChildren(element("section", { class: "ady ady-panel", "aria-label": "Overview" }, find, this.notices.element, parts));
     adopt(this.el, PANEL_STYLE);
-    this.find.addEventListener("input", () => this.sections.forEach((section) => section.search(this.find.value.trim())));
+    this.find.addEventListener("input", () => this.search());
     void this.begin();
   }
 
   close(): void {
     this.over.abort();
+    clearTimeout(this.typing);
     this.el.replaceChildren();
   }
 
@@ -55,6 +60,12 @@ class Panel {
     } catch (error) {
       this.tell(error, null);
     }
+  }
+
+  private search(): void {
+    clearTimeout(this.typing);
+    const search = (): void => this.sections.forEach((section) => section.search(this.find.value.trim()));
+    this.typing = setTimeout(search, TYPING_MS);
   }
 
   private ask(verb: string): Promise<Json> {
@@ -111,7 +122,8 @@ class Panel {
         one: "job",
         many: "jobs",
         first: FIRST,
-        load: (wanted) => this.load<Job>("jobs.list", wanted, jobRows),
+        searched: true,
+        load: (wanted, typed) => this.loadJobs(wanted, wordOf(typed)),
         empty: "No job yet. Publish a dataset, then train an adapter with it.",
         action: { words: "Train", act: () => this.open("train", {}) },
         all: {
@@ -144,6 +156,18 @@ class Panel {
     first!.stress(datasets.items.length === 0);
     second!.stress(datasets.items.length > 0);
     return datasets;
+  }
+
+  /** Those under way, however old they are, the newest, and those that are looked for. */
+  private async loadJobs(wanted: number, search: string): Promise<Page<Row>> {
+    const [active, newest, found] = await Promise.all([
+      list<Job>(this.host, "jobs.list", { state: ACTIVE_STATES }, FIRST),
+      list<Job>(this.host, "jobs.list", {}, search ? FIRST : wanted),
+      search ? list<Job>(this.host, "jobs.list", { search }, wanted) : null,
+    ]);
+    const jobs = [...newest.items, ...(found?.items ?? []), ...active.items];
+    const each = new Map(jobs.map((job) => [job.id, job]));
+    return { items: jobRows([...each.values()]), has_more: (found ?? newest).has_more };
   }
 
   private async load<T extends { id: string }>(verb: string, wanted: number, rows: (items: T[]) => Row[]): Promise<Page<Row>> {

@@ -18,7 +18,10 @@ export interface Kind {
   many: string;
   /** How many are loaded at first; the datasets are listed oldest first, so all are needed. */
   first: number;
-  load(wanted: number): Promise<Page<Row>>;
+  /** The first ones, of those whose names hold what was typed if the service can look for it. */
+  load(wanted: number, typed: string): Promise<Page<Row>>;
+  /** Whether the service looks for what was typed. */
+  searched?: boolean;
   /** What to do next, when there is none. */
   empty: string;
   /** A button in the heading, and one below the list, which is handed what was typed. */
@@ -39,6 +42,7 @@ export class Section {
   private readonly all = control("button", { type: "button", class: "link", hidden: true });
   private listed: Page<Row> | null = null;
   private shown = FEW;
+  private turn = 0;
   private typed = "";
 
   constructor(
@@ -63,7 +67,10 @@ export class Section {
 
   /** Ask for what is shown; a failure is the caller's to tell. */
   async look(): Promise<void> {
-    this.listed = await this.kind.load(Math.min(MOST, Math.max(this.kind.first, this.shown)));
+    const turn = ++this.turn;
+    const listed = await this.kind.load(Math.min(MOST, Math.max(this.kind.first, this.shown)), this.typed);
+    if (turn !== this.turn) return; // another look began meanwhile, and knows better
+    this.listed = listed;
     this.draw();
   }
 
@@ -72,6 +79,7 @@ export class Section {
     this.typed = typed;
     this.shown = FEW;
     this.draw();
+    if (this.kind.searched) this.lookAgain();
   }
 
   /** Offer to begin something only to who may. */

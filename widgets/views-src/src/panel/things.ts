@@ -154,6 +154,12 @@ export function matching(rows: Row[], typed: string): Row[] {
   return rows.filter(({ title }) => words.every((word) => title.toLowerCase().includes(word)));
 }
 
+/** The part of what was typed that a name may hold: the longest word, without an owner before it. */
+export function wordOf(typed: string): string {
+  const words = typed.split(/\s+/).map((word) => word.slice(word.lastIndexOf("/") + 1));
+  return words.reduce((longest, word) => (word.length > longest.length ? word : longest), "");
+}
+
 function plain(id: string, title: string): Row {
   return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null };
 }

@@ -122,7 +122,8 @@ it("shows the first few, and all when asked to", async () => {
 
 it("asks for the next page only of what is looked at", async () => {
   const all = Array.from({ length: 230 }, (_, at) => job(`jb_${String(900 - at)}`, "completed"));
-  host.answer("jobs.list", ({ after, limit }) => {
+  host.answer("jobs.list", ({ after, limit, state }) => {
+    if (state) return page();
     const from = after ? all.findIndex(({ id }) => id === after) + 1 : 0;
     return { items: all.slice(from, from + Number(limit)), has_more: from + Number(limit) < all.length };
   });
@@ -141,11 +142,27 @@ it("finds by name in all sections, and hands what was typed to the view of all j
   const find = el.querySelector("input")!;
   find.value = "soap";
   find.dispatchEvent(new Event("input"));
+  await eventually(() => titles("Adapters").length === 1);
   expect(titles("Adapters")).toEqual(["@demo/soap@1"]);
   expect(titles("Datasets")).toEqual([]);
   expect(part("Datasets").textContent).toContain("No dataset has “soap” in its name.");
   button(part("Jobs"), "in all jobs").click();
   expect(opened()).toEqual({ view: "jobs", start: { search: "soap" } });
+});
+
+it("finds jobs that are older than those shown", async () => {
+  host.answer("jobs.list", ({ search }) => (search === "jb_old" ? page(job("jb_old", "completed")) : page(job("jb_new", "completed"))));
+  await shown();
+  const find = el.querySelector("input")!;
+  find.value = "@demo/jb_old";
+  find.dispatchEvent(new Event("input"));
+  await eventually(() => titles("Jobs").join() === "@demo/jb_old");
+});
+
+it("shows jobs under way however old they are", async () => {
+  host.answer("jobs.list", ({ state }) => (state ? page(job("jb_0", "training")) : page(job("jb_9", "completed"))));
+  await shown();
+  expect(titles("Jobs")).toEqual(["@demo/jb_0", "@demo/jb_9"]);
 });
 
 it("stays folded while it looks again", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, jobRows, matching } from "../../src/panel/things";
+import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, jobRows, matching, wordOf } from "../../src/panel/things";
 import { job, THEN } from "./job";
 
 function agent(id: string, state: Agent["state"], more: Partial<Agent> = {}): Agent {
@@ -63,4 +63,10 @@ it("a search finds names that hold each word of it", () => {
   expect(found("@demo")).toHaveLength(2);
   expect(found(" ")).toHaveLength(2);
   expect(found("(.*")).toEqual([]);
+});
+
+it("the service is asked for the word that a name may hold", () => {
+  expect(wordOf("@demo/soap")).toBe("soap");
+  expect(wordOf("a  notes of")).toBe("notes");
+  expect(wordOf("@demo/")).toBe("");
 });
