@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,14 +37,16 @@ from adaptery.manifests import (
     sign_manifest,
 )
 from adaptery.records import Record
-from adaptery.schemas.datasets import Version
+from adaptery.schemas.datasets import Version, VersionReport
 from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.database import Database
+from adaptery_hub.database.statements import files
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.drafts import Draft, DraftRecord, Drafts
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
+from adaptery_hub.publish_reports import Tally, make_report
 
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
 ROW_GROUP_RECORDS = 1000
@@ -79,6 +80,7 @@ def describe_version(row: RowMapping) -> Version:
         duplicates_dropped=counts["duplicates_dropped"],
         state=row["state"],
         created_at=row["created_at"],
+        report=None if row["report"] is None else VersionReport.model_validate(row["report"]),
     )
 
 
@@ -128,8 +130,8 @@ class _Written:
     """What lies in the staging folder."""
 
     content_digest: str
+    report: VersionReport
     records: int
-    duplicates_dropped: int
     bytes: int
 
 
@@ -177,9 +179,10 @@ class PublishWork:
             "manifest_digest": manifest_digest(manifest),
             "counts": {
                 "records": written.records,
-                "duplicates_dropped": written.duplicates_dropped,
+                "duplicates_dropped": written.report.duplicates_dropped,
                 "bytes": written.bytes,
             },
+            "report": written.report.model_dump(mode="json"),
             "state": "completed",
         }
 
@@ -211,22 +214,20 @@ class PublishWork:
         total = draft.count()
         if total == 0:
             raise InvalidInputError("The draft holds no record.", hint="Upload a file first.")
-        kinds: Counter[str] = Counter()
-        digest = content_digest(self._write_shards(draft, kinds, progress, total))
-        records = kinds.total()
-        report = {
-            "report_version": 1,
-            "records": records,
-            "duplicates_dropped": total - records,
-            "kinds": dict(sorted(kinds.items())),
-        }
-        text = json.dumps(report, indent=2) + "\n"
+        tally = Tally()
+        digest = content_digest(self._write_shards(draft, tally, progress, total))
+        report = self._report(draft, tally)
+        text = json.dumps(_signed_part(report, tally.records), indent=2) + "\n"
         (self._folder / REPORT_NAME).write_text(text, encoding="utf-8")
         size = sum(path.stat().st_size for path in self._folder.iterdir())
-        return _Written(digest, records, total - records, size)
+        return _Written(digest, report, tally.records, size)
+
+    def _report(self, draft: Draft, tally: Tally) -> VersionReport:
+        names = self._publisher.database.read_now(lambda c: files.names(c, self._dataset_id))
+        return make_report(tally, draft.files(), names, draft.count_edits())
 
     def _write_shards(
-        self, draft: Draft, kinds: Counter[str], progress: Progress, total: int
+        self, draft: Draft, tally: Tally, progress: Progress, total: int
     ) -> Iterator[str]:
         """Write every record to its shard; yield the record ids in order."""
         shards = _Shards(self._folder, self._publisher.shard_records)
@@ -236,7 +237,7 @@ class PublishWork:
                 record = _checked(item, problems)
                 if record is None:
                     continue
-                kinds[record.kind] += 1
+                tally.add(item)
                 shards.add(item.record_id, record)
                 if done % ROW_GROUP_RECORDS == 0:
                     progress.report(done, total)
@@ -263,6 +264,16 @@ class PublishWork:
             created_at=self._created_at,
         )
         return sign_manifest(manifest, self._publisher.key)
+
+
+def _signed_part(report: VersionReport, records: int) -> dict[str, object]:
+    """Return what of a report is a file of the version: it goes wherever the version goes."""
+    return {
+        "report_version": 1,
+        "records": records,
+        "duplicates_dropped": report.duplicates_dropped,
+        "kinds": report.kinds,
+    }
 
 
 class _Shards:

@@ -19,12 +19,14 @@ from adaptery.schemas.common import (
 )
 
 __all__ = [
+    "CharacterCounts",
     "Dataset",
     "DatasetCreate",
     "DatasetPatch",
     "Edit",
     "EditRequest",
     "EditResult",
+    "FileCount",
     "FileInfo",
     "Operation",
     "PublishRequest",
@@ -33,6 +35,7 @@ __all__ = [
     "RecordPage",
     "RecordPatch",
     "Version",
+    "VersionReport",
 ]
 
 #: Characters. The pattern of names is that of `adaptery.names`, which explains refusals better.
@@ -156,6 +159,34 @@ class PublishRequest(Model):
     """Publishing takes no options yet."""
 
 
+class CharacterCounts(Answer):
+    """How long the records of a version are, in characters of all their text."""
+
+    min: int
+    median: int = Field(description="the lower one of two in the middle")
+    max: int
+    total: int
+
+
+class FileCount(Answer):
+    """How many records of a draft came from one file."""
+
+    name: str | None = Field(description="null for the records that were added by hand")
+    records: int
+
+
+class VersionReport(Answer):
+    """What went into a version when it was published."""
+
+    draft_records: int
+    duplicates_dropped: int
+    kinds: dict[str, int]
+    files: tuple[FileCount, ...] = Field(description="with their records in the draft")
+    files_left_out: int = Field(default=0, description="files that are not listed, being too many")
+    edits: int = Field(description="edits by hand that stood in the draft")
+    characters: CharacterCounts
+
+
 class Version(Answer):
     """One immutable snapshot of a dataset."""
 
@@ -169,6 +200,9 @@ class Version(Answer):
     duplicates_dropped: int
     state: str
     created_at: Instant
+    report: VersionReport | None = Field(
+        default=None, description="null for a version of a release that made none"
+    )
 
 
 class Operation(Answer):

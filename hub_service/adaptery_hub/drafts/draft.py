@@ -48,6 +48,13 @@ class Draft:
         """
         return self._records.get(position)
 
+    def files(self) -> list[tuple[str | None, int]]:
+        """Return how many records each file has, in the order of the first ones.
+
+        What was added by hand has no file and comes first of all, if there is any.
+        """
+        return self._records.count_by_file()
+
     def unique_records(self) -> Iterator[DraftRecord]:
         """Yield each different record once, at its first position, in order."""
         return self._records.select(

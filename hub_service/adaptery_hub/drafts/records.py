@@ -84,6 +84,14 @@ class Records:
         statement = f"SELECT count(*) FROM records {where}"  # noqa: S608
         return int(self._connection.execute(statement, values).fetchone()[0])
 
+    def count_by_file(self) -> list[tuple[str | None, int]]:
+        """Return how many records each file has; see `Draft.files`."""
+        rows = self._connection.execute(
+            "SELECT file, count(*) FROM records GROUP BY file ORDER BY file IS NOT NULL, "
+            "min(position)"
+        )
+        return [(row[0], row[1]) for row in rows]
+
     def insert(self, record: Record, file: str | None, place: Place | None = None) -> int:
         """Put a record at the end, or back in its place; return its position."""
         position = self._insert(record, file, place)

@@ -31,6 +31,45 @@ async def test_duplicates_are_dropped_and_counted(demo: Client) -> None:
     assert version["content_digest"] == content_digest(item["record_id"] for item in items)
 
 
+async def test_a_version_reports_what_went_into_it(service: Service, demo: Client) -> None:
+    rows = json.loads(alpaca(4))
+    dataset = await demo.dataset()
+    base = f"api/datasets/{dataset}/records"
+    await demo.upload(dataset, json.dumps([*rows, rows[0]]).encode())
+    await demo.upload(dataset, b"A text.\n\nAnother text.\n", "notes.txt")
+    for word in ("mine", "undone"):
+        made = {"record": {"kind": "text", "text": word}}
+        await demo.json("POST", base, 201, json=made)
+    await demo.json("POST", f"api/datasets/{dataset}/edits/undo", json={})
+    version = (await demo.publish(dataset))["result"]["version"]
+    items = (await demo.json("GET", base))["items"]
+    lengths = sorted(item["length"] for item in [*items[:4], *items[5:]])
+    assert version["report"] == {
+        "draft_records": 8,
+        "duplicates_dropped": 1,
+        "kinds": {"chat": 4, "text": 3},
+        "files": [
+            {"name": None, "records": 1},
+            {"name": "visits.json", "records": 5},
+            {"name": "notes.txt", "records": 2},
+        ],
+        "files_left_out": 0,
+        "edits": 1,
+        "characters": {
+            "min": 4,
+            "median": lengths[3],
+            "max": lengths[-1],
+            "total": sum(lengths),
+        },
+    }
+    assert await demo.json("GET", f"api/versions/{version['id']}") == version
+    await service.services.db.write(
+        lambda c: c.execute(tables.versions.update().values(report=None))
+    )
+    old = (await demo.json("GET", f"api/datasets/{dataset}/versions"))["items"][0]
+    assert old == {**version, "report": None}
+
+
 async def test_the_digest_does_not_depend_on_the_format(demo: Client) -> None:
     alpaca_rows = [{"instruction": "Say hello.", "output": "Hello."}]
     chat = [{"role": "user", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}]

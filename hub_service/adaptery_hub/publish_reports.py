@@ -1,0 +1,82 @@
+"""The report of a publish: what went into a version, counted while its records pass by.
+
+It holds counts and names of files, never content. Its size does not grow with the draft.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from adaptery.schemas.datasets import CharacterCounts, FileCount, VersionReport
+from adaptery_hub.drafts import DraftRecord
+
+#: Files that one report names.
+FILES_LISTED = 100
+
+
+class Tally:
+    """Counts the records that are published."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        # By length: a draft of any size has few different ones.
+        self._lengths: Counter[int] = Counter()
+
+    @property
+    def records(self) -> int:
+        """How many records have passed."""
+        return self._kinds.total()
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many of each kind have passed."""
+        return dict(sorted(self._kinds.items()))
+
+    def add(self, record: DraftRecord) -> None:
+        """Count a record."""
+        self._kinds[record.kind] += 1
+        self._lengths[record.length] += 1
+
+    def characters(self) -> CharacterCounts:
+        """Return what the lengths of the records are; there must be one."""
+        lengths = sorted(self._lengths)
+        middle = (self.records + 1) // 2
+        passed = accumulate(self._lengths[length] for length in lengths)
+        return CharacterCounts(
+            min=lengths[0],
+            median=next(n for n, count in zip(lengths, passed, strict=True) if count >= middle),
+            max=lengths[-1],
+            total=sum(length * count for length, count in self._lengths.items()),
+        )
+
+
+def make_report(
+    tally: Tally,
+    files: Sequence[tuple[str | None, int]],
+    names: Mapping[str, str],
+    edits: int,
+) -> VersionReport:
+    """Return the report of a publish.
+
+    Args:
+        tally: what was published.
+        files: each file of the draft by id, with the records it has there; None: added by hand.
+        names: the names of the files; one that was deleted meanwhile is called by its id.
+        edits: how many edits stand.
+    """
+    draft_records = sum(count for _, count in files)
+    listed = [
+        FileCount(name=None if file is None else names.get(file, file), records=count)
+        for file, count in files[:FILES_LISTED]
+    ]
+    return VersionReport(
+        draft_records=draft_records,
+        duplicates_dropped=draft_records - tally.records,
+        kinds=tally.kinds,
+        files=tuple(listed),
+        files_left_out=len(files) - len(listed),
+        edits=edits,
+        characters=tally.characters(),
+    )
