@@ -48,8 +48,8 @@ export interface Job {
   base_model: string;
   dataset: string;
   state: JobState;
-  /** When it came into this state. */
-  state_at: string;
+  /** When it came into this state; null of a job that is older than this field. */
+  state_at: string | null;
   reason: string | null;
   position: number | null;
   cancel_requested: boolean;

@@ -22,7 +22,7 @@ const TYPING_MS = 250;
 class Jobs {
   private readonly ending = new AbortController();
   private readonly notices = new Notices();
-  private readonly search = control("input", { type: "search", "aria-label": "Search jobs", placeholder: "Search jobs", autocomplete: "off" });
+  private readonly search = control("input", { type: "search", "aria-label": "Search jobs by name", placeholder: "Search by name", autocomplete: "off" });
   private readonly sections = SECTIONS.map((kind) => new Section(kind));
   private readonly list = element("div", { class: "sections", hidden: true });
   private readonly bar: HTMLElement;
@@ -85,7 +85,8 @@ class Jobs {
     const pages = this.sections.map(({ page }) => page);
     for (const [at, { kind, wanted, page }] of this.sections.entries()) {
       if (kind.final && !atFinal && page !== null && !this.someEnded(pages)) continue;
-      const args = { state: kind.states.join(","), search: this.search.value.trim() || null };
+      const search = this.search.value.trim();
+      const args = { state: kind.states.join(","), ...(search ? { search } : {}) };
       pages[at] = await list<Job>(this.host, "jobs.list", args, wanted);
       if (turn !== this.looks || this.signal.aborted) return;
     }

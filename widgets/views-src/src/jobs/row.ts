@@ -4,7 +4,7 @@ import type { Job } from "../host/things";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
 import { momentWords } from "../parts/words";
-import { type Action, actionsOf, type SectionKind } from "./sections";
+import { type Action, actionsOf, type SectionKind, sinceOf } from "./sections";
 import { statusOf } from "./status";
 
 const WORDS: Readonly<Record<Action, string>> = { chat: "Chat", again: "Run again", clone: "Clone", watch: "Watch", cancel: "Cancel" };
@@ -53,15 +53,15 @@ export class Row {
     say(this.owner, `${job.task} · ${job.tenant}`);
     say(this.dataset, job.dataset);
     say(this.baseModel, job.base_model);
-    say(this.state, job.cancel_requested && !kind.final ? "cancelling …" : job.state);
-    this.state.hidden = !(job.cancel_requested && !kind.final) && kind.states.length === 1;
+    say(this.state, chipOf(job, kind));
     say(this.text, status.text);
     say(this.note, status.note);
     this.copy.hidden = job.adapter === null;
     say(this.labels.status, kind.status);
     say(this.labels.since, kind.since);
-    say(this.time, momentWords(job.state_at));
-    this.time.dateTime = job.state_at;
+    const since = sinceOf(job);
+    say(this.time, momentWords(since));
+    this.time.dateTime = since;
     this.showProgress(status.progress);
     this.showActions();
   }
@@ -87,6 +87,12 @@ export class Row {
       button.hidden = hides;
     }
   }
+}
+
+/** What the heading of the section does not say of the state. */
+function chipOf(job: Job, kind: SectionKind): string {
+  if (!kind.final) return job.cancel_requested ? "cancelling …" : "";
+  return kind.states.length > 1 ? job.state : "";
 }
 
 function cell(...children: Node[]): HTMLElement {

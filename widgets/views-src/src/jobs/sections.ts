@@ -28,6 +28,9 @@ export const SECTIONS: readonly SectionKind[] = [
   { title: "Failed and cancelled", states: ["failed", "cancelled"], status: "Reason", since: "Ended", ...FINAL },
 ];
 
+/** The place of a job that is in no line, since its owner uses all that they may. */
+const LAST = Number.MAX_SAFE_INTEGER;
+
 export type Action = "chat" | "again" | "clone" | "watch" | "cancel";
 
 export function actionsOf(job: Job): readonly Action[] {
@@ -42,16 +45,24 @@ export function actionsOf(job: Job): readonly Action[] {
   }
 }
 
-/** Which jobs each section shows. The pages were asked for one after the other, so that a job that moved on
- * meanwhile may be in two of them: the later one is right. */
+/**
+ * Which jobs each section shows. The pages were asked for one after the other, so that a job that moved
+ * meanwhile may be there twice: where it came last is right.
+ */
 export function placed(pages: readonly (Page<Job> | null)[]): Job[][] {
-  const last = new Map<string, number>();
-  pages.forEach((page, at) => page?.items.forEach(({ id }) => last.set(id, at)));
-  return pages.map((page, at) => (page?.items ?? []).filter(({ id }) => last.get(id) === at).sort(inOrder));
+  const last = new Map<string, { job: Job; at: number }>();
+  pages.forEach((page, at) => page?.items.forEach((job) => last.set(job.id, { job, at })));
+  const jobs = [...last.values()];
+  return pages.map((_, at) => jobs.filter((one) => one.at === at).map(({ job }) => job).sort(inOrder));
+}
+
+export function sinceOf(job: Job): string {
+  return job.state_at ?? job.created_at;
 }
 
 /** The line as it is; all else with the newest first. */
 function inOrder(one: Job, other: Job): number {
-  if (one.state === "queued") return (one.position ?? Infinity) - (other.position ?? Infinity) || Date.parse(one.state_at) - Date.parse(other.state_at) || 0;
-  return Date.parse(other.state_at) - Date.parse(one.state_at);
+  const later = Date.parse(sinceOf(other)) - Date.parse(sinceOf(one));
+  if (one.state !== "queued") return later;
+  return (one.position ?? LAST) - (other.position ?? LAST) || -later;
 }
