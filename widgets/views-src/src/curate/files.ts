@@ -24,7 +24,7 @@ export class Files {
     private readonly onChange: () => void,
   ) {
     this.uploads = new Uploads(context, dataset.id, () => this.changed());
-    const head = element("tr", {}, ...["File", "Format"].map((title) => column(title)), column("Size", "number"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
+    const head = element("tr", {}, column("File"), column("Format", "wide"), column("Size", "number wide"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Files", hidden: true }, element("thead", {}, head), this.body);
     this.more.addEventListener("click", () => void this.load(this.files.at(-1)?.id ?? null));
     this.element.append(this.uploads.element, this.table, this.more, this.empty);
@@ -59,13 +59,14 @@ export class Files {
   private row(file: FileInfo): HTMLElement {
     const { name, format, state, bytes, records, created_at: at } = file;
     const chip = STATES[state] ? [" ", element("span", { class: "chip" }, STATES[state])] : [];
+    const formatWords = FORMATS[format ?? ""] ?? format ?? "–";
     const when = element("time", { datetime: at, title: momentWords(at) }, agoWords(at));
     return element(
       "tr",
       {},
-      element("th", { scope: "row", class: "name" }, name, ...chip),
-      element("td", {}, FORMATS[format ?? ""] ?? format ?? "–"),
-      element("td", { class: "number" }, bytesWords(bytes)),
+      element("th", { scope: "row", class: "name" }, name, ...chip, element("span", { class: "narrow soft" }, `${formatWords} · ${bytesWords(bytes)}`)),
+      element("td", { class: "wide" }, formatWords),
+      element("td", { class: "number wide" }, bytesWords(bytes)),
       element("td", { class: "number" }, records.toLocaleString()),
       element("td", { class: "wide" }, when),
       element("td", { class: "number" }, ...(mayEdit(this.dataset) ? [this.removeButton(file)] : [])),

@@ -81,6 +81,9 @@ export class Records {
   private readonly panel: RecordPanel;
   private readonly table: VirtualTable<Row>;
   private readonly split = element("div", { class: "split" });
+  private readonly empty = element("p", { class: "empty", hidden: true });
+  /** Whether the first answer has come. */
+  private known = false;
   private typing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -101,7 +104,10 @@ export class Records {
       keyOf: ({ id }) => id,
       onOpen: ({ id }) => this.open(id),
       onOrder: (order) => this.sort(order),
-      onTotal: () => this.tell(),
+      onTotal: () => {
+        this.known = true;
+        this.tell();
+      },
       onError: (error) => context.notices.problem(error, () => this.table.reload()),
     });
     this.lay();
@@ -165,7 +171,7 @@ export class Records {
     const tools = element("div", { class: "row tools" }, this.count, this.said, element("span", { class: "row end" }, this.history.undo, this.history.redo, this.add));
     this.split.append(element("div", { class: "list" }, this.table.element), this.panel.element);
     for (const offered of [this.add, this.history.undo, this.history.redo]) offered.hidden = !mayEdit(this.dataset);
-    this.element.append(filters, tools, this.split, this.history.list);
+    this.element.append(filters, tools, this.empty, this.split, this.history.list);
   }
 
   private listen(): void {
@@ -236,8 +242,11 @@ export class Records {
   private tell(): void {
     const { total } = this.table;
     const filtered = Object.keys(argsOf({ ...this.filter, order: "position" })).length > 0;
+    if (!this.known) return;
     this.count.textContent = filtered ? `${total.toLocaleString()} of ${countWords(this.dataset.records, "record")}` : countWords(total, "record");
     this.element.classList.toggle("none", total === 0);
+    this.empty.hidden = total > 0;
+    this.empty.textContent = filtered ? "No record fits. Search for fewer words, or take a filter away." : mayEdit(this.dataset) ? "No records yet. Upload a file in the Files tab, or add one by hand here." : "This dataset has no records.";
   }
 
   private async lookForFiles(): Promise<void> {

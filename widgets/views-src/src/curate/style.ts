@@ -1,10 +1,10 @@
 export const CURATE_STYLE = `
 .ady-curate { padding: 14px 16px 20px; gap: 12px; }
 .ady-curate .body, .ady-curate .datasets, .ady-curate .files, .ady-curate .records, .ady-curate .versions, .ady-curate .dataset { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
-.ady-curate [role=tabpanel] { padding-top: 0; } .ady-curate .tabs { display: flex; flex-direction: column; gap: 14px; }
-.ady-curate .head { display: flex; flex-direction: column; gap: 4px; }
-.ady-curate .head .back { align-self: flex-start; }
-.ady-curate .head h2 { overflow-wrap: anywhere; }
+.ady-curate > [role=alert]:empty { margin-bottom: -12px; }
+.ady-curate .dataset > .head { display: flex; flex-direction: column; gap: 4px; }
+.ady-curate .dataset > .head .back { align-self: flex-start; }
+.ady-curate .dataset > .head h2 { overflow-wrap: anywhere; }
 .ady-curate .about { align-items: flex-start; } .ady-curate .about .text { white-space: pre-wrap; overflow-wrap: anywhere; }
 .ady-curate .chip.restricted { border-color: var(--bad); color: var(--bad); } .ady-curate .chip.open { border-color: var(--good); color: var(--good); }
 .ady-curate .changing, .ady-curate .card { display: flex; flex-direction: column; gap: 12px; }
@@ -17,9 +17,9 @@ export const CURATE_STYLE = `
 .ady-curate .hint { font-size: 12px; color: var(--soft); }
 .ady-curate [aria-invalid] { border-color: var(--bad) !important; } .ady-curate .field-problem { font-size: 13px; }
 .ady-curate .wide-field { flex: 1 1 14em; max-width: 30em; }
-.ady-curate .filters { align-items: end; } .ady-curate .filters select { max-width: 14em; }
+.ady-curate .filters { align-items: end; } .ady-curate .filters label { min-width: 0; } .ady-curate .filters select { width: 100%; max-width: 14em; }
 .ady-curate th.name { font-weight: 500; color: var(--ink); white-space: normal; overflow-wrap: anywhere; } .ady-curate th.name .about { font-weight: 400; font-size: 12px; display: -webkit-box; -webkit-line-clamp: 1; -webkit-box-orient: vertical; overflow: hidden; }
-.ady-curate tbody tr:hover { background: var(--tint); } .ady-curate td { vertical-align: middle; }
+.ady-curate tbody tr:hover { background: var(--tint); } .ady-curate tbody th, .ady-curate td { vertical-align: middle; }
 .ady-curate td .actions { flex-wrap: nowrap; justify-content: flex-end; }
 .ady-curate .digest { display: inline-flex; gap: 8px; align-items: center; white-space: nowrap; }
 .ady-curate [aria-disabled=true] { opacity: .55; cursor: default; }
@@ -27,12 +27,13 @@ export const CURATE_STYLE = `
 .ady-curate .split { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 .ady-curate .split .list { container-type: inline-size; min-width: 0; }
 .ady-curate .virtual { height: clamp(260px, 58vh, 760px); }
-.ady-curate .records.none:not(:has(.virtual[aria-busy=true])) .virtual { height: 110px; }
+.ady-curate .records.none .list { display: none; }
+.ady-curate .narrow { display: none; }
 .ady-curate .panel { display: flex; flex-direction: column; min-width: 0; border: 1px solid var(--edge); border-radius: 6px; }
 .ady-curate .panel > header { flex-wrap: nowrap; padding: 8px 12px; border-bottom: 1px solid var(--edge); } .ady-curate .panel h3 { white-space: nowrap; } .ady-curate .panel h3:focus { outline: none; }
 .ady-curate .panel .chip { overflow: hidden; text-overflow: ellipsis; }
 .ady-curate .panel-body { display: flex; flex-direction: column; gap: 12px; padding: 12px; overflow-y: auto; }
-.ady-curate .panel .actions { padding: 10px 12px; border-top: 1px solid var(--edge); } .ady-curate .panel .status:not(:empty) { padding: 0 12px 10px; color: var(--soft); } .ady-curate .panel .status.warn { color: var(--warn); font-weight: 600; }
+.ady-curate .panel .actions { padding: 10px 12px; border-top: 1px solid var(--edge); } .ady-curate .panel .status:not(:empty) { padding: 8px 12px; color: var(--soft); } .ady-curate .panel .status.warn { color: var(--warn); font-weight: 600; }
 .ady-curate .bubbles { display: flex; flex-direction: column; gap: 10px; } .ady-curate .answers { display: flex; flex-wrap: wrap; gap: 10px; } .ady-curate .answers .bubble { flex: 1 1 14em; }
 .ady-curate .bubble { max-width: 88%; min-width: 0; padding: 7px 12px; border-radius: 12px 12px 12px 3px; background: var(--tint); align-self: flex-start; }
 .ady-curate .bubble.user { align-self: flex-end; border-radius: 12px 12px 3px 12px; background: color-mix(in srgb, var(--fill) 16%, var(--paper)); }
@@ -52,9 +53,12 @@ export const CURATE_STYLE = `
 .ady-curate .upload progress { margin-top: 4px; } .ady-curate .upload strong { overflow-wrap: anywhere; }
 .ady-curate .notice > .grow { display: flex; flex-direction: column; gap: 8px; flex-basis: 12em; } .ady-curate .notice > .dismiss { align-self: flex-start; } .ady-curate .notice.good, .ady-curate .good-notice { color: var(--ink); border-left-color: var(--good); }
 .ady-curate .problems { max-height: 240px; overflow: auto; background: var(--paper); border: 1px solid var(--edge); border-radius: 6px; }
-.ady-curate .report { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 10px 18px; margin: 0; } .ady-curate dt { font-size: 12px; color: var(--soft); } .ady-curate dd { margin: 0; overflow-wrap: anywhere; }
+.ady-curate .report { display: grid; grid-template-columns: repeat(auto-fill, minmax(176px, 1fr)); gap: 10px 18px; margin: 0; } .ady-curate dt { font-size: 12px; color: var(--soft); } .ady-curate dd { margin: 0; overflow-wrap: anywhere; }
 .ady-curate .details { display: flex; flex-direction: column; gap: 12px; padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; } .ady-curate .details .virtual { height: clamp(220px, 42vh, 560px); } .ady-curate .details h3:focus { outline: none; }
 .ady-curate dialog[open] { display: flex; flex-direction: column; gap: 12px; } .ady-curate dialog ul { margin: 0; padding-left: 20px; } .ady-curate dialog .row { justify-content: flex-end; }
-@container (max-width: 620px) { .ady-curate table .wide { display: none; } .ady-curate th, .ady-curate td { padding: 6px; } .ady-curate .filters > label:not(.check) { flex: 1 1 8em; } .ady-curate td .actions { flex-wrap: wrap; } }
+@container (max-width: 780px) { .ady-curate table .mid { display: none; } }
+@container (max-width: 620px) { .ady-curate table .wide { display: none; } .ady-curate .narrow { display: block; font-weight: 400; font-size: 12px; } .ady-curate th, .ady-curate td { padding: 6px; } .ady-curate td .actions { flex-wrap: wrap; }
+  .ady-curate .filters > label:not(.check) { flex: 1 1 40%; max-width: none; } .ady-curate .filters > .wide-field { flex-basis: 100% !important; } .ady-curate .filters select { max-width: none; } }
+@container (max-width: 460px) { .ady-curate .problems thead { display: none; } .ady-curate .problems :is(table, tbody, tr, td) { display: block; } .ady-curate .problems td { border: 0; padding: 1px 10px; } .ady-curate .problems tr { padding: 6px 0; border-bottom: 1px solid var(--edge); } .ady-curate .problems td:first-child { font-weight: 600; } }
 @container (min-width: 860px) { .ady-curate .split.open { grid-template-columns: minmax(0, 1fr) minmax(340px, 42%); } .ady-curate .split.open .panel { height: clamp(260px, 58vh, 760px); } .ady-curate .split.open .panel-body { flex: 1; min-height: 0; } }
 `;

@@ -24,7 +24,7 @@ export class Versions {
     private readonly context: Context,
     private readonly dataset: Dataset,
   ) {
-    const head = element("tr", {}, column("Version"), column("Records", "number"), column("Duplicates dropped", "number wide"), column("Digest", "wide"), column("Published", "wide"), element("td"));
+    const head = element("tr", {}, column("Version"), column("Records", "number"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Versions", hidden: true }, element("thead", {}, head), this.body);
     this.element.append(this.table, this.empty, this.details);
     context.signal.addEventListener("abort", () => this.preview?.close(), { once: true });
@@ -63,8 +63,8 @@ export class Versions {
       {},
       element("th", { scope: "row", class: "name" }, version.name),
       element("td", { class: "number" }, version.records.toLocaleString()),
-      element("td", { class: "number wide" }, version.duplicates_dropped.toLocaleString()),
-      element("td", { class: "wide" }, digestOf(version.content_digest)),
+      element("td", { class: "number mid" }, version.duplicates_dropped.toLocaleString()),
+      element("td", { class: "mid" }, digestOf(version.content_digest)),
       element("td", { class: "wide" }, when),
       element("td", {}, element("div", { class: "row actions" }, look, train)),
     );
