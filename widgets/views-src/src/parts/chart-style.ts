@@ -14,7 +14,8 @@ export const CHART_STYLE = `
 .ady-chart .u-over { cursor: crosshair; }
 .ady-chart .u-select { background: color-mix(in srgb, var(--line1) 22%, transparent); }
 .ady-chart .u-hz .u-cursor-x { border-color: var(--rim); }
-.ady-chart [aria-pressed=true] { background: var(--tint); border-color: var(--focus); color: var(--focus); font-weight: 600; }
+.ady-chart .row button { border-color: var(--edge); color: var(--soft); }
+.ady-chart .row [aria-pressed=true] { background: var(--tint); border-color: var(--focus); color: var(--focus); font-weight: 600; }
 .ady-chart .points { max-height: 300px; overflow: auto; }
 .ady-chart caption { padding: 6px 0; color: var(--soft); text-align: left; }
 `;

@@ -22,6 +22,13 @@ export function placeWords(x: number): string {
   return numberWords(x, 6);
 }
 
+/** A value beside an axis, where there is little room. */
+export function axisWords(value: number): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential().replace("+", "");
+  return numberWords(value);
+}
+
 /** The last point that has a value of this series; null if none has. */
 export function lastOf(points: Points, series: number): number | null {
   for (let index = points.length - 1; index >= 0; index--) {

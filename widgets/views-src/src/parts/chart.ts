@@ -4,7 +4,7 @@
 
 import UPLOT_STYLE from "uplot/dist/uPlot.min.css";
 import { CHART_STYLE } from "./chart-style";
-import { lastOf, placeWords, summaryOf, valueWords, type Words } from "./chart-words";
+import { axisWords, lastOf, placeWords, summaryOf, valueWords, type Words } from "./chart-words";
 import { Decimation, type Range } from "./decimation";
 import { control, element } from "./elements";
 import { canDraw, type Look, Plot } from "./plot";
@@ -150,7 +150,7 @@ export class Chart {
       lines: this.options.series.map(({ sparse }) => ({ sparse: sparse ?? false })),
       stepped: this.options.stepped ?? false,
       logarithmic: this.log.getAttribute("aria-pressed") === "true",
-      words: numberWords,
+      words: axisWords,
       zoomed: (range) => this.zoomTo(range),
       unzoomed: () => this.zoomTo(null),
       pointed: (x) => {

@@ -28,6 +28,8 @@ export interface PlotOptions {
   pointed: (x: number | null) => void;
 }
 
+/** 1, 2, 5, 10, 20, 50, … */
+const WHOLE_INCREMENTS = Array.from({ length: 36 }, (_, index) => [1, 2, 5][index % 3]! * 10 ** Math.floor(index / 3));
 const HEIGHT_PX = 190;
 const AXIS_GAP_PX = 5;
 const DRAG_PX = 8;
@@ -74,12 +76,12 @@ export class Plot {
       height: HEIGHT_PX,
       padding: [10, 26, 0, 0],
       legend: { show: false },
-      cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: DRAG_PX }, bind: { dblclick: () => this.dblclick() } },
+      cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: DRAG_PX }, bind: { dblclick: () => () => this.dblclick() } },
       scales: {
         x: { time: false, range: () => [...this.range] },
-        y: this.options.logarithmic ? { distr: 3, range: (_, low, high) => logRange(low, high) } : {},
+        y: this.options.logarithmic ? { distr: 3, range: (_, low, high) => logRange(low, high) } : { range: (_, low, high) => linearRange(low, high) },
       },
-      axes: [this.axis(false), { ...this.axis(true), values: (_, splits) => splits.map((value) => (value === null ? "" : this.options.words(value))), size: axisWidth }],
+      axes: [this.horizontal(), this.vertical()],
       series: [{}, ...this.options.lines.map((line, index) => this.line(line, index))],
       hooks: {
         setSelect: [(plot) => this.select(plot)],
@@ -88,13 +90,23 @@ export class Plot {
     };
   }
 
-  private axis(vertical: boolean): uPlot.Axis {
+  /** x counts. */
+  private horizontal(): uPlot.Axis {
+    return { ...this.axis(), size: 28, space: 64, incrs: WHOLE_INCREMENTS };
+  }
+
+  private vertical(): uPlot.Axis {
+    const words = (value: number | null): string => (value === null ? "" : this.options.words(value));
+    const whole = this.options.stepped ? { incrs: WHOLE_INCREMENTS } : {};
+    const rounded = this.options.logarithmic ? { filter: (_: uPlot, splits: number[]) => roundSplits(splits) } : {};
+    return { ...this.axis(), size: axisWidth, space: 32, values: (_, splits) => splits.map(words), ...whole, ...rounded };
+  }
+
+  private axis(): uPlot.Axis {
     return {
       stroke: () => this.look.ink,
       font: this.look.font,
       gap: AXIS_GAP_PX,
-      size: 28,
-      space: vertical ? 32 : 64,
       grid: { stroke: () => this.look.grid, width: 1 },
       ticks: { show: false },
     };
@@ -137,11 +149,24 @@ export function canDraw(): boolean {
   return document.createElement("canvas").getContext("2d") !== null;
 }
 
+/** All of it and a little around; uPlot would give a line that is flat at zero the range from 0 to 100. */
+function linearRange(low: number | null, high: number | null): uPlot.Range.MinMax {
+  if (low === null || high === null) return [0, 1];
+  if (low === high) return low === 0 ? [0, 1] : [low - Math.abs(low) / 10, low + Math.abs(low) / 10];
+  return uPlot.rangeNum(low, high, 0.1, true);
+}
+
 /** All of it and a little around, not whole powers of ten: a loss hardly spans one. */
 function logRange(low: number | null, high: number | null): uPlot.Range.MinMax {
   if (low === null || high === null || high <= 0) return [0.1, 10];
   const least = Math.max(low, high * 1e-9);
   return [least / 1.1, high * 1.1];
+}
+
+/** Of the places on a logarithmic axis those with one digit, unless hardly any has. */
+function roundSplits(splits: number[]): (number | null)[] {
+  const kept = splits.map((value) => (Number(value.toPrecision(1)) === Number(value.toPrecision(6)) ? value : null));
+  return kept.filter((value) => value !== null).length > 1 ? kept : splits;
 }
 
 /** As wide as the longest of its words. */

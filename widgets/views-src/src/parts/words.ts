@@ -6,12 +6,13 @@ const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 export function numberWords(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return scientific(value, digits);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return scientificWords(value, digits);
   if (Number.isInteger(value)) return value.toLocaleString();
   return value.toLocaleString(undefined, size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits });
 }
 
-function scientific(value: number, digits: number): string {
+/** A number as a power of ten. */
+export function scientificWords(value: number, digits = 4): string {
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e") as [string, string];
   const power = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[Number(digit)]!);
   return `${Number(mantissa).toLocaleString(undefined, { maximumSignificantDigits: digits })} × 10${power}`;

@@ -2,8 +2,11 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
-import { bytesWords, durationWords, momentWords, nameWords, numberWords } from "../parts/words";
+import { bytesWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "../parts/words";
 import type { Adapter, Job, Summary } from "./job";
+
+/** What the task calls its options. */
+export type OptionTitles = Readonly<Record<string, string>>;
 
 type Fact = [name: string, value: Node | string];
 
@@ -14,7 +17,7 @@ const SUMMARY: [field: keyof Summary, name: string, words: (value: number) => st
   ["train_runtime", "Training time", (value) => (value < 60 ? `${numberWords(value, 3)} s` : durationWords(value))],
   ["train_samples_per_second", "Examples per second", (value) => numberWords(value)],
   ["train_steps_per_second", "Steps per second", (value) => numberWords(value)],
-  ["total_flos", "Floating-point operations", (value) => numberWords(value)],
+  ["total_flos", "Floating-point operations", (value) => scientificWords(value)],
 ];
 
 export class Facts {
@@ -22,16 +25,16 @@ export class Facts {
   private shown = "";
 
   /** Show a job; what has not changed is left alone, with the focus in it. */
-  show(job: Job, adapter: Adapter | null): void {
+  show(job: Job, adapter: Adapter | null, titles: OptionTitles): void {
     const { progress: _, position: __, ...facts } = job;
-    const signature = JSON.stringify([facts, adapter]);
+    const signature = JSON.stringify([facts, adapter, titles]);
     if (signature === this.shown) return;
     this.shown = signature;
     this.element.replaceChildren(
       ...(job.summary ? [summaryTable(job.summary)] : []),
       ...(job.adapter ? [table("Adapter", adapterFacts(job.adapter, adapter))] : []),
-      table("Made from", sourceFacts(job, adapter)),
-      table("Options", Object.entries(job.options).map(([name, value]) => [nameWords(name), optionWords(value)])),
+      table("Made from", sourceFacts(job)),
+      table("Options", Object.entries(job.options).map(([name, value]) => [titles[name] ?? nameWords(name), optionWords(value)])),
     );
   }
 }
@@ -48,10 +51,17 @@ function summaryTable(summary: Summary): HTMLElement {
 
 function adapterFacts(name: string, adapter: Adapter | null): Fact[] {
   const named: Fact = ["Name", element("span", { class: "row" }, element("code", {}, name), copyButton("Copy", `Copy the name ${name}`, () => name))];
-  return adapter === null ? [named] : [named, ["Rank", numberWords(adapter.rank)], ["Size", bytesWords(adapter.bytes)]];
+  if (adapter === null) return [named];
+  return [
+    named,
+    ["Rank", numberWords(adapter.rank)],
+    ["Size", bytesWords(adapter.bytes)],
+    ["Base weights", digest(adapter.weight_digest)],
+    ...adapter.content_digests.map((content): Fact => ["Dataset content", digest(content)]),
+  ];
 }
 
-function sourceFacts(job: Job, adapter: Adapter | null): Fact[] {
+function sourceFacts(job: Job): Fact[] {
   const facts: Fact[] = [
     ["Base model", job.base_model],
     ["Dataset", job.dataset],
@@ -60,10 +70,6 @@ function sourceFacts(job: Job, adapter: Adapter | null): Fact[] {
   ];
   if (job.started_at) facts.push(["Started", momentWords(job.started_at)]);
   if (job.finished_at) facts.push(["Finished", momentWords(job.finished_at)]);
-  if (adapter) {
-    facts.push(["Base weights", digest(adapter.weight_digest)]);
-    for (const content of adapter.content_digests) facts.push(["Dataset content", digest(content)]);
-  }
   facts.push(["Job", element("code", {}, job.id)]);
   return facts;
 }
@@ -75,7 +81,7 @@ function digest(text: string): HTMLElement {
 
 function optionWords(value: string | number | boolean): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return typeof value === "number" ? numberWords(value) : value;
+  return typeof value === "number" ? value.toLocaleString(undefined, { maximumSignificantDigits: 12 }) : value;
 }
 
 function table(title: string, facts: Fact[]): HTMLElement {

@@ -60,6 +60,7 @@ export class Header {
     say(this.status, statusWords(job, run));
     this.status.hidden = this.status.textContent === "";
     this.chat.hidden = job.state !== "completed" || job.adapter === null;
+    this.again.hidden = job.state === "failed"; // the failure itself offers it
     this.again.textContent = isFinal(job) ? "Run again" : "Clone";
     this.cancel.hidden = isFinal(job);
     this.cancel.disabled = cancelling;

@@ -32,6 +32,7 @@ export interface Adapter {
 }
 
 const FINAL = new Set(["completed", "failed", "cancelled"]);
+const SOON_SECONDS = 5;
 const PHASES: Record<string, string> = {
   loading: "Loading the base model …",
   preparing: "Preparing the dataset …",
@@ -92,7 +93,7 @@ export function timeWordsOf(job: Job, run: Run, now: number): string {
   const seconds = Math.max(0, (until - Date.parse(job.started_at)) / 1000);
   if (isFinal(job)) return `took ${durationWords(seconds)}`;
   const left = job.state === "training" && !isCancelling(job) ? run.secondsLeft(now) : null;
-  return [`for ${durationWords(seconds)}`, left === null ? "" : `about ${durationWords(left)} left`].filter(Boolean).join(" · ");
+  return [`for ${durationWords(seconds)}`, left === null ? "" : left < SOON_SECONDS ? "a few seconds left" : `about ${durationWords(left)} left`].filter(Boolean).join(" · ");
 }
 
 /** Why a job failed and what mends it; the service joins them with a semicolon. */

@@ -2,6 +2,7 @@
 
 export const WATCH_STYLE = `
 .ady-watch .page { display: flex; flex-direction: column; gap: 16px; width: 100%; max-width: 1280px; margin: 0 auto; padding: 14px 16px 24px; }
+.ady-watch .page > [role=alert]:empty { margin-bottom: -16px; }
 .ady-watch header { display: flex; flex-direction: column; gap: 8px; }
 .ady-watch h2 { overflow-wrap: anywhere; }
 .ady-watch .top > .grow { flex-basis: 18em; }
@@ -14,12 +15,13 @@ export const WATCH_STYLE = `
 .ady-watch .failure { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; padding: 14px 16px; overflow-wrap: anywhere; }
 .ady-watch .failure .row { margin-top: 4px; }
 .ady-watch .none { display: flex; flex-direction: column; gap: 14px; align-items: center; }
-.ady-watch .charts { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
+.ady-watch .charts { display: grid; align-items: start; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 .ady-watch .facts { display: grid; gap: 20px 28px; grid-template-columns: minmax(0, 1fr); align-items: start; }
-.ady-watch .facts h3, .ady-watch .log h3 { padding-bottom: 4px; }
+.ady-watch .facts h3 { padding-bottom: 4px; }
+.ady-watch .log { display: flex; flex-direction: column; gap: 8px; }
 .ady-watch .facts th { width: 40%; white-space: normal; }
 .ady-watch .facts th code { display: block; font-size: 12px; font-weight: 400; overflow-wrap: anywhere; }
-.ady-watch .lines { height: 220px; padding: 8px 12px; overflow: auto; border: 1px solid var(--edge); border-radius: 8px;
+.ady-watch .lines { max-height: 260px; padding: 8px 12px; overflow: auto; border: 1px solid var(--edge); border-radius: 8px;
   font: 13px/1.55 var(--jp-code-font-family, ui-monospace, monospace); }
 .ady-watch .line { display: flex; gap: 12px; }
 .ady-watch .line time { flex: none; color: var(--soft); font-variant-numeric: tabular-nums; }

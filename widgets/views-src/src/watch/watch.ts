@@ -3,14 +3,15 @@
 import type { Host, Json, Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
-import { ask, type Page } from "../host/things";
+import { ask, type Page, type Task } from "../host/things";
 import { Chart } from "../parts/chart";
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import type { Point } from "../parts/points";
 import { adopt } from "../parts/style";
-import { Facts } from "./facts";
+import { nameWords } from "../parts/words";
+import { Facts, type OptionTitles } from "./facts";
 import { Feed } from "./feed";
 import { Header } from "./header";
 import { type Adapter, failureWords, isFinal, type Job } from "./job";
@@ -37,10 +38,12 @@ class JobPage {
     epoch: new Chart({ title: "Epoch", series: [{ label: "Epoch" }] }),
     step_epoch: new Chart({ title: "Step epoch", series: [{ label: "Completed epochs" }], stepped: true }),
   };
+  private readonly chartGrid: HTMLElement;
   private readonly log = new LogTail();
   private readonly facts = new Facts();
   private readonly over = new AbortController();
   private adapter: Adapter | null = null;
+  private titles: OptionTitles = {};
   private looking: Promise<void> | null = null;
   private lookAgain = false;
   private sending = false;
@@ -57,13 +60,14 @@ class JobPage {
       all: () => this.open("jobs", {}),
     });
     this.feed = new Feed(host, job.id, this.run, (events) => this.take(events));
+    this.chartGrid = element("div", { class: "charts", hidden: true }, ...CHARTS.map((name) => this.charts[name].element));
     this.element = element(
       "div",
       { class: "page" },
       this.header.element,
       this.notices.element,
       this.failure,
-      element("div", { class: "charts" }, ...CHARTS.map((name) => this.charts[name].element)),
+      this.chartGrid,
       this.facts.element,
       this.log.element,
     );
@@ -72,6 +76,7 @@ class JobPage {
 
   start(): void {
     void this.watch();
+    this.lookAtTask().catch(() => undefined);
     const ticking = setInterval(() => this.header.tick(this.job, this.run), TICK_MS);
     this.life.signal.addEventListener("abort", () => {
       clearInterval(ticking);
@@ -128,6 +133,15 @@ class JobPage {
     this.show();
   }
 
+  /** The task's own words for its options; their names will do without. */
+  private async lookAtTask(): Promise<void> {
+    const { items } = await ask<Page<Task>>(this.host, "tasks.list");
+    const task = items.find(({ name }) => name === this.job.task);
+    const properties = (task?.schema as { properties?: Record<string, { title?: string }> } | undefined)?.properties ?? {};
+    this.titles = Object.fromEntries(Object.entries(properties).map(([name, { title }]) => [name, title ?? nameWords(name)]));
+    this.show();
+  }
+
   private take(events: JobEvent[]): void {
     const points: Record<ChartName, Point[]> = { loss: [], learning_rate: [], epoch: [], step_epoch: [] };
     for (const event of events) {
@@ -146,8 +160,9 @@ class JobPage {
     if (this.life.signal.aborted) return;
     if (isFinal(this.job)) this.over.abort();
     this.header.show(this.job, this.run, this.sending);
-    this.facts.show(this.job, this.adapter);
+    this.facts.show(this.job, this.adapter, this.titles);
     this.showFailure();
+    this.chartGrid.hidden = this.run.step === 0;
   }
 
   private showFailure(): void {
@@ -156,7 +171,7 @@ class JobPage {
     const [what, remedy] = failureWords(reason, this.run.failure);
     if (this.failure.dataset.shown === what + remedy) return;
     this.failure.dataset.shown = what + remedy;
-    const again = control("button", { type: "button" }, "Change it and run again");
+    const again = control("button", { type: "button", class: "main" }, "Change it and run again");
     again.addEventListener("click", () => this.open("train", { job: this.job.id }));
     this.failure.replaceChildren(
       element("h3", {}, "Training failed"),
@@ -173,7 +188,7 @@ class JobPage {
 
   private async askToCancel(): Promise<void> {
     const words = "It ends without an adapter and cannot be resumed.";
-    if (!(await confirm(this.element, `Cancel ${this.job.name}?`, words, "Cancel the job"))) return;
+    if (!(await confirm(this.element, `Cancel ${this.job.name}?`, words, "Cancel the job", "Keep it"))) return;
     await this.cancel();
   }
 
