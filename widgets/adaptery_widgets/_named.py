@@ -65,7 +65,7 @@ def job_id(hub: Hub, job: Job | str) -> str:
     found = [seen for seen in hub.jobs.list() if job in (seen.info.name, seen.adapter)]
     if not found:
         raise NotFoundError(f"There is no job {job!r} that you may see.", hint="try Jobs()")
-    return max(found, key=lambda seen: seen.info.created_at).id
+    return max(seen.id for seen in found)  # ids are made in the order of time
 
 
 def model_name(model: Adapter | Job | str) -> str:

@@ -20,6 +20,7 @@ from typing import Protocol, TextIO, TypeVar
 from adaptery.client.notebook import Display, kernel_shell
 from adaptery.client.words import size_of, time_left
 from adaptery.schemas.jobs import JobEvent
+from adaptery.states import FINAL_STATES
 
 __all__ = ["ProgressBar", "Report", "followed", "shown", "wanted"]
 
@@ -58,16 +59,19 @@ class CellScreen:
     def draw(self, line: str, part: float | None) -> None:
         """See `Screen`."""
         value = "" if part is None else f' value="{part:.3f}"'
-        words = escape(line)
-        bar = f'<progress max="1"{value} aria-label="{words}"></progress>'
-        html = f'<div class="mathjax_ignore">{bar} {words}</div>'
-        self._display.show({"text/plain": line, "text/html": html})
+        self._show(line, f'<progress max="1"{value} aria-label="{escape(line)}"></progress> ')
 
     def hide(self) -> bool:
         """See `Screen`; outputs do not get in each other's way."""
         return False
 
-    end = draw
+    def end(self, line: str, part: float | None) -> None:
+        """See `Screen`; a bar without a value would go on moving."""
+        self._show(line, "") if part is None else self.draw(line, part)
+
+    def _show(self, line: str, bar: str) -> None:
+        html = f'<div class="mathjax_ignore">{bar}{escape(line)}</div>'
+        self._display.show({"text/plain": line, "text/html": html})
 
 
 class TerminalScreen:
@@ -135,6 +139,7 @@ class ProgressBar:
         #: When there was something done for the first time, and when last: moment and number.
         self._first: tuple[float, int] | None = None
         self._last = (0.0, 0)
+        self._completed = False
         self._drawn_at = float("-inf")
 
     def report(
@@ -168,11 +173,15 @@ class ProgressBar:
         if hidden:
             self.draw()
 
-    def end(self) -> None:
-        """Leave it as it is."""
+    def end(self, completed: bool = False) -> None:
+        """Leave it as it is, or as completed."""
+        if completed:
+            self._completed, self._done = True, self._total or self._done
         self._screen.end(self._line(), self._part())
 
     def _part(self) -> float | None:
+        if self._completed:
+            return 1.0
         return min(1.0, self._done / self._total) if self._total else None
 
     def _line(self) -> str:
@@ -222,8 +231,10 @@ def shown(title: str, progress: bool | F | None, unit: str) -> Generator[F | Rep
     bar = ProgressBar(title, unit)
     try:
         yield bar.report
-    finally:
+    except BaseException:
         bar.end()
+        raise
+    bar.end(completed=True)
 
 
 def followed(events: Generator[JobEvent], bar: ProgressBar) -> Generator[JobEvent]:
@@ -263,4 +274,7 @@ class _JobStanding:
                 pass
 
     def words(self) -> str:
-        return self._state if self._loss is None else f"loss {self._loss:.3f}"
+        if self._loss is None:
+            return self._state
+        loss = f"loss {self._loss:.3f}"
+        return f"{loss} · {self._state}" if self._state in FINAL_STATES else loss

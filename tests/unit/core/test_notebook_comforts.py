@@ -354,6 +354,11 @@ def test_a_bar_is_shown_if_asked_for_and_in_notebooks(capsys: pytest.CaptureFixt
     with shown("visits.json", True, "bytes") as report:
         assert report is not None
         report(1500, 3000)
+    assert capsys.readouterr().err == "visits.json: 3.0 kB of 3.0 kB · 100%\n"
+    with pytest.raises(KeyError), shown("visits.json", True, "bytes") as report:
+        assert report is not None
+        report(1500, 3000)
+        raise KeyError
     assert capsys.readouterr().err == "visits.json: 1.5 kB of 3.0 kB · 50%\n"
 
 
