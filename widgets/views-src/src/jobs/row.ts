@@ -38,7 +38,7 @@ export class Row {
       "tr",
       { role: "row" },
       element("th", { scope: "row", role: "rowheader" }, this.name, this.owner),
-      cell(label("Dataset and base model"), this.dataset, this.baseModel),
+      cell(label("Data and model"), this.dataset, this.baseModel),
       cell(this.labels.status, this.bar, first, this.note),
       element("td", { role: "cell", class: "since" }, this.labels.since, this.time),
       element("td", { role: "cell", class: "actions" }, element("div", { class: "row" }, ...this.buttons.values())),

@@ -19,7 +19,7 @@ export class Section {
 
   constructor(readonly kind: SectionKind) {
     this.wanted = kind.size;
-    const heads = ["Job", "Dataset and base model", kind.status, kind.since];
+    const heads = ["Job", "Data and model", kind.status, kind.since];
     const head = element(
       "tr",
       { role: "row" },

@@ -10,8 +10,8 @@ export const JOBS_STYLE = `
 .ady-jobs h3 { margin-bottom: 4px; }
 .ady-jobs table { table-layout: fixed; }
 .ady-jobs thead th { font-size: 12px; }
-.ady-jobs thead th:nth-child(1) { width: 19%; } .ady-jobs thead th:nth-child(2) { width: 22%; } .ady-jobs thead th:nth-child(4) { width: 15%; }
-.ady-jobs thead th:nth-child(5) { width: 17%; }
+.ady-jobs thead th:nth-child(1) { width: 18%; } .ady-jobs thead th:nth-child(2) { width: 21%; } .ady-jobs thead th:nth-child(4) { width: 14%; }
+.ady-jobs thead th:nth-child(5) { width: 20%; }
 .ady-jobs td, .ady-jobs tbody th { padding: 8px 10px; }
 .ady-jobs tbody th { color: var(--ink); font-weight: 400; white-space: normal; overflow-wrap: anywhere; }
 .ady-jobs thead th:first-child, .ady-jobs tbody th { padding-left: 0; }
@@ -28,7 +28,7 @@ export const JOBS_STYLE = `
 .ady-jobs .soft { font-size: 12px; }
 .ady-jobs .label { display: none !important; }
 .ady-jobs .more { margin-top: 8px; }
-@container (max-width: 760px) {
+@container (max-width: 860px) {
   .ady-jobs thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .ady-jobs table, .ady-jobs tbody, .ady-jobs tr, .ady-jobs tbody th, .ady-jobs td { display: block; width: auto; padding: 0; border: 0; }
   .ady-jobs tbody { display: flex; flex-direction: column; gap: 10px; }
@@ -36,7 +36,7 @@ export const JOBS_STYLE = `
   .ady-jobs .label { display: block !important; font-size: 12px; color: var(--soft); }
   .ady-jobs .actions .row { justify-content: flex-start; }
 }
-@container (max-width: 760px) and (min-width: 480px) {
+@container (max-width: 860px) and (min-width: 480px) {
   .ady-jobs tbody tr { display: grid; grid-template-columns: 1fr 1fr; gap: 10px 20px; }
   .ady-jobs .actions { grid-column: 1 / -1; }
 }

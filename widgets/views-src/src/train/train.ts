@@ -136,17 +136,20 @@ class Train {
     if (version) await this.data.show(version);
   }
 
-  /** Take over the settings of a job. */
+  /** Take over the settings of a job, and say which could not be taken. */
   private async copy(id: string, withVersion: boolean): Promise<void> {
     const job = await persist(() => ask<Job>(this.host, "jobs.get", { job: id }), this.signal, this.notices.trouble);
+    const gone: string[] = [];
     if (this.tasks.some(({ name }) => name === job.task)) this.task.value = job.task;
+    else gone.push(`the task ${job.task}`);
     if (this.baseModels.some(({ name }) => name === job.base_model)) this.baseModel.value = job.base_model;
+    else gone.push(`the base model ${job.base_model}`);
     this.name.value = job.name;
     this.nameIsOwn = true;
-    this.showTask();
     if (this.task.value === job.task) this.shown.values = job.options;
-    if (!withVersion || (await this.data.showNamed(job.dataset))) return;
-    this.problem(new HostError("not_found", `The data of that job, ${job.dataset}, is not among your datasets`, "Choose another version."));
+    if (withVersion && !(await this.data.showNamed(job.dataset))) gone.push(`the data ${job.dataset}`);
+    if (gone.length === 0) return;
+    this.problem(new HostError("not_found", `Not there any more, or not for you: ${gone.join(", ")}`, "Look through the form before you start."));
   }
 
   private offerTasks(): void {

@@ -46,16 +46,16 @@ export function page(...items: unknown[]): unknown {
   return { items, has_more: false };
 }
 
-/** Wait until something holds; fails after two seconds. */
+/** Wait until something holds; fails after four seconds. */
 export async function eventually(holds: () => unknown): Promise<void> {
-  const end = Date.now() + 2000;
+  const end = Date.now() + 4000;
   for (;;) {
     try {
       if (holds()) return;
     } catch (error) {
       if (Date.now() > end) throw error;
     }
-    if (Date.now() > end) throw new Error(`not within two seconds: ${holds}`);
+    if (Date.now() > end) throw new Error(`not within four seconds: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

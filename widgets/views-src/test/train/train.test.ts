@@ -84,6 +84,16 @@ describe("the form", () => {
     ]);
   });
 
+  it("says what of a job could not be taken over", async () => {
+    const host = hostOf({ job: "jb_old" });
+    host.answer("jobs.get", () => job("jb_old", { base_model: "gone/model", dataset: "@other/notes@1" }));
+    const el = await shown(host);
+    const said = el.querySelector("[role=alert]")!.textContent;
+    expect(said).toContain("gone/model");
+    expect(said).toContain("@other/notes@1");
+    expect(labelled<HTMLInputElement>(el, "Epochs").value).toBe("1");
+  });
+
   it("says what to do about a dataset without a version", async () => {
     const host = hostOf();
     const el = await shown(host);
