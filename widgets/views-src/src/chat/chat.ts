@@ -2,6 +2,7 @@
 
 import { Conversation } from "./conversation";
 import { ChatLog } from "./log";
+import { lockDrawing } from "./lock-drawing";
 import { listModels, type Model, Models } from "./models";
 import { questionField } from "./question-field";
 import { type Ending, Reply } from "./reply";
@@ -22,7 +23,7 @@ const ADVICE = {
   none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
   begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed.",
 };
-const RESTRICTED = "🔒 This adapter is restricted: it answers only over the sealed channel";
+const RESTRICTED = "This adapter is restricted: it answers only over the sealed channel";
 
 /** What the place around this view says: the model to begin with, and whether it can seal. */
 interface Start {
@@ -171,7 +172,7 @@ class Chat {
     if (this.beside.disabled) this.beside.checked = false;
     this.lock.hidden = model === null || !this.locked(model);
     this.send.disabled = !this.lock.hidden;
-    if (!this.lock.hidden) this.lock.replaceChildren(element("span", {}, this.lockWords()));
+    if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, this.lockWords()));
     if (model) this.remember(model);
   }
 

@@ -40,7 +40,7 @@ export async function listModels(host: Host): Promise<Model[]> {
 
 function modelOfAdapter({ full_name, base_model, sensitivity }: AdapterCard): Model {
   const restricted = sensitivity === "restricted";
-  const title = restricted ? `🔒 ${full_name} (adapter, restricted)` : `${full_name} (adapter)`;
+  const title = `${full_name} (adapter${restricted ? ", restricted" : ""})`;
   return { id: full_name, title, base: base_model, restricted };
 }
 

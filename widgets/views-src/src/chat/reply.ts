@@ -12,6 +12,9 @@ interface Chunk {
 /** How an answer ended for the reader. */
 export type Ending = "complete" | "stopped" | "cut";
 
+/** What comes all at once has no speed. */
+const SPEED_SECONDS = 0.2;
+
 export class Reply {
   text = "";
   private reason: string | null = null;
@@ -55,7 +58,7 @@ export class Reply {
     const begun = `first after ${secondsWords(this.first - this.asked)}`;
     if (this.tokens === null) return [took, begun];
     const writing = (this.last - this.first) / 1000;
-    const speed = this.tokens > 1 && writing > 0 ? [`${numberWords((this.tokens - 1) / writing, 2)} tokens/s`] : [];
+    const speed = this.tokens > 1 && writing > SPEED_SECONDS ? [`${numberWords((this.tokens - 1) / writing, 2)} tokens/s`] : [];
     return [`${countWords(this.tokens, "token")} in ${took}`, begun, ...speed];
   }
 }

@@ -6,6 +6,7 @@ export const CHAT_STYLE = `
 .ady-chat .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(9em, 1fr)); gap: 8px 14px; padding: 10px 12px; border-bottom: 1px solid var(--edge); }
 .ady-chat .settings .system { grid-column: 1 / -1; }
 .ady-chat > .notice { margin: 10px 12px 0; }
+.ady-chat .lock { flex: none; width: 16px; height: 16px; fill: currentColor; }
 .ady-chat [role=alert] .notice { margin: 0 12px 12px; }
 .ady-chat .log { display: flex; flex-direction: column; gap: 14px; flex: 1 1 380px; min-height: 200px; padding: 14px 12px; overflow-y: auto; }
 .ady-chat .log:focus-visible { outline-offset: -2px; }
@@ -27,7 +28,7 @@ export const CHAT_STYLE = `
 .ady-chat .foot button:hover { background: var(--paper); }
 .ady-chat .actions { gap: 4px 16px; padding-left: 12px; font-size: 12px; }
 .ady-chat .actions:empty { display: none; }
-.ady-chat .actions button { font-size: 12px; }
+.ady-chat .actions button { font-size: 12px; color: color-mix(in srgb, var(--focus) 60%, var(--ink)); }
 .ady-chat .writing .said:empty::after, .ady-chat .writing .said > :is(p, h3, h4, h5, h6):last-child::after,
 .ady-chat .writing .said > :is(ul, ol):last-child > li:last-child::after { content: "▍"; color: var(--focus); }
 .ady-chat .cut .answer { border: 1px dashed var(--bad); }

@@ -174,8 +174,8 @@ export const PROSE_STYLE = `
 .ady .prose li { margin: 2px 0; } .ady .prose li > :is(ul, ol, p) { margin: 2px 0; }
 .ady .prose blockquote { margin-left: 0; padding: 0 0 0 12px; border-left: 3px solid var(--rim); color: var(--soft); } .ady .prose blockquote > * { margin: 0 0 6px; }
 .ady .prose hr { height: 0; border: 0; border-top: 1px solid var(--edge); }
-.ady .prose a { unicode-bidi: isolate; color: var(--focus); text-decoration: underline; text-underline-offset: 2px; }
-.ady .prose a::after { content: " ↗"; } .ady .prose a[data-owner]::after { content: " (" attr(data-owner) ") ↗"; color: var(--soft); font-size: 12px; }
+.ady .prose a { unicode-bidi: isolate; color: color-mix(in srgb, var(--focus) 60%, var(--ink)); text-decoration: underline; text-underline-offset: 2px; }
+.ady .prose a::after { content: "↗"; display: inline-block; margin-left: 4px; } .ady .prose a[data-owner]::after { content: "(" attr(data-owner) ") ↗"; color: var(--soft); font-size: 12px; }
 .ady .prose :not(pre) > code, .ady .prose kbd { padding: 1px 4px; border: 1px solid var(--edge); border-radius: 4px; background: var(--paper); color: inherit; }
 .ady .prose .code { border: 1px solid var(--edge); border-radius: 6px; background: var(--paper); overflow: hidden; }
 .ady .prose .code-head { display: flex; justify-content: space-between; align-items: center; gap: 8px; padding: 3px 4px 3px 10px; border-bottom: 1px solid var(--edge); font-size: 12px; color: var(--soft); }

@@ -67,7 +67,7 @@ describe("the list of models", () => {
 
   it("shows which adapters are restricted", async () => {
     const host = new ScriptedHost({ "adapters.list": () => page(card("x", "restricted")), "base-models.list": () => page() });
-    expect(await listModels(host)).toEqual([{ id: "@demo/x@1", title: "🔒 @demo/x@1 (adapter, restricted)", base: "tiny", restricted: true }]);
+    expect(await listModels(host)).toEqual([{ id: "@demo/x@1", title: "@demo/x@1 (adapter, restricted)", base: "tiny", restricted: true }]);
   });
 
   it("ends, even if the service always says that there is more", async () => {
