@@ -33,7 +33,7 @@ from adaptery.errors import (
 )
 from adaptery.schemas.common import Page
 
-__all__ = ["ANSWER_SECONDS", "Connection", "checked", "path_of"]
+__all__ = ["ANSWER_SECONDS", "PAGE_ITEMS", "Connection", "checked", "path_of"]
 
 M = TypeVar("M", bound=BaseModel)
 

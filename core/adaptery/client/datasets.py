@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from adaptery.client.columns import DATASETS, FILES, VERSIONS, dataset_facts, version_facts
-from adaptery.client.connection import ANSWER_SECONDS, Connection, checked, path_of
+from adaptery.client.connection import ANSWER_SECONDS, PAGE_ITEMS, Connection, checked, path_of
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
 from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
-from adaptery.records import Record
+from adaptery.records import Kind, Record
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse
 
@@ -195,49 +195,145 @@ class Dataset:
 
     # -- records ------------------------------------------------------------------------------
 
-    def records(self, search: str | None = None) -> Iterator[schemas.RecordItem]:
+    def records(
+        self,
+        search: str | None = None,
+        *,
+        file: str | None = None,
+        kind: Kind | None = None,
+        edited: bool = False,
+        duplicates: bool = False,
+        order: schemas.RecordOrder = "position",
+    ) -> Iterator[schemas.RecordItem]:
         """Yield the records of the draft with their positions.
 
+        In another order than that of the positions, what is edited meanwhile may come twice or not
+        at all.
+
         Args:
-            search: words that must all occur in a record.
+            search: words that must all occur in a record; the last one may go on.
+            file: the id of a file: only its records.
+            kind: only records of this kind.
+            edited: only records that an edit added or changed.
+            duplicates: only records that occur more than once.
+            order: by position, length or last change; with `-` the other way round.
 
         Raises:
+            InvalidInputError: if the search holds no word, or too many.
             AdapteryError: what the service raised.
         """
-        return self._connection.pages(
-            self._path("records"),
-            schemas.RecordItem,
-            lambda item: item.id,
-            {"search": search} if search else None,
-        )
+        asked = {"search": search, "file": file, "kind": kind, "order": order}
+        asked |= {"edited": "true" if edited else None}
+        asked |= {"duplicates": "true" if duplicates else None}
+        query = {name: value for name, value in asked.items() if value is not None}
+        path = self._path("records")
+        if order == "position":
+            return self._connection.pages(path, schemas.RecordItem, lambda item: item.id, query)
+        return self._from_offsets(path, query)
 
-    def add_record(self, record: Record) -> schemas.RecordItem:
+    def _from_offsets(self, path: str, query: dict[str, str]) -> Iterator[schemas.RecordItem]:
+        passed, more = 0, True
+        while more:
+            asked = {**query, "limit": PAGE_ITEMS, "offset": passed}
+            page = self._connection.get(path, schemas.RecordPage, asked)
+            yield from page.items
+            passed, more = passed + len(page.items), page.has_more and bool(page.items)
+
+    def add(self, record: Record, *, key: str | None = None) -> schemas.RecordItem:
         """Add a record to the draft.
 
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        body = {"record": record.to_dict()}
-        return self._connection.post(self._path("records"), schemas.RecordItem, body)
-
-    def replace_record(self, position: str, record: Record) -> schemas.RecordItem:
-        """Replace a record of the draft.
+        Args:
+            record: the record.
+            key: 1 to 64 letters, digits, `-` and `_` that you made: added again with the same key
+                after a lost connection, the record is there once.
 
         Raises:
+            RecordChangedError: if the record that this key added is gone.
+            TooLargeError: if the draft is full.
             AdapteryError: what the service raised.
         """
+        body = schemas.RecordCreate(record=record.to_dict(), key=key)
+        return self._connection.post(
+            self._path("records"), schemas.RecordItem, body.model_dump(exclude_none=True)
+        )
+
+    def replace(self, record: schemas.RecordItem | str, new: Record) -> schemas.RecordItem:
+        """Give a record of the draft new content.
+
+        Args:
+            record: as `records` gave it, which makes sure that nobody changed it since; or its
+                position, which does not.
+            new: the new content.
+
+        Raises:
+            NotFoundError: if it is gone.
+            RecordChangedError: if somebody changed it since.
+            AdapteryError: what the service raised.
+        """
+        position, expected = _seen(record)
+        body = schemas.RecordPatch(record=new.to_dict(), expected=expected)
         answer = self._connection.send(
-            "PATCH", self._path("records", position), json={"record": record.to_dict()}
+            "PATCH", self._path("records", position), json=body.model_dump(exclude_none=True)
         )
         return checked(answer, schemas.RecordItem)
 
-    def delete_record(self, position: str) -> None:
+    def remove(self, record: schemas.RecordItem | str) -> None:
         """Remove a record from the draft.
+
+        Args:
+            record: as `records` gave it, which makes sure that nobody changed it since; or its
+                position, which does not.
+
+        Raises:
+            NotFoundError: if it is gone.
+            RecordChangedError: if somebody changed it since.
+            AdapteryError: what the service raised.
+        """
+        position, expected = _seen(record)
+        query = {"expected": expected} if expected else None
+        self._connection.send("DELETE", self._path("records", position), query=query)
+
+    def add_record(self, record: Record) -> schemas.RecordItem:
+        """`add`, by its first name."""
+        return self.add(record)
+
+    def replace_record(self, position: str, record: Record) -> schemas.RecordItem:
+        """`replace`, by its first name."""
+        return self.replace(position, record)
+
+    def delete_record(self, position: str) -> None:
+        """`remove`, by its first name."""
+        self.remove(position)
+
+    # -- edits --------------------------------------------------------------------------------
+
+    def edits(self) -> Iterator[schemas.Edit]:
+        """Yield what was edited by hand in the draft, newest first.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        self._connection.send("DELETE", self._path("records", position))
+        return self._connection.pages(self._path("edits"), schemas.Edit, lambda edit: edit.id)
+
+    def undo(self) -> schemas.EditResult:
+        """Undo your newest edit that stands; return it and its record as it is now.
+
+        Raises:
+            ConflictError: if you have nothing to undo.
+            RecordChangedError: if somebody else changed the record since.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.post(self._path("edits", "undo"), schemas.EditResult)
+
+    def redo(self) -> schemas.EditResult:
+        """Redo what you undid last; return the edit and its record as it is now.
+
+        Raises:
+            ConflictError: if you have nothing to redo.
+            RecordChangedError: if somebody else changed the record since.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.post(self._path("edits", "redo"), schemas.EditResult)
 
     # -- versions -----------------------------------------------------------------------------
 
@@ -279,6 +375,11 @@ class Dataset:
         )
         versions = (Version(self._connection, info) for info in found)
         return Listing(versions, "version", VERSIONS, "publish() makes one.")
+
+
+def _seen(record: schemas.RecordItem | str) -> tuple[str, str | None]:
+    """Return the position of a record, and its id if the caller has seen it."""
+    return (record, None) if isinstance(record, str) else (record.id, record.record_id)
 
 
 def _chunks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 
 from pydantic import ValidationError
 
@@ -234,13 +234,24 @@ class Jobs:
         info = self._connection.post("api/jobs", schemas.Job, body.model_dump(exclude_none=True))
         return Job(self._connection, info)
 
-    def list(self) -> Listing[Job]:
-        """Return the jobs that the caller may see.
+    def list(
+        self, state: str | Collection[str] | None = None, search: str | None = None
+    ) -> Listing[Job]:
+        """Return the jobs that the caller may see, newest first.
+
+        Args:
+            state: only jobs in this state or one of these; `queued` alone comes in the order of the
+                queue.
+            search: only jobs whose name holds this, in whatever case.
 
         Raises:
+            InvalidInputError: if a state is none.
             AdapteryError: what the service raised.
         """
-        found = self._connection.pages("api/jobs", schemas.Job, lambda info: info.id)
+        states = state if state is None or isinstance(state, str) else ",".join(state)
+        asked = {"state": states, "search": search}
+        query = {name: value for name, value in asked.items() if value is not None}
+        found = self._connection.pages("api/jobs", schemas.Job, lambda info: info.id, query)
         jobs = (Job(self._connection, info) for info in found)
         return Listing(jobs, "job", JOBS, "hub.jobs.submit(...) hands one in.")
 

@@ -32,6 +32,7 @@ __all__ = [
     "PublishRequest",
     "RecordCreate",
     "RecordItem",
+    "RecordOrder",
     "RecordPage",
     "RecordPatch",
     "Version",
@@ -91,6 +92,10 @@ class FileInfo(Answer):
     records: int
     state: Literal["receiving", "importing", "ready"]
     created_at: Instant
+
+
+#: The orders that the records of a draft can be asked for in.
+RecordOrder = Literal["position", "-position", "length", "-length", "changed", "-changed"]
 
 
 class RecordItem(Answer):

@@ -9,16 +9,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from adaptery.errors import InvalidInputError
 from adaptery.records import Kind
+from adaptery.schemas.datasets import RecordOrder
 
 #: Words of one search; more cost time and find nothing.
 SEARCH_WORDS_MAX = 16
 SEARCH_CHARACTERS_MAX = 400
 
-#: The orders that records can be asked for in.
-ORDERS = ("position", "-position", "length", "-length", "changed", "-changed")
+ORDERS: tuple[RecordOrder, ...] = get_args(RecordOrder)
 
 _INDEXES: Mapping[str, tuple[str, str]] = {
     "position": ("records_by_position", "position"),
@@ -36,13 +37,12 @@ class RecordQuery:
     kind: Kind | None = None
     edited: bool = False  # only those that an edit changed or added
     duplicates: bool = False  # only those whose record_id occurs again
-    order: str = "position"  # one of ORDERS
+    order: RecordOrder = "position"
     after: int = 0  # a position; only with the order `position`
     offset: int = 0
     limit: int = 50
 
     def __post_init__(self) -> None:
-        assert self.order in ORDERS, "callers check the order"
         assert self.order == "position" or not self.after, "a position says nothing in this order"
 
 

@@ -336,6 +336,19 @@ def test_a_publication_that_failed_raises_why():
 # -- jobs -------------------------------------------------------------------------------------
 
 
+def test_jobs_are_asked_for_by_state_and_name():
+    service = ScriptedService().on("GET", "api/jobs", {"items": [job()], "has_more": False})
+    jobs = connect(service).jobs
+    assert [found.id for found in jobs.list(state=("failed", "cancelled"), search="SOAP")] == [
+        JOB_ID
+    ]
+    jobs.list(state="queued")
+    jobs.list()
+    asked = [dict(request.url.params) for request in service.requests]
+    assert asked[0] == {"limit": "100", "state": "failed,cancelled", "search": "SOAP"}
+    assert asked[1:] == [{"limit": "100", "state": "queued"}, {"limit": "100"}]
+
+
 def event(seq, kind="metrics"):
     data = json.dumps({"seq": seq, "at": AT, "kind": kind, "data": {}})
     return f"id: {seq}\nevent: {kind}\ndata: {data}\n\n".encode()
