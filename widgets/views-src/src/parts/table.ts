@@ -37,7 +37,7 @@ export interface TableOptions<Row> {
 }
 
 /** Rows drawn above and below what is in sight, so that a scroll shows no gap. */
-const SPARE_ROWS = 12;
+const SPARE_ROWS = 8;
 /** After this long without a scroll, rows are put in order and far pages are asked for. */
 const STILL_MS = 90;
 const NAME = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(36);
@@ -47,7 +47,10 @@ interface Slot<Row> {
   element: HTMLElement;
   cells: HTMLElement[];
   index: number;
+  /** The index that it was filled for. */
+  filled: number;
   row: Row | undefined;
+  top: number;
 }
 
 export class VirtualTable<Row> {
@@ -62,6 +65,7 @@ export class VirtualTable<Row> {
   private readonly shown = new Map<number, Slot<Row>>();
   private active = 0;
   private selected: string | null = null;
+  private pointed: HTMLElement | null = null;
   private frame = 0;
   private still: ReturnType<typeof setTimeout> | undefined;
   private sight = { height: 0, head: 0 };
@@ -250,7 +254,7 @@ export class VirtualTable<Row> {
     for (let index = first; index < end; index++) {
       const slot = this.shown.get(index) ?? this.slot(index);
       this.fill(slot, this.pages.row(index));
-      slot.element.style.transform = `translateY(${this.window.topOf(index)}px)`;
+      this.put(slot, this.window.topOf(index));
     }
     for (const slot of this.free.splice(0)) slot.element.remove();
     this.point();
@@ -281,13 +285,19 @@ export class VirtualTable<Row> {
     const cells = this.options.columns.map((column) => element("div", { role: "gridcell", class: classOf(column) }));
     const made = element("div", { class: "cells", role: "row" }, ...cells);
     this.body.append(made);
-    return { element: made, cells, index: -1, row: undefined };
+    return { element: made, cells, index: -1, filled: -1, row: undefined, top: -1 };
+  }
+
+  private put(slot: Slot<Row>, top: number): void {
+    if (slot.top === top) return;
+    slot.top = top;
+    slot.element.style.top = `${top}px`;
   }
 
   private fill(slot: Slot<Row>, row: Row | undefined): void {
-    if (slot.row === row && slot.element.dataset.filled === String(slot.index)) return;
+    if (slot.row === row && slot.filled === slot.index) return;
     slot.row = row;
-    slot.element.dataset.filled = String(slot.index);
+    slot.filled = slot.index;
     slot.element.classList.toggle("waiting", row === undefined);
     this.options.columns.forEach((column, at) => {
       const cell = slot.cells[at]!;
@@ -305,8 +315,13 @@ export class VirtualTable<Row> {
 
   /** Tell where the keyboard is. */
   private point(): void {
-    for (const slot of this.shown.values()) slot.element.classList.toggle("active", slot.index === this.active);
-    if (this.shown.has(this.active)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.active}`);
+    const pointed = this.shown.get(this.active)?.element ?? null;
+    if (this.pointed !== pointed) {
+      this.pointed?.classList.remove("active");
+      pointed?.classList.add("active");
+      this.pointed = pointed;
+    }
+    if (pointed) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.active}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 }
@@ -325,7 +340,7 @@ export const TABLE_STYLE = `
 .ady .virtual .heads { position: sticky; top: 0; z-index: 1; background: var(--paper); border-bottom: 1px solid var(--edge); }
 .ady .virtual .rows { position: relative; contain: layout style; }
 .ady .virtual .cells { display: grid; grid-template-columns: var(--wide); align-items: center; height: var(--row); }
-.ady .virtual .rows > .cells { position: absolute; inset: 0 0 auto; border-bottom: 1px solid var(--edge); cursor: pointer; contain: strict; height: var(--row); }
+.ady .virtual .rows > .cells { position: absolute; left: 0; right: 0; border-bottom: 1px solid var(--edge); cursor: pointer; contain: strict; height: var(--row); }
 .ady .virtual .cells > div { min-width: 0; padding: 0 10px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .ady .virtual .head > div { color: var(--soft); font-weight: 600; }
 .ady .virtual .rows > .cells:hover { background: var(--tint); }
