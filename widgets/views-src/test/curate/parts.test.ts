@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { matching } from "../../src/curate/datasets";
+import { steps, wordsOfEdit } from "../../src/curate/history";
+import { argsOf } from "../../src/curate/records";
+import { linesOf } from "../../src/curate/report";
+import type { Dataset, Edit, Version } from "../../src/curate/things";
+
+function edit(id: string, editor: string, undone = false): Edit {
+  return { id, at: "2026-01-01T00:00:00Z", editor, action: "replace", record: "12", undone };
+}
+
+describe("undo and redo", () => {
+  it("are of the reader's own edits, the newest first", () => {
+    const edits = [edit("4", "@other"), edit("3", "@me", true), edit("2", "@me", true), edit("1", "@me")];
+    expect(steps(edits, "@me")).toEqual({ undo: edits[3], redo: edits[2] });
+    expect(steps(edits, "@other")).toEqual({ undo: edits[0], redo: null });
+    expect(steps([], "@me")).toEqual({ undo: null, redo: null });
+  });
+
+  it("end with a new edit what can be redone", () => {
+    expect(steps([edit("2", "@me"), edit("1", "@me", true)], "@me").redo).toBeNull();
+  });
+
+  it("say what they are about", () => {
+    expect(wordsOfEdit(edit("1", "@me"))).toBe("changed record 12");
+  });
+});
+
+describe("a filter", () => {
+  const none = { search: " ", file: "", kind: "", edited: false, duplicates: false, order: "position" };
+
+  it("asks only for what it sets", () => {
+    expect(argsOf(none)).toEqual({});
+    expect(argsOf({ search: " fever ", file: "fi_1", kind: "chat", edited: true, duplicates: true, order: "-length" })).toEqual({
+      search: "fever",
+      file: "fi_1",
+      kind: "chat",
+      edited: true,
+      duplicates: true,
+      order: "-length",
+    });
+  });
+
+  it("of datasets wants every word", () => {
+    const datasets = [
+      { full_name: "@demo/visits", sensitivity: "internal", description: "of the Clinic" },
+      { full_name: "radiology/soap", sensitivity: "open", description: "" },
+    ] as Dataset[];
+    expect(matching(datasets, "clinic VISITS")).toEqual([datasets[0]]);
+    expect(matching(datasets, "")).toEqual(datasets);
+    expect(matching(datasets, "visits soap")).toEqual([]);
+  });
+});
+
+describe("a report", () => {
+  const version = { records: 1200, duplicates_dropped: 3 } as Version;
+
+  it("says what it knows", () => {
+    const report = { kinds: { chat: 1100, text: 100 }, files: [{ name: "a.json", records: 1199 }, { name: null, records: 1 }], characters: 5000 };
+    expect(Object.fromEntries(linesOf({ ...version, report }))).toEqual({
+      Records: (1200).toLocaleString(),
+      "Duplicates dropped": "3",
+      Kinds: `Chat ${(1100).toLocaleString()}, Text 100`,
+      Files: `a.json (${(1199).toLocaleString()}), added by hand (1)`,
+      Characters: (5000).toLocaleString(),
+    });
+  });
+
+  it("of an older version may be missing", () => {
+    expect(linesOf({ ...version, report: null })).toHaveLength(2);
+    expect(linesOf(version)).toHaveLength(2);
+  });
+});
