@@ -32,6 +32,9 @@ export interface ChartOptions {
   along?: string;
 }
 
+const LINE_PX = 2;
+/** News are drawn no more often: a reader sees no difference, a slow machine does. */
+const DRAW_EVERY_MS = 100;
 const TABLE_POINTS = 20;
 const SAY_EVERY_MS = 5000;
 
@@ -55,6 +58,8 @@ export class Chart {
   private zoom: Range | null = null;
   private pointed: number | null = null;
   private frame = 0;
+  private waiting: ReturnType<typeof setTimeout> | null = null;
+  private drawnAt = Number.NEGATIVE_INFINITY;
   private telling: ReturnType<typeof setTimeout> | null = null;
   private adopted = false;
 
@@ -96,10 +101,11 @@ export class Chart {
 
   /** Draw now what has come; else that happens before the next frame. */
   draw(): void {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
+    this.cancel();
+    this.drawnAt = performance.now();
     if (this.plot !== null) {
-      this.decimation.show(this.zoom, this.plot.pixels);
+      // A line is two pixels wide: finer columns would cost as much again and look the same.
+      this.decimation.show(this.zoom, this.plot.pixels / LINE_PX);
       this.plot.draw(this.decimation.table(), this.zoom ?? this.wholeRange());
     }
     this.showValues();
@@ -110,7 +116,7 @@ export class Chart {
   close(): void {
     this.life.abort();
     this.resizes.disconnect();
-    cancelAnimationFrame(this.frame);
+    this.cancel();
     if (this.telling !== null) clearTimeout(this.telling);
     this.plot?.destroy();
     this.plot = null;
@@ -131,7 +137,21 @@ export class Chart {
   }
 
   private update(): void {
-    if (this.frame === 0 && !this.life.signal.aborted) this.frame = requestAnimationFrame(() => this.draw());
+    if (this.frame !== 0 || this.waiting !== null || this.life.signal.aborted) return;
+    const ask = (): void => {
+      this.waiting = null;
+      this.frame = requestAnimationFrame(() => this.draw());
+    };
+    const early = this.drawnAt + DRAW_EVERY_MS - performance.now();
+    if (early > 0) this.waiting = setTimeout(ask, early);
+    else ask();
+  }
+
+  private cancel(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (this.waiting !== null) clearTimeout(this.waiting);
+    this.waiting = null;
   }
 
   /** Be as wide as there is room; the first time that there is any, start to draw. */

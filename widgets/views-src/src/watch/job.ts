@@ -88,12 +88,16 @@ export function shareOf(job: Job, run: Run): number | null {
 
 /** How long it has taken, and about how long it will. */
 export function timeWordsOf(job: Job, run: Run, now: number): string {
-  if (job.started_at === null) return "";
+  if (job.started_at === null || (job.state !== "training" && !isFinal(job))) return "";
   const until = job.finished_at === null ? now : Date.parse(job.finished_at);
   const seconds = Math.max(0, (until - Date.parse(job.started_at)) / 1000);
   if (isFinal(job)) return `took ${durationWords(seconds)}`;
-  const left = job.state === "training" && !isCancelling(job) ? run.secondsLeft(now) : null;
-  return [`for ${durationWords(seconds)}`, left === null ? "" : left < SOON_SECONDS ? "a few seconds left" : `about ${durationWords(left)} left`].filter(Boolean).join(" · ");
+  const left = isCancelling(job) ? null : run.secondsLeft(now);
+  return [`running for ${durationWords(seconds)}`, left === null ? "" : leftWords(left)].filter(Boolean).join(" · ");
+}
+
+function leftWords(seconds: number): string {
+  return seconds < SOON_SECONDS ? "a few seconds left" : `about ${durationWords(seconds)} left`;
 }
 
 /** Why a job failed and what mends it; the service joins them with a semicolon. */

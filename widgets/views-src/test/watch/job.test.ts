@@ -36,7 +36,7 @@ describe("what is said of a job", () => {
 
   it("is how long it took", () => {
     expect(timeWordsOf(jobOf(COMPLETED), new Run(), 0)).toBe("took 2 min 5 s");
-    expect(timeWordsOf(jobOf(), new Run(), Date.parse("2026-03-01T10:01:00Z"))).toBe("for 1 min");
+    expect(timeWordsOf(jobOf(), new Run(), Date.parse("2026-03-01T10:01:00Z"))).toBe("running for 1 min");
     expect(timeWordsOf(jobOf({ started_at: null }), new Run(), 0)).toBe("");
   });
 
