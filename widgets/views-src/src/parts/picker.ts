@@ -23,18 +23,14 @@ export class Picker {
     "aria-autocomplete": "list",
     "aria-expanded": "false",
   });
-  private readonly list = element("ul", { role: "listbox", id: uniqueId(), hidden: true });
+  private readonly list = element("ul", { role: "listbox", "aria-label": "Choices", id: uniqueId(), hidden: true });
   readonly element = element("div", { class: "picker" }, this.input, this.list);
   private choices: readonly Choice[] = [];
   private shown: readonly Choice[] = [];
   private active = -1;
   private chosenId: string | null = null;
 
-  constructor(
-    title: string,
-    private readonly chose: (id: string) => void,
-  ) {
-    this.list.setAttribute("aria-label", title);
+  constructor(private readonly chose: (id: string) => void) {
     this.input.setAttribute("aria-controls", this.list.id);
     this.input.addEventListener("click", () => this.open(""));
     this.input.addEventListener("input", () => this.open(this.input.value));

@@ -20,7 +20,7 @@ interface Listener {
 }
 
 export class VersionField {
-  private readonly picker = new Picker("Dataset", (id) => void this.choose(id));
+  private readonly picker = new Picker((id) => void this.choose(id));
   private readonly select = control("select", {});
   private readonly none = element("div", { class: "notice", hidden: true });
   readonly dataset = new Field("dataset", "Dataset", this.picker.input, { box: this.picker.element });

@@ -119,7 +119,7 @@ describe("a picker", () => {
 
   function offered(): { picker: Picker; chosen: string[]; type: (text: string) => void } {
     const chosen: string[] = [];
-    const picker = new Picker("Dataset", (id) => chosen.push(id));
+    const picker = new Picker((id) => chosen.push(id));
     document.body.replaceChildren(picker.element);
     picker.offer([
       { id: "a", title: "@demo/visits", note: "20 records" },
