@@ -22,6 +22,7 @@ from adaptery.client.hub import Hub, connect
 from adaptery.client.listing import card
 from adaptery.client.markdown import harmless
 from adaptery.client.notebook import Display, Shell, kernel_shell
+from adaptery.client.words import printable
 from adaptery.errors import AdapteryError, InvalidInputError
 
 __all__ = ["register"]
@@ -273,7 +274,7 @@ class TerminalPage:
     def write(self, piece: str) -> None:
         """See `Page`."""
         self.text += piece
-        sys.stdout.write(piece)
+        sys.stdout.write(printable(piece))
         sys.stdout.flush()
 
     def end(self) -> None:

@@ -18,7 +18,7 @@ from html import escape
 from typing import Protocol, TextIO, TypeVar
 
 from adaptery.client.notebook import Display, kernel_shell
-from adaptery.client.words import size_of, time_left
+from adaptery.client.words import printable, size_of, time_left
 from adaptery.schemas.jobs import JobEvent
 from adaptery.states import FINAL_STATES
 
@@ -98,22 +98,17 @@ class TerminalScreen:
     def end(self, line: str, part: float | None) -> None:
         """See `Screen`."""
         self.draw(line, part)
-        self._write("\n" if self._drawn else f"{_printable(line)}\n")
+        self._write("\n" if self._drawn else f"{printable(line)}\n")
         self._drawn = False
 
     def _fitted(self, line: str, part: float | None) -> str:
         done = round((part or 0.0) * BAR_CHARACTERS)
-        bar = f"[{'#' * done}{'-' * (BAR_CHARACTERS - done)}] {_printable(line)}"
+        bar = f"[{'#' * done}{'-' * (BAR_CHARACTERS - done)}] {printable(line)}"
         return bar[: shutil.get_terminal_size().columns - 1]
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
-
-
-def _printable(line: str) -> str:
-    """Return a line without what a terminal would obey, such as in the name of a file."""
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 class ProgressBar:
@@ -133,7 +128,7 @@ class ProgressBar:
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._title, self._unit, self._clock = title, unit, clock
+        self._title, self._unit, self._clock = " ".join(title.split()), unit, clock
         self._screen = screen or _screen()
         self._done, self._total, self._words = 0, None, ""
         #: When there was something done for the first time, and when last: moment and number.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ["size_of", "time_left", "written"]
+__all__ = ["printable", "size_of", "time_left", "written"]
 
 NOTHING = "-"
 TEXT_LIMIT = 120  # characters of one cell
@@ -33,6 +33,11 @@ def written(value: object) -> str:
         case _:
             text = str(value)
             return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return the text without what a terminal would obey, such as in the name of a file."""
+    return "".join(mark if mark.isprintable() or mark in "\n\t" else "?" for mark in text)
 
 
 def time_left(seconds: float) -> str:
