@@ -2,9 +2,9 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
-import { momentWords } from "../parts/words";
-import { KINDS } from "./record";
-import type { Version } from "./things";
+import { countWords, momentWords } from "../parts/words";
+import { type Kind, KINDS } from "./record";
+import type { Version, VersionReport } from "./things";
 
 /** Characters of a digest that tell one from another at a glance. */
 const SHORT = 12;
@@ -15,19 +15,19 @@ export function digestOf(digest: string | null): HTMLElement {
   return element("span", { class: "digest" }, element("code", { title: digest }, `${hex.slice(0, SHORT)}…`), copyButton("Copy", "Copy the whole digest", () => digest));
 }
 
-/** The lines of a report: a title and words. What a report does not say is left out. */
-export function linesOf(version: Version): [string, string][] {
-  const report = (version.report ?? {}) as Record<string, unknown>;
+/** The lines of a report: a title and words. */
+export function linesOf({ records, duplicates_dropped, report }: Version): [string, string][] {
   const lines: [string, string][] = [
-    ["Records", version.records.toLocaleString()],
-    ["Duplicates dropped", version.duplicates_dropped.toLocaleString()],
+    ["Records", records.toLocaleString()],
+    ["Duplicates dropped", duplicates_dropped.toLocaleString()],
   ];
-  const kinds = Object.entries((report.kinds ?? {}) as Record<string, number>);
-  if (kinds.length > 0) lines.push(["Kinds", kinds.map(([kind, count]) => `${(KINDS as Record<string, string>)[kind] ?? kind} ${count.toLocaleString()}`).join(", ")]);
-  const files = filesOf(report.files);
-  if (files) lines.push(["Files", files]);
-  const characters = charactersOf(report.characters);
-  if (characters) lines.push(["Characters", characters]);
+  if (!report) return lines;
+  const { kinds, edits, characters } = report;
+  lines.push(["Kinds", Object.entries(kinds).map(([kind, count]) => `${KINDS[kind as Kind] ?? kind} ${count.toLocaleString()}`).join(", ")]);
+  lines.push(["Files", filesOf(report)]);
+  lines.push(["Edits by hand", edits.toLocaleString()]);
+  lines.push(["Characters", characters.total.toLocaleString()]);
+  lines.push(["Characters of one record", `${characters.min.toLocaleString()} to ${characters.max.toLocaleString()}, median ${characters.median.toLocaleString()}`]);
   return lines;
 }
 
@@ -42,19 +42,7 @@ function pair(title: string, words: Node | string): HTMLElement {
   return element("div", {}, element("dt", {}, title), element("dd", {}, words));
 }
 
-function filesOf(files: unknown): string | null {
-  if (typeof files === "number") return files.toLocaleString();
-  if (!Array.isArray(files)) return null;
-  return files.map((file: unknown) => (typeof file === "string" ? file : describe(file as Record<string, unknown>))).join(", ") || null;
-}
-
-function describe({ name, records }: Record<string, unknown>): string {
-  const count = typeof records === "number" ? ` (${records.toLocaleString()})` : "";
-  return `${typeof name === "string" ? name : "added by hand"}${count}`;
-}
-
-function charactersOf(characters: unknown): string | null {
-  if (typeof characters === "number") return characters.toLocaleString();
-  const parts = Object.entries((characters ?? {}) as Record<string, unknown>).filter(([, value]) => typeof value === "number");
-  return parts.map(([name, value]) => `${name} ${Math.round(value as number).toLocaleString()}`).join(", ") || null;
+function filesOf({ files, files_left_out }: VersionReport): string {
+  const words = files.map(({ name, records }) => `${name ?? "added by hand"} (${records.toLocaleString()})`);
+  return [...words, ...(files_left_out > 0 ? [`and ${countWords(files_left_out, "more", "more")}`] : [])].join(", ");
 }

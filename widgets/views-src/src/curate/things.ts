@@ -1,6 +1,6 @@
 // What the service answers about datasets. See adaptery/schemas/datasets.py.
 
-import { type Args, type FieldProblem, type Host, HostError, type Json } from "../host/host";
+import { type Args, type FieldProblem, type Host, HostError } from "../host/host";
 import { persist } from "../host/persist";
 import type { Notices } from "../parts/notice";
 import type { DraftRecord, Kind } from "./record";
@@ -63,7 +63,17 @@ export interface Version {
   duplicates_dropped: number;
   state: string;
   created_at: string;
-  report?: Json;
+  /** Missing in a version of a release that made none. */
+  report?: VersionReport | null;
+}
+
+export interface VersionReport {
+  kinds: Record<string, number>;
+  /** Where the records came from; no name means by hand. */
+  files: { name: string | null; records: number }[];
+  files_left_out: number;
+  edits: number;
+  characters: { min: number; median: number; max: number; total: number };
 }
 
 export interface Operation {

@@ -56,13 +56,21 @@ describe("a report", () => {
   const version = { records: 1200, duplicates_dropped: 3 } as Version;
 
   it("says what it knows", () => {
-    const report = { kinds: { chat: 1100, text: 100 }, files: [{ name: "a.json", records: 1199 }, { name: null, records: 1 }], characters: 5000 };
+    const report = {
+      kinds: { chat: 1100, text: 100 },
+      files: [{ name: "a.json", records: 1199 }, { name: null, records: 1 }],
+      files_left_out: 2,
+      edits: 4,
+      characters: { min: 1, median: 4, max: 90, total: 5000 },
+    };
     expect(Object.fromEntries(linesOf({ ...version, report }))).toEqual({
       Records: (1200).toLocaleString(),
       "Duplicates dropped": "3",
       Kinds: `Chat ${(1100).toLocaleString()}, Text 100`,
-      Files: `a.json (${(1199).toLocaleString()}), added by hand (1)`,
+      Files: `a.json (${(1199).toLocaleString()}), added by hand (1), and 2 more`,
+      "Edits by hand": "4",
       Characters: (5000).toLocaleString(),
+      "Characters of one record": "1 to 90, median 4",
     });
   });
 
