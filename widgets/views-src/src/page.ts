@@ -23,7 +23,6 @@ class Page {
 
   constructor(
     private readonly base: string,
-    private readonly lab: string,
     private readonly user: string,
   ) {
     this.host = new Session(new HttpHost(base));
@@ -90,7 +89,7 @@ class Page {
 
   /** What needs sealing cannot be used from here, but in Lab. */
   private startOf({ view, start }: Address): Json {
-    return view === "chat" || view === "panel" ? { ...start, sealed: false, lab: this.lab } : { ...start };
+    return view === "chat" || view === "panel" ? { ...start, sealed: false } : { ...start };
   }
 
   private open(view: ViewName, start: Json): void {
@@ -127,5 +126,5 @@ class Page {
   }
 }
 
-const { base = "/", lab = "/", user = "" } = document.body.dataset;
-new Page(base, lab, user);
+const { base = "/", user = "" } = document.body.dataset;
+new Page(base, user);

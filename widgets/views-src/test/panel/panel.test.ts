@@ -75,7 +75,7 @@ it("locks what is restricted, by word and not by colour alone", async () => {
   expect(part("Adapters").textContent).toContain("restricted");
   expect(part("Adapters").textContent).not.toContain("open it in JupyterLab");
   unmount();
-  host.answer("view.start", () => ({ sealed: false, lab: "/hub/user-redirect/lab" }));
+  host.answer("view.start", () => ({ sealed: false }));
   await shown();
   expect(part("Adapters").textContent).toContain("open it in JupyterLab");
 });
