@@ -1,219 +1,19 @@
 // The Watch view: one job, from its place in the queue to the adapter that it made.
 
-import type { Host, Json, Mount } from "../host/host";
+import type { Host, Mount } from "../host/host";
 import { widget } from "../host/notebook";
-import { persist, repeat } from "../host/persist";
-import { ask, type Page, type Task } from "../host/things";
-import { Chart } from "../parts/chart";
-import { confirm } from "../parts/dialog";
+import { persist } from "../host/persist";
+import type { ViewName } from "../host/shell";
+import { ask, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
-import type { Point } from "../parts/points";
 import { adopt } from "../parts/style";
-import { nameWords } from "../parts/words";
-import { Facts, type OptionTitles } from "./facts";
-import { Feed } from "./feed";
-import { Header } from "./header";
-import { type Adapter, failureWords, isFinal, type Job } from "./job";
-import { lineOf, LogTail } from "./log-tail";
-import { type ChartName, CHARTS, type JobEvent, pointsOf, Run } from "./run";
+import type { Job } from "./job";
+import { JobPage } from "./job-page";
 import { WATCH_STYLE } from "./style";
 
-const LOOK_EVERY_MS = 4000;
-const TICK_MS = 1000;
 /** Of so many newest jobs, one that is training is shown first. */
 const NEWEST = 50;
-
-/** Everything about one job on its page. */
-class JobPage {
-  readonly element: HTMLElement;
-  private readonly run = new Run();
-  private readonly feed: Feed;
-  private readonly header: Header;
-  private readonly notices = new Notices();
-  private readonly failure = element("div", { class: "notice bad failure", hidden: true });
-  private readonly charts: Record<ChartName, Chart> = {
-    loss: new Chart({ title: "Loss", series: [{ label: "Loss" }, { label: "Eval loss", sparse: true }], logarithmic: true }),
-    learning_rate: new Chart({ title: "Learning rate", series: [{ label: "Learning rate" }] }),
-    epoch: new Chart({ title: "Epoch", series: [{ label: "Epoch" }] }),
-    step_epoch: new Chart({ title: "Step epoch", series: [{ label: "Completed epochs" }], stepped: true }),
-  };
-  private readonly chartGrid: HTMLElement;
-  private readonly log = new LogTail();
-  private readonly facts = new Facts();
-  private readonly over = new AbortController();
-  private adapter: Adapter | null = null;
-  private titles: OptionTitles = {};
-  private looking: Promise<void> | null = null;
-  private lookAgain = false;
-  private sending = false;
-
-  constructor(
-    private readonly host: Host,
-    private job: Job,
-    private readonly life: AbortController,
-  ) {
-    this.header = new Header({
-      cancel: () => void this.askToCancel(),
-      chat: () => this.open("chat", { model: this.job.adapter }),
-      again: () => this.open("train", { job: this.job.id }),
-      all: () => this.open("jobs", {}),
-    });
-    this.feed = new Feed(host, job.id, this.run, (events) => this.take(events));
-    this.chartGrid = element("div", { class: "charts", hidden: true }, ...CHARTS.map((name) => this.charts[name].element));
-    this.element = element(
-      "div",
-      { class: "page" },
-      this.header.element,
-      this.notices.element,
-      this.failure,
-      this.chartGrid,
-      this.facts.element,
-      this.log.element,
-    );
-    this.show();
-  }
-
-  start(): void {
-    void this.watch();
-    this.lookAtTask().catch(() => undefined);
-    const ticking = setInterval(() => this.header.tick(this.job, this.run), TICK_MS);
-    this.life.signal.addEventListener("abort", () => {
-      clearInterval(ticking);
-      for (const chart of Object.values(this.charts)) chart.close();
-    });
-  }
-
-  private async watch(): Promise<void> {
-    const ending = new AbortController();
-    const signal = AbortSignal.any([ending.signal, this.life.signal]);
-    const act = async (): Promise<void> => {
-      try {
-        await Promise.all([this.feed.read(() => this.isOver(), signal, this.notices.trouble), this.refresh(signal)]);
-      } finally {
-        ending.abort(); // if one fails, both start again
-      }
-    };
-    await this.orNotice(act, () => void this.watch());
-  }
-
-  private async isOver(): Promise<boolean> {
-    await this.look();
-    return isFinal(this.job);
-  }
-
-  /** The place in the queue changes without an event. */
-  private async refresh(signal: AbortSignal): Promise<void> {
-    await repeat(() => this.look(), LOOK_EVERY_MS, AbortSignal.any([this.over.signal, signal]), this.notices.trouble);
-    if (isFinal(this.job)) await this.lookAtAdapter(signal);
-  }
-
-  /** Ask how the job is; one question at a time, so that no older answer comes last. */
-  private look(): Promise<void> {
-    if (this.looking) {
-      this.lookAgain = true;
-      return this.looking;
-    }
-    this.looking = this.lookOnce().finally(() => (this.looking = null));
-    return this.looking;
-  }
-
-  private async lookOnce(): Promise<void> {
-    do {
-      this.lookAgain = false;
-      this.job = await ask<Job>(this.host, "jobs.get", { job: this.job.id });
-      this.show();
-    } while (this.lookAgain);
-  }
-
-  private async lookAtAdapter(signal: AbortSignal): Promise<void> {
-    if (this.job.adapter_id === null || this.adapter !== null) return;
-    const args = { adapter: this.job.adapter_id };
-    this.adapter = await persist(() => ask<Adapter>(this.host, "adapters.get", args), signal, this.notices.trouble);
-    this.show();
-  }
-
-  /** The task's own words for its options; their names will do without. */
-  private async lookAtTask(): Promise<void> {
-    const { items } = await ask<Page<Task>>(this.host, "tasks.list");
-    const task = items.find(({ name }) => name === this.job.task);
-    const properties = (task?.schema as { properties?: Record<string, { title?: string }> } | undefined)?.properties ?? {};
-    this.titles = Object.fromEntries(Object.entries(properties).map(([name, { title }]) => [name, title ?? nameWords(name)]));
-    this.show();
-  }
-
-  private take(events: JobEvent[]): void {
-    const points: Record<ChartName, Point[]> = { loss: [], learning_rate: [], epoch: [], step_epoch: [] };
-    for (const event of events) {
-      if (event.kind !== "metrics") continue;
-      const made = pointsOf(event);
-      for (const name of CHARTS) points[name].push(made[name]);
-    }
-    for (const name of CHARTS) if (points[name].length > 0) this.charts[name].append(points[name]);
-    this.log.append(events.map(lineOf).filter((line) => line !== null));
-    // What is wrong with looking now is said by those who look regularly.
-    if (events.some(({ kind }) => kind === "state" || kind === "summary")) this.look().catch(() => undefined);
-    this.show();
-  }
-
-  private show(): void {
-    if (this.life.signal.aborted) return;
-    if (isFinal(this.job)) this.over.abort();
-    this.header.show(this.job, this.run, this.sending);
-    this.facts.show(this.job, this.adapter, this.titles);
-    this.showFailure();
-    this.chartGrid.hidden = this.run.step === 0;
-  }
-
-  private showFailure(): void {
-    const { state, reason } = this.job;
-    if (state !== "failed") return;
-    const [what, remedy] = failureWords(reason, this.run.failure);
-    if (this.failure.dataset.shown === what + remedy) return;
-    this.failure.dataset.shown = what + remedy;
-    const again = control("button", { type: "button", class: "main" }, "Change it and run again");
-    again.addEventListener("click", () => this.open("train", { job: this.job.id }));
-    this.failure.replaceChildren(
-      element("h3", {}, "Training failed"),
-      element("p", {}, what),
-      ...(remedy ? [element("p", {}, element("b", {}, "What to do: "), remedy)] : []),
-      element("div", { class: "row" }, again),
-    );
-    this.failure.hidden = false;
-  }
-
-  private open(view: string, start: Json): void {
-    void this.orNotice(async () => void (await this.host.call("view.open", { view, start })), null);
-  }
-
-  private async askToCancel(): Promise<void> {
-    const words = "It ends without an adapter and cannot be resumed.";
-    if (!(await confirm(this.element, `Cancel ${this.job.name}?`, words, "Cancel the job", "Keep it"))) return;
-    await this.cancel();
-  }
-
-  private async cancel(): Promise<void> {
-    this.sending = true;
-    this.show();
-    try {
-      await this.orNotice(async () => {
-        await this.host.call("jobs.cancel", { job: this.job.id });
-        await this.look();
-      }, () => void this.cancel());
-    } finally {
-      this.sending = false;
-      this.show();
-    }
-  }
-
-  private async orNotice(act: () => Promise<void>, retry: (() => void) | null): Promise<void> {
-    try {
-      await act();
-    } catch (error) {
-      if (!this.life.signal.aborted) this.notices.problem(error, retry);
-    }
-  }
-}
 
 class Watch {
   private readonly life = new AbortController();
@@ -262,17 +62,25 @@ class Watch {
   }
 
   private showProblem(error: unknown): void {
-    const all = control("button", { type: "button" }, "All jobs");
-    all.addEventListener("click", () => void this.host.call("view.open", { view: "jobs", start: {} }));
-    this.root.replaceChildren(this.notices.element, element("div", { class: "empty none" }, all));
+    this.offer("", this.button("", "All jobs", "jobs"));
     this.notices.problem(error, () => void this.start());
   }
 
   private showNone(): void {
-    const train = control("button", { type: "button", class: "main" }, "Train an adapter");
-    train.addEventListener("click", () => void this.host.call("view.open", { view: "train", start: {} }));
-    const words = element("p", {}, "There is no job to watch yet. Train an adapter on one of your datasets, then see here how it learns.");
-    this.root.replaceChildren(element("div", { class: "empty none" }, words, train));
+    const words = "There is no job to watch yet. Train an adapter on one of your datasets, then see here how it learns.";
+    this.offer(words, this.button("main", "Train an adapter", "train"));
+  }
+
+  private offer(words: string, button: HTMLButtonElement): void {
+    this.root.replaceChildren(this.notices.element, element("div", { class: "empty none" }, ...(words ? [element("p", {}, words)] : []), button));
+  }
+
+  private button(type: string, words: string, view: ViewName): HTMLButtonElement {
+    const button = control("button", { type: "button", class: type }, words);
+    button.addEventListener("click", () => {
+      this.host.call("view.open", { view, start: {} }).catch((error: unknown) => this.notices.problem(error));
+    });
+    return button;
   }
 }
 
