@@ -17,7 +17,8 @@ from adaptery_hub.drafts.schema import upgrade
 
 T = TypeVar("T")
 
-#: Threads that work on drafts. Imports and publishes hold one for as long as they take.
+#: Threads that write to drafts; an import holds one for as long as it takes. As many read, so that
+#: nobody who looks at a draft waits for the imports of others.
 DRAFT_THREADS = 4
 #: How long a draft's file may be locked by another process before a call fails.
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -35,13 +36,14 @@ class Drafts:
     def __init__(self, folder: Path, max_records: int) -> None:
         self._folder = folder
         self._max_records = max_records
-        self._threads = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft")
+        self._readers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-read")
+        self._writers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-write")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def create(self, dataset_id: str) -> None:
         """Make the empty draft of a new dataset."""
-        await self._in_thread(lambda: self._create(dataset_id))
+        await _in_thread(self._writers, lambda: self._create(dataset_id))
 
     async def read(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Run `fn` on one snapshot of a draft.
@@ -49,7 +51,7 @@ class Drafts:
         Raises:
             NotFoundError: there is no such draft (any more).
         """
-        return await self._in_thread(lambda: self.read_now(dataset_id, fn))
+        return await _in_thread(self._readers, lambda: self.read_now(dataset_id, fn))
 
     async def write(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Run `fn` in a transaction on a draft, after every write that came before.
@@ -58,12 +60,14 @@ class Drafts:
             NotFoundError: there is no such draft (any more).
         """
         async with self._lock(dataset_id):
-            return await self._in_thread(lambda: self._run(dataset_id, fn, "BEGIN IMMEDIATE"))
+            return await _in_thread(
+                self._writers, lambda: self._run(dataset_id, fn, "BEGIN IMMEDIATE")
+            )
 
     async def remove(self, dataset_id: str) -> None:
         """Delete a draft with all it holds; nothing happens if there is none."""
         async with self._lock(dataset_id):
-            await self._in_thread(lambda: self._remove(dataset_id))
+            await _in_thread(self._writers, lambda: self._remove(dataset_id))
 
     def read_now(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Like `read`, in the calling thread."""
@@ -75,7 +79,8 @@ class Drafts:
 
     def close(self) -> None:
         """Wait for running calls."""
-        self._threads.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._writers.shutdown(wait=True)
 
     def _run(self, dataset_id: str, fn: Callable[[Draft], T], begin: str) -> T:
         with closing(self._connect(dataset_id, mode="rw")) as connection:
@@ -124,5 +129,6 @@ class Drafts:
     def _lock(self, dataset_id: str) -> asyncio.Lock:
         return self._locks.setdefault(dataset_id, asyncio.Lock())
 
-    async def _in_thread(self, fn: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
+
+async def _in_thread(threads: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, fn)

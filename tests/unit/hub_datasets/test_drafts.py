@@ -1,6 +1,8 @@
 """A draft: positions, search, the edit log, and one transaction for each call."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts import ORDERS, Draft, Drafts, RecordQuery
+from adaptery_hub.drafts.pool import DRAFT_THREADS
 from adaptery_hub.drafts.query import Found
 from adaptery_hub.drafts.schema import upgrade
 
@@ -169,6 +172,19 @@ async def test_unique_records_keep_their_first_position(drafts: Drafts) -> None:
     await drafts.write(DATASET, lambda d: d.import_records(texts("a", "b", "a", "c", "b"), "fi_x"))
     kept = await drafts.read(DATASET, lambda d: [r.position for r in d.unique_records()])
     assert kept == [1, 2, 4]
+
+
+async def test_nobody_waits_for_imports_to_look(drafts: Drafts) -> None:
+    go_on = threading.Event()
+    others = [f"{DATASET[:-1]}{i}" for i in range(DRAFT_THREADS)]
+    for other in others:
+        await drafts.create(other)
+    imports = [asyncio.create_task(drafts.write(other, lambda _: go_on.wait())) for other in others]
+    try:
+        assert await asyncio.wait_for(drafts.read(DATASET, Draft.count), timeout=10) == 0
+    finally:
+        go_on.set()
+        await asyncio.gather(*imports)
 
 
 async def test_a_draft_has_room_for_so_many(drafts: Drafts) -> None:
