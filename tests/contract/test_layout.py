@@ -62,7 +62,7 @@ def test_the_wheel_holds_every_package_the_views_and_nothing_else(wheel: Path) -
     tops = {name.split("/")[0] for name in names if not re.search(r"\.(dist-info|data)/", name)}
     assert tops == set(COMPONENTS.values())
     assert any(name.endswith("jupyter_server_config.d/adaptery.json") for name in names)
-    assert "adaptery/views/chat.js" in names
+    assert {f"adaptery/views/{name}" for name in ("chat.js", "page.js", "page.css")} <= {*names}
     assert any(name.endswith("training-v0.yaml") for name in names)
     for package in COMPONENTS.values():
         assert f"{package}/py.typed" in names

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -67,7 +68,7 @@ class PageHandler(Handler):
         """Answer the page."""
         if self.identity.token_kind == "session":  # noqa: S105 - a word, not a secret
             _ = self.xsrf_token  # reading it sets the cookie that the views need for their calls
-        hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/"
+        hub = _hub_url(os.environ)
         self._answer_html(
             _PAGE.generate(
                 identity=self.identity,
@@ -124,6 +125,12 @@ class LoginEndHandler(HubOAuthCallbackHandler):
         error = from_problem({"status": status_code})
         self.set_header("Content-Type", "application/problem+json")
         self.finish(json.dumps(error.to_problem(new_id("rq"))))
+
+
+def _hub_url(environment: Mapping[str, str]) -> str:
+    """Return where the Hub's own pages are; on another host than this one if it uses subdomains."""
+    host = environment.get("JUPYTERHUB_HOST", "")
+    return f"{host}{environment.get('JUPYTERHUB_BASE_URL', '/')}hub/"
 
 
 ROUTES = [

@@ -61,6 +61,16 @@ async def test_the_page_is_a_shell_without_inline_scripts_or_styles(demo: Client
     assert "needs JavaScript" in page.words
 
 
+async def test_links_lead_to_the_hub_wherever_it_is(
+    demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_HOST", "https://hub.example.edu")
+    monkeypatch.setenv("JUPYTERHUB_BASE_URL", "/base/")
+    text = (await demo.get("", headers=BROWSER)).text
+    assert 'href="https://hub.example.edu/base/hub/logout"' in text
+    assert 'href="https://hub.example.edu/base/hub/user-redirect/lab"' in text
+
+
 async def test_the_page_holds_nothing_that_anybody_owns(demo: Client, colleague: Client) -> None:
     for client, name in ((demo, "canary-of-demo"), (colleague, "canary-of-colleague")):
         await client.dataset(name, description=f"{name} described")
