@@ -50,7 +50,7 @@ export class Chart {
   /** Where the colours of the lines are read. */
   private readonly colours: HTMLElement[];
   private readonly values = element("span", { class: "values" });
-  private readonly table = element("div", { class: "points", hidden: true });
+  private readonly table: HTMLElement;
   private readonly log = control("button", { type: "button", class: "small", "aria-pressed": "false" }, "Log scale");
   private readonly reset = control("button", { type: "button", class: "small", hidden: true }, "Reset zoom");
   private readonly toggle = control("button", { type: "button", class: "small", "aria-expanded": "false" }, "Show as table");
@@ -70,6 +70,8 @@ export class Chart {
     this.decimation = new Decimation(this.points, options.series.map(({ sparse }) => sparse ?? false));
     this.colours = labels.map((_, index) => element("span", { class: `line${index + 1}`, hidden: true }));
     this.picture.append(...this.colours);
+    // It scrolls, so the keyboard must reach it.
+    this.table = control("div", { class: "points", role: "region", tabindex: "0", "aria-label": `${options.title} as a table`, hidden: true });
     this.element = element(
       "figure",
       { class: "ady-chart" },
