@@ -26,7 +26,7 @@ export class NewDataset {
     cancel.addEventListener("click", () => onDone(null));
     this.element.append(
       element("h3", {}, "New dataset"),
-      element("label", { "data-field": "name" }, "Name", this.name, element("span", { class: "hint" }, "Small letters, digits and single hyphens, such as clinic-visits")),
+      element("label", { "data-field": "name" }, "Name", this.name, element("span", { class: "hint" }, "Small letters and digits, with . _ - between them, such as clinic-visits")),
       element("label", { "data-field": "description" }, "Description", this.description),
       this.choices,
       this.owners,

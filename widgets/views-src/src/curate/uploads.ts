@@ -4,7 +4,7 @@ import { HostError, wordsOf } from "../host/host";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
 import { bytesWords, countWords, shareWords } from "../parts/words";
-import { type Context, type FileInfo, FORMATS } from "./things";
+import { type Context, type FileInfo, FORMATS, type List } from "./things";
 import { options } from "./records";
 
 /** Files that are sent at once; the others wait. */
@@ -163,10 +163,11 @@ class Upload {
     this.end("", element("p", {}, element("strong", {}, this.file.name), " · cancelled"));
     const { host } = this.context;
     try {
-      const file = (await host.call("files.get", { dataset: this.dataset, file: this.file.name })) as unknown as FileInfo;
-      if (file.state === "receiving") await host.call("files.remove", { dataset: this.dataset, file: file.id });
+      const { items } = (await host.call("files.list", { dataset: this.dataset, limit: 200 })) as unknown as List<FileInfo>;
+      const part = items.find(({ name, state }) => name === this.file.name && state === "receiving");
+      if (part) await host.call("files.remove", { dataset: this.dataset, file: part.id });
     } catch {
-      // It was not there, or goes by itself after a while.
+      // What is left of it goes by itself after a while.
     }
   }
 

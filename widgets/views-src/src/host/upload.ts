@@ -25,28 +25,30 @@ export async function* upload(host: Sender, path: string, args: Args, signal: Ab
   const content = args.content;
   if (!(content instanceof Blob)) throw new HostError("invalid_input", "There is no file to upload.");
   if (content.size === 0) throw new HostError("invalid_input", "This file is empty.", "Choose another one.");
-  const before = await persistently(() => fileAt(host, path, signal), signal);
-  // Said now and not after the last part: content of another size is other content.
-  if (before?.state === "ready" && before.bytes !== content.size) throw nameTaken();
   let sent = 0;
+  /** Whether no file of this name was there before; the answer to a part that is not the last says so. */
+  let fresh = false;
   for (let failures = 0; ; ) {
     yield { sent, total: content.size };
     try {
       const answer = await sendPart(host, path, content, sent, signal);
+      const file = (await answer.json()) as FileInfo;
       failures = 0;
       sent = Math.min(sent + PART_BYTES, content.size);
-      // A part of a file that is there already is answered with that file.
-      if (sent === content.size && answer.status !== 202) return yield (await answer.json()) as Json;
+      if (sent === content.size) return yield file as unknown as Json;
+      fresh = file.state !== "ready";
+      // Said now and not after the last part: content of another size is other content.
+      if (!fresh && file.bytes !== content.size) throw nameTaken();
     } catch (error) {
       if (signal.aborted || !mayResume(error) || ++failures >= ATTEMPTS) throw error;
       await pause(PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]!, signal);
       const file = await settled(host, path, signal);
       if (file?.state === "ready") {
         // Only the answer to the last part was lost: the service has it all.
-        if (before?.state !== "ready" && file.bytes === content.size) return yield file as unknown as Json;
+        if (fresh && file.bytes === content.size) return yield file as unknown as Json;
         if (!isPassing(error)) throw error;
       }
-      // All bytes and still not imported: whoever took them was killed. They are sent again.
+      // Else it begins anew: if this very file is there, the service says so.
       sent = file?.state === "receiving" && file.bytes < content.size ? file.bytes : 0;
     }
   }

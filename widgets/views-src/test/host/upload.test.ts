@@ -37,7 +37,7 @@ class Taker implements Sender {
   }
 
   private received(): Response {
-    if (this.row?.state === "ready") return Response.json({ state: "ready" }, { status: 200 });
+    if (this.row?.state === "ready") return Response.json({ state: "ready", bytes: this.row.bytes }, { status: 202 });
     this.row = { state: "receiving", bytes: this.part.length, content: "" };
     return Response.json({ state: "receiving" }, { status: 202 });
   }
@@ -96,20 +96,28 @@ describe("an upload", () => {
 
   it("is not sent again when only its last answer was lost", async () => {
     const taker = new Taker();
-    taker.afterPart = () => lost();
-    expect((await sent(taker, "small")).at(-1)).toMatchObject({ state: "ready", bytes: 5 });
-    expect(taker.parts).toHaveLength(1);
+    taker.afterPart = (index) => void (index === 2 && lost());
+    expect((await sent(taker, BIG)).at(-1)).toMatchObject({ state: "ready", bytes: BIG.length });
+    expect(taker.parts).toHaveLength(3);
+  });
+
+  it("of one part is sent again then: the service knows its own", async () => {
+    const taker = new Taker();
+    taker.afterPart = (index) => void (index === 0 && lost());
+    expect((await sent(taker, "small")).at(-1)).toMatchObject({ state: "ready", name: "old" });
+    expect(taker.parts).toHaveLength(2);
   });
 
   it("waits for records that are being imported when its last answer was lost", async () => {
     const taker = new Taker();
-    taker.afterPart = () => {
-      taker.row = { state: "importing", bytes: 5, content: "small" };
+    taker.afterPart = (index) => {
+      if (index < 2) return;
+      taker.row = { state: "importing", bytes: BIG.length, content: BIG };
       lost();
     };
     taker.beforeLook = () => void (taker.looks === 4 && (taker.row!.state = "ready"));
-    expect((await sent(taker, "small")).at(-1)).toMatchObject({ state: "ready", bytes: 5 });
-    expect(taker.parts).toHaveLength(1);
+    expect((await sent(taker, BIG)).at(-1)).toMatchObject({ state: "ready", bytes: BIG.length });
+    expect(taker.parts).toHaveLength(3);
   });
 
   it("learns why it was refused when that answer was lost", async () => {
@@ -155,8 +163,8 @@ describe("an upload", () => {
     await expect(sent(taker, BIG.replace("z", "w"))).rejects.toMatchObject({ code: "conflict" });
     expect(taker.row.content).toBe(BIG);
     taker.parts.length = 0;
-    await expect(sent(taker, "small")).rejects.toMatchObject({ code: "conflict" });
-    expect(taker.parts).toEqual([]);
+    await expect(sent(taker, `${BIG}more`)).rejects.toMatchObject({ code: "conflict" });
+    expect(taker.parts).toHaveLength(1);
   });
 
   it("of other content never passes for the old file when its last answer was lost", async () => {
