@@ -42,7 +42,9 @@ def test_no_component_has_loose_modules_that_become_importable() -> None:
         for folder in COMPONENTS
         for path in (REPOSITORY / folder).glob("*.py")
     }
-    assert loose <= {"widgets/build_views.py", "jupyter_ext/build_lab.py"} and "-" not in "".join(loose)
+    assert loose <= {"widgets/build_views.py", "jupyter_ext/build_lab.py"} and "-" not in "".join(
+        loose
+    )
 
 
 @pytest.fixture(scope="session")
