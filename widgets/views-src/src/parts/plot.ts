@@ -92,7 +92,7 @@ export class Plot {
 
   /** x counts. */
   private horizontal(): uPlot.Axis {
-    return { ...this.axis(), size: 28, space: 64, incrs: WHOLE_INCREMENTS };
+    return { ...this.axis(), size: 28, space: 48, incrs: WHOLE_INCREMENTS };
   }
 
   private vertical(): uPlot.Axis {

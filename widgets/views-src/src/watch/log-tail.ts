@@ -1,5 +1,6 @@
 // The last lines of a job's log. It follows the end unless the reader scrolled up.
 
+import { sentence } from "../host/host";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
 import { timeWords } from "../parts/words";
@@ -45,7 +46,7 @@ export class LogTail {
 /** What an event says in the log; null if that is nothing. */
 export function lineOf({ kind, at, data }: JobEvent): LogLine | null {
   if (kind === "log") return { at, level: data.level === "warning" || data.level === "error" ? data.level : "info", message: String(data.message ?? "") };
-  if (kind === "error") return { at, level: "error", message: [data.reason, data.remedy].filter(Boolean).join(" ") };
+  if (kind === "error") return { at, level: "error", message: [data.reason, data.remedy].filter(Boolean).map((words) => sentence(String(words))).join(" ") };
   return null;
 }
 

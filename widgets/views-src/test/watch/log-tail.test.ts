@@ -53,7 +53,7 @@ describe("the tail of a log", () => {
 describe("an event in the log", () => {
   it("is a line of it, or an error with its remedy", () => {
     expect(lineOf(eventOf(1, "log", { message: "160 records" }))).toMatchObject({ level: "info", message: "160 records" });
-    expect(lineOf(eventOf(1, "error", { reason: "No memory.", remedy: "Choose a lower rank." }))).toMatchObject({
+    expect(lineOf(eventOf(1, "error", { reason: "No memory.", remedy: "choose a lower rank" }))).toMatchObject({
       level: "error",
       message: "No memory. Choose a lower rank.",
     });
