@@ -1,0 +1,295 @@
+// @vitest-environment happy-dom
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { mount } from "../../src/curate/curate";
+import { HostError, type Json } from "../../src/host/host";
+import { type Answer, eventually, page, ScriptedHost } from "../support/scripted-host";
+
+const NOW = "2026-01-02T03:04:05Z";
+const DATASET = { id: "ds_1", name: "visits", full_name: "@demo/visits", tenant: "@demo", sensitivity: "internal", description: "", records: 300, right: "manage", updated_at: NOW };
+const VERSION = { id: "dv_1", number: 1, name: "@demo/visits@1", content_digest: `sha256:${"ab".repeat(32)}`, records: 290, duplicates_dropped: 10, state: "completed", created_at: NOW, report: null };
+
+function item(position: number, answer = `answer ${position}`): Record<string, unknown> {
+  const messages = [{ role: "user", content: `question ${position}` }, { role: "assistant", content: answer }];
+  return { id: String(position), record_id: `sha256:${answer}`, record: { kind: "chat", messages }, kind: "chat", length: 20, edited: false, changed_at: NOW, created_at: NOW, file: null };
+}
+
+function records({ offset, limit, search }: Record<string, unknown>): unknown {
+  const total = search ? 3 : 300;
+  const count = Math.max(0, Math.min(Number(limit), total - Number(offset)));
+  return { items: Array.from({ length: count }, (_, index) => item(Number(offset) + index + 1)), has_more: false, total };
+}
+
+const unmounts: (() => void)[] = [];
+
+function shown(script: Record<string, Answer> = {}, start: Json = { dataset: "ds_1" }): { el: HTMLElement; host: ScriptedHost } {
+  const host = new ScriptedHost({
+    "view.start": () => start,
+    whoami: () => ({ tenant: "@demo", groups: ["radiology"] }),
+    "datasets.list": () => page(DATASET, { ...DATASET, id: "ds_2", name: "soap", full_name: "radiology/soap", right: "view" }),
+    "datasets.get": () => DATASET,
+    "files.list": () => page({ id: "fi_1", name: "a.json", bytes: 1000, format: "alpaca", records: 300, state: "ready", created_at: NOW }),
+    "records.list": records,
+    "records.get": ({ position }) => item(Number(position)),
+    "edits.list": () => page(),
+    "versions.list": () => page(),
+    ...script,
+  });
+  const el = document.createElement("div");
+  document.body.append(el);
+  unmounts.push(mount(el, host));
+  return { el, host };
+}
+
+function button(el: HTMLElement, name: string): HTMLButtonElement {
+  const all = [...el.querySelectorAll("button")].filter((one) => !one.closest("[hidden]"));
+  const found = all.find((one) => (one.getAttribute("aria-label") ?? one.textContent) === name);
+  if (!found) throw new Error(`no button ${name}`);
+  return found;
+}
+
+async function press(el: HTMLElement, name: string): Promise<void> {
+  await eventually(() => button(el, name));
+  button(el, name).click();
+}
+
+async function open(el: HTMLElement, row: number): Promise<void> {
+  await eventually(() => el.querySelectorAll(".rows > .cells:not(.waiting)").length > row);
+  el.querySelector<HTMLElement>(`.rows > [aria-rowindex="${row + 2}"] > div`)!.click();
+  await eventually(() => el.querySelector(".panel .bubble"));
+}
+
+async function edit(el: HTMLElement, text: string): Promise<void> {
+  await open(el, 1);
+  await press(el, "Edit");
+  const field = el.querySelectorAll<HTMLTextAreaElement>(".message textarea")[1]!;
+  field.value = text;
+  field.dispatchEvent(new Event("input"));
+  await press(el, "Save");
+}
+
+afterEach(() => {
+  for (const unmount of unmounts.splice(0)) unmount();
+  document.body.replaceChildren();
+});
+
+describe("the datasets", () => {
+  it("are listed, filtered and opened", async () => {
+    const { el, host } = shown({}, {});
+    await eventually(() => el.querySelectorAll("tbody tr").length === 2);
+    const filter = el.querySelector<HTMLInputElement>("input[type=search]")!;
+    filter.value = "soap";
+    filter.dispatchEvent(new Event("input"));
+    expect(el.querySelectorAll("tbody tr")).toHaveLength(1);
+    expect(el.textContent).not.toContain("Remove"); // it is only to read
+    await press(el, "soap");
+    await eventually(() => host.asks("view.here").at(-1)?.title === "soap");
+    expect(host.asks("view.here").at(-1)).toEqual({ title: "soap", start: { dataset: "ds_2" } });
+  });
+
+  it("that are none say what to do", async () => {
+    const { el } = shown({ "datasets.list": () => page() }, {});
+    await eventually(() => el.textContent?.includes("You have no dataset yet"));
+  });
+
+  it("that are refused say why at the field", async () => {
+    const { el, host } = shown(
+      {
+        "datasets.create": () => {
+          throw new HostError("invalid_input", "Not valid.", null, [{ where: "name", reason: "is taken.", remedy: "Choose another." }]);
+        },
+      },
+      {},
+    );
+    await press(el, "New dataset");
+    const form = el.querySelector("form")!;
+    form.querySelector<HTMLInputElement>("input[type=text]")!.value = "visits";
+    form.dispatchEvent(new Event("submit", { cancelable: true }));
+    await eventually(() => form.querySelector("[data-field=name] .field-problem")?.textContent === "This is taken. Choose another.");
+    expect(host.asks("datasets.create")[0]).toMatchObject({ name: "visits", sensitivity: "internal" });
+    expect(form.querySelector("input[aria-invalid]")!.getAttribute("aria-describedby")).toBe(form.querySelector(".field-problem")!.id);
+  });
+
+  it("that are gone lead back to the others", async () => {
+    const { el } = shown({
+      "datasets.get": () => {
+        throw new HostError("not_found", "There is nothing.");
+      },
+    });
+    await press(el, "All datasets");
+    await eventually(() => el.querySelectorAll("tbody tr").length === 2);
+  });
+});
+
+describe("a dataset to read", () => {
+  it("offers nothing that would be refused", async () => {
+    const { el } = shown({ "datasets.get": () => ({ ...DATASET, right: "view" }) });
+    await open(el, 0);
+    for (const name of ["Publish", "Edit", "Delete", "Add a record", "Undo", "Redo", "Remove a.json"]) expect(() => button(el, name)).toThrow();
+    expect(el.querySelector<HTMLElement>(".uploads")!.hidden).toBe(true);
+  });
+});
+
+describe("the records", () => {
+  it("are a grid that says how many rows it has", async () => {
+    const { el } = shown();
+    await eventually(() => el.querySelector(".count")?.textContent === "300 records");
+    const grid = el.querySelector("[role=grid]")!;
+    expect(grid.getAttribute("aria-rowcount")).toBe("301");
+    expect(grid.querySelectorAll(".rows > [role=row]").length).toBeLessThan(60);
+  });
+
+  it("are searched after a pause in typing", async () => {
+    const { el, host } = shown();
+    await eventually(() => el.querySelector(".count")?.textContent);
+    const search = el.querySelector<HTMLInputElement>("input[type=search]")!;
+    for (const value of ["f", "fe", "fever"]) {
+      search.value = value;
+      search.dispatchEvent(new Event("input"));
+    }
+    await eventually(() => el.querySelector(".count")?.textContent === "3 of 300 records");
+    expect(host.asks("records.list").filter(({ search }) => search).map(({ search }) => search)).toEqual(["fever"]);
+  });
+
+  it("are read with the keyboard", async () => {
+    const { el } = shown();
+    const grid = (): HTMLElement => el.querySelector<HTMLElement>("[role=grid]")!;
+    await eventually(() => el.querySelectorAll(".rows > .cells:not(.waiting)").length > 2);
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "Enter"]) grid().dispatchEvent(new KeyboardEvent("keydown", { key }));
+    await eventually(() => el.querySelector(".panel h3")?.textContent === "Record 2");
+    expect(el.querySelector(".rows [aria-selected=true]")?.getAttribute("aria-rowindex")).toBe("3");
+  });
+
+  it("are saved with what was seen of them", async () => {
+    const { el, host } = shown({ "records.change": () => item(2, "new") });
+    await edit(el, "new");
+    await eventually(() => el.textContent?.includes("Saved record 2."));
+    expect(host.asks("records.change")[0]).toMatchObject({ position: "2", expected: "sha256:answer 2", record: { messages: [{ content: "question 2" }, { content: "new" }] } });
+  });
+
+  it("say at the message what is wrong with it", async () => {
+    const { el } = shown({
+      "records.change": () => {
+        throw new HostError("record_invalid", "Not valid.", null, [{ where: "messages[1].content", reason: "is empty.", remedy: "Write it." }]);
+      },
+    });
+    await edit(el, "");
+    await eventually(() => el.querySelector(".message .field-problem")?.textContent === "This is empty. Write it.");
+    expect(el.querySelectorAll(".message textarea")[1]!.getAttribute("aria-invalid")).toBe("true");
+  });
+
+  it("wait in the editor while nobody answers, and are saved then", async () => {
+    let lost = true;
+    const { el } = shown({
+      "records.change": () => {
+        if (lost) throw new HostError("network", "The connection is lost.");
+        return item(2, "new");
+      },
+    });
+    await edit(el, "new");
+    await eventually(() => el.querySelector(".panel .status")?.textContent?.startsWith("Not saved yet"));
+    expect(el.querySelectorAll<HTMLTextAreaElement>(".message textarea")[1]!.value).toBe("new");
+    lost = false;
+    globalThis.dispatchEvent(new Event("online"));
+    await eventually(() => el.textContent?.includes("Saved record 2."));
+  });
+
+  it("that somebody else changed are not overwritten unasked", async () => {
+    const theirs = item(2, "theirs");
+    let there = item(2);
+    const { el, host } = shown({
+      "records.get": () => there,
+      "records.change": ({ expected }) => {
+        if (expected === "sha256:theirs") return item(2, "mine");
+        there = theirs;
+        throw new HostError("record_changed", "It is not what it was.");
+      },
+    });
+    await edit(el, "mine");
+    await eventually(() => el.querySelector(".both")?.textContent?.includes("theirs"));
+    expect(host.asks("records.change")).toHaveLength(1);
+    await press(el, "Keep mine");
+    await eventually(() => el.textContent?.includes("Saved record 2."));
+  });
+
+  it("are undone, and it is said what", async () => {
+    const done = { id: "1", at: NOW, editor: "@demo", action: "replace", record: "12", undone: false };
+    const { el, host } = shown({ "edits.list": () => page(done), "edits.undo": () => ({ edit: done, record: item(12) }) });
+    await eventually(() => button(el, "Undo: changed record 12"));
+    const search = el.querySelector<HTMLInputElement>("input[type=search]")!;
+    const undo = (): KeyboardEvent => new KeyboardEvent("keydown", { key: "z", ctrlKey: true, bubbles: true });
+    search.dispatchEvent(undo());
+    expect(host.asks("edits.undo")).toEqual([]); // in a text field it is the text that is undone
+    el.querySelector("[role=grid]")!.dispatchEvent(undo());
+    await eventually(() => el.textContent?.includes("Undid: changed record 12."));
+  });
+});
+
+describe("the files", () => {
+  function choose(el: HTMLElement, ...files: File[]): void {
+    const input = el.querySelector<HTMLInputElement>("input[type=file]")!;
+    Object.defineProperty(input, "files", { value: files, configurable: true });
+    input.dispatchEvent(new Event("change"));
+  }
+
+  it("are sent with progress, and it is said what they hold", async () => {
+    const { el, host } = shown({ "files.put": () => [{ sent: 0, total: 4 }, { id: "fi_2", name: "b.json", format: "sharegpt", records: 20, state: "ready" }] });
+    await press(el, "Files");
+    choose(el, new File(["data"], "b.json"));
+    await eventually(() => el.querySelector(".sending")?.textContent?.includes("✓ b.json · ShareGPT, 20 records"));
+    expect(host.asks("files.put")[0]).toMatchObject({ dataset: "ds_1", file: "b.json" });
+  });
+
+  it("that are refused list what is wrong, record by record", async () => {
+    const { el } = shown({
+      "files.put": () => {
+        throw new HostError("record_invalid", "1 of 2 records is not valid.", null, [{ where: "record 2", reason: "is empty.", remedy: "Write it." }]);
+      },
+    });
+    await press(el, "Files");
+    choose(el, new File(["data"], "b.json"));
+    await eventually(() => [...el.querySelectorAll(".problems td")].map((cell) => cell.textContent).join() === "record 2,is empty.,Write it.");
+    for (const name of ["Try another file", "Retry", "Copy what is wrong with b.json"]) button(el, name);
+  });
+});
+
+describe("publishing", () => {
+  const operation = { id: "op_1", state: "running", progress: 0.5, done: 150, total: 300, result: null, error: null };
+
+  it("ends with a report and a way to train", async () => {
+    const { el, host } = shown({
+      "versions.publish": () => operation,
+      "operations.events": () => [operation, { ...operation, state: "completed", result: { version: VERSION } }],
+      "operations.get": () => ({ ...operation, state: "completed", result: { version: VERSION } }),
+    });
+    await press(el, "Publish");
+    const dialog = el.querySelector("dialog")!;
+    expect(dialog.textContent).toContain("300 records");
+    dialog.querySelector<HTMLButtonElement>(".main")!.click();
+    await eventually(() => el.querySelector(".publishing")?.textContent?.includes("Published @demo/visits@1."));
+    await press(el, "Train on @demo/visits@1");
+    expect(host.asks("view.open")).toEqual([{ view: "train", start: { version: "dv_1" } }]);
+    expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", operation: "op_1" });
+    expect(host.asks("view.here").at(-1)?.start).toEqual({ dataset: "ds_1" });
+  });
+
+  it("is taken up again after a reload", async () => {
+    const failed = { ...operation, state: "failed", error: { code: "version_exists", detail: "It is published already." } };
+    const { el } = shown({ "operations.events": () => [failed], "operations.get": () => failed }, { dataset: "ds_1", operation: "op_1" });
+    await eventually(() => el.querySelector("[role=alert] .bad")?.textContent?.includes("It is published already."));
+  });
+});
+
+it("ends everything with the view", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const { el, host } = shown();
+    await vi.waitFor(() => expect(el.querySelector(".count")?.textContent).toBeTruthy());
+    unmounts.splice(0).forEach((unmount) => unmount());
+    expect(el.childElementCount).toBe(0);
+    const asked = host.asked.length;
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(host.asked).toHaveLength(asked);
+  } finally {
+    vi.useRealTimers();
+  }
+});
