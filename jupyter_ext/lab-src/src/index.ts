@@ -6,9 +6,10 @@ import { ICommandPalette } from "@jupyterlab/apputils";
 import { IFileBrowserFactory } from "@jupyterlab/filebrowser";
 import { ILauncher } from "@jupyterlab/launcher";
 import type { Start } from "./contract";
+import { DATASET_FILE } from "./dataset-file";
 import { icon } from "./icon";
 import { JobNotices } from "./job-notices";
-import { DATASET_FILE, NewDataset } from "./new-dataset";
+import { NewDataset } from "./new-dataset";
 import { AdapteryServer } from "./server";
 import { Sidebar, SIDEBAR_ID } from "./sidebar";
 import { Tabs } from "./tabs";
@@ -75,10 +76,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.shell.add(opener.sidebar, "left", { rank: SIDEBAR_RANK });
     restorer?.add(opener.sidebar, SIDEBAR_ID);
     // Without a service there is nothing to offer; the sidebar says so.
-    void server.ready.then(() => {
-      offerViews(palette, launcher);
-      return serve(app, opener, files);
-    });
+    void server.ready
+      .then(() => {
+        offerViews(palette, launcher);
+        return serve(app, opener, files);
+      })
+      .catch(() => undefined); // the sidebar, which needs the same, says what is wrong
   },
 };
 

@@ -68,11 +68,11 @@ export class JobNotices {
     const watch = this.action("Watch", "watch", { job: job.id });
     if (job.state === "completed") {
       const chat = job.adapter === null ? [] : [this.action("Chat", "chat", { model: job.adapter })];
-      Notification.success(`The job ${job.name} is completed.`, { autoClose: false, actions: [watch, ...chat] });
+      Notification.success(`The job “${job.name}” is completed.`, { autoClose: false, actions: [watch, ...chat] });
     } else if (job.state === "failed") {
-      Notification.error(`The job ${job.name} has failed.`, { autoClose: false, actions: [watch] });
+      Notification.error(`The job “${job.name}” has failed.`, { autoClose: false, actions: [watch] });
     } else {
-      Notification.info(`The job ${job.name} was cancelled.`, { autoClose: 10_000, actions: [watch] });
+      Notification.info(`The job “${job.name}” was cancelled.`, { autoClose: 10_000, actions: [watch] });
     }
   }
 

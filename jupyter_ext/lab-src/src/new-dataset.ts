@@ -5,14 +5,12 @@ import { Dialog, InputDialog, Notification, showDialog } from "@jupyterlab/apput
 import type { Contents } from "@jupyterlab/services";
 import { Widget } from "@lumino/widgets";
 import { type Host, isHostError, type Json } from "./contract";
+import { suggested } from "./dataset-file";
 import { type AdapteryServer, ServerError } from "./server";
 import type { Open } from "./view-widget";
 
-export const DATASET_FILE = /\.(jsonl?|txt)$/i;
 /** Problems that one dialog lists. */
 const LISTED = 20;
-/** Source: adaptery.names, NAME_LIMIT and the form of a name. */
-const NAME_LIMIT = 64;
 
 type Sent = { sent: number; total: number };
 
@@ -98,20 +96,14 @@ class Progress {
 
   show(share: number): void {
     if (this.signal.aborted) return;
-    const message = share < 1 ? `Sending ${this.name} …` : `Reading ${this.name} …`;
+    const percent = Math.floor(share * 100);
+    const message = percent < 100 ? `Sending ${this.name}: ${percent} %` : `The service reads ${this.name} …`;
     Notification.update({ id: this.id, message, progress: share });
   }
 
   end(): void {
     Notification.dismiss(this.id);
   }
-}
-
-/** A name that the service takes, made of a file's. */
-export function suggested(file: string): string {
-  const plain = file.replace(DATASET_FILE, "").toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
-  const allowed = plain.replace(/[^a-z0-9._-]+/g, "-").replace(/\.{2,}/g, ".").slice(0, NAME_LIMIT);
-  return allowed.replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, "") || "dataset";
 }
 
 function problems(error: unknown): string[] {

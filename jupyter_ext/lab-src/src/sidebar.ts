@@ -1,7 +1,7 @@
 // The panel beside the main area. Where there are no tabs (Jupyter Notebook), the views that it opens
 // are shown in its place, one above the other, with a way back.
 
-import { Panel } from "@lumino/widgets";
+import { Panel, Widget } from "@lumino/widgets";
 import type { Start } from "./contract";
 import { icon } from "./icon";
 import type { AdapteryServer } from "./server";
@@ -10,7 +10,7 @@ import { type Open, ViewWidget } from "./view-widget";
 export const SIDEBAR_ID = "adaptery-sidebar";
 
 export class Sidebar extends Panel {
-  private readonly bar = document.createElement("div");
+  private readonly bar = new Widget();
   private readonly views = new Panel();
 
   constructor(
@@ -34,13 +34,13 @@ export class Sidebar extends Panel {
     const shown = new ViewWidget(this.server, view, start, this.opener ?? ((other, at) => this.open(other, at)));
     shown.node.style.height = "100%";
     this.views.addWidget(shown);
-    this.bar.hidden = this.views.widgets.length < 2;
+    this.bar.setHidden(this.views.widgets.length < 2);
   }
 
   private back(): void {
     this.views.widgets.at(-1)?.dispose();
     this.views.widgets.at(-1)?.show();
-    this.bar.hidden = this.views.widgets.length < 2;
+    this.bar.setHidden(this.views.widgets.length < 2);
   }
 
   private fill(): void {
@@ -48,10 +48,9 @@ export class Sidebar extends Panel {
     button.className = "jp-mod-styled jp-mod-reject";
     button.textContent = "← Back";
     button.addEventListener("click", () => this.back());
-    this.bar.append(button);
-    this.bar.style.padding = "4px 8px";
-    this.bar.hidden = true;
-    this.node.append(this.bar);
+    this.bar.node.append(button);
+    this.bar.node.style.padding = "4px 12px";
+    this.addWidget(this.bar);
     this.node.style.display = "flex";
     this.node.style.flexDirection = "column";
     this.views.node.style.flex = "1 1 0";
