@@ -140,7 +140,7 @@ export class Publish {
 }
 
 export function trainButton({ host, notices }: Context, version: Version): HTMLButtonElement {
-  const button = control("button", { type: "button", "aria-label": `Train on ${version.name}` }, "Train on it");
+  const button = control("button", { type: "button", "aria-label": `Train on it: ${version.name}` }, "Train on it");
   button.addEventListener("click", () => {
     host.call("view.open", { view: "train", start: { version: version.id } }).catch((error: unknown) => notices.problem(error));
   });

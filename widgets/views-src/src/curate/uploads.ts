@@ -154,7 +154,7 @@ class Upload {
     again.addEventListener("click", () => this.remedies.another());
     const retry = control("button", { type: "button", class: "small" }, "Retry");
     retry.addEventListener("click", () => this.remedies.again());
-    const copy = copyButton("Copy the list", `Copy what is wrong with ${this.file.name}`, () => lines.join("\n"));
+    const copy = copyButton("Copy the list", `Copy the list of what is wrong with ${this.file.name}`, () => lines.join("\n"));
     this.end("bad", ...parts, element("div", { class: "row" }, again, retry, ...(lines.length > 0 ? [copy] : [])));
   }
 
@@ -174,13 +174,13 @@ class Upload {
   private end(style: string, ...parts: Node[]): void {
     const dismiss = control("button", { type: "button", class: "small dismiss", "aria-label": `Dismiss ${this.file.name}` }, "✕");
     dismiss.addEventListener("click", () => this.element.remove());
-    this.element.setAttribute("role", style === "bad" ? "alert" : "status");
-    this.element.replaceChildren(element("div", { class: `notice ${style}` }, element("div", { class: "grow" }, ...parts), dismiss));
+    const role = style === "bad" ? "alert" : "status";
+    this.element.replaceChildren(element("div", { class: `notice ${style}`, role }, element("div", { class: "grow" }, ...parts), dismiss));
   }
 }
 
 function tableOf(problems: HostError["fields"]): HTMLElement {
   const head = element("tr", {}, ...["Where", "What is wrong", "How to mend it"].map((title) => element("th", { scope: "col" }, title)));
   const rows = problems.map(({ where, reason, remedy }) => element("tr", {}, element("td", {}, where), element("td", {}, reason), element("td", {}, remedy)));
-  return element("div", { class: "problems" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+  return control("div", { class: "problems", role: "region", tabindex: "0", "aria-label": "What is wrong" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
 }

@@ -248,7 +248,7 @@ describe("the files", () => {
     await press(el, "Files");
     choose(el, new File(["data"], "b.json"));
     await eventually(() => [...el.querySelectorAll(".problems td")].map((cell) => cell.textContent).join() === "record 2,is empty.,Write it.");
-    for (const name of ["Try another file", "Retry", "Copy what is wrong with b.json"]) button(el, name);
+    for (const name of ["Try another file", "Retry", "Copy the list of what is wrong with b.json"]) button(el, name);
   });
 });
 
@@ -266,7 +266,7 @@ describe("publishing", () => {
     expect(dialog.textContent).toContain("300 records");
     dialog.querySelector<HTMLButtonElement>(".main")!.click();
     await eventually(() => el.querySelector(".publishing")?.textContent?.includes("Published @demo/visits@1."));
-    await press(el, "Train on @demo/visits@1");
+    await press(el, "Train on it: @demo/visits@1");
     expect(host.asks("view.open")).toEqual([{ view: "train", start: { version: "dv_1" } }]);
     expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", operation: "op_1" });
     expect(host.asks("view.here").at(-1)?.start).toEqual({ dataset: "ds_1" });
