@@ -1,5 +1,6 @@
 """The frame of the house: folders, packages, wheel, layers and weights of imports."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import adaptery
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPONENTS = {
@@ -20,6 +23,9 @@ COMPONENTS = {
     "widgets": "adaptery_widgets",
     "spawner": "adaptery_spawner",
 }
+VIEW_FILES = ["page.js", "page.css"] + [
+    f"{view}.js" for view in ("hosts", "panel", "curate", "train", "jobs", "watch", "chat")
+]
 HEAVY = "torch transformers peft trl"
 
 
@@ -64,10 +70,32 @@ def test_the_wheel_holds_every_package_the_views_and_nothing_else(wheel: Path) -
     tops = {name.split("/")[0] for name in names if not re.search(r"\.(dist-info|data)/", name)}
     assert tops == set(COMPONENTS.values())
     assert any(name.endswith("jupyter_server_config.d/adaptery.json") for name in names)
-    assert {f"adaptery/views/{name}" for name in ("chat.js", "page.js", "page.css")} <= {*names}
+    assert {f"adaptery/views/{name}" for name in VIEW_FILES} <= {*names}
     assert any(name.endswith("training-v0.yaml") for name in names)
     for package in COMPONENTS.values():
         assert f"{package}/py.typed" in names
+
+
+def test_the_wheel_holds_the_lab_extension_whole(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        found = {
+            name.partition("/labextensions/adaptery/")[2]: name
+            for name in archive.namelist()
+            if ".data/data/share/jupyter/labextensions/adaptery/" in name
+        }
+        assert json.loads(archive.read(found["install.json"]))["packageName"] == "adaptery"
+        package = json.loads(archive.read(found["package.json"]))
+        everything = b"".join(archive.read(name) for name in found.values())
+    assert package["name"] == "adaptery"
+    assert package["version"] == adaptery.__version__.partition(".dev")[0]
+    assert package["jupyterlab"]["_build"]["load"] in found
+    assert str(REPOSITORY).encode() not in everything
+
+
+def test_the_lab_extension_asks_only_the_registry_for_its_tools() -> None:
+    lock = (REPOSITORY / "jupyter_ext/lab-src/yarn.lock").read_text()
+    protocols = set(re.findall(r'resolution: ".+?@(\w+):', lock))
+    assert protocols <= {"npm", "patch", "workspace"}
 
 
 def test_the_wheel_installs_alone_and_its_command_runs(wheel: Path, tmp_path: Path) -> None:
