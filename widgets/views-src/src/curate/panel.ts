@@ -71,6 +71,7 @@ export class RecordPanel {
   async open(position: string): Promise<void> {
     if (!(await this.left())) return;
     const asked = ++this.asked;
+    this.actions.toggleAttribute("inert", true); // they are about the record before
     try {
       const item = await recordAt(this.context, this.dataset, position, this.context.notices.trouble);
       if (asked !== this.asked) return;
@@ -78,7 +79,19 @@ export class RecordPanel {
       throw new HostError("not_found", `Record ${position} is not there any more.`);
     } catch (error) {
       if (!this.context.signal.aborted) this.context.notices.problem(error);
+    } finally {
+      if (asked === this.asked) this.actions.toggleAttribute("inert", false);
     }
+  }
+
+  /** Somebody may have changed the record that is being read. */
+  async renew(): Promise<void> {
+    const { item, asked } = this;
+    if (this.element.hidden || !item || this.editor) return;
+    const now = await recordAt(this.context, this.dataset, item.id, this.context.notices.trouble).catch(() => item);
+    if (this.item !== item || this.asked !== asked || this.editor) return;
+    if (now === null) this.hide();
+    else if (now.record_id !== item.record_id) this.read(now);
   }
 
   /** Show the record as it is now, after an undo. */
@@ -239,6 +252,7 @@ export class RecordPanel {
 
   private act(...buttons: HTMLElement[]): void {
     this.actions.replaceChildren(...buttons);
+    this.actions.toggleAttribute("inert", false);
     this.actions.hidden = buttons.length === 0;
   }
 

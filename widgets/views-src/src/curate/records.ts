@@ -133,8 +133,9 @@ export class Records {
     this.tell();
   }
 
-  refresh(): void {
+  private refresh(): void {
     this.table.refresh();
+    void this.panel.renew().then(() => this.layout());
     void this.history.look();
     void this.lookForFiles();
   }
@@ -224,7 +225,7 @@ export class Records {
   private changed(words: string): void {
     this.say(words);
     this.layout();
-    this.refresh();
+    this.table.refresh();
     this.onChange();
   }
 
