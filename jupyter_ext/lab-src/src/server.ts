@@ -21,6 +21,7 @@ export class AdapteryServer {
   readonly base: string;
   private readonly modules = new Map<string, Promise<unknown>>();
   private readonly known = new PromiseDelegate<void>();
+  private isKnown = false;
 
   constructor(private readonly settings: ServerConnection.ISettings) {
     this.base = `${settings.baseUrl}adaptery/`;
@@ -33,9 +34,11 @@ export class AdapteryServer {
 
   /** Throws a ServerError unless there is a service behind this server. */
   private async check(): Promise<void> {
+    if (this.isKnown) return;
     const answer = await this.ask("about");
     const about = (await answer.json()) as { service: boolean };
     if (!about.service) throw new ServerError(NO_SERVICE);
+    this.isKnown = true;
     this.known.resolve();
   }
 

@@ -70,8 +70,7 @@ export class ViewWidget extends Widget implements Place {
 
   private async fill(): Promise<void> {
     try {
-      const view = await this.server.view(this.view);
-      const host = await this.server.host(this);
+      const [view, host] = await Promise.all([this.server.view(this.view), this.server.host(this)]);
       if (this.isDisposed) return;
       this.node.replaceChildren();
       this.unmount = view.mount(this.node, host);
