@@ -6,7 +6,7 @@ import { persist } from "../host/persist";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
-import { TABLE_STYLE } from "../parts/table";
+import { TABLE_STYLE } from "../parts/table-style";
 import { TABS_STYLE } from "../parts/tabs";
 import { DatasetPage } from "./dataset";
 import { Datasets } from "./datasets";

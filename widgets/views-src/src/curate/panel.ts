@@ -13,6 +13,9 @@ import type { Context, RecordItem } from "./things";
 
 const WAITING = "Not saved yet: the connection is lost. It is tried again by itself; leave this open.";
 
+/** Of a panel that is to be read, at least this much shall be seen. */
+const IN_SIGHT_PX = 160;
+
 export interface PanelEvents {
   /** A record was saved, added or removed. */
   onChange(words: string): void;
@@ -267,6 +270,8 @@ export class RecordPanel {
 
   private appear(): void {
     this.element.hidden = false;
+    // Below a table in a narrow place it may be out of sight.
+    if (this.element.getBoundingClientRect().top > innerHeight - IN_SIGHT_PX) this.element.scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -18,7 +18,7 @@ export const CURATE_STYLE = `
 .ady-curate [aria-invalid] { border-color: var(--bad) !important; } .ady-curate .field-problem { font-size: 13px; }
 .ady-curate .wide-field { flex: 1 1 14em; max-width: 30em; }
 .ady-curate .filters { align-items: end; } .ady-curate .filters label { min-width: 0; } .ady-curate .filters select { width: 100%; max-width: 14em; }
-.ady-curate th.name { font-weight: 500; color: var(--ink); white-space: normal; overflow-wrap: anywhere; } .ady-curate th.name .about { font-weight: 400; font-size: 12px; display: -webkit-box; -webkit-line-clamp: 1; -webkit-box-orient: vertical; overflow: hidden; }
+.ady-curate th.name { font-weight: 500; color: var(--ink); white-space: normal; overflow-wrap: anywhere; } .ady-curate th.name .chip { white-space: normal; } .ady-curate th.name .about { font-weight: 400; font-size: 12px; display: -webkit-box; -webkit-line-clamp: 1; -webkit-box-orient: vertical; overflow: hidden; }
 .ady-curate tbody tr:hover { background: var(--tint); } .ady-curate tbody th, .ady-curate td { vertical-align: middle; }
 .ady-curate td .actions { flex-wrap: nowrap; justify-content: flex-end; }
 .ady-curate .digest { display: inline-flex; gap: 8px; align-items: center; white-space: nowrap; }
