@@ -3,11 +3,11 @@
 
 import { type Args, type Host, HostError, type Json, SILENCE_MS } from "./host";
 import { readEvents } from "./event-stream";
-import { problemOf, problemOfAnswer, silence } from "./problems";
+import { loggedOut, notAnswering, problemOf, problemOfAnswer, silence } from "./problems";
 import { upload } from "./upload";
 import { type Request, requestOf } from "./verbs";
 
-const TRY_AGAIN = "It is tried again by itself.";
+const TRY_AGAIN = "Try again.";
 /** What OpenAI's streams end with. */
 const DONE = "[DONE]";
 
@@ -57,11 +57,30 @@ export class HttpHost implements Host {
     } catch (error) {
       throw lost(error);
     }
-    if (answer.type === "opaqueredirect") {
-      throw new HostError("not_authenticated", "You are logged out.", "Load this page again to log in.");
-    }
-    if (!answer.ok) throw await problemOfAnswer(answer);
+    if (answer.type === "opaqueredirect" || !answer.ok) throw await this.refusal(answer);
     return answer;
+  }
+
+  /**
+   * While a Jupyter server is stopped, the Hub answers in its place, and knows none of its sessions:
+   * it redirects, or refuses, as if the reader was logged out.
+   */
+  private async refusal(answer: Response): Promise<HostError> {
+    const problem = answer.type === "opaqueredirect" ? loggedOut() : await problemOfAnswer(answer);
+    const byHub = problem.code === "not_authenticated" || answer.status === 405;
+    return byHub && (await this.isStopped()) ? notAnswering() : problem;
+  }
+
+  /** The Hub says so to whoever follows its redirect. */
+  private async isStopped(): Promise<boolean> {
+    try {
+      const headers = { Accept: "application/json", "X-XSRFToken": xsrfToken() };
+      const signal = AbortSignal.timeout(SILENCE_MS.call);
+      const { status } = await fetch(`${this.base}api/whoami`, { headers, credentials: "same-origin", cache: "no-store", signal });
+      return status === 424 || status >= 500;
+    } catch {
+      return true;
+    }
   }
 
   private async *events(request: Request, signal: AbortSignal): AsyncGenerator<Json, void> {
@@ -120,7 +139,7 @@ function pieceOf(event: Json): Json {
 function lost(error: unknown): HostError {
   if (error instanceof HostError) return error;
   if (error instanceof DOMException && error.name === "TimeoutError") return silence(SILENCE_MS.call, TRY_AGAIN);
-  return new HostError("network", "The connection is lost.", TRY_AGAIN);
+  return new HostError("network", "The connection is lost.", "Try again when you are online.");
 }
 
 /** The XSRF token of this page; the cookie of the most specific path comes first. */

@@ -28,15 +28,24 @@ export async function problemOfAnswer(answer: Response): Promise<HostError> {
   if (isObject(body) && isObject(body.error)) return problemOf(body.error as Json, "");
   if (isObject(body) && typeof body.code === "string") return problemOf(body as Json, "");
   if (answer.status === 401 || answer.status === 403) {
-    return new HostError("not_authenticated", "You are logged out.", "Load this page again to log in.");
+    return loggedOut();
   }
   if (answer.status === 404) return new HostError("not_found", "There is nothing here that you may see.");
   if (answer.status === 413) return new HostError("too_large", "This is too large to send.");
   // 424: the Hub answers so while a server is starting or stopped.
   if (answer.status >= 500 || answer.status === 424) {
-    return new HostError("unavailable", "The service does not answer.", "It is tried again by itself.");
+    return notAnswering();
   }
   return new HostError("internal", `The service refused this (HTTP ${answer.status}).`);
+}
+
+/** What was typed must not be lost: another tab can log in for this one too. */
+export function loggedOut(): HostError {
+  return new HostError("not_authenticated", "You are logged out.", "Log in again in another tab, then try again here.");
+}
+
+export function notAnswering(): HostError {
+  return new HostError("unavailable", "The service does not answer.", "Try again in a moment.");
 }
 
 export function silence(silenceMs: number, hint: string): HostError {
