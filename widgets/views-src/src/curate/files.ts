@@ -7,6 +7,8 @@ import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCod
 import { Uploads } from "./uploads";
 
 const PAGE = 100;
+/** How soon to look what became of a file that is being read in. */
+const READ_MS = 3000;
 const STATES: Readonly<Record<FileInfo["state"], string>> = { ready: "", importing: "being read in", receiving: "unfinished upload" };
 
 export class Files {
@@ -17,6 +19,7 @@ export class Files {
   private readonly empty = element("p", { class: "empty", hidden: true });
   private readonly more = control("button", { type: "button", hidden: true }, "Load more");
   private files: FileInfo[] = [];
+  private reading: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly context: Context,
@@ -30,6 +33,7 @@ export class Files {
     this.element.append(this.uploads.element, this.table, this.more, this.empty);
     this.show(dataset);
     void this.load(null);
+    context.signal.addEventListener("abort", () => clearTimeout(this.reading), { once: true });
   }
 
   get busy(): boolean {
@@ -53,7 +57,15 @@ export class Files {
       this.body.replaceChildren(...this.files.map((file) => this.row(file)));
       this.table.hidden = this.files.length === 0;
       this.empty.hidden = this.files.length > 0;
+      this.lookAgain();
     }, true);
+  }
+
+  /** Whoever reads a file in, it soon has records, or is refused and gone. */
+  private lookAgain(): void {
+    clearTimeout(this.reading);
+    if (this.context.signal.aborted || !this.files.some(({ state }) => state === "importing")) return;
+    this.reading = setTimeout(() => void this.load(null), READ_MS);
   }
 
   private row(file: FileInfo): HTMLElement {

@@ -74,9 +74,9 @@ export class Uploads {
       const upload = this.waiting.shift();
       if (!upload) return;
       this.running.add(upload);
-      void upload.run().then((done) => {
+      void upload.run().then(() => {
         this.running.delete(upload);
-        if (done) this.onDone();
+        this.onDone(); // also if it is not in: the list may hold it as one that is being read
         this.pump();
       });
     }
@@ -111,16 +111,14 @@ class Upload {
     this.element.append(element("div", { class: "row" }, element("strong", {}, file.name), this.words, element("span", { class: "end" }, this.cancel)), this.bar);
   }
 
-  /** Send it; says whether it is in. */
-  async run(): Promise<boolean> {
+  /** Send it and say what came of it. */
+  async run(): Promise<void> {
     try {
       const file = this.signal.aborted ? null : await this.send();
       if (file) this.done(file);
       else if (!this.context.signal.aborted) await this.stopped();
-      return file !== null;
     } catch (error) {
       if (!this.context.signal.aborted) this.failed(error);
-      return false;
     }
   }
 
