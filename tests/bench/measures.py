@@ -17,6 +17,8 @@ class Measure:
     peer_value: float | None = None
     #: What `ratio` (or `value`, without a peer) should reach.
     goal: float | None = None
+    #: What `value` should stay below, whatever the peer does.
+    limit: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -25,6 +27,11 @@ class Measure:
 
     def as_row(self) -> dict[str, object]:
         """Return the row that goes into the table and the file."""
-        reached = self.ratio if self.ratio is not None else self.value
-        holds = None if self.goal is None else reached >= self.goal
-        return {**asdict(self), "ratio": self.ratio, "holds": holds}
+        return {**asdict(self), "ratio": self.ratio, "holds": self._holds()}
+
+    def _holds(self) -> bool | None:
+        if self.limit is not None:
+            return self.value < self.limit
+        if self.goal is None:
+            return None
+        return (self.ratio if self.ratio is not None else self.value) >= self.goal

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "build" / "bench"
-COLUMNS = ("measure", "value", "unit", "peer", "peer_value", "ratio", "goal", "holds")
+COLUMNS = ("measure", "value", "unit", "peer", "peer_value", "ratio", "goal", "limit", "holds")
 
 
 def names() -> list[str]:
@@ -38,7 +38,7 @@ def _text(value: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(HERE), str(HERE.parent)]
+    sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "examples")]
     wanted = sys.argv[1:] or names()
     unknown = sorted(set(wanted) - set(names()))
     if unknown:
