@@ -8,17 +8,21 @@ Invariants:
   name.
 - A job belongs to who submitted it, also when its dataset belongs to a group: sharing the adapter
   is a decision of its own.
+- A request with a key that came before, from the same caller, gets the job that it got then; it is
+  not checked again, as the world may have changed since.
 - The spec is data from the task's file and from checked options, and nothing else.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.digests import sha256_bytes
 from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
@@ -29,7 +33,7 @@ from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters, attempts, jobs, tenants, versions
-from adaptery_hub.database.statements.jobs import NewInput
+from adaptery_hub.database.statements.jobs import NewInput, RequestKey
 from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
@@ -75,8 +79,16 @@ class JobDesk:
             SpecError: The task, an option or the base model is not one that there is.
             NotFoundError: There is no such dataset version, or the caller has no right on it.
             NotAllowedError: The caller may see the dataset but not use it.
+            ConflictError: Its key came with another request before.
             QuotaError: The caller has too many open jobs.
         """
+        request = _request_key(wanted)
+        if request is not None:
+            made = await self._database.read(
+                lambda c: jobs.find_keyed(c, identity.tenant_id, request)
+            )
+            if made is not None:
+                return made
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
         task = self._task(wanted.task)
         options = self._tasks.check_options(task.name, wanted.options)
@@ -94,9 +106,9 @@ class JobDesk:
             options=options,
             frozen_spec=freeze_spec(task, options, version["id"], version["content_digest"]),
             inputs=(NewInput(version["id"], _WHOLE_VERSION),),
+            request=request,
         )
-        await self._queue.submit(submission)
-        return submission.job_id
+        return await self._queue.submit(submission)
 
     async def describe(
         self, rows: Sequence[RowMapping], has_agent: Mapping[str, bool]
@@ -158,6 +170,14 @@ def freeze_spec(
     }
     _check_spec(spec)
     return spec
+
+
+def _request_key(wanted: JobCreate) -> RequestKey | None:
+    if wanted.key is None:
+        return None
+    # As it came, not as it is understood: defaults and newest versions may be others by now.
+    body = json.dumps(wanted.model_dump(exclude={"key"}), sort_keys=True)
+    return RequestKey(wanted.key, sha256_bytes(body.encode()))
 
 
 def _check_spec(spec: Mapping[str, object]) -> None:

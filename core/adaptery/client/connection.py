@@ -4,7 +4,7 @@ What always holds:
 - The token goes to the service's own address and nowhere else: redirects are not followed.
 - An error answer raises the class that the service raised; an answer of a proxy or of the Hub in
   between becomes the nearest class, and its content is not shown.
-- Only reading is repeated after a lost connection.
+- Only what may come twice is repeated after a lost connection: reading, and what carries a key.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ READ_SECONDS = 60.0
 ANSWER_SECONDS = 600.0
 ERROR_LIMIT_BYTES = 1024 * 1024
 PAGE_ITEMS = 100
-READ_ATTEMPTS = 3
+ATTEMPTS = 3
 
 Query = Mapping[str, str | int]
 
@@ -86,6 +86,19 @@ def _error_of(response: httpx.Response) -> AdapteryError:
     if error.retry_after_seconds is None and after.isdigit():
         error.retry_after_seconds = float(after)
     return error
+
+
+def _repeated(send: Callable[[], httpx.Response]) -> httpx.Response:
+    """Send until an answer comes, a few times."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return send()
+        except UnavailableError as exc:
+            # A connection that the proxy closed while it was idle; the service itself says 503
+            # with a code, which is not repeated here.
+            if exc.__cause__ is None:
+                raise
+    return send()
 
 
 @contextmanager
@@ -173,23 +186,27 @@ class Connection:
         Raises:
             AdapteryError: what the service raised, or `UnavailableError` or `DeadlineError`.
         """
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                return checked(self.send("GET", path, query=query), schema)
-            except UnavailableError as exc:
-                # A connection that the proxy closed while it was idle; the service itself says 503
-                # with a code, which is not repeated here.
-                if exc.__cause__ is None or attempt == READ_ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        return checked(_repeated(lambda: self.send("GET", path, query=query)), schema)
 
-    def post(self, path: str, schema: type[M], body: object = None) -> M:
+    def post(
+        self, path: str, schema: type[M], body: object = None, *, repeatable: bool = False
+    ) -> M:
         """Return what the service answers to POST with a JSON body.
+
+        Args:
+            path: below the service's address.
+            schema: of the answer.
+            body: what is sent.
+            repeatable: whether the service does what is sent twice only once.
 
         Raises:
             AdapteryError: what the service raised, or `UnavailableError` or `DeadlineError`.
         """
-        return checked(self.send("POST", path, json={} if body is None else body), schema)
+
+        def send() -> httpx.Response:
+            return self.send("POST", path, json={} if body is None else body)
+
+        return checked(_repeated(send) if repeatable else send(), schema)
 
     def pages(
         self, path: str, schema: type[M], key: Callable[[M], str], query: Query | None = None

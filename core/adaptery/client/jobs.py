@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 
@@ -210,7 +211,7 @@ class Jobs:
         base_model: str | None = None,
         **options: OptionValue,
     ) -> Job:
-        """Submit a job.
+        """Submit a job, once: after a lost connection the same request is sent again.
 
         Args:
             name: the name of the job and of the adapter that it makes.
@@ -230,8 +231,10 @@ class Jobs:
             base_model=base_model,
             dataset=dataset.id if isinstance(dataset, Version) else dataset,
             options=options,
+            key=secrets.token_urlsafe(),
         )
-        info = self._connection.post("api/jobs", schemas.Job, body.model_dump(exclude_none=True))
+        sent = body.model_dump(exclude_none=True)
+        info = self._connection.post("api/jobs", schemas.Job, sent, repeatable=True)
         return Job(self._connection, info)
 
     def list(

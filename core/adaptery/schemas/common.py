@@ -29,6 +29,7 @@ from adaptery.times import to_text
 
 __all__ = [
     "Answer",
+    "ClientKey",
     "DigestText",
     "Instant",
     "Model",
@@ -74,6 +75,9 @@ Instant = Annotated[
 ]
 
 DigestText = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+#: Made by a client, so that what it asks for again with it is done once.
+ClientKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 #: How carefully a thing must be handled; restricted adapters answer only over the sealed channel.
 Sensitivity = Annotated[str, StringConstraints(pattern=r"^(open|internal|restricted)$")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from adaptery.records import Kind
 from adaptery.schemas.common import (
     Answer,
+    ClientKey,
     DigestText,
     Instant,
     JsonObject,
@@ -122,7 +123,7 @@ class RecordCreate(Model):
     """A record to add to a draft."""
 
     record: JsonObject
-    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+    key: ClientKey | None = Field(
         default=None, description="made by the client: sent again, it adds no second record"
     )
 

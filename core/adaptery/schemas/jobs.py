@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from adaptery.schemas.common import Answer, Instant, JsonObject, Model
+from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
 from adaptery.states import JobState
 
@@ -28,6 +28,9 @@ class JobCreate(Model):
         description="a version by name (@demo/visits@1) or id (dv_…)"
     )
     options: dict[str, OptionValue] = Field(default_factory=dict, max_length=OPTIONS_LIMIT)
+    key: ClientKey | None = Field(
+        default=None, description="made by the client: sent again, it submits no second job"
+    )
 
 
 class Job(Answer):

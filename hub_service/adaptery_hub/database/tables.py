@@ -147,6 +147,9 @@ jobs = _table(
     sa.Column("finished_at", UtcTime()),
     sa.Column("updated_at", UtcTime(), nullable=False),
     sa.Column("state_at", UtcTime()),  # when the state was set
+    sa.Column("key", sa.String(64)),  # made by the client that submitted it
+    sa.Column("request_digest", Digest()),  # of what came with the key
+    sa.Index(None, "creator_id", "key", unique=True),
 )
 
 job_inputs = _table(

@@ -7,6 +7,7 @@ thread, then a signal to whoever watches the job.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy.engine import Connection
 
@@ -15,7 +16,7 @@ from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import attempts, jobs
+from adaptery_hub.database.statements import attempts, jobs, tenants
 from adaptery_hub.queue import fairness, reports, transitions
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
 from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
@@ -40,14 +41,16 @@ class EmbeddedQueue:
         self._audit = audit
         self._clock = clock
 
-    async def submit(self, submission: Submission) -> None:
-        """Stores a job as `created` and queues it if it can be.
+    async def submit(self, submission: Submission) -> str:
+        """Stores a job as `created` and queues it if it can be; returns its id.
 
         Raises:
+            ConflictError: Its key came with another request before.
             QuotaError: The tenant has too many open jobs.
         """
-        await self._database.write(lambda c: self._submit(c, submission))
-        self.signals.notify(submission.job_id)
+        job_id = await self._database.write(lambda c: self._submit(c, submission))
+        self.signals.notify(job_id)
+        return job_id
 
     async def prepare(self) -> None:
         """Queues every `created` job that can be, and says why the others cannot."""
@@ -129,7 +132,13 @@ class EmbeddedQueue:
         line = [transitions.as_waiting(row) for row in rows]
         return fairness.position(job_id, line, shares, self.rules.running_limit)
 
-    def _submit(self, connection: Connection, submission: Submission) -> None:
+    def _submit(self, connection: Connection, submission: Submission) -> str:
+        # What one creator sends at once is taken one by one: neither key nor limit is overlooked.
+        tenants.lock(connection, submission.creator_id)
+        request = submission.request
+        made = request and jobs.find_keyed(connection, submission.creator_id, request)
+        if made is not None:
+            return made
         open_jobs = jobs.count_open(connection, submission.tenant_id)
         if open_jobs >= self.rules.open_jobs_limit:
             raise QuotaError(
@@ -151,6 +160,7 @@ class EmbeddedQueue:
             AuditEntry("job.submit", submission.creator_id, submission.job_id, details),
         )
         transitions.enqueue(connection, submission.job_id, moment)
+        return submission.job_id
 
     def _row(self, submission: Submission) -> dict[str, object]:
         return {
@@ -166,6 +176,7 @@ class EmbeddedQueue:
             "reason": "preparing",
             "queue": submission.task.queue,
             "priority": 0,
+            **(asdict(submission.request) if submission.request else {}),
         }
 
     def _report(

@@ -7,7 +7,8 @@ queued again on loss. The embedded back end keeps everything in the service's da
 Invariants of every back end:
 - A job is claimed by at most one attempt at a time, and only the holder of the newest fencing token
   changes anything.
-- A submitted job is never lost: it stays `created` with a reason until the back end has it.
+- A submitted job is never lost: it stays `created` with a reason until the back end has it. Nor is
+  it doubled, where its request has a key.
 - `finish` may come twice; the second time changes nothing.
 """
 
@@ -19,7 +20,7 @@ from datetime import datetime
 from typing import Protocol
 
 from adaptery.schemas.spec import JobSpec
-from adaptery_hub.database.statements.jobs import NewInput
+from adaptery_hub.database.statements.jobs import NewInput, RequestKey
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.tasks import OptionValue, TaskDefinition
 
@@ -37,6 +38,7 @@ class Submission:
     options: Mapping[str, OptionValue]
     frozen_spec: Mapping[str, object]
     inputs: Sequence[NewInput]
+    request: RequestKey | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,13 @@ class Renewal:
 class Queue(Protocol):
     """A queue back end."""
 
-    async def submit(self, submission: Submission) -> None:
-        """Stores a job as `created` and tries to queue it.
+    async def submit(self, submission: Submission) -> str:
+        """Stores a job as `created` and tries to queue it; returns its id.
+
+        A request that came before with its key makes no second job: the first one's id is returned.
 
         Raises:
+            ConflictError: Its key came with another request before.
             QuotaError: The tenant has too many open jobs.
         """
         ...

@@ -371,12 +371,33 @@ def test_submit_sends_options_by_name():
     service = ScriptedService().on("POST", "api/jobs", httpx.Response(201, json=job("created")))
     made = connect(service).jobs.submit("soap", "@demo/visits@1", epochs=2, learning_rate=1e-4)
     assert made.state == "created"
-    assert json.loads(service.bodies[-1]) == {
+    sent = json.loads(service.bodies[-1])
+    assert len(sent.pop("key")) >= 20
+    assert sent == {
         "task": "training-v0",
         "name": "soap",
         "dataset": "@demo/visits@1",
         "options": {"epochs": 2, "learning_rate": 1e-4},
     }
+
+
+def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key():
+    lost, answer = httpx.ReadError("gone"), httpx.Response(201, json=job("created"))
+    service = ScriptedService().on("POST", "api/jobs", lost, answer)
+    jobs = connect(service).jobs
+    jobs.submit("soap", "@demo/visits@1")
+    jobs.submit("soap", "@demo/visits@1")
+    first, again, other = (json.loads(body)["key"] for body in service.bodies)
+    assert first == again != other
+
+
+def test_what_carries_no_key_is_sent_once():
+    service = ScriptedService().on("POST", f"api/jobs/{JOB_ID}/cancel", httpx.ReadError("gone"))
+    service.on("GET", f"api/jobs/{JOB_ID}", job())
+    running = connect(service).jobs.get(JOB_ID)
+    with pytest.raises(UnavailableError):
+        running.cancel()
+    assert [request.method for request in service.requests] == ["GET", "POST"]
 
 
 def test_watching_goes_on_where_the_connection_broke():

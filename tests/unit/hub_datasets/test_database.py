@@ -106,6 +106,8 @@ def test_a_database_of_the_first_release_keeps_its_jobs(tmp_path: Path) -> None:
     with database.engine.begin() as connection:
         times = connection.execute(sa.select(jobs.c.id, jobs.c.state_at).order_by(jobs.c.id)).all()
         events = connection.scalar(sa.select(sa.func.count(job_events.c.id)))
+        keys = connection.scalars(sa.select(jobs.c.key)).all()
     assert times == [("jb_1", queued), ("jb_2", made)]
+    assert keys == [None, None]
     assert events == 3
     database.close()

@@ -318,6 +318,45 @@ async def test_unknown_task_or_base_model_is_named(hub: HubTables, field: str) -
     assert caught.value.errors[0].where == field
 
 
+async def test_a_request_with_a_key_makes_one_job(hub: HubTables) -> None:
+    demo, guest = await hub.identity("demo"), await hub.identity("guest")
+    await hub.version("demo")
+    wanted = JobCreate(name="notes", dataset="@demo/visits", key="k-1")
+    first = await hub.desk.submit(demo, wanted)
+    await hub.version("demo", name="other")  # what is the newest then is pinned already
+    assert await hub.desk.submit(demo, wanted) == first
+    changed = {"name": "letters"}, {"options": {"epochs": 2}}, {"base_model": BASE}
+    for change in changed:
+        with pytest.raises(ConflictError) as caught:
+            await hub.desk.submit(demo, wanted.model_copy(update=change))
+        assert [problem.where for problem in caught.value.errors] == ["key"]
+    assert await hub.desk.submit(demo, wanted.model_copy(update={"key": "k-2"})) != first
+    theirs = JobCreate(name="notes", dataset=await hub.version("guest"), key="k-1")
+    assert await hub.desk.submit(guest, theirs) != first  # a key is its creator's own
+    await hub.queue.cancel(first)
+    assert await hub.desk.submit(demo, wanted) == first
+
+
+async def test_requests_with_one_key_at_once_make_one_job(hub: HubTables) -> None:
+    demo = await hub.identity("demo")
+    wanted = JobCreate(name="notes", dataset=await hub.version("demo"), key="k")
+    ids = await asyncio.gather(*(hub.desk.submit(demo, wanted) for _ in range(8)))
+    assert len(set(ids)) == 1
+    count = sa.select(sa.func.count()).select_from(tables.jobs)
+    assert await hub.database.read(lambda c: c.scalar(count)) == 1
+
+
+async def test_a_repeated_request_needs_no_room_for_another_job(tmp_path: Path) -> None:
+    hub = open_tables(tmp_path, QueueRules(open_jobs_limit=1))
+    demo = await hub.identity("demo")
+    wanted = JobCreate(name="notes", dataset=await hub.version("demo"), key="k")
+    job = await hub.desk.submit(demo, wanted)
+    assert await hub.desk.submit(demo, wanted) == job
+    with pytest.raises(QuotaError):
+        await hub.desk.submit(demo, wanted.model_copy(update={"key": "other"}))
+    hub.database.close()
+
+
 async def test_the_audit_chain_holds_and_shows_a_changed_row(hub: HubTables) -> None:
     await queued(hub)
     await hub.claim()

@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 from adaptery_hub.identity import Identity
@@ -28,6 +28,14 @@ class NewInput:
 
     version_id: str
     split: str | None = None
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """What a client calls its request, to send it again, and the digest of the request itself."""
+
+    key: str
+    request_digest: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,27 @@ def insert_job(
 def get(connection: Connection, job_id: str) -> RowMapping | None:
     """Returns one job, whoever may see it; for the service's own use."""
     return connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().first()
+
+
+def find_keyed(connection: Connection, creator_id: str, request: RequestKey) -> str | None:
+    """Returns the id of the job that its creator submitted with this key.
+
+    Raises:
+        ConflictError: The key was sent with another request.
+    """
+    statement = sa.select(_jobs.c.id, _jobs.c.request_digest).where(
+        _jobs.c.creator_id == creator_id, _jobs.c.key == request.key
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        return None
+    if row.request_digest != request.request_digest:
+        raise ConflictError(
+            "Another job was submitted with this key.",
+            hint="Send the request as it was, or a new key.",
+            errors=[FieldProblem("key", "belongs to another request", "Make a new one.")],
+        )
+    return row.id
 
 
 def lock_job(connection: Connection, job_id: str) -> RowMapping | None:

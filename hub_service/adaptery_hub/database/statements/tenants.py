@@ -71,6 +71,11 @@ def state_of(connection: Connection, tenant_id: str) -> str | None:
     return connection.scalar(sa.select(tenants.c.state).where(tenants.c.id == tenant_id))
 
 
+def lock(connection: Connection, tenant_id: str) -> None:
+    """Let whoever else locks this tenant wait for the end of this transaction."""
+    connection.execute(sa.select(tenants.c.id).where(tenants.c.id == tenant_id).with_for_update())
+
+
 def by_prefix(connection: Connection, prefix: str) -> Row | None:
     """Return the tenant whose things are named `@slug/…` or `slug/…`."""
     kinds = ("user", "service") if prefix.startswith("@") else ("group",)
