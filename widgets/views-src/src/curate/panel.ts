@@ -1,6 +1,7 @@
 // One record beside the table: how it reads, and the editor for it.
 
 import { HostError, isPassing, wordsOf } from "../host/host";
+import { newKey } from "../host/key";
 import type { Trouble } from "../host/persist";
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
@@ -8,7 +9,7 @@ import { momentWords } from "../parts/words";
 import { bubbles } from "./bubbles";
 import { Editor } from "./editor";
 import { type DraftRecord, emptyRecord, KINDS, lengthOf } from "./record";
-import { addRecord, changeRecord, newKey, recordAt, removeRecord } from "./saving";
+import { addRecord, changeRecord, recordAt, removeRecord } from "./saving";
 import type { Context, RecordItem } from "./things";
 
 const WAITING = "Not saved yet: the connection is lost. It is tried again by itself; leave this open.";

@@ -14,10 +14,6 @@ export type Outcome = { saved: RecordItem } | { theirs: RecordItem | null };
 
 type Place = Pick<Context, "host" | "signal">;
 
-export function newKey(): string {
-  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
-}
-
 export async function addRecord({ host, signal }: Place, dataset: string, record: DraftRecord, key: string, trouble: Trouble): Promise<RecordItem> {
   const added = await persist(() => host.call("records.add", { dataset, record: record as Json, key }), signal, trouble);
   return added as unknown as RecordItem;

@@ -2,7 +2,7 @@
 
 import { control, element } from "../parts/elements";
 import { sentence } from "../host/host";
-import type { Outcome } from "./submission";
+import type { Job } from "../host/things";
 
 export interface Ways {
   watch(job: string): void;
@@ -10,18 +10,17 @@ export interface Ways {
   another(): void;
 }
 
-export function submittedPanel({ job, found }: Outcome, ways: Ways): HTMLElement {
+export function submittedPanel(job: Job, ways: Ways): HTMLElement {
   const button = (words: string, act: () => void, main = false): HTMLElement => {
     const made = control("button", { type: "button", class: main ? "main" : "" }, words);
     made.addEventListener("click", act);
     return made;
   };
-  const words = found ? "The answer was lost on its way, but the job has arrived: it was found among your jobs." : "The job is submitted.";
   return element(
     "div",
     { class: "submitted", tabindex: "-1", role: "status" },
     element("h3", {}, job.name),
-    element("p", {}, words),
+    element("p", {}, "The job is submitted."),
     element("p", { class: "soft" }, sentence(job.reason ? `${job.state}: ${job.reason}` : `it is ${job.state} now`)),
     element(
       "div",

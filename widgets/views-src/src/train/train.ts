@@ -13,7 +13,7 @@ import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { type Draft, leaveDraft, type Start, takeDraft } from "./draft";
 import { TRAIN_STYLE } from "./style";
-import type { Outcome, Wanted } from "./submission";
+import type { Wanted } from "./submission";
 import { submittedPanel } from "./submitted";
 import { VersionField } from "./version-field";
 
@@ -244,7 +244,7 @@ class Train {
     return problems;
   }
 
-  private async sendBy(send: () => Promise<Outcome>): Promise<void> {
+  private async sendBy(send: () => Promise<Job>): Promise<void> {
     this.busy(true);
     this.notices.clear();
     try {
@@ -270,10 +270,10 @@ class Train {
     this.problem(new HostError(error.code, error.message, error.hint, rest));
   }
 
-  private showDone(outcome: Outcome): void {
+  private showDone(job: Job): void {
     if (this.signal.aborted) return;
-    const panel = submittedPanel(outcome, {
-      watch: (job) => this.open("watch", { job }),
+    const panel = submittedPanel(job, {
+      watch: (id) => this.open("watch", { job: id }),
       all: () => this.open("jobs", {}),
       another: () => this.showForm(),
     });

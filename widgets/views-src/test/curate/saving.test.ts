@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { addRecord, changeRecord, newKey, removeRecord } from "../../src/curate/saving";
+import { addRecord, changeRecord, removeRecord } from "../../src/curate/saving";
+import { newKey } from "../../src/host/key";
 import { HostError } from "../../src/host/host";
 import { ScriptedHost } from "../support/scripted-host";
 
@@ -35,11 +36,6 @@ describe("a save", () => {
     expect(await adding).toEqual({ id: "7" });
     expect(here.host.asks("records.add")).toEqual(Array(3).fill({ dataset: "ds", record: MINE, key }));
     expect(heard).toEqual([false, false, true]);
-  });
-
-  it("makes keys that the service takes", () => {
-    expect(newKey()).toMatch(/^[A-Za-z0-9_-]{1,64}$/);
-    expect(newKey()).not.toBe(newKey());
   });
 
   it("says which record it saw", async () => {

@@ -1,48 +1,63 @@
-import { expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { HostError } from "../../src/host/host";
 import { Submission, type Wanted } from "../../src/train/submission";
-import { page, ScriptedHost } from "../support/scripted-host";
+import { ScriptedHost } from "../support/scripted-host";
 import { job } from "../support/things";
 
 const WANTED: Wanted = { task: "training-v0", name: "visits", dataset: "dv_1", base_model: null, options: {} };
-const signal = new AbortController().signal;
+const here = new AbortController().signal;
 const quiet = (): void => undefined;
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
 
-function losing(): ScriptedHost {
+function refusing(code: string, times = Infinity): ScriptedHost {
+  let asked = 0;
   return new ScriptedHost({
-    "jobs.list": () => page(job("jb_old")),
     "jobs.submit": () => {
-      throw new HostError("timeout", "No answer for 30 seconds.");
+      if (++asked <= times) throw new HostError(code, "No.");
+      return job("jb_new");
     },
   });
 }
 
-it("says so when no job has arrived, and looks once more before it sends again", async () => {
-  const host = losing();
-  const submission = new Submission(1);
-  await expect(submission.send(host, WANTED, signal, quiet)).rejects.toMatchObject({ code: "lost_answer" });
+const keys = (host: ScriptedHost): unknown[] => host.asks("jobs.submit").map(({ key }) => key);
+
+it("repeats the same request while the answer is lost", async () => {
+  const host = refusing("timeout", 2);
+  const heard: boolean[] = [];
+  const sending = new Submission().send(host, WANTED, here, (error) => heard.push(error === null));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(await sending).toMatchObject({ id: "jb_new" });
+  expect(host.asks("jobs.submit")).toEqual(Array(3).fill({ ...WANTED, key: expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/) }));
+  expect(new Set(keys(host)).size).toBe(1);
+  expect(heard).toEqual([false, false, true]);
+});
+
+it("keeps its key for the same job until there is an answer, and has another for every other job", async () => {
+  const host = refusing("internal", 2);
+  const submission = new Submission();
+  const send = (name: string): Promise<unknown> => submission.send(host, { ...WANTED, name }, here, quiet);
+  await expect(send("visits")).rejects.toMatchObject({ code: "internal" });
+  await expect(send("visits")).rejects.toMatchObject({ code: "internal" });
+  for (const name of ["letters", "letters"]) await send(name);
+  const [first, again, other, last] = keys(host);
+  expect(again).toBe(first);
+  expect(new Set([first, other, last]).size).toBe(3);
+});
+
+it("is open only when its view went away before the answer", async () => {
+  const refused = new Submission();
+  await expect(refused.send(refusing("quota"), WANTED, here, quiet)).rejects.toMatchObject({ code: "quota" });
+  expect(refused.open).toBe(false);
+
+  const host = refusing("network", 1);
+  const submission = new Submission();
+  const view = new AbortController();
+  const sending = submission.send(host, WANTED, view.signal, quiet);
+  view.abort();
+  await expect(sending).rejects.toThrow();
   expect(submission.open).toBe(true);
-  host.answer("jobs.list", () => page(job("jb_late"), job("jb_old")));
-  const changed = { ...WANTED, name: "other" };
-  expect(await submission.send(host, changed, signal, quiet)).toMatchObject({ job: { id: "jb_late" }, found: true });
-  expect(host.asks("jobs.submit")).toHaveLength(1);
-});
-
-it("sends again when it has still not arrived", async () => {
-  const host = losing();
-  const submission = new Submission(1);
-  await expect(submission.send(host, WANTED, signal, quiet)).rejects.toMatchObject({ code: "lost_answer" });
-  host.answer("jobs.submit", () => job("jb_new"));
-  expect(await submission.send(host, WANTED, signal, quiet)).toMatchObject({ job: { id: "jb_new" }, found: false });
-  expect(submission.open).toBe(false);
-});
-
-it("sees a refusal as a refusal", async () => {
-  const host = losing();
-  host.answer("jobs.submit", () => {
-    throw new HostError("quota", "There are 100 open jobs.");
-  });
-  const submission = new Submission(1);
-  await expect(submission.send(host, WANTED, signal, quiet)).rejects.toMatchObject({ code: "quota" });
+  expect(await submission.settle(host, here, quiet)).toMatchObject({ id: "jb_new" });
+  expect(new Set(keys(host)).size).toBe(1);
   expect(submission.open).toBe(false);
 });
