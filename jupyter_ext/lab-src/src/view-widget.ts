@@ -33,6 +33,7 @@ export class ViewWidget extends Widget implements Place {
     this.addClass("adaptery-view");
     this.node.tabIndex = -1;
     this.node.style.overflow = "auto";
+    this.node.style.background = "var(--jp-layout-color1)"; // as the views, which may be shorter
     this.node.style.outline = "none"; // it takes the focus only to hand it on
     this.title.icon = icon;
     this.title.label = this.title.caption = TITLES[view] ?? view;
