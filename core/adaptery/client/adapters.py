@@ -18,13 +18,17 @@ class Adapters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def list(self) -> Listing[Adapter]:
-        """Return the adapters that the caller may use.
+    def list(self, search: str | None = None) -> Listing[Adapter]:
+        """Return the adapters that the caller may use, newest first.
+
+        Args:
+            search: only adapters whose full name holds this, in whatever case.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        found = self._connection.pages("api/adapters", Adapter, lambda adapter: adapter.id)
+        query = {"search": search} if search else {}
+        found = self._connection.pages("api/adapters", Adapter, lambda adapter: adapter.id, query)
         return Listing(found, "adapter", ADAPTERS, "A completed job makes one.")
 
     def get(self, adapter: str) -> Adapter:

@@ -431,13 +431,21 @@ class Datasets:
         )
         return Dataset(self._connection, info)
 
-    def list(self) -> Listing[Dataset]:
+    def list(
+        self, search: str | None = None, order: schemas.DatasetOrder = "created"
+    ) -> Listing[Dataset]:
         """Return the datasets that the caller may see.
 
+        Args:
+            search: only datasets whose full name holds this, in whatever case.
+            order: `created`, `-changed` (the one that was changed last comes first) or `name`.
+
         Raises:
+            InvalidInputError: if the order is none.
             AdapteryError: what the service raised.
         """
-        found = self._connection.pages("api/datasets", schemas.Dataset, lambda info: info.id)
+        query = {"order": order} | ({"search": search} if search else {})
+        found = self._connection.pages("api/datasets", schemas.Dataset, lambda info: info.id, query)
         datasets = (Dataset(self._connection, info) for info in found)
         return Listing(datasets, "dataset", DATASETS, 'hub.datasets.create("name") makes one.')
 
@@ -452,7 +460,7 @@ class Datasets:
         if is_id(name, "ds"):
             info = self._connection.get(path_of("api", "datasets", name), schemas.Dataset)
             return Dataset(self._connection, info)
-        matches = [found for found in self.list() if name in (found.full_name, found.info.name)]
+        matches = [found for found in self.list(name) if name in (found.full_name, found.info.name)]
         if not matches:
             raise NotFoundError("There is no such dataset, or it is not yours to see.")
         if len(matches) > 1:

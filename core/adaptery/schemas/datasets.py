@@ -23,6 +23,7 @@ __all__ = [
     "CharacterCounts",
     "Dataset",
     "DatasetCreate",
+    "DatasetOrder",
     "DatasetPatch",
     "Edit",
     "EditRequest",
@@ -46,6 +47,10 @@ DESCRIPTION_LIMIT = 4_000  # characters
 
 NameText = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
 Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT)]
+
+
+#: The orders that datasets can be asked for in; `-changed` begins with what was changed last.
+DatasetOrder = Literal["created", "-changed", "name"]
 
 
 class DatasetCreate(Model):

@@ -36,8 +36,9 @@ class AdaptersHandler(Handler):
     async def get(self) -> None:
         """List adapters, newest first."""
         after, limit = self.page()
+        search = self.query("search")
         rows = await self.services.db.read(
-            lambda c: statements.list_usable(c, self.identity, after, limit)
+            lambda c: statements.list_usable(c, self.identity, after, limit, search)
         )
         self.answer_page([describe_adapter(row) for row in rows], limit)
 
@@ -142,7 +143,14 @@ ROUTES = [
         AdaptersHandler,
         {
             "GET": Operation(
-                "read", "The adapters that I may use.", response=Page[Adapter], query=PAGE_QUERY
+                "read",
+                "The adapters that I may use, newest first.",
+                response=Page[Adapter],
+                query={
+                    **PAGE_QUERY,
+                    "search": "Only adapters whose full name (`@demo/soap@1`) holds this, in "
+                    "whatever case.",
+                },
             )
         },
     ),

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from adaptery_hub.turnstile import Turnstile
 
 M = TypeVar("M", bound=BaseModel)
+W = TypeVar("W", bound=str)
 
 #: A JSON body larger than this is refused; files have their own, larger limit.
 JSON_BODY_LIMIT_BYTES = 4 * 1024 * 1024
@@ -191,6 +192,20 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         if len(values) > 1:
             raise InvalidInputError(errors=[FieldProblem(name, "is given twice", "Give it once.")])
         return values[0] if values else default
+
+    def one_of(self, name: str, allowed: Sequence[W]) -> W | None:
+        """Return one query parameter that has to be one of some words; None if it is absent.
+
+        Raises:
+            InvalidInputError: it is another word, or given twice.
+        """
+        text = self.query(name)
+        found = next((word for word in allowed if word == text), None)
+        if text is not None and found is None:
+            raise InvalidInputError(
+                errors=[FieldProblem(name, "is not known.", f"Use {', '.join(allowed)}.")]
+            )
+        return found
 
     def check_query(self) -> None:
         """Refuse query parameters that the operation does not know.

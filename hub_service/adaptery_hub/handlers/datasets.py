@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import Page
-from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetPatch
+from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetOrder, DatasetPatch
 from adaptery_hub.database.statements import datasets as statements
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.tenants import owner_for
+
+ORDERS: tuple[DatasetOrder, ...] = get_args(DatasetOrder)
 
 
 def describe_dataset(row: RowMapping) -> Dataset:
@@ -37,8 +41,10 @@ class DatasetsHandler(Handler):
     async def get(self) -> None:
         """List what the caller may view."""
         after, limit = self.page()
+        order = self.one_of("order", ORDERS) or "created"
+        wanted = statements.DatasetQuery(self.query("search"), order)
         rows = await self.services.db.read(
-            lambda c: statements.list_page(c, self.identity, after, limit + 1)
+            lambda c: statements.list_page(c, self.identity, wanted, after, limit + 1)
         )
         self.answer_page([describe_dataset(row) for row in rows], limit)
 
@@ -116,7 +122,16 @@ ROUTES = [
         DatasetsHandler,
         {
             "GET": Operation(
-                "read", "Datasets that I may view.", response=Page[Dataset], query=PAGE_QUERY
+                "read",
+                "Datasets that I may view.",
+                response=Page[Dataset],
+                query={
+                    **PAGE_QUERY,
+                    "search": "Only datasets whose full name (`@demo/visits`) holds this, in "
+                    "whatever case.",
+                    "order": "`created`, `-changed` (the one that was changed last comes first) or "
+                    "`name`.",
+                },
             ),
             "POST": Operation(
                 "write",

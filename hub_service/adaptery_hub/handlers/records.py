@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TypeVar, get_args
+from typing import get_args
 
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.records import Kind, Record
@@ -15,8 +14,6 @@ from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
-
-T = TypeVar("T", bound=str)
 
 _POSITION_DIGITS = 18  # more would not fit SQLite's integers
 
@@ -95,7 +92,7 @@ class RecordsHandler(DraftHandler):
             InvalidInputError: one is not valid, or two exclude each other.
         """
         after, limit = self.page()
-        order = self._one_of("order", ORDERS) or "position"
+        order = self.one_of("order", ORDERS) or "position"
         offset = self.query("offset")
         if after is not None and (offset is not None or order != "position"):
             raise InvalidInputError(
@@ -108,23 +105,14 @@ class RecordsHandler(DraftHandler):
         return RecordQuery(
             search=self.query("search"),
             file=self.query("file"),
-            kind=self._one_of("kind", get_args(Kind)),
-            edited=self._one_of("edited", ("true",)) is not None,
-            duplicates=self._one_of("duplicates", ("true",)) is not None,
+            kind=self.one_of("kind", get_args(Kind)),
+            edited=self.one_of("edited", ("true",)) is not None,
+            duplicates=self.one_of("duplicates", ("true",)) is not None,
             order=order,
             after=parse_position(after, "after"),
             offset=parse_position(offset, "offset"),
             limit=limit + 1,
         )
-
-    def _one_of(self, name: str, allowed: Sequence[T]) -> T | None:
-        text = self.query(name)
-        found = next((value for value in allowed if value == text), None)
-        if text is not None and found is None:
-            raise InvalidInputError(
-                errors=[FieldProblem(name, "is not known.", f"Use {', '.join(allowed)}.")]
-            )
-        return found
 
 
 class RecordHandler(DraftHandler):

@@ -110,6 +110,23 @@ async def test_lists_page_by_id(demo: Client) -> None:
         await demo.json("GET", "api/datasets", 422, params={"limit": limit})
 
 
+async def test_lists_are_searched_and_ordered(demo: Client) -> None:
+    made = [await demo.dataset(name) for name in ("visits", "letters", "visits-2")]
+    await demo.json("PATCH", f"api/datasets/{made[0]}", json={"description": "Changed last."})
+
+    async def names(**query: str) -> list[str]:
+        found = await demo.json("GET", "api/datasets", params=query)
+        return [item["name"] for item in found["items"]]
+
+    assert await names(order="-changed") == ["visits", "visits-2", "letters"]
+    assert await names(order="-changed", search="@demo/VISITS") == ["visits", "visits-2"]
+    assert await names(order="-changed", after=made[0], limit="1") == ["visits-2"]
+    assert await names(order="name") == ["letters", "visits", "visits-2"]
+    for order in ("", "changed", "-name", "created,name"):
+        problem = await demo.json("GET", "api/datasets", 422, params={"order": order})
+        assert problem["errors"][0]["where"] == "order"
+
+
 async def test_a_dataset_is_described_and_classified(demo: Client) -> None:
     dataset = await demo.dataset()
     changed = await demo.json(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements.names import full_name_holds
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, right_of, visible
 
@@ -45,10 +46,25 @@ def _shown(identity: Identity) -> sa.Select[tuple[object, ...]]:
 
 
 def list_usable(
-    connection: Connection, identity: Identity, after: str | None = None, limit: int | None = None
+    connection: Connection,
+    identity: Identity,
+    after: str | None = None,
+    limit: int | None = None,
+    search: str | None = None,
 ) -> list[RowMapping]:
-    """Returns adapters that the caller may use, newest first; up to `limit + 1`."""
+    """Returns adapters that the caller may use, newest first; up to `limit + 1`.
+
+    Args:
+        connection: An open transaction.
+        identity: The caller.
+        after: The last adapter of the page before.
+        limit: All, if absent.
+        search: What the full name holds, in whatever case.
+    """
     statement = _shown(identity).order_by(_adapters.c.id.desc())
+    if search:
+        number = sa.cast(_adapters.c.number, sa.String)
+        statement = statement.where(full_name_holds(_adapters.c.name + "@" + number, search))
     if after is not None:
         statement = statement.where(_adapters.c.id < after)
     if limit is not None:

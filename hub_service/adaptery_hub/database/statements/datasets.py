@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import ConflictError, FieldProblem, QuotaError
+from adaptery.schemas.datasets import DatasetOrder
 from adaptery.times import now
-from adaptery_hub.database.statements.names import prefix_column
+from adaptery_hub.database.statements.names import full_name_holds, prefix_column
+from adaptery_hub.database.statements.places import behind
 from adaptery_hub.database.tables import datasets, files, grants, operations, tenants, versions
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, right_of, visible
+
+#: Ids grow with the time of creation.
+_PLACES: Mapping[DatasetOrder, sa.Tuple] = {
+    "created": sa.tuple_(datasets.c.id),
+    "-changed": sa.tuple_(datasets.c.updated_at, datasets.c.id),
+    "name": sa.tuple_(datasets.c.name, datasets.c.id),
+}
+
+
+@dataclass(frozen=True)
+class DatasetQuery:
+    """Which datasets someone wants to see, and in what order."""
+
+    search: str | None = None  # what the full name holds, in whatever case
+    order: DatasetOrder = "created"
 
 
 def insert(
@@ -69,13 +89,30 @@ def get(connection: Connection, identity: Identity, dataset_id: str, right: Righ
 
 
 def list_page(
-    connection: Connection, identity: Identity, after: str | None, limit: int
+    connection: Connection,
+    identity: Identity,
+    wanted: DatasetQuery,
+    after: str | None,
+    limit: int,
 ) -> list[RowMapping]:
-    """Return up to `limit` datasets that the caller may view, oldest first."""
+    """Return up to `limit` datasets that the caller may view, behind the dataset `after`.
+
+    Raises:
+        InvalidInputError: `after` is no dataset that the caller may view; an order by time of
+            creation goes on behind what is gone, too.
+    """
     statement = _select(identity).where(visible(datasets, identity, Right.VIEW))
-    if after is not None:
+    if wanted.search:
+        statement = statement.where(full_name_holds(datasets.c.name, wanted.search))
+    place, descending = _PLACES[wanted.order], wanted.order.startswith("-")
+    order = [column.desc() for column in place] if descending else list(place)
+    if after is not None and wanted.order == "created":
         statement = statement.where(datasets.c.id > after)
-    return list(connection.execute(statement.order_by(datasets.c.id).limit(limit)).mappings())
+    elif after is not None:
+        statement = statement.where(
+            behind(connection, identity, datasets, after, place, descending=descending)
+        )
+    return list(connection.execute(statement.order_by(*order).limit(limit)).mappings())
 
 
 def change(connection: Connection, dataset_id: str, values: dict[str, str]) -> None:

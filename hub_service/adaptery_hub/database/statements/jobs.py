@@ -13,9 +13,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
+from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements.places import behind
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, right_of, visible
 
@@ -159,7 +160,7 @@ def list_visible(
         place = _queue_place()
         statement = statement.order_by(*place)
         if after is not None:
-            statement = statement.where(place > _place_of(connection, identity, after))
+            statement = statement.where(behind(connection, identity, _jobs, after, place))
     else:
         statement = statement.order_by(_jobs.c.id.desc())
         if after is not None:
@@ -171,19 +172,6 @@ def _queue_place() -> sa.Tuple:
     """What orders the jobs of one owner in their queue; it stays when a job has left it."""
     queued_at = sa.func.coalesce(_jobs.c.queued_at, _jobs.c.created_at)
     return sa.tuple_(-_jobs.c.priority, queued_at, _jobs.c.id)
-
-
-def _place_of(connection: Connection, identity: Identity, job_id: str) -> sa.Tuple:
-    place = _queue_place()
-    statement = sa.select(*place).where(_jobs.c.id == job_id)
-    row = connection.execute(statement.where(visible(_jobs, identity, Right.VIEW))).first()
-    if row is None:
-        raise InvalidInputError(
-            errors=[FieldProblem("after", "is no job of yours.", "Use the id of the last job.")]
-        )
-    return sa.tuple_(
-        *(sa.literal(value, column.type) for value, column in zip(row, place, strict=True))
-    )
 
 
 def list_in_state(
