@@ -128,12 +128,23 @@ class Train {
       this.nameIsOwn = typed.nameIsOwn;
       this.baseModel.value = typed.baseModel;
     } else if (start.job) {
-      await this.copy(start.job, version === undefined);
+      const { job } = start;
+      await this.unlessGone(() => this.copy(job, version === undefined));
     }
     this.showTask();
     this.showBaseModel();
     if (typed) this.shown.values = typed.options;
-    if (version) await this.data.show(version);
+    if (version) await this.unlessGone(() => this.data.show(version));
+  }
+
+  /** What this was opened with may be gone, or no longer for the reader: the form is of use without it. */
+  private async unlessGone(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== "not_found") throw error;
+      this.problem(error);
+    }
   }
 
   /** Take over the settings of a job, and say which could not be taken. */

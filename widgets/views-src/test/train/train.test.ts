@@ -95,6 +95,23 @@ describe("the form", () => {
     expect(labelled<HTMLInputElement>(el, "Epochs").value).toBe("1");
   });
 
+  it("is of use though what it was opened with is gone, or is another user's", async () => {
+    const gone = (): never => {
+      throw new HostError("not_found", "There is no such thing.");
+    };
+    for (const start of [{ version: "dv_gone" }, { job: "jb_gone" }]) {
+      const host = hostOf(start);
+      host.answer("versions.get", gone);
+      host.answer("jobs.get", gone);
+      const el = await shown(host);
+      expect(el.querySelector("[role=alert]")!.textContent).toContain("There is no such thing.");
+      await choose(el, "@demo/visits");
+      submit(el);
+      await eventually(() => host.asks("jobs.submit").length);
+      unmount();
+    }
+  });
+
   it("says what to do about a dataset without a version", async () => {
     const host = hostOf();
     const el = await shown(host);
