@@ -20,7 +20,7 @@ export class Header {
   private readonly bar = element("progress", { max: "1" });
   private readonly steps = element("span");
   private readonly share = element("span", { class: "end" });
-  private readonly progress = element("div", { class: "progress", hidden: true }, this.bar, element("div", { class: "row" }, this.steps, this.share));
+  private readonly progress = element("div", { class: "headway", hidden: true }, this.bar, element("div", { class: "row" }, this.steps, this.share));
   private readonly time = element("span", { class: "soft" });
   private readonly status = element("p", { role: "status" });
   private readonly chat: HTMLButtonElement;

@@ -11,7 +11,7 @@ export const WATCH_STYLE = `
 .ady-watch .chip.completed { border-color: var(--good); color: var(--good); }
 .ady-watch .chip.failed { border-color: var(--bad); color: var(--bad); }
 .ady-watch .chip.cancelling { border-color: var(--warn); color: var(--warn); }
-.ady-watch .progress { display: flex; flex-direction: column; gap: 2px; font-variant-numeric: tabular-nums; }
+.ady-watch .headway { display: flex; flex-direction: column; gap: 2px; font-variant-numeric: tabular-nums; }
 .ady-watch progress { display: block; appearance: none; overflow: hidden; margin: 4px 0 2px; border: 0; border-radius: 4px; background: var(--edge); }
 .ady-watch progress::-webkit-progress-bar { background: var(--edge); }
 .ady-watch progress::-webkit-progress-value { background: var(--fill); }
