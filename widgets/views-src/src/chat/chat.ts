@@ -23,6 +23,7 @@ const ADVICE = {
   none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
   begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed.",
 };
+const OLDER = "Older adapters: open them from the overview";
 const RESTRICTED = "This adapter is restricted: it answers only over the sealed channel";
 
 /** What the place around this view says: the model to begin with, and whether it can seal. */
@@ -130,7 +131,7 @@ class Chat {
         this.start = ((await this.persist(() => this.host.call("view.start"))) ?? {}) as Start;
         this.wanted = this.start.model;
       }
-      const models = await this.persist(() => listModels(this.host));
+      const models = await this.persist(() => listModels(this.host, this.wanted ?? this.model.value));
       if (this.models.replace(models) || this.wanted !== undefined) this.offer();
       this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
     } catch (error) {
@@ -151,7 +152,8 @@ class Chat {
     this.wanted = undefined;
     const before = this.model.options.length > 0 ? this.models.find(this.model.value) : this.models.first(this.seals);
     const chosen = wanted === undefined ? before : this.models.named(wanted);
-    this.model.replaceChildren(...[...this.models].map(({ id, title }) => element("option", { value: id }, title)));
+    const older = this.models.older ? [element("option", { disabled: true }, OLDER)] : [];
+    this.model.replaceChildren(...[...this.models].map(({ id, title }) => element("option", { value: id }, title)), ...older);
     this.model.value = chosen?.id ?? "";
     this.chosen();
     if (wanted !== undefined && chosen === null) this.refuse(wanted);

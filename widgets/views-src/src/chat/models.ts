@@ -1,6 +1,7 @@
 // The models that a reader may choose from.
 
-import type { Host, Json } from "../host/host";
+import type { Host } from "../host/host";
+import { ask, list, type Page, PAGE_LIMIT } from "../host/things";
 
 export interface Model {
   id: string;
@@ -24,18 +25,40 @@ interface BaseModelCard {
   default: boolean;
 }
 
-/** The most that the service gives at once, and more lists of that than a choice can hold. */
-const PAGE = 200;
-const PAGES = 25;
+/** What a reader can choose from, and whether there are adapters that are too old to be in it. */
+export interface Choice {
+  models: Model[];
+  older: boolean;
+}
 
-/** All models that the reader may use: adapters first, the newest on top; then base models, the default one on top. */
-export async function listModels(host: Host): Promise<Model[]> {
+const MOST_BASES = 1000;
+
+/**
+ * Models that the reader may use: the newest adapters, the newest on top; then base models, the default one on top.
+ * An older adapter is among them if it is `wanted`.
+ */
+export async function listModels(host: Host, wanted = ""): Promise<Choice> {
   const [adapters, bases] = await Promise.all([
-    all<AdapterCard>(host, "adapters.list"),
-    all<BaseModelCard>(host, "base-models.list"),
+    adaptersWith(host, wanted),
+    list<BaseModelCard>(host, "base-models.list", {}, MOST_BASES),
   ]);
-  bases.sort((one, other) => Number(other.default) - Number(one.default));
-  return [...adapters.map(modelOfAdapter), ...bases.map(({ name }) => ({ id: name, title: `${name} (base model)`, base: null, restricted: false }))];
+  bases.items.sort((one, other) => Number(other.default) - Number(one.default));
+  const ofBases = bases.items.map(({ name }) => ({ id: name, title: `${name} (base model)`, base: null, restricted: false }));
+  return { models: [...adapters.items.map(modelOfAdapter), ...ofBases], older: adapters.has_more };
+}
+
+async function adaptersWith(host: Host, wanted: string): Promise<Page<AdapterCard>> {
+  const page = (search?: string): Promise<Page<AdapterCard>> => ask(host, "adapters.list", { limit: PAGE_LIMIT, ...(search ? { search } : {}) });
+  const isWanted = ({ full_name: name }: AdapterCard): boolean => isNamed(name, wanted);
+  const newest = await page();
+  if (!wanted || !newest.has_more || newest.items.some(isWanted)) return newest;
+  const older = (await page(wanted)).items.filter(isWanted);
+  return { ...newest, items: [...newest.items, ...older.slice(0, 1)] };
+}
+
+/** Whether an adapter goes by this name, which may leave its version out. */
+function isNamed(id: string, name: string): boolean {
+  return id === name || id.startsWith(`${name}@`);
 }
 
 function modelOfAdapter({ full_name, base_model, sensitivity }: AdapterCard): Model {
@@ -44,19 +67,10 @@ function modelOfAdapter({ full_name, base_model, sensitivity }: AdapterCard): Mo
   return { id: full_name, title, base: base_model, restricted };
 }
 
-async function all<T extends { id: string }>(host: Host, verb: string): Promise<T[]> {
-  const items: T[] = [];
-  for (let pages = 0; pages < PAGES; pages++) {
-    const after: { [name: string]: Json } = items.length > 0 ? { after: items.at(-1)!.id } : {};
-    const page = (await host.call(verb, { limit: PAGE, ...after })) as unknown as { items: T[]; has_more: boolean };
-    items.push(...page.items);
-    if (!page.has_more || page.items.length === 0) break;
-  }
-  return items;
-}
-
 export class Models {
   private all: readonly Model[] = [];
+  /** Whether there are older adapters that are not among these. */
+  older = false;
 
   get length(): number {
     return this.all.length;
@@ -67,10 +81,11 @@ export class Models {
   }
 
   /** Take another list; says whether it differs from the one before. */
-  replace(models: readonly Model[]): boolean {
-    const before = JSON.stringify(this.all);
+  replace({ models, older }: Choice): boolean {
+    const before = JSON.stringify([this.all, this.older]);
     this.all = models;
-    return JSON.stringify(models) !== before;
+    this.older = older;
+    return JSON.stringify([models, older]) !== before;
   }
 
   find(id: string): Model | null {
@@ -79,7 +94,7 @@ export class Models {
 
   /** The model of that name; a name without a version means its newest. */
   named(name: string): Model | null {
-    return this.find(name) ?? this.all.find(({ id, base }) => base !== null && id.startsWith(`${name}@`)) ?? null;
+    return this.find(name) ?? this.all.find(({ id, base }) => base !== null && isNamed(id, name)) ?? null;
   }
 
   /** What to begin with: the newest adapter that answers here, else the default base model. */

@@ -1,7 +1,7 @@
 // The overview: what there is, what is going on, and the way to each of it. The sidebar of JupyterLab
 // and the home of the service's own page.
 
-import { type Host, isPassing, type Json, type Mount } from "../host/host";
+import { type Args, type Host, isPassing, type Json, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
@@ -9,9 +9,9 @@ import { list, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
-import { type Kind, MOST, Section } from "./section";
+import { type Kind, Section } from "./section";
 import { PANEL_STYLE } from "./style";
-import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, type Job, jobRows, type Row, wordOf } from "./things";
+import { type Adapter, adapterRows, type Agent, agentRows, bareWordOf, type Dataset, datasetRows, type Job, jobRows, type Row, wordOf } from "./things";
 
 const EVERY_MS = 5000;
 const FIRST = 50;
@@ -112,8 +112,7 @@ class Panel {
         title: "Datasets",
         one: "dataset",
         many: "datasets",
-        first: MOST,
-        load: async (wanted) => this.guide(await this.load<Dataset>("datasets.list", wanted, datasetRows)),
+        load: async (wanted, typed) => this.guide(await this.load<Dataset>("datasets.list", { order: "-changed", ...sought(typed) }, wanted, datasetRows), typed),
         empty: "No dataset yet. Make one and put your examples into it: everything begins there.",
         action: { words: "New dataset", act: () => this.open("curate", {}) },
       },
@@ -121,9 +120,7 @@ class Panel {
         title: "Jobs",
         one: "job",
         many: "jobs",
-        first: FIRST,
-        searched: true,
-        load: (wanted, typed) => this.loadJobs(wanted, wordOf(typed)),
+        load: (wanted, typed) => this.loadJobs(wanted, bareWordOf(typed)),
         empty: "No job yet. Publish a dataset, then train an adapter with it.",
         action: { words: "Train", act: () => this.open("train", {}) },
         all: {
@@ -135,24 +132,23 @@ class Panel {
         title: "Adapters",
         one: "adapter",
         many: "adapters",
-        first: FIRST,
-        load: (wanted) => this.load<Adapter>("adapters.list", wanted, (adapters) => adapterRows(adapters, this.sealed)),
+        load: (wanted, typed) => this.load<Adapter>("adapters.list", sought(typed), wanted, (adapters) => adapterRows(adapters, this.sealed)),
         empty: "No adapter yet. Each job that completes makes one, which you can chat with here.",
       },
       {
         title: "Agents",
         one: "agent",
         many: "agents",
-        first: FIRST,
-        load: (wanted) => this.load<Agent>("agents.list", wanted, agentRows),
+        load: (wanted) => this.load<Agent>("agents.list", {}, wanted, agentRows),
         empty: "No machine has joined yet, so nothing can be trained or asked. Whoever runs this Hub can add one.",
       },
     ];
   }
 
   /** The main thing to do is to make the first dataset, and then to train. */
-  private guide(datasets: Page<Row>): Page<Row> {
+  private guide(datasets: Page<Row>, typed: string): Page<Row> {
     const [first, second] = this.sections;
+    if (typed) return datasets; // what is found does not say what there is
     first!.stress(datasets.items.length === 0);
     second!.stress(datasets.items.length > 0);
     return datasets;
@@ -170,10 +166,16 @@ class Panel {
     return { items: jobRows([...each.values()]), has_more: (found ?? newest).has_more };
   }
 
-  private async load<T extends { id: string }>(verb: string, wanted: number, rows: (items: T[]) => Row[]): Promise<Page<Row>> {
-    const { items, has_more } = await list<T>(this.host, verb, {}, wanted);
-    return { items: rows(items), has_more };
+  private async load<T extends { id: string }>(verb: string, args: Args, wanted: number, rows: (items: T[]) => Row[]): Promise<Page<Row>> {
+    const { items, has_more } = await list<T>(this.host, verb, args, wanted);
+    // What is changed between two pages may be on both.
+    return { items: rows([...new Map(items.map((item) => [item.id, item])).values()]), has_more };
   }
+}
+
+function sought(typed: string): Args {
+  const search = wordOf(typed);
+  return search ? { search } : {};
 }
 
 export const mount: Mount = (el, host) => {

@@ -6,7 +6,9 @@ import { matching, type Row } from "./things";
 import { control, element } from "../parts/elements";
 
 /** More than this is never loaded into the overview; the views of their own page through everything. */
-export const MOST = 1000;
+const MOST = 1000;
+/** So many are loaded at least: a count of them says more than of those shown. */
+const FIRST = 50;
 const FEW = 5;
 const MANY = 50;
 
@@ -16,12 +18,8 @@ export interface Kind {
   /** What one of it, and many, are called. */
   one: string;
   many: string;
-  /** How many are loaded at first; the datasets are listed oldest first, so all are needed. */
-  first: number;
-  /** The first ones, of those whose names hold what was typed if the service can look for it. */
+  /** The first `wanted` of those that may hold what was typed. */
   load(wanted: number, typed: string): Promise<Page<Row>>;
-  /** Whether the service looks for what was typed. */
-  searched?: boolean;
   /** What to do next, when there is none. */
   empty: string;
   /** A button in the heading, and one below the list, which is handed what was typed. */
@@ -68,7 +66,7 @@ export class Section {
   /** Ask for what is shown; a failure is the caller's to tell. */
   async look(): Promise<void> {
     const turn = ++this.turn;
-    const listed = await this.kind.load(Math.min(MOST, Math.max(this.kind.first, this.shown)), this.typed);
+    const listed = await this.kind.load(Math.min(MOST, Math.max(FIRST, this.shown)), this.typed);
     if (turn !== this.turn) return; // another look began meanwhile, and knows better
     this.listed = listed;
     this.draw();
@@ -79,7 +77,7 @@ export class Section {
     this.typed = typed;
     this.shown = FEW;
     this.draw();
-    if (this.kind.searched) this.lookAgain();
+    this.lookAgain();
   }
 
   /** Offer to begin something only to who may. */
@@ -118,7 +116,7 @@ export class Section {
     this.count.textContent = `${found.length.toLocaleString()}${more ? "+" : ""}`;
     this.rows.show(found.slice(0, this.shown));
     this.empty.hidden = found.length > 0;
-    this.empty.textContent = this.typed && items.length > 0 ? `No ${this.kind.one} has “${this.typed}” in its name.` : this.kind.empty;
+    this.empty.textContent = this.typed ? `No ${this.kind.one} has “${this.typed}” in its name.` : this.kind.empty;
     this.drawFoot(found.length, more);
   }
 

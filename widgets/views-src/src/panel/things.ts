@@ -70,9 +70,9 @@ const JOB_STATES = {
   cancelled: { words: "cancelled", mood: "" },
 } as const;
 
-/** The ones that were changed last come first. */
+/** In the order of the service: the ones that were changed last come first. */
 export function datasetRows(datasets: Dataset[]): Row[] {
-  return byText(datasets, (dataset) => dataset.updated_at).map((dataset) => ({
+  return datasets.map((dataset) => ({
     ...plain(dataset.id, dataset.full_name),
     facts: [countWords(dataset.records, "record"), `changed ${agoWords(dataset.updated_at)}`],
     restricted: dataset.sensitivity === "restricted",
@@ -84,7 +84,7 @@ export function datasetRows(datasets: Dataset[]): Row[] {
 /** Those under way come first, then the newest. */
 export function jobRows(jobs: Job[]): Row[] {
   const rank = (job: Job): number => ACTIVE[job.state as keyof typeof ACTIVE] ?? 3;
-  return byText(jobs, (job) => job.id)
+  return byId(jobs)
     .sort((one, other) => rank(one) - rank(other))
     .map((job) => ({
       ...plain(job.id, `${job.tenant}/${job.name}`),
@@ -120,7 +120,7 @@ export function adapterRows(adapters: Adapter[], sealed: boolean): Row[] {
 
 /** Those that work come first. What is revoked stays last. */
 export function agentRows(agents: Agent[]): Row[] {
-  return byText(agents, (agent) => agent.id)
+  return byId(agents)
     .sort((one, other) => AGENT_ORDER[one.state] - AGENT_ORDER[other.state])
     .map((agent) => ({
       ...plain(agent.id, agentName(agent)),
@@ -154,17 +154,21 @@ export function matching(rows: Row[], typed: string): Row[] {
   return rows.filter(({ title }) => words.every((word) => title.toLowerCase().includes(word)));
 }
 
-/** The part of what was typed that a name may hold: the longest word, without an owner before it. */
+/** The longest word of what was typed: the service looks for one, and `matching` for the others. */
 export function wordOf(typed: string): string {
-  const words = typed.split(/\s+/).map((word) => word.slice(word.lastIndexOf("/") + 1));
-  return words.reduce((longest, word) => (word.length > longest.length ? word : longest), "");
+  return typed.split(/\s+/).reduce((longest, word) => (word.length > longest.length ? word : longest), "");
+}
+
+/** The same of a name that is listed without its owner. */
+export function bareWordOf(typed: string): string {
+  return wordOf(typed.replace(/\S*\//g, ""));
 }
 
 function plain(id: string, title: string): Row {
   return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null };
 }
 
-/** Largest first; a sorted copy. */
-function byText<T>(items: T[], key: (item: T) => string): T[] {
-  return [...items].sort((one, other) => (key(one) < key(other) ? 1 : key(one) > key(other) ? -1 : 0));
+/** The newest come first; a sorted copy. */
+function byId<T extends { id: string }>(items: T[]): T[] {
+  return [...items].sort((one, other) => (one.id < other.id ? 1 : one.id > other.id ? -1 : 0));
 }

@@ -10,7 +10,7 @@ const ORPHAN: Model = { ...ADAPTER, id: "@demo/old@1", base: "withdrawn" };
 
 function models(...all: Model[]): Models {
   const made = new Models();
-  made.replace(all);
+  made.replace({ models: all, older: false });
   return made;
 }
 
@@ -28,9 +28,10 @@ describe("the models", () => {
 
   it("say whether a new list differs", () => {
     const made = new Models();
-    expect(made.replace([BASE])).toBe(true);
-    expect(made.replace([{ ...BASE }])).toBe(false);
-    expect(made.replace([ADAPTER, BASE])).toBe(true);
+    expect(made.replace({ models: [BASE], older: false })).toBe(true);
+    expect(made.replace({ models: [{ ...BASE }], older: false })).toBe(false);
+    expect(made.replace({ models: [ADAPTER, BASE], older: false })).toBe(true);
+    expect(made.replace({ models: [ADAPTER, BASE], older: true })).toBe(true);
   });
 
   it("take a name without a version as its newest, and no other name", () => {
@@ -54,24 +55,32 @@ describe("the list of models", () => {
   const card = (id: string, sensitivity = "internal"): unknown => ({ id, full_name: `@demo/${id}@1`, base_model: "tiny", sensitivity });
   const bases = page({ id: "b1", name: "big", default: false }, { id: "b2", name: "tiny", default: true });
 
-  it("comes page by page, adapters before base models and the default one before others", async () => {
-    const host = new ScriptedHost({
-      "adapters.list": ({ after }) => (after === "ad_2" ? page(card("ad_3")) : { items: [card("ad_1"), card("ad_2")], has_more: true }),
-      "base-models.list": () => bases,
-    });
-    const listed = await listModels(host);
-    expect(listed.map(({ id }) => id)).toEqual(["@demo/ad_1@1", "@demo/ad_2@1", "@demo/ad_3@1", "tiny", "big"]);
+  it("has adapters before base models and the default one before others", async () => {
+    const host = new ScriptedHost({ "adapters.list": () => page(card("ad_1"), card("ad_2")), "base-models.list": () => bases });
+    const { models: listed, older } = await listModels(host, "@demo/gone@1");
+    expect(listed.map(({ id }) => id)).toEqual(["@demo/ad_1@1", "@demo/ad_2@1", "tiny", "big"]);
     expect(listed.map(({ title }) => title).at(0)).toBe("@demo/ad_1@1 (adapter)");
-    expect(host.asks("adapters.list").map(({ after }) => after)).toEqual([undefined, "ad_2"]);
+    expect(older).toBe(false);
+    expect(host.asks("adapters.list")).toEqual([{ limit: 200 }]);
+  });
+
+  it("holds the newest adapters, and an older one only if it is wanted", async () => {
+    const host = new ScriptedHost({
+      "adapters.list": ({ search }) => (search ? page(card("old-notes"), card("old"), card("old")) : { items: [card("new")], has_more: true }),
+      "base-models.list": () => page(),
+    });
+    const ids = async (wanted?: string): Promise<string[]> => (await listModels(host, wanted)).models.map(({ id }) => id);
+    expect(await ids()).toEqual(["@demo/new@1"]);
+    expect(await ids("@demo/new")).toEqual(["@demo/new@1"]);
+    expect(host.asks("adapters.list").every(({ search }) => search === undefined)).toBe(true);
+    expect(await ids("@demo/old")).toEqual(["@demo/new@1", "@demo/old@1"]);
+    expect(await ids("@demo/ol")).toEqual(["@demo/new@1"]);
+    expect((await listModels(host)).older).toBe(true);
   });
 
   it("shows which adapters are restricted", async () => {
     const host = new ScriptedHost({ "adapters.list": () => page(card("x", "restricted")), "base-models.list": () => page() });
-    expect(await listModels(host)).toEqual([{ id: "@demo/x@1", title: "@demo/x@1 (adapter, restricted)", base: "tiny", restricted: true }]);
-  });
-
-  it("ends, even if the service always says that there is more", async () => {
-    const host = new ScriptedHost({ "adapters.list": () => ({ items: [card("x")], has_more: true }), "base-models.list": () => page() });
-    expect((await listModels(host)).length).toBeLessThan(100);
+    const { models: listed } = await listModels(host);
+    expect(listed).toEqual([{ id: "@demo/x@1", title: "@demo/x@1 (adapter, restricted)", base: "tiny", restricted: true }]);
   });
 });

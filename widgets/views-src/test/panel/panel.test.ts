@@ -109,13 +109,15 @@ it("offers nothing to make to whoever may only read", async () => {
 });
 
 it("shows the first few, and all when asked to", async () => {
-  host.answer("datasets.list", () => page(...Array.from({ length: 60 }, (_, at) => dataset(`n${at}`))));
+  const all = Array.from({ length: 60 }, (_, at) => dataset(`n${at}`));
+  host.answer("datasets.list", ({ limit }) => ({ items: all.slice(0, Number(limit)), has_more: Number(limit) < all.length }));
   await shown();
   expect(titles("Datasets")).toHaveLength(5);
+  expect(host.asks("datasets.list")).toEqual([{ order: "-changed", limit: 50 }]);
   button(part("Datasets"), "Show more").click();
   expect(titles("Datasets")).toHaveLength(50);
   button(part("Datasets"), "Show more").click();
-  expect(titles("Datasets")).toHaveLength(60);
+  await eventually(() => titles("Datasets").length === 60);
   button(part("Datasets"), "Show fewer").click();
   expect(titles("Datasets")).toHaveLength(5);
 });
@@ -148,6 +150,19 @@ it("finds by name in all sections, and hands what was typed to the view of all j
   expect(part("Datasets").textContent).toContain("No dataset has “soap” in its name.");
   button(part("Jobs"), "in all jobs").click();
   expect(opened()).toEqual({ view: "jobs", start: { search: "soap" } });
+});
+
+it("has the service look for datasets and adapters", async () => {
+  host.answer("datasets.list", ({ search }) => (search === "@demo/old" ? page(dataset("old")) : page()));
+  await shown();
+  expect(button(part("Datasets"), "New dataset").classList).toContain("main");
+  const find = el.querySelector("input")!;
+  find.value = "@demo/old";
+  find.dispatchEvent(new Event("input"));
+  await eventually(() => titles("Datasets").join() === "@demo/old");
+  expect(host.asks("datasets.list").at(-1)).toEqual({ order: "-changed", search: "@demo/old", limit: 50 });
+  expect(host.asks("adapters.list").at(-1)).toEqual({ search: "@demo/old", limit: 50 });
+  expect(button(part("Datasets"), "New dataset").classList).toContain("main"); // still none of those that were there
 });
 
 it("finds jobs that are older than those shown", async () => {

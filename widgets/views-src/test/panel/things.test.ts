@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Adapter, adapterRows, type Agent, agentRows, type Dataset, datasetRows, jobRows, matching, wordOf } from "../../src/panel/things";
+import { type Adapter, adapterRows, type Agent, agentRows, bareWordOf, type Dataset, datasetRows, jobRows, matching, wordOf } from "../../src/panel/things";
 import { job, THEN } from "./job";
 
 function agent(id: string, state: Agent["state"], more: Partial<Agent> = {}): Agent {
@@ -7,9 +7,9 @@ function agent(id: string, state: Agent["state"], more: Partial<Agent> = {}): Ag
 }
 
 describe("the overview shows", () => {
-  it("the datasets that were changed last first", () => {
-    const dataset = (id: string, updated_at: string): Dataset => ({ id, full_name: `@demo/${id}`, sensitivity: "internal", records: 1200, updated_at });
-    const rows = datasetRows([dataset("a", "2026-01-01T00:00:00Z"), dataset("b", "2026-01-03T00:00:00Z"), dataset("c", "2026-01-02T00:00:00Z")]);
+  it("datasets in the order of the service", () => {
+    const dataset = (id: string): Dataset => ({ id, full_name: `@demo/${id}`, sensitivity: "internal", records: 1200, updated_at: THEN });
+    const rows = datasetRows([dataset("b"), dataset("c"), dataset("a")]);
     expect(rows.map(({ id }) => id)).toEqual(["b", "c", "a"]);
     expect(rows[0]!.facts[0]).toBe("1,200 records");
     expect(rows[0]!.opens).toEqual({ view: "curate", start: { dataset: "b" } });
@@ -65,8 +65,10 @@ it("a search finds names that hold each word of it", () => {
   expect(found("(.*")).toEqual([]);
 });
 
-it("the service is asked for the word that a name may hold", () => {
-  expect(wordOf("@demo/soap")).toBe("soap");
+it("the service is asked for one word, without an owner where it lists none", () => {
   expect(wordOf("a  notes of")).toBe("notes");
-  expect(wordOf("@demo/")).toBe("");
+  expect(wordOf(" @demo/soap a")).toBe("@demo/soap");
+  expect(bareWordOf("@demo/soap")).toBe("soap");
+  expect(bareWordOf("a  notes of")).toBe("notes");
+  expect(bareWordOf("@demo/")).toBe("");
 });
