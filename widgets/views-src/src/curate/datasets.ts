@@ -1,4 +1,4 @@
-// All datasets that the reader may see, to choose one or begin another.
+// The datasets that the reader may see, to choose one or begin another.
 
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
@@ -8,12 +8,14 @@ import { NewDataset } from "./new-dataset";
 import { ask, attempt, type Context, type Dataset, isCode, type List } from "./things";
 
 const PAGE = 50;
+/** A pause in typing after which the service is asked. */
+const TYPING_MS = 250;
 
 export class Datasets {
   readonly element = element("div", { class: "datasets" });
   private readonly begin = control("button", { type: "button", class: "main" }, "New dataset");
   private readonly form = element("div");
-  private readonly filter = control("input", { type: "search", placeholder: "Name, owner or description", maxlength: "200" });
+  private readonly filter = control("input", { type: "search", placeholder: "Owner or name", maxlength: "200" });
   private readonly body = element("tbody");
   private readonly table: HTMLTableElement;
   private readonly bar: HTMLElement;
@@ -21,7 +23,10 @@ export class Datasets {
   private readonly more = control("button", { type: "button", hidden: true }, "Load more");
   private datasets: Dataset[] = [];
   private hasMore = false;
-  private loading = false;
+  /** What the datasets were looked for by. */
+  private sought = "";
+  private turn = 0;
+  private typing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly context: Context,
@@ -32,43 +37,38 @@ export class Datasets {
     this.bar = element("div", { class: "row", hidden: true }, element("label", { class: "wide-field" }, "Filter", this.filter));
     this.element.append(element("header", { class: "row" }, element("h2", {}, "Datasets"), element("span", { class: "end" }, this.begin)), this.form, this.bar, this.table, this.more, this.empty);
     this.begin.addEventListener("click", () => this.open());
-    this.more.addEventListener("click", () => void this.load());
-    this.filter.addEventListener("input", () => void this.sift());
+    this.more.addEventListener("click", () => void this.load(this.datasets.at(-1)?.id));
+    this.filter.addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => void this.load(), TYPING_MS);
+    });
     void this.load();
   }
 
-  private async load(): Promise<void> {
-    if (this.loading) return;
-    this.loading = true;
+  /** The page behind a dataset, or the first one; the ones that were changed last come first. */
+  private async load(after?: string): Promise<void> {
+    const turn = ++this.turn;
+    const search = this.filter.value.trim();
+    const args = { order: "-changed", limit: PAGE, ...(search ? { search } : {}), ...(after ? { after } : {}) };
     await attempt(this.context, async () => {
-      const after = this.datasets.at(-1)?.id;
-      const args = { limit: PAGE, ...(after ? { after } : {}) };
       const { items, has_more } = await ask<List<Dataset>>(this.context, "datasets.list", args);
-      this.datasets.push(...items);
+      if (turn !== this.turn) return; // another look began meanwhile
+      const known = after ? this.datasets.filter(({ id }) => !items.some((item) => item.id === id)) : [];
+      this.datasets = [...known, ...items];
       this.hasMore = has_more;
+      this.sought = search;
       this.show();
     }, true);
-    this.loading = false;
-  }
-
-  /** A filter is about all datasets, so all are fetched for it. */
-  private async sift(): Promise<void> {
-    this.show();
-    while (this.filter.value && this.hasMore && !this.loading) {
-      const before = this.datasets.length;
-      await this.load();
-      if (this.datasets.length === before) return;
-    }
   }
 
   private show(): void {
-    const found = matching(this.datasets, this.filter.value);
-    this.body.replaceChildren(...found.map((dataset) => this.row(dataset)));
-    this.table.hidden = found.length === 0;
-    this.more.hidden = !this.hasMore || this.filter.value !== "";
-    this.bar.hidden = this.datasets.length === 0;
-    this.empty.hidden = found.length > 0;
-    this.empty.textContent = this.datasets.length === 0 ? "You have no dataset yet. Make one with “New dataset”, then upload a file of examples into it." : "No dataset fits this filter.";
+    this.body.replaceChildren(...this.datasets.map((dataset) => this.row(dataset)));
+    const none = this.datasets.length === 0;
+    this.table.hidden = none;
+    this.more.hidden = !this.hasMore;
+    this.bar.hidden = none && this.sought === "";
+    this.empty.hidden = !none;
+    this.empty.textContent = this.sought === "" ? "You have no dataset yet. Make one with “New dataset”, then upload a file of examples into it." : "No dataset fits this filter.";
   }
 
   private row(dataset: Dataset): HTMLElement {
@@ -119,13 +119,4 @@ export class Datasets {
     this.form.replaceChildren(form.element);
     form.focus();
   }
-}
-
-/** The datasets in which every word of the filter occurs. */
-export function matching(datasets: readonly Dataset[], filter: string): Dataset[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  return datasets.filter(({ full_name, sensitivity, description }) => {
-    const text = `${full_name} ${sensitivity} ${description}`.toLowerCase();
-    return words.every((word) => text.includes(word));
-  });
 }

@@ -2,17 +2,13 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
-import { countWords, momentWords } from "../parts/words";
+import { countWords, digestWords, momentWords } from "../parts/words";
 import { type Kind, KINDS } from "./record";
 import type { Version, VersionReport } from "./things";
 
-/** Characters of a digest that tell one from another at a glance. */
-const SHORT = 12;
-
 export function digestOf(digest: string | null): HTMLElement {
   if (!digest) return element("span", { class: "soft" }, "–");
-  const hex = digest.replace(/^sha256:/, "");
-  return element("span", { class: "digest" }, element("code", { title: digest }, `${hex.slice(0, SHORT)}…`), copyButton("Copy", "Copy the whole digest", () => digest));
+  return element("span", { class: "digest" }, element("code", { title: digest }, digestWords(digest)), copyButton("Copy", "Copy the whole digest", () => digest));
 }
 
 /** The lines of a report: a title and words. */

@@ -18,7 +18,10 @@ export interface Task {
 export interface BaseModel {
   id: string;
   name: string;
+  /** A repository (`hf:org/name`), or `local`. */
   source: string;
+  /** Null until a machine has reported it. */
+  weight_digest: string | null;
   default: boolean;
 }
 

@@ -11,9 +11,6 @@ export interface Choice {
   note?: string;
 }
 
-/** More are not shown at once; typing narrows them down. */
-const SHOWN_LIMIT = 100;
-
 export class Picker {
   readonly input = control("input", {
     type: "text",
@@ -28,9 +25,17 @@ export class Picker {
   private choices: readonly Choice[] = [];
   private shown: readonly Choice[] = [];
   private active = -1;
-  private chosenId: string | null = null;
+  private choice: Choice | null = null;
+  /** What the open list is for. */
+  private wanted = "";
+  private looking = false;
+  private more = false;
 
-  constructor(private readonly chose: (id: string) => void) {
+  /** `look` is asked for the choices that hold what was typed; it offers them when it has them. */
+  constructor(
+    private readonly chose: (id: string) => void,
+    private readonly look: (typed: string) => void,
+  ) {
     this.input.setAttribute("aria-controls", this.list.id);
     this.input.addEventListener("click", () => this.open(""));
     this.input.addEventListener("input", () => this.open(this.input.value));
@@ -45,46 +50,59 @@ export class Picker {
   }
 
   get chosen(): string | null {
-    return this.chosenId;
+    return this.choice?.id ?? null;
   }
 
   /** Choose without telling anybody. */
-  set chosen(id: string | null) {
-    this.chosenId = this.choices.some((choice) => choice.id === id) ? id : null;
+  show(choice: Choice | null): void {
+    this.choice = choice;
     this.close();
   }
 
-  /** Offer these from now on; what is being typed stays. */
-  offer(choices: readonly Choice[]): void {
+  /** Offer these from now on, of which there may be more; what is being typed stays. */
+  offer(choices: readonly Choice[], more = false): void {
     this.choices = choices;
-    if (this.list.hidden) this.close();
+    this.more = more;
+    this.looking = false;
+    if (this.list.hidden) return;
+    const active = this.shown[this.active]?.id;
+    this.draw();
+    const still = this.shown.findIndex(({ id }) => id === active);
+    if (still >= 0) this.activate(still);
   }
 
-  private get title(): string {
-    return this.choices.find(({ id }) => id === this.chosenId)?.title ?? "";
+  private open(typed: string): void {
+    this.wanted = typed.trim();
+    this.list.hidden = false;
+    this.input.setAttribute("aria-expanded", "true");
+    this.looking = true;
+    this.draw();
+    this.look(this.wanted);
   }
 
-  private open(part: string): void {
-    const wanted = part.trim().toLowerCase();
-    const found = this.choices.filter(({ title, note }) => `${title} ${note ?? ""}`.toLowerCase().includes(wanted));
-    this.shown = found.slice(0, SHOWN_LIMIT);
-    const rest = found.length - this.shown.length;
-    const line = found.length === 0 ? "Nothing is called so." : rest > 0 ? `${rest} more: type a part of the name.` : "";
+  /** What is known already is shown at once. */
+  private draw(): void {
+    const wanted = this.wanted.toLowerCase();
+    this.shown = this.choices.filter(({ title, note }) => `${title} ${note ?? ""}`.toLowerCase().includes(wanted));
+    const line = this.line();
     this.list.replaceChildren(
       ...this.shown.map(optionOf),
       ...(line ? [element("li", { role: "presentation", class: "more" }, line)] : []),
     );
-    this.list.hidden = false;
-    this.input.setAttribute("aria-expanded", "true");
-    const chosen = this.shown.findIndex(({ id }) => id === this.chosenId);
-    this.activate(wanted && found.length > 0 ? 0 : chosen);
+    const chosen = this.shown.findIndex(({ id }) => id === this.chosen);
+    this.activate(wanted && this.shown.length > 0 ? 0 : chosen);
+  }
+
+  private line(): string {
+    if (this.shown.length === 0) return this.looking ? "Looking …" : "Nothing is called so.";
+    return this.more ? "There are more: type a part of the name." : "";
   }
 
   private close(): void {
     this.list.hidden = true;
     this.input.setAttribute("aria-expanded", "false");
     this.activate(-1);
-    this.input.value = this.title;
+    this.input.value = this.choice?.title ?? "";
   }
 
   private activate(index: number): void {
@@ -100,8 +118,7 @@ export class Picker {
 
   private take(choice: Choice | undefined): void {
     if (!choice) return;
-    this.chosenId = choice.id;
-    this.close();
+    this.show(choice);
     this.chose(choice.id);
   }
 

@@ -71,6 +71,14 @@ export function shareWords(share: number): string {
   return share.toLocaleString(undefined, { style: "percent", maximumFractionDigits: 0 });
 }
 
+/** Characters of a digest that tell one from another at a glance. */
+const DIGEST_SHOWN = 12;
+
+/** The beginning of a digest, without the name of its algorithm. */
+export function digestWords(digest: string): string {
+  return `${digest.replace(/^sha256:/, "").slice(0, DIGEST_SHOWN)}…`;
+}
+
 /** How long each unit is, in seconds; what is older than `DATED` has a date. */
 const SPANS: [Intl.RelativeTimeFormatUnit, number][] = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 const DATED = 30 * 86_400;

@@ -11,6 +11,7 @@ import { Form, type Schema } from "../parts/form";
 import { FORM_STYLE } from "../parts/form-style";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
+import { digestWords } from "../parts/words";
 import { type Draft, leaveDraft, type Start, takeDraft } from "./draft";
 import { TRAIN_STYLE } from "./style";
 import type { Wanted } from "./submission";
@@ -199,7 +200,7 @@ class Train {
 
   private showBaseModel(): void {
     const model = this.baseModels.find(({ name }) => name === this.baseModel.value);
-    if (model) this.baseModelField.hint([model.source, model.id].filter((words) => words !== model.name).join(" · "));
+    if (model) this.baseModelField.hint(originOf(model));
   }
 
   private versionChanged(): void {
@@ -310,6 +311,11 @@ class Train {
     if (this.signal.aborted) return;
     this.notices.problem(error, retry);
   }
+}
+
+function originOf({ source, weight_digest: digest }: BaseModel): string {
+  const from = source.startsWith("hf:") ? `From Hugging Face, ${source.slice(3)}` : "From this Hub's own disks";
+  return `${from} · ${digest ? `weights ${digestWords(digest)}` : "no machine has told its weights yet"}`;
 }
 
 export const mount: Mount = (el, host) => {

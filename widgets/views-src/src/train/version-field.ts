@@ -2,12 +2,16 @@
 
 import type { Host } from "../host/host";
 import { pause, persist, repeat, type Trouble } from "../host/persist";
-import { ask, type Dataset, list, type Version } from "../host/things";
+import { ask, type Dataset, list, type Page, type Version } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Field } from "../parts/field";
-import { Picker } from "../parts/picker";
+import { type Choice, Picker } from "../parts/picker";
 import { momentWords, numberWords } from "../parts/words";
 
+/** As many datasets are offered at once; typing narrows them down. */
+const OFFERED = 100;
+/** A pause in typing after which the service is asked. */
+const TYPING_MS = 250;
 /** Versions that are published meanwhile appear by themselves. */
 const LOOK_EVERY_MS = 10_000;
 
@@ -20,14 +24,23 @@ interface Listener {
 }
 
 export class VersionField {
-  private readonly picker = new Picker((id) => void this.choose(id));
+  private readonly picker = new Picker(
+    (id) => void this.choose(this.datasets.find((dataset) => dataset.id === id)!),
+    (typed) => void this.look(typed),
+  );
   private readonly select = control("select", {});
   private readonly none = element("div", { class: "notice", hidden: true });
   readonly dataset = new Field("dataset", "Dataset", this.picker.input, { box: this.picker.element });
   readonly version = new Field("version", "Version", this.select);
   readonly elements = [this.dataset.element, this.version.element, this.none];
+  /** Those on offer. */
+  private datasets: Dataset[] = [];
+  /** The one that is chosen, in whatever version. */
+  private shown: Dataset | null = null;
+  /** Whether the reader has no dataset at all. */
+  private lacking = false;
+  private turn = 0;
   /** Null while they are looked for. */
-  private datasets: Dataset[] | null = null;
   private versions: Version[] | null = null;
   private looking = new AbortController();
 
@@ -38,7 +51,6 @@ export class VersionField {
     private readonly tell: Listener,
   ) {
     this.picker.input.placeholder = "Choose a dataset";
-    this.picker.input.addEventListener("focus", () => void this.loadDatasets().catch((error: unknown) => this.tell.failed(error)));
     this.select.addEventListener("change", () => this.pick(this.select.value));
     signal.addEventListener("abort", () => this.looking.abort());
   }
@@ -50,34 +62,54 @@ export class VersionField {
 
   /** The dataset of the chosen version. */
   get datasetChosen(): Dataset | null {
-    return this.datasets?.find(({ id }) => id === this.picker.chosen) ?? null;
+    return this.shown;
   }
 
-  async loadDatasets(): Promise<void> {
-    const { items } = await persist(() => list<Dataset>(this.host, "datasets.list"), this.signal, this.trouble);
-    this.datasets = items.reverse();
-    this.picker.offer(this.datasets.map((dataset) => ({ id: dataset.id, title: dataset.full_name })));
+  /** Offer the datasets whose full names hold what was typed, the ones that were changed last first. */
+  async loadDatasets(typed = ""): Promise<void> {
+    const turn = ++this.turn;
+    if (typed) await pause(TYPING_MS, this.signal);
+    if (turn !== this.turn) return;
+    const { items, has_more: more } = await this.find(typed);
+    if (turn !== this.turn) return; // something else was typed meanwhile
+    this.datasets = items;
+    if (!typed) this.lacking = items.length === 0;
+    this.picker.offer(items.map(choiceOf), more);
     this.advise();
+  }
+
+  private find(search: string): Promise<Page<Dataset>> {
+    const args = { order: "-changed", ...(search ? { search } : {}) };
+    return persist(() => list<Dataset>(this.host, "datasets.list", args, OFFERED), this.signal, this.trouble);
+  }
+
+  private look(typed: string): Promise<void> {
+    return this.loadDatasets(typed).catch((error: unknown) => this.tell.failed(error));
   }
 
   /** Show a version by its id. */
   async show(version: string): Promise<void> {
     const { dataset } = await persist(() => ask<Version>(this.host, "versions.get", { version }), this.signal, this.trouble);
-    await this.choose(dataset, (one) => one.id === version);
+    const known = this.datasets.find(({ id }) => id === dataset);
+    const found = known ?? (await persist(() => ask<Dataset>(this.host, "datasets.get", { dataset }), this.signal, this.trouble));
+    await this.choose(found, (one) => one.id === version);
   }
 
   /** Show a version by its full name; says whether there is such a one. */
   async showNamed(name: string): Promise<boolean> {
-    const dataset = this.datasets?.find(({ full_name }) => name.startsWith(`${full_name}@`));
+    const wanted = name.slice(0, name.lastIndexOf("@"));
+    const dataset = (await this.find(wanted)).items.find(({ full_name }) => full_name === wanted);
     if (!dataset) return false;
-    await this.choose(dataset.id, (one) => one.name === name);
+    await this.choose(dataset, (one) => one.name === name);
     return (this.versions ?? []).some((one) => one.id === this.chosen && one.name === name);
   }
 
-  private async choose(dataset: string, wanted: (version: Version) => boolean = () => true): Promise<void> {
+  private async choose(chosen: Dataset, wanted: (version: Version) => boolean = () => true): Promise<void> {
     this.looking.abort();
     const looking = (this.looking = new AbortController());
-    this.picker.chosen = dataset;
+    const dataset = chosen.id;
+    this.shown = chosen;
+    this.picker.show(choiceOf(chosen));
     this.dataset.show([]);
     this.versions = null;
     this.offer([], "");
@@ -130,11 +162,15 @@ export class VersionField {
     const version = this.versions?.find(({ id }) => id === this.chosen);
     this.version.hint(version ? `Published ${momentWords(version.created_at)}` : "");
     this.select.disabled = version === undefined;
-    const missing = this.datasets?.length === 0 ? "There is no dataset yet." : this.versions?.length === 0 ? "No published version yet." : "";
+    const missing = this.lacking ? "There is no dataset yet." : this.versions?.length === 0 ? "No published version yet." : "";
     this.none.hidden = missing === "";
     if (missing === this.none.firstChild?.textContent) return;
     const button = control("button", { type: "button", class: "small" }, "Curate one");
     button.addEventListener("click", () => this.tell.curate(this.picker.chosen));
     this.none.replaceChildren(element("span", {}, missing), button);
   }
+}
+
+function choiceOf({ id, full_name }: Dataset): Choice {
+  return { id, title: full_name };
 }

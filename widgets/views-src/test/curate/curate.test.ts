@@ -74,16 +74,41 @@ afterEach(() => {
 
 describe("the datasets", () => {
   it("are listed, filtered and opened", async () => {
-    const { el, host } = shown({}, {});
+    const soap = { ...DATASET, id: "ds_2", name: "soap", full_name: "radiology/soap", right: "view" };
+    const all = [DATASET, soap];
+    const { el, host } = shown({ "datasets.list": ({ search }) => page(...all.filter(({ full_name }) => full_name.includes(String(search ?? "")))) }, {});
     await eventually(() => el.querySelectorAll("tbody tr").length === 2);
     const filter = el.querySelector<HTMLInputElement>("input[type=search]")!;
     filter.value = "soap";
     filter.dispatchEvent(new Event("input"));
-    expect(el.querySelectorAll("tbody tr")).toHaveLength(1);
+    await eventually(() => el.querySelectorAll("tbody tr").length === 1);
+    expect(host.asks("datasets.list")).toEqual([{ order: "-changed", limit: 50 }, { order: "-changed", limit: 50, search: "soap" }]);
     expect(el.textContent).not.toContain("Remove"); // it is only to read
     await press(el, "soap");
     await eventually(() => host.asks("view.here").at(-1)?.title === "soap");
     expect(host.asks("view.here").at(-1)).toEqual({ title: "soap", start: { dataset: "ds_2" } });
+  });
+
+  it("come page by page, and stay filtered where nothing fits", async () => {
+    const made = (number: number): object => ({ ...DATASET, id: `ds_${number}`, name: `n${number}` });
+    const { el, host } = shown(
+      {
+        "datasets.list": ({ after, search }) => {
+          if (search) return page();
+          return after ? page(made(1), made(2)) : { items: [made(0), made(1)], has_more: true };
+        },
+      },
+      {},
+    );
+    await press(el, "Load more");
+    const names = (): string[] => [...el.querySelectorAll("tbody th button")].map(({ textContent }) => textContent!);
+    await eventually(() => names().join() === "n0,n1,n2"); // one was changed meanwhile, and is shown once
+    expect(host.asks("datasets.list").at(-1)).toEqual({ order: "-changed", limit: 50, after: "ds_1" });
+    const filter = el.querySelector<HTMLInputElement>("input[type=search]")!;
+    filter.value = "nobody";
+    filter.dispatchEvent(new Event("input"));
+    await eventually(() => el.textContent!.includes("No dataset fits this filter."));
+    expect(filter.closest("[hidden]")).toBeNull();
   });
 
   it("that are none say what to do", async () => {

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { matching } from "../../src/curate/datasets";
 import { steps, wordsOfEdit } from "../../src/curate/history";
 import { argsOf } from "../../src/curate/records";
 import { linesOf } from "../../src/curate/report";
-import type { Dataset, Edit, Version } from "../../src/curate/things";
+import type { Edit, Version } from "../../src/curate/things";
 
 function edit(id: string, editor: string, undone = false): Edit {
   return { id, at: "2026-01-01T00:00:00Z", editor, action: "replace", record: "12", undone };
@@ -39,16 +38,6 @@ describe("a filter", () => {
       duplicates: true,
       order: "-length",
     });
-  });
-
-  it("of datasets wants every word", () => {
-    const datasets = [
-      { full_name: "@demo/visits", sensitivity: "internal", description: "of the Clinic" },
-      { full_name: "radiology/soap", sensitivity: "open", description: "" },
-    ] as Dataset[];
-    expect(matching(datasets, "clinic VISITS")).toEqual([datasets[0]]);
-    expect(matching(datasets, "")).toEqual(datasets);
-    expect(matching(datasets, "visits soap")).toEqual([]);
   });
 });
 

@@ -117,17 +117,28 @@ describe("problems of the service", () => {
 describe("a picker", () => {
   const press = (picker: Picker, key: string): boolean => picker.input.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
 
-  function offered(): { picker: Picker; chosen: string[]; type: (text: string) => void } {
+  const CHOICES = [
+    { id: "a", title: "@demo/visits", note: "20 records" },
+    { id: "b", title: "@demo/letters" },
+  ];
+
+  /** `answer`: whether looking for a name ends at once, and finds nothing else. */
+  function offered(answer = true): { picker: Picker; chosen: string[]; looked: string[]; type: (text: string) => void } {
     const chosen: string[] = [];
-    const picker = new Picker((id) => chosen.push(id));
+    const looked: string[] = [];
+    const picker: Picker = new Picker(
+      (id) => chosen.push(id),
+      (typed) => {
+        looked.push(typed);
+        if (answer) picker.offer(CHOICES);
+      },
+    );
     document.body.replaceChildren(picker.element);
-    picker.offer([
-      { id: "a", title: "@demo/visits", note: "20 records" },
-      { id: "b", title: "@demo/letters" },
-    ]);
+    picker.offer(CHOICES);
     return {
       picker,
       chosen,
+      looked,
       type: (text) => {
         picker.input.value = text;
         picker.input.dispatchEvent(new Event("input"));
@@ -165,9 +176,27 @@ describe("a picker", () => {
   });
 
   it("leaves what is being typed alone when other choices come", () => {
-    const { picker, type } = offered();
+    const { picker, looked, type } = offered(false);
     type("vis");
-    picker.offer([{ id: "c", title: "@demo/visits-2" }]);
+    expect(looked).toEqual(["vis"]);
+    picker.offer([{ id: "c", title: "@demo/visits-2" }, CHOICES[0]!]);
     expect(picker.input.value).toBe("vis");
+    const active = document.getElementById(picker.input.getAttribute("aria-activedescendant")!);
+    expect(active?.textContent).toBe("@demo/visits20 records"); // as before they came
+  });
+
+  it("says while it looks for a name that it does, and when there are more", () => {
+    const { picker, type } = offered(false);
+    type("nobody");
+    expect(picker.element.textContent).toBe("Looking …");
+    picker.offer([{ id: "n", title: "@demo/nobody" }], true);
+    expect(picker.element.textContent).toBe("@demo/nobodyThere are more: type a part of the name.");
+  });
+
+  it("shows what was chosen, whatever is on offer", () => {
+    const { picker } = offered();
+    picker.show({ id: "z", title: "@demo/zoster" });
+    picker.offer(CHOICES);
+    expect([picker.chosen, picker.input.value]).toEqual(["z", "@demo/zoster"]);
   });
 });

@@ -20,7 +20,7 @@ export const TASK = {
 };
 
 export const BASE_MODELS = [
-  { id: "bm_1", name: "small/one", source: "hf:small/one", weight_digest: null, default: false },
+  { id: "bm_1", name: "small/one", source: "hf:small/one", weight_digest: `sha256:${"ab".repeat(32)}`, default: false },
   { id: "bm_2", name: "small/two", source: "local", weight_digest: null, default: true },
 ];
 

@@ -66,6 +66,32 @@ describe("the form", () => {
     expect(host.asks("view.open")).toEqual([{ view: "watch", start: { job: "jb_new" } }]);
   });
 
+  it("finds datasets at the service, the ones that were changed last first", async () => {
+    const host = hostOf();
+    const el = await shown(host);
+    host.answer("datasets.list", ({ search }) => page(dataset("ds_visits", search === "old" ? "old-visits" : "visits")));
+    type(el, "Dataset", "old");
+    await eventually(() => el.querySelector("[role=option]"));
+    expect(host.asks("datasets.list")).toEqual([
+      { order: "-changed", limit: 100 },
+      { order: "-changed", search: "old", limit: 100 },
+    ]);
+    el.querySelector<HTMLElement>("[role=option]")!.click();
+    await eventually(() => labelled<HTMLInputElement>(el, "Name").value === "old-visits");
+    expect(labelled<HTMLInputElement>(el, "Dataset").value).toBe("@demo/old-visits");
+  });
+
+  it("says of a base model where it comes from and which weights it has", async () => {
+    const el = await shown(hostOf());
+    const about = (): string => labelled(el, "Base model").closest(".field")!.textContent!;
+    expect(about()).toContain("From this Hub's own disks · no machine has told its weights yet");
+    const select = labelled<HTMLSelectElement>(el, "Base model");
+    select.value = "small/one";
+    select.dispatchEvent(new Event("change"));
+    expect(about()).toContain("From Hugging Face, small/one · weights abababababab…");
+    expect(about()).not.toContain("bm_");
+  });
+
   it("begins with the version it was opened with, and tells the shell ids only", async () => {
     const host = hostOf({ version: "dv_1" });
     const el = await shown(host);
