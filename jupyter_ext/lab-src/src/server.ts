@@ -8,12 +8,19 @@ import type { Host, Hosts, Place, View } from "./contract";
 /** Something that the reader can mend; the message says how. */
 export class ServerError extends Error {}
 
+/** Nobody answered: it mends itself when the server is back. */
+export class AwayError extends ServerError {
+  constructor() {
+    super(AWAY);
+  }
+}
+
 const NO_SERVICE =
   "This Jupyter server does not know an Adaptery service. On a JupyterHub, ask whoever runs it to add Adaptery. " +
   "Elsewhere, set ADAPTERY_URL (the address of the service) and JUPYTERHUB_API_TOKEN (a token for it) and start Jupyter again.";
 const NO_EXTENSION =
   "The server part of Adaptery is not enabled here. Run “jupyter server extension enable adaptery_jupyter” and start Jupyter again.";
-const AWAY = "The Jupyter server does not answer. Try again when it is back.";
+const AWAY = "The Jupyter server does not answer. This view comes when it is back.";
 const LOGGED_OUT = "You are logged out. Load this page again to log in.";
 
 export class AdapteryServer {
@@ -97,16 +104,16 @@ export class AdapteryServer {
       // The browser asks whether what it has is still current.
       answer = await ServerConnection.makeRequest(url, { cache: "no-cache" }, this.settings);
     } catch {
-      throw new ServerError(AWAY);
+      throw new AwayError();
     }
-    if (!answer.ok) throw new ServerError(await reasonOf(answer));
+    if (!answer.ok) throw await refusalOf(answer);
     return answer;
   }
 }
 
-async function reasonOf(answer: Response): Promise<string> {
+async function refusalOf(answer: Response): Promise<ServerError> {
   const body = (await answer.json().catch(() => null)) as { detail?: string; hint?: string } | null;
-  if (body?.detail) return [body.detail, body.hint].filter(Boolean).join(" ");
-  if (answer.status === 401 || answer.status === 403) return LOGGED_OUT;
-  return answer.status === 404 ? NO_EXTENSION : AWAY;
+  if (body?.detail) return new ServerError([body.detail, body.hint].filter(Boolean).join(" "));
+  if (answer.status === 401 || answer.status === 403) return new ServerError(LOGGED_OUT);
+  return answer.status === 404 ? new ServerError(NO_EXTENSION) : new AwayError();
 }

@@ -5,7 +5,7 @@ import type { Message } from "@lumino/messaging";
 import { Widget } from "@lumino/widgets";
 import type { Json, Place, Start } from "./contract";
 import { icon } from "./icon";
-import { type AdapteryServer, ServerError } from "./server";
+import { type AdapteryServer, AwayError, ServerError } from "./server";
 
 /** What a tab is called until its view says what it shows. */
 const TITLES: Readonly<Record<string, string>> = {
@@ -17,10 +17,14 @@ const TITLES: Readonly<Record<string, string>> = {
   chat: "Chat",
 };
 
+/** How soon a view that nobody answered is asked for again. */
+const AGAIN_MS = 5_000;
+
 export type Open = (view: string, start: Start) => unknown;
 
 export class ViewWidget extends Widget implements Place {
   private unmount: () => void = () => undefined;
+  private waiting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly server: AdapteryServer,
@@ -57,6 +61,7 @@ export class ViewWidget extends Widget implements Place {
 
   override dispose(): void {
     if (this.isDisposed) return;
+    clearTimeout(this.waiting);
     this.unmount();
     super.dispose();
   }
@@ -70,6 +75,7 @@ export class ViewWidget extends Widget implements Place {
   }
 
   private async fill(): Promise<void> {
+    clearTimeout(this.waiting);
     try {
       const [view, host] = await Promise.all([this.server.view(this.view), this.server.host(this)]);
       if (this.isDisposed) return;
@@ -77,13 +83,17 @@ export class ViewWidget extends Widget implements Place {
       this.unmount = view.mount(this.node, host);
     } catch (error) {
       if (!(error instanceof ServerError)) console.error(`Adaptery: the view ${this.view} failed`, error);
-      if (!this.isDisposed) this.explain(error);
+      if (this.isDisposed) return;
+      this.explain(error);
+      if (error instanceof AwayError) this.waiting = setTimeout(() => void this.fill(), AGAIN_MS);
     }
   }
 
   private explain(error: unknown): void {
+    const said = error instanceof ServerError ? error.message : "This view could not be shown. Load this page again.";
+    if (this.node.querySelector(".adaptery-nothing p")?.textContent === said) return; // said once is enough
     const words = document.createElement("p");
-    words.textContent = error instanceof ServerError ? error.message : "This view could not be shown. Load this page again.";
+    words.textContent = said;
     const again = document.createElement("button");
     again.className = "jp-mod-styled jp-mod-reject";
     again.textContent = "Try again";
