@@ -223,21 +223,19 @@ class Dataset:
             AdapteryError: what the service raised.
         """
         asked = {"search": search, "file": file, "kind": kind, "order": order}
-        asked |= {"edited": "true" if edited else None}
-        asked |= {"duplicates": "true" if duplicates else None}
-        query = {name: value for name, value in asked.items() if value is not None}
-        path = self._path("records")
-        if order == "position":
-            return self._connection.pages(path, schemas.RecordItem, lambda item: item.id, query)
-        return self._from_offsets(path, query)
+        asked |= {"edited": edited, "duplicates": duplicates, "limit": PAGE_ITEMS}
+        return self._found({name: value for name, value in asked.items() if value is not None})
 
-    def _from_offsets(self, path: str, query: dict[str, str]) -> Iterator[schemas.RecordItem]:
-        passed, more = 0, True
+    def _found(self, asked: dict[str, object]) -> Iterator[schemas.RecordItem]:
+        path, passed, more = self._path("records", "search"), 0, True
         while more:
-            asked = {**query, "limit": PAGE_ITEMS, "offset": passed}
-            page = self._connection.get(path, schemas.RecordPage, asked)
+            page = self._connection.post(path, schemas.RecordPage, asked, repeatable=True)
             yield from page.items
             passed, more = passed + len(page.items), page.has_more and bool(page.items)
+            if more and asked["order"] == "position":  # which stays while others edit
+                asked["after"] = page.items[-1].id
+            else:
+                asked["offset"] = passed
 
     def add(self, record: Record, *, key: str | None = None) -> schemas.RecordItem:
         """Add a record to the draft.

@@ -37,6 +37,7 @@ __all__ = [
     "RecordOrder",
     "RecordPage",
     "RecordPatch",
+    "RecordSearch",
     "Version",
     "VersionReport",
 ]
@@ -124,6 +125,37 @@ class RecordPage(Page[RecordItem]):
     total: int = Field(description="records on all pages")
 
 
+#: A position as text, as `id` has it; more digits would not fit the draft's integers.
+Position = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+
+
+class RecordSearch(Model):
+    """Which records of a draft are wanted; those of a query, and words that they hold.
+
+    Words are content, and addresses are written into the logs of servers and proxies: so they are
+    sent like this, and in no query.
+    """
+
+    search: str | None = Field(
+        default=None, description="words that must all occur in the record; the last may go on"
+    )
+    file: str | None = Field(default=None, description="only records of this file (id)")
+    kind: Kind | None = Field(default=None, description="only records of this kind")
+    edited: bool = Field(default=False, description="only those that an edit added or changed")
+    duplicates: bool = Field(default=False, description="only those that occur more than once")
+    order: RecordOrder = "position"
+    after: Position | None = Field(
+        default=None, description="the id of the last record of the page before"
+    )
+    offset: int | None = Field(
+        default=None,
+        ge=0,
+        lt=10**18,
+        description="how many records to pass over; not together with `after`",
+    )
+    limit: int = Field(default=50, ge=1, le=200)
+
+
 class RecordCreate(Model):
     """A record to add to a draft."""
 
@@ -150,8 +182,10 @@ class Edit(Answer):
     editor: str = Field(description="who made it, such as @demo")
     action: Literal["add", "replace", "remove"]
     record: str = Field(description="the id of the record in the draft")
-    before: JsonObject | None
-    after: JsonObject | None
+    before: JsonObject | None = Field(
+        description="null if there was no record, or if you may not edit the draft"
+    )
+    after: JsonObject | None = Field(description="as `before`")
     undone: bool
 
 

@@ -1,4 +1,8 @@
-"""`api/datasets/{dataset}/edits`: what was edited in a draft by hand; undo and redo."""
+"""`api/datasets/{dataset}/edits`: what was edited in a draft by hand; undo and redo.
+
+The log holds what is no longer in the draft, so that it can come back. Whoever may only view the
+draft learns from it who changed which record when, and not what stood there.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,9 @@ from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 
 class _EditsHandler(DraftHandler):
-    async def describe(self, edits: Iterable[DraftEdit]) -> list[Edit]:
-        """Return edits as the API shows them."""
+    async def describe(self, edits: Iterable[DraftEdit], right: Right) -> list[Edit]:
+        """Return edits as the API shows them to whom has this right on the draft."""
+        content = right >= Right.EDIT
         edits = list(edits)
         names = await self._names({edit.editor for edit in edits})
         return [
@@ -26,8 +31,8 @@ class _EditsHandler(DraftHandler):
                 editor=names[edit.editor],
                 action=edit.action,
                 record=str(edit.position),
-                before=json.loads(edit.before) if edit.before else None,
-                after=json.loads(edit.after) if edit.after else None,
+                before=json.loads(edit.before) if edit.before and content else None,
+                after=json.loads(edit.after) if edit.after and content else None,
                 undone=edit.undone,
             )
             for edit in edits
@@ -37,12 +42,12 @@ class _EditsHandler(DraftHandler):
         self, dataset: str, step: Callable[[Draft, str], tuple[DraftEdit, DraftRecord | None]]
     ) -> None:
         """Undo or redo an edit of the caller, and answer it."""
-        await self.authorise(dataset, Right.EDIT)
+        right = await self.authorise(dataset, Right.EDIT)
         self.body(EditRequest)
         editor = self.identity.tenant_id
         edit, record = await self.services.drafts.write(dataset, lambda d: step(d, editor))
         await self.touch(dataset)
-        (described,) = await self.describe([edit])
+        (described,) = await self.describe([edit], right)
         self.answer(
             EditResult(edit=described, record=None if record is None else describe_record(record))
         )
@@ -59,9 +64,9 @@ class EditsHandler(_EditsHandler):
         """List the edits, newest first."""
         after, limit = self.page()
         before = None if after is None else parse_position(after, "after")
-        await self.authorise(dataset, Right.VIEW)
+        right = await self.authorise(dataset, Right.VIEW)
         edits = await self.services.drafts.read(dataset, lambda d: d.edits(before, limit + 1))
-        self.answer_page(await self.describe(edits), limit)
+        self.answer_page(await self.describe(edits, right), limit)
 
 
 class UndoHandler(_EditsHandler):
@@ -87,7 +92,8 @@ ROUTES = [
         {
             "GET": Operation(
                 "read",
-                "What was edited by hand, newest first.",
+                "What was edited by hand, newest first; the records before and after for whoever "
+                "may edit.",
                 response=Page[Edit],
                 query=PAGE_QUERY,
             )

@@ -7,7 +7,14 @@ from typing import get_args
 
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.records import Kind, Record
-from adaptery.schemas.datasets import RecordCreate, RecordItem, RecordPage, RecordPatch
+from adaptery.schemas.datasets import (
+    RecordCreate,
+    RecordItem,
+    RecordOrder,
+    RecordPage,
+    RecordPatch,
+    RecordSearch,
+)
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as file_statements
 from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery
@@ -49,21 +56,28 @@ def parse_position(text: str | None, name: str) -> int:
 class DraftHandler(Handler):
     """What handlers of one draft share."""
 
-    async def authorise(self, dataset: str, right: Right) -> None:
-        """Check the caller's right on the dataset.
+    async def authorise(self, dataset: str, right: Right) -> Right:
+        """Check the caller's right on the dataset; return the highest one.
 
         Raises:
             NotFoundError: there is none, or the caller has no right on it.
             NotAllowedError: the caller has a lesser right.
         """
-        await self.services.db.read(
+        row = await self.services.db.read(
             lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
         )
+        return Right(row["right"])
 
     async def touch(self, dataset: str) -> None:
         """Note the new number of records."""
         count = await self.services.drafts.read(dataset, Draft.count)
         await self.services.db.write(lambda c: file_statements.touch_dataset(c, dataset, count))
+
+    async def answer_records(self, dataset: str, query: RecordQuery) -> None:
+        """Answer a page of records; the query asks for one more than the page has."""
+        await self.authorise(dataset, Right.VIEW)
+        items, total = await self.services.drafts.read(dataset, lambda d: d.page(query))
+        self.answer_page([describe_record(item) for item in items], query.limit - 1, total)
 
 
 class RecordsHandler(DraftHandler):
@@ -71,10 +85,7 @@ class RecordsHandler(DraftHandler):
 
     async def get(self, dataset: str) -> None:
         """Page through the records, or through those that a filter lets through."""
-        query = self._wanted()
-        await self.authorise(dataset, Right.VIEW)
-        items, total = await self.services.drafts.read(dataset, lambda d: d.page(query))
-        self.answer_page([describe_record(item) for item in items], query.limit - 1, total)
+        await self.answer_records(dataset, self._wanted())
 
     async def post(self, dataset: str) -> None:
         """Append a record."""
@@ -94,16 +105,8 @@ class RecordsHandler(DraftHandler):
         after, limit = self.page()
         order = self.one_of("order", ORDERS) or "position"
         offset = self.query("offset")
-        if after is not None and (offset is not None or order != "position"):
-            raise InvalidInputError(
-                errors=[
-                    FieldProblem(
-                        "after", "goes with the order position alone.", "Use offset instead."
-                    )
-                ]
-            )
+        _check_place(after, offset, order)
         return RecordQuery(
-            search=self.query("search"),
             file=self.query("file"),
             kind=self.one_of("kind", get_args(Kind)),
             edited=self.one_of("edited", ("true",)) is not None,
@@ -113,6 +116,15 @@ class RecordsHandler(DraftHandler):
             offset=parse_position(offset, "offset"),
             limit=limit + 1,
         )
+
+
+class RecordSearchHandler(DraftHandler):
+    """Records of a draft that hold some words."""
+
+    async def post(self, dataset: str) -> None:
+        """Page through the records that a filter lets through, words included."""
+        self.check_query()
+        await self.answer_records(dataset, _query_of(self.body(RecordSearch)))
 
 
 class RecordHandler(DraftHandler):
@@ -149,6 +161,30 @@ class RecordHandler(DraftHandler):
         self.answer_nothing()
 
 
+def _query_of(wanted: RecordSearch) -> RecordQuery:
+    _check_place(wanted.after, wanted.offset, wanted.order)
+    return RecordQuery(
+        search=wanted.search,
+        file=wanted.file,
+        kind=wanted.kind,
+        edited=wanted.edited,
+        duplicates=wanted.duplicates,
+        order=wanted.order,
+        after=int(wanted.after or 0),
+        offset=wanted.offset or 0,
+        limit=wanted.limit + 1,
+    )
+
+
+def _check_place(after: str | None, offset: object, order: RecordOrder) -> None:
+    if after is not None and (offset is not None or order != "position"):
+        raise InvalidInputError(
+            errors=[
+                FieldProblem("after", "goes with the order position alone.", "Use offset instead.")
+            ]
+        )
+
+
 def _existing(text: str) -> int:
     try:
         return parse_position(text, "record")
@@ -177,7 +213,6 @@ ROUTES = [
                     **PAGE_QUERY,
                     "offset": "How many records to pass over; not together with `after`.",
                     "order": f"One of {', '.join(ORDERS)}; the first if left out.",
-                    "search": "Words that must all occur in the record; the last may go on.",
                     "file": "Only records of this file (id).",
                     "kind": f"Only records of this kind: {', '.join(get_args(Kind))}.",
                     "edited": "`true`: only records that an edit added or changed.",
@@ -186,6 +221,18 @@ ROUTES = [
             ),
             "POST": Operation(
                 "write", "Append a record.", request=RecordCreate, response=RecordItem, status=201
+            ),
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}/records/search",
+        RecordSearchHandler,
+        {
+            "POST": Operation(
+                "read",
+                "Records of the draft that hold some words, which no log of addresses gets to see.",
+                request=RecordSearch,
+                response=RecordPage,
             ),
         },
     ),

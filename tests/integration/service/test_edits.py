@@ -92,7 +92,15 @@ async def test_a_viewer_sees_edits_and_undoes_none(
     grant = {"principal_id": ids[0], "creator_id": ids[1], "thing_id": dataset, "right": 2}
     statement = tables.grants.insert().values(id=new_id("gr"), created_at=now(), **grant)
     await service.services.db.write(lambda c: c.execute(statement))
-    assert len((await guest.json("GET", f"{base}/edits"))["items"]) == 1
+    # What was removed before the dataset was shared stays unknown to whoever it is shared with.
+    await demo.json("PATCH", f"{base}/records/1", json=text("a cough"))
+    await demo.json("DELETE", f"{base}/records/1", 204)
+    seen = (await guest.json("GET", f"{base}/edits"))["items"]
+    assert [(e["editor"], e["action"], e["record"]) for e in seen] == [
+        ("@demo", action, "1") for action in ("remove", "replace", "add")
+    ]
+    assert all(e["before"] is None and e["after"] is None for e in seen)
+    assert (await demo.json("GET", f"{base}/edits"))["items"][0]["before"]["text"] == "a cough"
     for step in ("undo", "redo"):
         await guest.json("POST", f"{base}/edits/{step}", 403, json={})
 
@@ -104,9 +112,17 @@ async def test_any_part_of_the_table_of_records(demo: Client) -> None:
     await demo.json("POST", base, 201, json=text("a note"))
     await demo.json("POST", base, 201, json=text("a note"))
 
+    async def search(**wanted: object) -> tuple[list[str], int, bool]:
+        answer = await demo.json("POST", f"{base}/search", json=wanted)
+        return [item["id"] for item in answer["items"]], answer["total"], answer["has_more"]
+
     async def page(**query: object) -> tuple[list[str], int, bool]:
         answer = await demo.json("GET", base, params=query)
-        return [item["id"] for item in answer["items"]], answer["total"], answer["has_more"]
+        found = [item["id"] for item in answer["items"]], answer["total"], answer["has_more"]
+        if "after" in query:
+            query["after"] = str(query["after"])
+        assert await search(**query) == found
+        return found
 
     assert await page(offset=29, limit=2) == (["30", "31"], 32, True)
     assert await page(offset=40) == ([], 32, False)
@@ -116,7 +132,29 @@ async def test_any_part_of_the_table_of_records(demo: Client) -> None:
     assert await page(kind="text", order="-changed") == (["32", "31"], 2, False)
     assert await page(edited="true") == (["31", "32"], 2, False)
     assert await page(duplicates="true") == (["31", "32"], 2, False)
-    assert await page(search="pat", kind="chat", offset=28) == (["29", "30"], 30, False)
+    assert await search(search="pat", kind="chat", offset=28) == (["29", "30"], 30, False)
+
+
+async def test_the_words_of_a_search_stand_in_no_address(demo: Client, guest: Client) -> None:
+    base = f"api/datasets/{await demo.dataset()}/records"
+    problem = await demo.json("GET", base, 422, params={"search": "a cold"})
+    assert "cold" not in str(problem)
+    await guest.json("POST", f"{base}/search", 404, json={"search": "a cold"})
+    for wrong in (
+        {"search": ""},
+        {"search": "a " * 17},
+        {"limit": 201},
+        {"after": "x"},
+        {"after": "9" * 19},
+        {"offset": -1},
+        {"offset": 10**18},
+        {"order": "size"},
+        {"after": "1", "offset": 0},
+        {"after": "1", "order": "length"},
+        {"kind": "poem"},
+        {"words": "a"},
+    ):
+        await demo.json("POST", f"{base}/search", 422, json=wrong)
 
 
 async def test_what_a_list_of_records_cannot_be_asked(demo: Client) -> None:

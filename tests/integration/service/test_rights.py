@@ -6,6 +6,8 @@ from support.service import Client, Service, alpaca
 
 MISSING = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+#: What is sent in a body for its words to stand in no log of addresses.
+ONLY_READS = {("POST", "api/datasets/{dataset}/records/search")}
 
 
 def operations() -> list[tuple[str, str, str]]:
@@ -47,7 +49,8 @@ async def test_each_method_checks_its_scope(service: Service) -> None:
 
 async def test_a_read_only_token_writes_nowhere(service: Service) -> None:
     reader = service.client("reader", scopes=("read",))
-    writes = [(method, template) for method, template, _ in operations() if method in WRITES]
+    writes = {(method, template) for method, template, _ in operations() if method in WRITES}
+    writes -= ONLY_READS
     assert len(writes) > 10
     for method, template in writes:
         answer = await reader.request(method, filled(template), json={})
@@ -56,7 +59,7 @@ async def test_a_read_only_token_writes_nowhere(service: Service) -> None:
 
 async def test_every_write_has_a_scope_that_is_more_than_read() -> None:
     for method, template, scope in operations():
-        if method in WRITES:
+        if method in WRITES and (method, template) not in ONLY_READS:
             assert scope in ("write", "infer", "admin"), (method, template)
 
 
@@ -93,7 +96,7 @@ async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, gue
     assert len(walked) > 20
     for method, template in walked:
         body = BODIES["records"] if "records" in template else {"description": "x"}
-        body = {} if template.endswith(("versions", "undo", "redo")) else body
+        body = {} if template.endswith(("versions", "undo", "redo", "search")) else body
         answers = []
         for ids in (real, missing):
             answer = await guest.request(method, template.format(**ids), json=body)
