@@ -64,5 +64,8 @@ c.Spawner.notebook_dir = str(state / "notebooks")
 (state / "notebooks").mkdir(exist_ok=True)
 if (here / "examples/visits").exists():
     shutil.copytree(here / "examples/visits", state / "notebooks/visits", dirs_exist_ok=True)
+    tutorial = state / "notebooks/first-adapter.ipynb"
+    if not tutorial.exists():  # from then on it is the users' own
+        shutil.copyfile(here / "examples/first-adapter.ipynb", tutorial)
 if os.geteuid() == 0:
     c.Spawner.args = ["--allow-root"]

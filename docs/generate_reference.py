@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that are made from the code.
+"""Writes the pages that are made from the code: those of docs/reference, and the tutorial.
 
 Run as: `python docs/generate_reference.py`, or with `--check` to learn whether the committed pages
 say what the code says now. Exit status 1: a page is stale, or something has no description.
@@ -18,14 +18,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reference_pages import commands, configuration, errors, routes
+from reference_pages import commands, configuration, errors, routes, tutorial
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
 PAGES: Mapping[str, Callable[[], str]] = {
-    "routes.md": routes.make,
-    "configuration.md": configuration.make,
-    "errors.md": errors.make,
-    "commands.md": commands.make,
+    "reference/routes.md": routes.make,
+    "reference/configuration.md": configuration.make,
+    "reference/errors.md": errors.make,
+    "reference/commands.md": commands.make,
+    "tutorial/first-adapter.md": tutorial.make,
 }
 
 
@@ -35,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, only compare")
     check = bool(parser.parse_args(arguments).check)
     stale = [name for name, make in PAGES.items() if bring_up_to_date(name, make(), check=check)]
-    problems = [f"docs/reference/{name} is stale" for name in stale] if check else []
-    for module in (routes, configuration, errors, commands):
+    problems = [f"docs/{name} is stale" for name in stale] if check else []
+    for module in (routes, configuration, errors, commands, tutorial):
         problems += [f"no description: {name}" for name in module.undescribed()]
     sys.stderr.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems else 0
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def bring_up_to_date(name: str, text: str, *, check: bool) -> bool:
     """Return whether the page differed; write it unless only that was asked."""
-    path = REFERENCE / name
+    path = DOCS / name
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     if not check:

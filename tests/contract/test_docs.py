@@ -3,6 +3,7 @@
 import argparse
 import ast
 import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import adaptery
@@ -21,6 +23,8 @@ from adaptery_hub.tasks import TaskCatalog
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
+NOTEBOOK = REPOSITORY / "examples" / "first-adapter.ipynb"
+SITE = "https://adaptery.readthedocs.io/en/latest/"
 TOP = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES = [*TOP, *sorted(DOCS.rglob("*.md"))]
 COMPONENT_PAGES = sorted(REPOSITORY.glob("*/README.md"))
@@ -45,6 +49,15 @@ def test_the_reference_is_what_the_code_says_and_everything_is_described() -> No
     assert made.returncode == 0, f"run python docs/generate_reference.py\n{made.stderr}"
 
 
+def test_the_notebook_of_the_tutorial_is_stored_without_what_it_printed() -> None:
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert not any(cell["metadata"] for cell in notebook["cells"])
+
+
 # -- links ------------------------------------------------------------------------------------
 
 
@@ -55,6 +68,13 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     relative = [t for t in targets if not re.match(r"[a-z]+:|#", t)]
     missing = [t for t in relative if not (page.parent / t.partition("#")[0]).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *COMPONENT_PAGES], ids=page_id)
+def test_links_to_our_site_lead_to_pages(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(rf"\]\({re.escape(SITE)}([^)#]+)\.html", text)
+    assert [target for target in targets if not (DOCS / f"{target}.md").exists()] == []
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

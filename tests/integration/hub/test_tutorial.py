@@ -1,21 +1,15 @@
-"""The tutorial runs as it stands, block by block, in a spawned server.
+"""The tutorial's notebook runs as it stands, cell by cell, in a spawned server.
 
 Only what the tiny base model cannot do is changed: fewer steps, shorter records and question.
 """
 
 import json
-import re
 from pathlib import Path
-
-import pytest
 
 from local_hub import HubProcess, HubUser
 from support.kernel import KernelSession
 
-pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-TUTORIAL = REPOSITORY / "docs" / "tutorial" / "first-adapter.md"
+NOTEBOOK = Path(__file__).resolve().parents[3] / "examples" / "first-adapter.ipynb"
 CHANGES = {
     "max_steps=120": "max_steps=4",
     """question = f"{visit['instruction']}\\n{visit['input']}\"""": 'question = "Write a note."',
@@ -24,10 +18,9 @@ CHANGES = {
 }
 
 
-def blocks() -> list[str]:
-    text = TUTORIAL.read_text()
-    found = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    whole = "\x00".join(found)
+def code_cells() -> list[str]:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    whole = "\x00".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     for old, new in CHANGES.items():
         assert old in whole, f"the tutorial does not say {old} any more"
         whole = whole.replace(old, new)
@@ -47,13 +40,13 @@ def write_short_visits(folder: Path) -> None:
     (folder / "heldout.json").write_text(json.dumps(visits[:1]))
 
 
-def test_every_block_of_the_tutorial_runs(hub: HubProcess, guest: HubUser) -> None:
+def test_every_cell_of_the_tutorial_runs(hub: HubProcess, guest: HubUser) -> None:
     write_short_visits(hub.state / "visits")
     guest.spawn()
     kernel = KernelSession(guest)
     try:
         kernel.run(f"import os; os.chdir({str(hub.state)!r})")
-        printed = [kernel.run(block) for block in blocks()]
+        printed = [kernel.run(cell) for cell in code_cells()]
     finally:
         kernel.close()
         guest.stop_server()
