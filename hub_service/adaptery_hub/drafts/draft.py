@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 from adaptery.errors import RecordChangedError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts.edits import DraftEdit, Edits
+from adaptery_hub.drafts.patience import impatient
 from adaptery_hub.drafts.query import Found, RecordQuery
 from adaptery_hub.drafts.records import DraftRecord, Place, Records, dump
 from adaptery_hub.paging import take_page
@@ -34,11 +36,13 @@ class Draft:
         """Return the records on a page, fewer if they are large, and how many there are in all.
 
         Raises:
-            InvalidInputError: the search holds no word, or too many.
+            InvalidInputError: the search holds no word, or too many, or takes too long.
         """
         found = Found(self._connection, query)
-        records = map(self._records.get, found.positions())
-        return take_page(records, lambda record: len(record.text), query.limit), found.total()
+        with impatient(self._connection) if query.search else nullcontext():
+            positions, total = found.positions(), found.total()
+        records = map(self._records.get, positions)
+        return take_page(records, lambda record: len(record.text), query.limit), total
 
     def get(self, position: int) -> DraftRecord:
         """Return the record at a position.

@@ -6,6 +6,7 @@ walks one narrow index to the page and reads the few rows that are on it; it nev
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +19,12 @@ from adaptery.schemas.datasets import RecordOrder
 #: Words of one search; more cost time and find nothing.
 SEARCH_WORDS_MAX = 16
 SEARCH_CHARACTERS_MAX = 400
+#: What the index takes for words: punctuation ends one. A phrase of hundreds takes many seconds.
+SEARCH_PARTS_MAX = 32
 
 ORDERS: tuple[RecordOrder, ...] = get_args(RecordOrder)
+
+_PART = re.compile(r"[^\W_]+")
 
 _INDEXES: Mapping[str, tuple[str, str]] = {
     "position": ("records_by_position", "position"),
@@ -131,6 +136,10 @@ def _match(search: str) -> str:
             f"A search has 1 to {SEARCH_WORDS_MAX} words and at most "
             f"{SEARCH_CHARACTERS_MAX} characters.",
             hint="Give fewer words.",
+        )
+    if len(_PART.findall(search)) > SEARCH_PARTS_MAX:
+        raise InvalidInputError(
+            "Punctuation makes too many words of this search.", hint="Give fewer words."
         )
     # Quoted, a word is a phrase to FTS5 and none of its operators.
     phrases = ['"' + word.replace('"', '""') + '"' for word in words]

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts import ORDERS, Draft, Drafts, RecordQuery
+from adaptery_hub.drafts.patience import impatient
 from adaptery_hub.drafts.pool import DRAFT_THREADS
 from adaptery_hub.drafts.query import Found
 from adaptery_hub.drafts.schema import upgrade
@@ -69,10 +71,21 @@ async def test_search_follows_every_change(drafts: Drafts) -> None:
     assert await find(drafts, search="fever") == []
 
 
-@pytest.mark.parametrize("search", ["", " ", "w " * 17, "x" * 401])
+@pytest.mark.parametrize("search", ["", " ", "w " * 17, "x" * 401, ".w" * 33])
 async def test_a_search_has_bounds(drafts: Drafts, search: str) -> None:
     with pytest.raises(InvalidInputError):
         await find(drafts, search=search)
+
+
+def test_a_search_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+    with closing(sqlite3.connect(tmp_path / "x.sqlite")) as connection:
+        with pytest.raises(InvalidInputError, match="took longer"), impatient(connection, 0.01):
+            connection.execute(f"{numbers} SELECT count(*) FROM n").fetchone()
+        with impatient(connection):
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(sqlite3.OperationalError), impatient(connection):
+            connection.execute("SELECT")
 
 
 @pytest.mark.parametrize(
