@@ -58,18 +58,22 @@ class BrowserLog:
             self.console_errors.append(f"{message.text} {location.get('url', '')}")
 
 
-@contextmanager
-def open_browser(folder: Path) -> Iterator[tuple[Page, BrowserLog]]:
-    """Open a browser with one page; its profile and its network log are in `folder`."""
+def _chromium() -> str:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.fail("There is no chromium; `make chromium` installs it.")
+    return chromium
+
+
+@contextmanager
+def open_browser(folder: Path) -> Iterator[tuple[Page, BrowserLog]]:
+    """Open a browser with one page; its profile and its network log are in `folder`."""
     expect.set_options(timeout=EXPECT_MS)
     log = BrowserLog(folder / "net-log.json")
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             folder / "profile",
-            executable_path=chromium,
+            executable_path=_chromium(),
             args=[*FLAGS, f"--log-net-log={log.net_log}"],
             viewport=WINDOW,
         )
@@ -80,3 +84,23 @@ def open_browser(folder: Path) -> Iterator[tuple[Page, BrowserLog]]:
             yield page, log
         finally:
             context.close()
+
+
+@contextmanager
+def open_browsers(folder: Path, count: int) -> Iterator[tuple[list[Page], BrowserLog]]:
+    """Open a page for each of `count` users, in one browser: they share no cookie."""
+    expect.set_options(timeout=EXPECT_MS)
+    log = BrowserLog(folder / "net-log.json")
+    with sync_playwright() as playwright:
+        program = playwright.chromium.launch(
+            executable_path=_chromium(), args=[*FLAGS, f"--log-net-log={log.net_log}"]
+        )
+        pages = []
+        for _ in range(count):
+            context = program.new_context(viewport=WINDOW)
+            context.on("page", log.listen)
+            pages.append(context.new_page())
+        try:
+            yield pages, log
+        finally:
+            program.close()
