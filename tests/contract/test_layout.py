@@ -76,6 +76,12 @@ def test_the_wheel_holds_every_package_the_views_and_nothing_else(wheel: Path) -
         assert f"{package}/py.typed" in names
 
 
+def test_make_builds_the_views_again_when_one_of_them_is_missing() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    listed = re.search(r"^VIEWS := \$\(addprefix core/adaptery/views/,(.*)\)$", makefile, re.M)
+    assert listed and sorted(listed[1].split()) == sorted(VIEW_FILES)
+
+
 def test_the_wheel_holds_the_lab_extension_whole(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         found = {
