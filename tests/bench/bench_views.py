@@ -108,10 +108,8 @@ def _charts(stage: Stage) -> list[Measure]:
     page.add_style_tag(path=UPLOT / "uPlot.min.css")
     pace = [UPDATES, UPDATE_MS]
     runs = {
-        "ours": lambda: page.evaluate(
-            "bench.showCharts", [POINTS, PAGE_POINTS, UPDATES, UPDATE_MS]
-        ),
-        "peer": lambda: page.evaluate("bench.peerCharts", [POINTS, UPDATES, UPDATE_MS]),
+        "ours": lambda: page.evaluate("bench.showCharts", [POINTS, PAGE_POINTS, *pace]),
+        "peer": lambda: page.evaluate("bench.peerCharts", [POINTS, *pace]),
     }
     windows: dict[str, list[Window]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
