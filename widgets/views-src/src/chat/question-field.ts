@@ -10,16 +10,9 @@ export function questionField(name: string, send: () => void): HTMLTextAreaEleme
     rows: "2",
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    if (event.shiftKey) breakLine(field);
-    else send();
+    send();
   });
   return field;
-}
-
-/** Lab keeps the browser from doing it anywhere in a cell. */
-function breakLine(field: HTMLTextAreaElement): void {
-  field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
-  field.scrollTop = field.scrollHeight;
 }

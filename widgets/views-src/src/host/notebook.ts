@@ -16,6 +16,19 @@ function forwarder(): string | null {
   return baseUrl ? `${baseUrl}adaptery/` : null;
 }
 
+function isKernelGone(error: unknown): boolean {
+  return error instanceof HostError && error.code === "kernel_gone";
+}
+
+async function fromSource(source: string): Promise<Mount> {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  try {
+    return ((await import(url)) as { mount: Mount }).mount;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
 class NotebookHost implements Host {
   private readonly http: HttpHost | null;
 
@@ -43,7 +56,7 @@ class NotebookHost implements Host {
 
   /** Who answers in the kernel's place, if it is the kernel that failed. */
   private instead(error: unknown): Host {
-    if (this.http && error instanceof HostError && error.code === "kernel_gone") return this.http;
+    if (this.http && isKernelGone(error)) return this.http;
     throw error;
   }
 
@@ -62,8 +75,10 @@ class Cell implements Place {
   private readonly host: ShellHost;
   private readonly shown: { view: Mount; start: Json }[] = [];
   private unmount: () => void = () => undefined;
-  private readonly bar = element("div", { class: "ady-back", hidden: true });
-  private readonly body = element("div");
+  /** Counts what was asked to be shown, so that a module that comes late is not. */
+  private turn = 0;
+  private readonly bar = element("div", { class: "ady ady-back", hidden: true });
+  private readonly body = control("div", { class: "ady-cell", tabindex: "-1" });
 
   constructor(
     private readonly el: HTMLElement,
@@ -71,14 +86,18 @@ class Cell implements Place {
     first: Mount,
   ) {
     this.host = new ShellHost(new NotebookHost(kernel), this);
-    const back = control("button", { type: "button" }, "← Back");
+    const back = control("button", { type: "button", class: "small" }, "← Back");
     back.addEventListener("click", () => this.back());
     this.bar.append(back);
+    // In a cell Lab cancels what Enter does to a field, a new line or a form that is sent, and undo in it.
+    // Source: jupyterlab 4, JupyterLab.evtKeydown; it listens to this event at the field itself.
+    this.body.addEventListener("beforeinput", (event) => event.stopPropagation(), { capture: true });
     this.el.replaceChildren(this.bar, this.body);
     this.show(first, null);
   }
 
   close(): void {
+    this.turn++;
     this.unmount();
     this.el.replaceChildren();
   }
@@ -88,7 +107,7 @@ class Cell implements Place {
     const { start } = this.shown.at(-1)!;
     if (start !== null) return start;
     return this.kernel.call("view.start").catch((error: unknown) => {
-      if (isPassing(error) || (error instanceof HostError && error.code === "kernel_gone")) return {};
+      if (isPassing(error) || isKernelGone(error)) return {};
       throw error;
     });
   }
@@ -98,13 +117,19 @@ class Cell implements Place {
   }
 
   async open(view: ViewName, start: Json): Promise<void> {
-    const source = String(await this.kernel.call("view.module", { view }));
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    const turn = ++this.turn;
+    const mount = await this.load(view);
+    if (turn === this.turn) this.show(mount, start);
+  }
+
+  /** The kernel has the modules of its own version; the server of this page has some too. */
+  private async load(view: ViewName): Promise<Mount> {
+    const base = forwarder();
     try {
-      const module = (await import(url)) as { mount: Mount };
-      this.show(module.mount, start);
-    } finally {
-      URL.revokeObjectURL(url);
+      return await fromSource(String(await this.kernel.call("view.module", { view })));
+    } catch (error) {
+      if (base === null || !isKernelGone(error)) throw error;
+      return ((await import(`${base}views/${view}.js`)) as { mount: Mount }).mount;
     }
   }
 
@@ -115,10 +140,14 @@ class Cell implements Place {
   }
 
   private show(view: Mount, start: Json): void {
+    this.turn++;
+    const focused = this.el.contains(document.activeElement);
     this.unmount();
     this.shown.push({ view, start });
     this.bar.hidden = this.shown.length < 2;
     this.unmount = view(this.body, this.host);
+    // What had the focus is gone; whoever goes by keys goes on from where the view begins.
+    if (focused && !this.el.contains(document.activeElement)) this.body.focus();
   }
 }
 

@@ -28,7 +28,7 @@ const BASE = `
   box-sizing: border-box; container-type: inline-size; display: flex; flex-direction: column; min-width: 0;
   font: 14px/1.5 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ink); accent-color: var(--fill); background: var(--paper); }
 .ady *, .ady *::before, .ady *::after { box-sizing: border-box; }
-.ady [hidden] { display: none !important; }
+.ady[hidden], .ady [hidden] { display: none !important; }
 .ady h2 { margin: 0; font-size: 18px; line-height: 1.3; font-weight: 600; }
 .ady h3 { margin: 0; font-size: 15px; line-height: 1.4; font-weight: 600; }
 .ady p { margin: 0; }
@@ -73,6 +73,7 @@ const BASE = `
 .ady dialog { max-width: min(92vw, 46em); padding: 16px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 8px; }
 .ady dialog p { margin: 8px 0 16px; }
 .ady dialog::backdrop { background: rgb(0 0 0 / 40%); }
-.ady-back { padding: 6px 0; }
+.ady-back { align-items: flex-start; padding: 8px 12px 0; }
+.ady-cell:focus { outline: none; }
 @media (prefers-reduced-motion: reduce) { .ady * { transition: none !important; animation: none !important; } }
 `;
