@@ -25,8 +25,6 @@ VERSION = f"@demo/{NAME}@1"
 ADAPTER = f"@demo/{NAME}@1"
 #: What a view says instead of what is another user's.
 NOTHING = re.compile("that you may (see|use)|right to see it|yours to see|No job yet")
-    "that you may (see|use)|right to see it|yours to see|No job yet|not there any more"
-)
 #: Asks a user's own Jupyter server for what tabs are kept in a workspace.
 _ASK = """const ask = (workspace, options) => {
     const { baseUrl } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
