@@ -5,7 +5,8 @@ Invariants:
    service reads exactly the path that was checked here.
 2. No header of the browser travels except content type and range headers; no cookie ever does, and
    no token that the Jupyter server takes in a query.
-3. Answers are streamed as they come, so that server-sent events arrive one by one.
+3. Answers are streamed as they come, so that server-sent events arrive one by one; one that breaks
+   off breaks off here too.
 4. Of a body no more than `BODY_LIMIT_BYTES` is kept in memory, and a larger one goes nowhere.
 """
 
@@ -23,6 +24,8 @@ from adaptery.errors import NotFoundError, TooLargeError, UnavailableError
 from adaptery_jupyter.problems import refuse
 
 _TO_SERVICE = ("Content-Type", "Content-Range", "Last-Event-ID", "Accept")
+#: What is passed on as it came must not be compressed on the way by a proxy.
+_AS_IT_IS = {b"Accept-Encoding": b"identity"}
 _TO_BROWSER = ("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition")
 #: Query parameters by which a browser shows the Jupyter server who it is.
 _OWN_QUERY = frozenset({"token", "_xsrf"})
@@ -93,14 +96,20 @@ class ForwardHandler(APIHandler):
             async with httpx.AsyncClient(timeout=timeout) as client:
                 await self._relay(client, target)
         except httpx.HTTPError:
-            if not self._headers_written:
+            if self._headers_written:
+                self._cut()
+            else:
                 refuse(self, UnavailableError("The service does not answer; try again."), 502)
+        except httpx.InvalidURL:
+            refuse(self, NotFoundError())  # too long once it is encoded
         except StreamClosedError:
             return  # the browser went away; leaving the stream ends it at the service
 
     async def _relay(self, client: httpx.AsyncClient, target: str) -> None:
-        headers = {k: self.request.headers[k] for k in _TO_SERVICE if k in self.request.headers}
-        headers["Authorization"] = f"Bearer {self._token}"
+        sent = {k: self.request.headers[k] for k in _TO_SERVICE if k in self.request.headers}
+        # Bytes, because nobody promises that a browser's headers are ASCII; as tornado read them.
+        headers = {name.encode(): value.encode("latin-1") for name, value in sent.items()}
+        headers |= {b"Authorization": f"Bearer {self._token}".encode(), **_AS_IT_IS}
         async with client.stream(
             self.request.method or "GET",
             target,
@@ -115,6 +124,12 @@ class ForwardHandler(APIHandler):
                 self.write(chunk)
                 await self.flush()
         await self.finish()
+
+    def _cut(self) -> None:
+        """End the connection: a proper end would make half an answer look whole."""
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is not None:
+            stream.close()
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
         """Finish without the JSON content type that `APIHandler` would force on the answer."""

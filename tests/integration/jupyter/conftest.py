@@ -32,7 +32,7 @@ class Arrival:
 
 @dataclass
 class NotingService:
-    """Answers everything with 200 and remembers it."""
+    """Answers everything with 200 and remembers it; breaks off where a path ends in `cut`."""
 
     url: str
     arrivals: list[Arrival] = field(default_factory=list)
@@ -64,6 +64,8 @@ def service() -> Iterator[NotingService]:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Set-Cookie", "of=the-service")
+            if self.path.endswith("cut"):
+                self.send_header("Content-Length", "9")
             self.end_headers()
             self.wfile.write(b"{}")
 

@@ -99,6 +99,23 @@ def test_a_body_over_the_limit_is_refused_with_the_limit(
     assert len(service.arrivals) == before
 
 
+def test_odd_requests_are_forwarded_or_refused_in_words(
+    browser: httpx.Client, service: NotingService
+) -> None:
+    odd = browser.get("/adaptery/api/jobs", headers={"Accept": b"text/\xe9"})
+    assert odd.status_code == 200
+    assert service.arrivals[-1].headers["accept"] == "text/\xe9"
+    # A proxy that packed the answer would make it unreadable: it is passed on as it comes.
+    assert service.arrivals[-1].headers["accept-encoding"] == "identity"
+    long = browser.get("/adaptery/api/" + "!" * 25_000)  # three times as long once it is encoded
+    assert (long.status_code, long.json()["code"]) == (404, "not_found")
+
+
+def test_an_answer_that_breaks_off_does_not_look_whole(browser: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        browser.get("/adaptery/api/cut")
+
+
 def test_about_says_whether_there_is_a_service_and_not_where(
     browser: httpx.Client, lonely_server: JupyterServer
 ) -> None:
