@@ -13,6 +13,10 @@ import { element } from "./elements";
 export const MOST_CHARACTERS = 20_000;
 /** More lists and quotations in each other than anybody reads; reading them would need too deep a stack. */
 const TOO_DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){13}/m;
+/** More stars and underscores in one paragraph than anybody writes: each is held against all others. */
+const MOST_MARKS = 1000;
+const MARKS = /[*_]+/g;
+const PARAGRAPHS = /\n[ \t]*\n/;
 const BARE_TAG = /^<\/?(?:br|sub|sup|kbd|b|i)\s*\/?>$/i;
 const LANGUAGE_CHARACTERS = 30;
 
@@ -29,7 +33,7 @@ const ALLOWED: Config = {
 
 /** The markdown of `text` as nodes; they belong to this document and load nothing. */
 export function render(text: string): DocumentFragment {
-  if (text.length > MOST_CHARACTERS || TOO_DEEP.test(text)) return plain(text);
+  if (text.length > MOST_CHARACTERS || isTooMuch(text)) return plain(text);
   let html: string;
   try {
     html = Parser.parse(read(text), { renderer: new Shown() });
@@ -41,7 +45,12 @@ export function render(text: string): DocumentFragment {
 
 /** The top-level blocks of `text`, as written; together they are `text` without carriage returns. */
 export function blocksOf(text: string): string[] {
-  return TOO_DEEP.test(text) ? [text] : read(text).map((block) => block.raw);
+  return isTooMuch(text) ? [text] : read(text).map((block) => block.raw);
+}
+
+/** Whether reading a text could take so long that the page stands still. */
+function isTooMuch(text: string): boolean {
+  return TOO_DEEP.test(text) || text.split(PARAGRAPHS).some((part) => (part.match(MARKS)?.length ?? 0) > MOST_MARKS);
 }
 
 /** A text as it is, line by line. */

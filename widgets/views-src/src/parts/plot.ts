@@ -78,7 +78,7 @@ export class Plot {
       legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: DRAG_PX }, bind: { dblclick: () => () => this.dblclick() } },
       scales: {
-        x: { time: false, range: () => [...this.range] },
+        x: { time: false, range: () => [...discernible(this.range)] },
         y: this.options.logarithmic ? { distr: 3, range: (_, low, high) => logRange(low, high) } : { range: (_, low, high) => linearRange(low, high) },
       },
       axes: [this.horizontal(), this.vertical()],
@@ -147,6 +147,15 @@ export class Plot {
 /** Whether there is a canvas to draw on: a reader without one still has words and the table. */
 export function canDraw(): boolean {
   return document.createElement("canvas").getContext("2d") !== null;
+}
+
+/**
+ * A range in which there are numbers to count: so far out that the next whole number is the same one,
+ * uPlot would look for the end of its axis for ever.
+ */
+export function discernible([from, to]: Range): Range {
+  const least = Math.max(Math.abs(from), Math.abs(to)) * 1e-12;
+  return to - from >= least ? [from, to] : [from - least / 2, to + least / 2];
 }
 
 /** All of it and a little around; uPlot would give a line that is flat at zero the range from 0 to 100. */

@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { beforeEach, describe, expect, it } from "vitest";
 import { Chart } from "../../src/parts/chart";
+import { discernible } from "../../src/parts/plot";
 
 // There is no canvas here: what a chart says is tested, what it draws is looked at in a browser.
 describe("a chart", () => {
@@ -49,5 +50,19 @@ describe("a chart", () => {
     chart.close();
     chart.append([{ x: 2, values: [1, 1] }]);
     expect(document.body.children.length).toBe(0);
+  });
+});
+
+describe("the range of a chart", () => {
+  it("is as it is asked for", () => {
+    for (const range of [[0, 1], [1, 2_000_000], [999_999_999, 1_000_000_001]] as const) expect(discernible(range)).toEqual(range);
+  });
+
+  it("always has numbers to count, also at the largest step that an agent may name", () => {
+    const last = Number.MAX_SAFE_INTEGER;
+    const [from, to] = discernible([last - 1, last + 1]);
+    expect(to - from).toBeGreaterThan(1000);
+    expect(from).toBeLessThan(last);
+    expect(to).toBeGreaterThan(last);
   });
 });

@@ -3,7 +3,7 @@
 // the same attacks on both walls, in Chromium.
 import "../support/node-names";
 import { describe, expect, it } from "vitest";
-import { MOST_CHARACTERS, render } from "../../src/parts/markdown";
+import { blocksOf, MOST_CHARACTERS, render } from "../../src/parts/markdown";
 import TABLE from "./attacks.json";
 
 const ATTACKS = TABLE as [string, string][];
@@ -59,6 +59,14 @@ describe("markdown of others", () => {
   ])("survives nothing but %s", (_, piece) => {
     const text = piece.repeat(500);
     expect(dangers(shown(text))).toEqual([]);
+  });
+
+  it("is text where a paragraph has more marks than anybody writes, which would take many seconds to read", () => {
+    const bomb = "**a_".repeat(MOST_CHARACTERS / 4);
+    expect(shown(bomb).querySelector("p.plain")?.textContent).toBe(bomb);
+    expect(blocksOf(bomb)).toEqual([bomb]);
+    const emphatic = "*very* important, ".repeat(400);
+    expect(shown(`${emphatic}\n\n${emphatic}`).querySelectorAll("em").length).toBe(800);
   });
 
   it("survives emphasis in emphasis", () => {
