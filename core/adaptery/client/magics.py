@@ -255,7 +255,7 @@ class CellPage:
             f"**{harmless(name)}**\n\n{harmless(text)}" if self._named else harmless(text)
             for name, text in answers
         )
-        self._display.show({"text/plain": plain, "text/markdown": rich})
+        self._display.show({"text/plain": printable(plain), "text/markdown": rich})
 
 
 class TerminalPage:

@@ -1,11 +1,13 @@
 """What a model wrote, as Markdown that can do nothing but be read.
 
 A notebook trusts the outputs of its own cells: it would run HTML, follow `javascript:` links and
-fetch images that stand in an answer, and an image's address can carry the conversation away.
+fetch images that stand in an answer, and an image's address can carry the conversation away. A
+formula can link too, dress as anything, and give other formulas of the page another meaning.
 
 What always holds:
 - Every tag in the result is one of ours; whatever could begin a tag, a link or an image is an
   entity, in any reading of Markdown.
+- A formula only writes: what else MathJax would obey is an entity, and so an error in that formula.
 - Code is made of tags of ours, because entities inside Markdown's own code would be seen.
 """
 
@@ -19,7 +21,12 @@ __all__ = ["harmless"]
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
-_ACTIVE = re.compile(r"[&<\[\]]|`{3,}|~{3,}")
+#: Source: MathJax documentation, "TeX and LaTeX extensions": html, require, newcommand, mathtools.
+_ACTS = (
+    "href|class|cssId|style|data|require|mmlToken|g?def|let|(?:re)?new(?:command|environment|tagform)|"
+    "Declare[A-Za-z]+"
+)
+_ACTIVE = re.compile(rf"[&<\[\]]|`{{3,}}|~{{3,}}|\\(?=(?:{_ACTS})(?![A-Za-z]))")
 
 
 def harmless(text: str) -> str:

@@ -71,7 +71,7 @@ class CellScreen:
 
     def _show(self, line: str, bar: str) -> None:
         html = f'<div class="mathjax_ignore">{bar}{escape(line)}</div>'
-        self._display.show({"text/plain": line, "text/html": html})
+        self._display.show({"text/plain": printable(line), "text/html": html})
 
 
 class TerminalScreen:

@@ -83,6 +83,23 @@ def test_no_mixture_of_marks_does_either(text: str) -> None:
     check(text)
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "$\\href{javascript:alert(1)}{x}$",
+        "$$\n\\href {https://evil.example}{x}\n$$",
+        "\\(\\style{position:fixed}{x}\\)",
+        "$\\\\\\cssId{main}{\\class{jp-Button}{x}}$",
+        "$\\require{html}$ $\\let\\x\\href$",
+        "$\\def\\frac#1#2{1}$ $\\renewcommand{\\sum}{0}$ $\\DeclareMathOperator{\\x}{y}$",
+    ],
+)
+def test_a_formula_does_nothing_but_write(formula: str) -> None:
+    left = re.findall(r"\\([A-Za-z]+)", harmless(formula))
+    assert set(left) <= {"frac", "sum", "x"}, left
+    assert harmless("$\\frac{1}{2} \\leq \\definitely$") == "$\\frac{1}{2} \\leq \\definitely$"
+
+
 def test_what_is_harmless_is_still_markdown() -> None:
     text = "# Plan\n\n- *rest*\n- `a[0] < b`\n\n```python\nif a[0] < b & c:\n    print('*')\n```\n"
     html = str(render(harmless(text)))

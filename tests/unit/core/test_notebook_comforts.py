@@ -310,7 +310,7 @@ def test_a_bar_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bar_in_a_notebook_is_one_output_that_is_seldom_drawn() -> None:
     shell, clock = NotedShell(), Clock()
-    bar = ProgressBar("<b>", screen=CellScreen(Display(shell)), clock=clock)
+    bar = ProgressBar("<b>\x1b[2J", screen=CellScreen(Display(shell)), clock=clock)
     for _ in followed(steps(500), bar):
         clock.seconds += 0.01
     shown_there = shell.display_pub.shown
@@ -318,7 +318,8 @@ def test_a_bar_in_a_notebook_is_one_output_that_is_seldom_drawn() -> None:
     assert len(shown_there) < 40
     read = Read(shown_there[-1][0]["text/html"])
     assert read.tags == ["div", "progress"] and ("value", "1.000") in read.attributes
-    assert shown_there[-1][0]["text/plain"].startswith("<b>: 500 of 500")
+    # A console shows the plain text in a terminal.
+    assert shown_there[-1][0]["text/plain"].startswith("<b>?[2J: 500 of 500")
 
 
 def test_what_a_service_says_wrongly_breaks_no_bar() -> None:
