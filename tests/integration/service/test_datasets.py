@@ -40,11 +40,11 @@ async def test_a_page_of_records_and_a_search(demo: Client) -> None:
     rest = await demo.json("GET", f"{base}?limit=20&after={first['items'][-1]['id']}")
     assert (len(first["items"]), first["has_more"]) == (20, True)
     assert (len(rest["items"]), rest["has_more"]) == (10, False)
-    found = await demo.json("GET", base, params={"search": "patient 7"})
+    found = await demo.json("POST", f"{base}/search", json={"search": "patient 7"})
     assert len(found["items"]) == 1
-    assert (await demo.json("GET", base, params={"search": "assistant"}))["items"] == []
-    await demo.json("GET", base, 422, params={"search": "  "})
-    await demo.json("GET", base, params={"search": 'a" OR NEAR(b'})
+    assert (await demo.json("POST", f"{base}/search", json={"search": "assistant"}))["items"] == []
+    await demo.json("POST", f"{base}/search", 422, json={"search": "  "})
+    await demo.json("POST", f"{base}/search", json={"search": 'a" OR NEAR(b'})
 
 
 async def test_records_can_be_added_changed_and_removed(service: Service, demo: Client) -> None:
@@ -56,8 +56,8 @@ async def test_records_can_be_added_changed_and_removed(service: Service, demo: 
         "PATCH", f"{base}/{made['id']}", json={"record": {"kind": "text", "text": "a cough"}}
     )
     assert changed["id"] == made["id"] and changed["record_id"] != made["record_id"]
-    assert (await demo.json("GET", base, params={"search": "cold"}))["items"] == []
-    assert len((await demo.json("GET", base, params={"search": "cough"}))["items"]) == 1
+    assert (await demo.json("POST", f"{base}/search", json={"search": "cold"}))["items"] == []
+    assert len((await demo.json("POST", f"{base}/search", json={"search": "cough"}))["items"]) == 1
     assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 1
     await demo.json("DELETE", f"{base}/{made['id']}", 204)
     await demo.json("DELETE", f"{base}/{made['id']}", 404)
