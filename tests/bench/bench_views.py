@@ -26,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE.parents[1] / "build" / "bench" / "peers"
 UPLOT = HERE.parents[1] / "widgets" / "views-src" / "node_modules" / "uplot" / "dist"
 TABULATOR = "tabulator-tables@6.5.3"
-RECORDS, POINTS, PAGE_POINTS = 20_000, 100_000, 2_000
-ROUNDS, UPDATES, WHEELS, ANSWERS = 1, 20, 30, 3
+RECORDS, POINTS, PAGE_POINTS = 200_000, 100_000, 2_000
+ROUNDS, UPDATES, WHEELS, ANSWERS = 5, 40, 60, 9
 WHEEL_MS, UPDATE_MS = 40, 60
 
 
