@@ -33,14 +33,20 @@ export class Sidebar extends Panel {
     for (const widget of this.views.widgets) widget.hide();
     const shown = new ViewWidget(this.server, view, start, this.opener ?? ((other, at) => this.open(other, at)));
     shown.node.style.height = "100%";
+    shown.disposed.connect(() => this.uncover());
     this.views.addWidget(shown);
     this.bar.setHidden(this.views.widgets.length < 2);
   }
 
   private back(): void {
-    this.views.widgets.at(-1)?.dispose();
-    this.views.widgets.at(-1)?.show();
-    this.bar.setHidden(this.views.widgets.length < 2);
+    this.views.widgets.at(-1)?.close();
+  }
+
+  /** Show what was below the view that is gone. */
+  private uncover(): void {
+    const left = this.views.widgets.filter((widget) => !widget.isDisposed);
+    left.at(-1)?.show();
+    this.bar.setHidden(left.length < 2);
   }
 
   private fill(): void {

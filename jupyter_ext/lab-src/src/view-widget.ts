@@ -1,6 +1,7 @@
 // A view in a widget of Lab. It stays honest when there is nothing to show: it says why, and how to
 // mend it.
 
+import { Dialog, showDialog } from "@jupyterlab/apputils";
 import type { Message } from "@lumino/messaging";
 import { Widget } from "@lumino/widgets";
 import type { Json, Place, Start } from "./contract";
@@ -67,11 +68,21 @@ export class ViewWidget extends Widget implements Place {
   }
 
   protected override onCloseRequest(_message: Message): void {
-    this.dispose();
+    void this.mayLeave().then((may) => may && this.dispose());
   }
 
   protected override onActivateRequest(_message: Message): void {
     if (!this.node.contains(document.activeElement)) this.node.focus();
+  }
+
+  /** Whether nothing is lost when this goes, or the reader says so. Source: widgets/views-src/src/parts/leaving.ts. */
+  private async mayLeave(): Promise<boolean> {
+    const view = this.node.querySelector(".ady");
+    if (!view || view.dispatchEvent(new Event("ady-leaving", { cancelable: true }))) return true;
+    const title = `Close ${this.title.label}?`;
+    const body = "Something here is not finished: an upload, or a change that is not saved. It is lost when you close it.";
+    const answer = await showDialog({ title, body, buttons: [Dialog.cancelButton({ label: "Stay" }), Dialog.warnButton({ label: "Close" })] });
+    return answer.button.accept;
   }
 
   private async fill(): Promise<void> {

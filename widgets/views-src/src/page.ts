@@ -7,6 +7,7 @@ import { ShellHost, type ViewName } from "./host/shell";
 import { type Address, addressOf, hashOf } from "./page/address";
 import { Session } from "./page/session";
 import { element } from "./parts/elements";
+import { mayLeave } from "./parts/leaving";
 import { Notices } from "./parts/notice";
 import { adopt } from "./parts/style";
 
@@ -20,6 +21,8 @@ class Page {
   private unmount: () => void = () => undefined;
   /** Counts what was asked to be shown, so that a module that comes late is not. */
   private turn = 0;
+  /** The address of what is shown. */
+  private shown = "";
 
   constructor(
     private readonly base: string,
@@ -31,19 +34,22 @@ class Page {
       event.preventDefault(); // "#main" would be an address
       this.main.focus();
     });
-    addEventListener("hashchange", () => this.follow());
+    addEventListener("hashchange", () => void this.follow());
     document.addEventListener("visibilitychange", () => void this.checkUser());
     addEventListener("focus", () => void this.checkUser());
     void this.show(addressOf(location.hash) ?? addressOf("")!, false);
   }
 
-  private follow(): void {
+  private async follow(): Promise<void> {
     const address = addressOf(location.hash);
-    if (address) void this.show(address, true);
+    if (!address) return;
+    if (await mayLeave(this.main)) await this.show(address, true);
+    else history.replaceState(null, "", this.shown);
   }
 
   private async show(address: Address, moved: boolean, attempt = 0): Promise<void> {
     const turn = ++this.turn;
+    this.shown = hashOf(address.view, address.start);
     this.mark(address.view);
     try {
       const module = await this.load(address.view, attempt);
@@ -79,7 +85,8 @@ class Page {
       here: (title, start) => {
         if (turn !== this.turn) return;
         address.start = addressOf(hashOf(address.view, start))!.start;
-        history.replaceState(null, "", hashOf(address.view, start));
+        this.shown = hashOf(address.view, start);
+        history.replaceState(null, "", this.shown);
         document.title = title ? `${title} · ${TITLE}` : TITLE;
       },
       open: (view, start) => this.open(view, start),
@@ -94,7 +101,7 @@ class Page {
 
   private open(view: ViewName, start: Json): void {
     const hash = hashOf(view, start);
-    if (hash === location.hash) this.follow();
+    if (hash === location.hash) void this.follow();
     else location.hash = hash;
   }
 

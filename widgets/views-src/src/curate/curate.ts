@@ -4,6 +4,7 @@ import { type Host, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import { control, element } from "../parts/elements";
+import { guard } from "../parts/leaving";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { TABLE_STYLE } from "../parts/table-style";
@@ -36,6 +37,7 @@ class Curate {
     el.replaceChildren(this.root);
     adopt(el, TABLE_STYLE, TABS_STYLE, CURATE_STYLE);
     globalThis.addEventListener("beforeunload", this.beforeUnload);
+    guard(this.root, () => this.page?.busy ?? false);
     void this.begin();
   }
 

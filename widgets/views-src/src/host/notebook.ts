@@ -2,11 +2,12 @@
 // server that forwards to the service, that server takes the uploads, and everything while the kernel
 // is gone.
 
-import { type Args, type Host, HostError, isPassing, type Json, type Mount } from "./host";
+import { type Args, type Host, HostError, isPassing, type Json, type Mount, SILENCE_MS } from "./host";
 import { HttpHost } from "./http-host";
 import { KernelHost, type WidgetModel } from "./kernel-host";
 import { type Place, ShellHost, type ViewName } from "./shell";
 import { control, element } from "../parts/elements";
+import { mayLeave } from "../parts/leaving";
 
 /** Where the Jupyter server of this page forwards to the service; null if there is none. */
 function forwarder(): string | null {
@@ -54,8 +55,19 @@ class NotebookHost implements Host {
     }
   }
 
+  /** The source of a view: the kernel has the one that fits it. */
+  async module(view: ViewName): Promise<string> {
+    try {
+      return String(await this.kernel.call("view.module", { view }));
+    } catch (error) {
+      const path = `views/${view}.js`;
+      const answer = await this.instead(error).fetch({ method: "GET", path }, AbortSignal.timeout(SILENCE_MS.call));
+      return answer.text();
+    }
+  }
+
   /** Who answers in the kernel's place, if it is the kernel that failed. */
-  private instead(error: unknown): Host {
+  private instead(error: unknown): HttpHost {
     if (this.http && isKernelGone(error)) return this.http;
     throw error;
   }
@@ -72,6 +84,7 @@ class NotebookHost implements Host {
 
 /** The views that are shown in one cell: the first one, and whatever it opens, with a way back. */
 class Cell implements Place {
+  private readonly inner: NotebookHost;
   private readonly host: ShellHost;
   private readonly shown: { view: Mount; start: Json }[] = [];
   private unmount: () => void = () => undefined;
@@ -85,9 +98,10 @@ class Cell implements Place {
     private readonly kernel: Host,
     first: Mount,
   ) {
-    this.host = new ShellHost(new NotebookHost(kernel), this);
+    this.inner = new NotebookHost(kernel);
+    this.host = new ShellHost(this.inner, this);
     const back = control("button", { type: "button", class: "small" }, "← Back");
-    back.addEventListener("click", () => this.back());
+    back.addEventListener("click", () => void this.back());
     this.bar.append(back);
     // In a cell Lab cancels what Enter does to a field, a new line or a form that is sent, and undo in it.
     // Source: jupyterlab 4, JupyterLab.evtKeydown; it listens to this event at the field itself.
@@ -118,22 +132,12 @@ class Cell implements Place {
 
   async open(view: ViewName, start: Json): Promise<void> {
     const turn = ++this.turn;
-    const mount = await this.load(view);
-    if (turn === this.turn) this.show(mount, start);
+    const mount = await fromSource(await this.inner.module(view));
+    if (turn === this.turn && (await mayLeave(this.body))) this.show(mount, start);
   }
 
-  /** The kernel has the modules of its own version; the server of this page has some too. */
-  private async load(view: ViewName): Promise<Mount> {
-    const base = forwarder();
-    try {
-      return await fromSource(String(await this.kernel.call("view.module", { view })));
-    } catch (error) {
-      if (base === null || !isKernelGone(error)) throw error;
-      return ((await import(`${base}views/${view}.js`)) as { mount: Mount }).mount;
-    }
-  }
-
-  private back(): void {
+  private async back(): Promise<void> {
+    if (!(await mayLeave(this.body))) return;
     this.shown.pop();
     const before = this.shown.pop();
     if (before) this.show(before.view, before.start);
