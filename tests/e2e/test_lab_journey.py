@@ -122,6 +122,20 @@ def test_records_are_edited_added_deleted_undone_and_redone(story: Story) -> Non
     assert answers[2] == "S: an edited answer." and answers[-1] == "An added answer."
 
 
+def test_a_tab_with_an_unsaved_edit_asks_before_it_closes(story: Story) -> None:
+    curate = story.curate
+    curate.open_record("Patient 3: a cough.")
+    curate.press("Edit")
+    curate.write("Not to be lost.")
+    story.demo.close_tab(NAME)
+    asked = story.demo.page.get_by_role("dialog").filter(has_text=f"Close {NAME}?")
+    asked.get_by_role("button", name="Stay").click()
+    expect(curate.record.get_by_role("textbox").last).to_have_value("Not to be lost.")
+    curate.press("Save")
+    expect(curate.said).to_have_text("Saved record 4.", timeout=PATIENCE_MS)
+    assert story.answers()[3] == "Not to be lost."
+
+
 def test_it_is_published_with_a_report(story: Story) -> None:
     curate = story.curate
     curate.publish()

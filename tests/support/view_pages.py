@@ -73,6 +73,9 @@ class LabPages:
     def go_to_tab(self, title: str) -> None:
         self.tabs.filter(has_text=title).first.click()
 
+    def close_tab(self, title: str) -> None:
+        self.tabs.filter(has_text=title).first.locator(".lm-TabBar-tabCloseIcon").click()
+
     def titles(self) -> list[str]:
         """What the tabs of views are called, sorted; Lab does not bring its launcher back."""
         words = (text.strip() for text in self.tabs.all_inner_texts())
