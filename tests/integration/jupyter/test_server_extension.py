@@ -60,9 +60,10 @@ def test_what_is_forwarded_carries_the_servers_token_and_no_cookie(
     browser: httpx.Client, service: NotingService
 ) -> None:
     headers = {"X-XSRFToken": browser.cookies["_xsrf"], "X-Mine": "1"}
-    answer = browser.post("/adaptery/api/jobs", json={"name": "a"}, headers=headers)
-    assert answer.status_code == 200
-    assert "Set-Cookie" not in answer.headers
+    for _ in range(2):  # the first answer brings a cookie of the service
+        answer = browser.post("/adaptery/api/jobs", json={"name": "a"}, headers=headers)
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
     arrival = service.arrivals[-1]
     assert (arrival.method, arrival.path) == ("POST", "/services/adaptery/api/jobs")
     assert arrival.headers["authorization"] == f"Bearer {SERVICE_TOKEN}"
