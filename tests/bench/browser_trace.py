@@ -10,6 +10,7 @@ of Chromium's developer tools adds up.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ SCRIPT = frozenset(
         "v8.evaluateModule",
     }
 )
+PAINT = frozenset({"Commit", "Paint"})
 _MS = 1000.0  # the trace counts microseconds
 
 
@@ -59,13 +61,18 @@ class Trace:
         """Take the events of a finished recording."""
         self._events = json.loads(data)["traceEvents"]
 
-    def at(self, mark: str) -> float:
-        """Return when a mark was set, in microseconds of the trace.
+    def painted_after(self, mark: str) -> float:
+        """Return how long after a mark the next paint ended, in milliseconds.
 
         Raises:
-            LookupError: it never was.
+            LookupError: the mark was not set, or nothing was painted after it.
         """
-        return self._mark(mark)["ts"]
+        first = self._mark(mark)
+        thread = (first["pid"], first["tid"])
+        ends = [end for _, end in self._spans(PAINT, thread, first["ts"], math.inf)]
+        if not ends:
+            raise LookupError(f"nothing was painted after {mark}")
+        return (min(ends) - first["ts"]) / _MS
 
     def window(self, begin: str, end: str) -> Window:
         """Return what the main thread did between two marks."""

@@ -138,10 +138,18 @@ window.bench = (() => {
     });
   };
 
-  /** From now on, note when the answer with this number has its first words. */
+  /** From now on, mark when the answer with this number has its first words; they are painted next. */
   const waitForToken = (number) => {
+    performance.clearMarks();
     const said = () => document.querySelectorAll("#bench-stage .said")[number]?.textContent.trim();
-    window.bench.firstToken = painted(said).then((now) => (performance.timeOrigin + now) / 1000);
+    window.bench.firstToken = new Promise((resolve) => {
+      const watcher = new MutationObserver(() => {
+        if (!said()) return;
+        watcher.disconnect();
+        resolve((performance.timeOrigin + performance.mark("token").startTime) / 1000);
+      });
+      watcher.observe(document.getElementById("bench-stage"), { childList: true, characterData: true, subtree: true });
+    });
   };
 
   return { show, showTable, peerTable, showCharts, peerCharts, waitForToken };
