@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
-from adaptery.errors import RecordChangedError, TooLargeError
+from adaptery.errors import ConflictError, FieldProblem, RecordChangedError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts.edits import DraftEdit, Edits
 from adaptery_hub.drafts.patience import impatient
@@ -95,10 +95,11 @@ class Draft:
         Raises:
             TooLargeError: the draft is full.
             RecordChangedError: the record that was made with this key is gone.
+            ConflictError: the key came with another record before.
         """
-        made = None if key is None else self._edits.position_of(editor, key)
+        made = None if key is None else self._edits.made_with(editor, key)
         if made is not None:
-            return self._made(made)
+            return self._made(made, record)
         self._check_room(1)
         item = self._records.get(self._records.insert(record, None))
         self._edits.append(editor, "add", item, after=item.text, key=key)
@@ -197,8 +198,14 @@ class Draft:
         self._records.note_edits(position)
         return self._records.get(position)
 
-    def _made(self, position: int) -> DraftRecord:
-        record = self._records.find(position)
+    def _made(self, edit: DraftEdit, wanted: Record) -> DraftRecord:
+        if edit.after != dump(wanted):
+            raise ConflictError(
+                "Another record was added with this key.",
+                hint="Send the record as it was, or a new key.",
+                errors=[FieldProblem("key", "belongs to another record", "Make a new one.")],
+            )
+        record = self._records.find(edit.position)
         if record is None:
             raise RecordChangedError(
                 "The record that was added with this key is gone.",

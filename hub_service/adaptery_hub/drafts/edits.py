@@ -121,12 +121,9 @@ class Edits:
             "UPDATE edits SET undone = ? WHERE seq = ?", (_UNDONE if undone else _STANDS, edit.seq)
         )
 
-    def position_of(self, editor: str, key: str) -> int | None:
-        """Return the position of the record that an editor made with a key."""
-        row = self._connection.execute(
-            "SELECT position FROM edits WHERE editor = ? AND key = ?", (editor, key)
-        ).fetchone()
-        return None if row is None else int(row[0])
+    def made_with(self, editor: str, key: str) -> DraftEdit | None:
+        """Return the edit by which an editor added a record with a key."""
+        return next(self._select("WHERE editor = ? AND key = ?", editor, key), None)
 
     def delete_file(self, file: str) -> None:
         """Forget every edit of a file's records."""

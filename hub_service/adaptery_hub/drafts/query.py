@@ -130,7 +130,7 @@ def _filter(query: RecordQuery) -> tuple[list[str], list[str]]:
 
 
 def _match(search: str) -> str:
-    words = search.split()
+    words = search.replace("\0", " ").split()  # which would end the text for SQLite
     if not words or len(words) > SEARCH_WORDS_MAX or len(search) > SEARCH_CHARACTERS_MAX:
         raise InvalidInputError(
             f"A search has 1 to {SEARCH_WORDS_MAX} words and at most "

@@ -74,6 +74,8 @@ async def test_a_record_sent_twice_is_added_once(demo: Client) -> None:
     sent = {**text("a cold"), "key": "k-1_A"}
     first = await demo.json("POST", base, 201, json=sent)
     assert await demo.json("POST", base, 201, json=sent) == first
+    problem = await demo.json("POST", base, 409, json={**sent, **text("a cough")})
+    assert problem["errors"][0]["where"] == "key" and "cold" not in str(problem)
     assert (await demo.json("GET", base))["total"] == 1
     for key in ("", "a b", "k" * 65, "é", 1):
         await demo.json("POST", base, 422, json={**text("a cold"), "key": key})

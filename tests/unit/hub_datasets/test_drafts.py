@@ -89,7 +89,7 @@ def test_a_search_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "search", ['"', "a OR b", "NEAR(", "x*", "col:x", "-x", "^x", "(", "'; --"]
+    "search", ['"', "a OR b", "NEAR(", "x*", "col:x", "-x", "^x", "(", "'; --", "a\0x", '"\0"']
 )
 async def test_a_search_is_words_and_no_query_language(drafts: Drafts, search: str) -> None:
     await drafts.write(DATASET, lambda d: d.import_records(texts("a b"), "fi_x"))

@@ -161,7 +161,9 @@ def test_a_key_adds_one_record(drafts: Drafts) -> None:
     def add(word: str, editor: str = ME) -> object:
         return change(drafts, lambda d: d.add(text(word), editor, "key-1").position)
 
-    assert add("one") == add("one") == add("another") == 1
+    assert add("one") == add("one") == 1
+    with pytest.raises(ConflictError):
+        add("another")
     assert add("one", OTHER) == 2
     assert contents(drafts) == {1: "one", 2: "one"}
     change(drafts, lambda d: d.remove(1, OTHER))
