@@ -84,13 +84,15 @@ async def page_of(notebook: RunningNotebook) -> AsyncIterator[Page]:
     """Look at a notebook."""
     page = Page(notebook)
     page._client.start_channels()
-    hearing = asyncio.create_task(page._hear())
     try:
-        await page._client.wait_for_ready(timeout=30)
-        yield page
+        await page._client.wait_for_ready(timeout=30)  # it listens itself, and must be alone in it
+        hearing = asyncio.create_task(page._hear())
+        try:
+            yield page
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
     finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
         page._client.stop_channels()
 
 
