@@ -14,14 +14,20 @@ export async function copy(text: string): Promise<boolean> {
   }
 }
 
-/** A button that copies what `text` gives, and says so. */
+/** A button that copies what `text` gives, and says so. `name` holds its words: whoever speaks to it says those. */
 export function copyButton(words: string, name: string, text: () => string): HTMLButtonElement {
   const button = control("button", { type: "button", class: "small", "aria-label": name, title: name }, words);
   button.addEventListener("click", () => {
     void copy(text()).then((copied) => {
-      button.textContent = copied ? "Copied" : "Not allowed here";
-      setTimeout(() => (button.textContent = words), SAID_MS);
+      const said = copied ? "Copied" : "Not allowed here";
+      show(said, said);
+      setTimeout(() => show(words, name), SAID_MS);
     });
   });
   return button;
+
+  function show(shown: string, read: string): void {
+    button.textContent = shown;
+    button.setAttribute("aria-label", read);
+  }
 }

@@ -21,7 +21,7 @@ export class LogTail {
   private readonly empty = element("p", { class: "soft" }, "Nothing yet. The worker writes here when it starts.");
   // It may grow fast: whoever listens reads it when they want to.
   private readonly box = control("div", { class: "lines", role: "log", "aria-live": "off", "aria-label": "Log of the job", tabindex: "0", hidden: true });
-  private readonly copy = copyButton("Copy log", "Copy the log", () => this.lines.map(textOf).join("\n"));
+  private readonly copy = copyButton("Copy log", "Copy log of the job", () => this.lines.map(textOf).join("\n"));
   private lines: LogLine[] = [];
 
   constructor() {
