@@ -1,0 +1,298 @@
+"""Whoever sees little, or has no mouse, can use the views: axe finds nothing, Tab reaches all."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from local_hub import HubProcess
+from support.accessibility import serious_violations, walk
+from support.api import Api, Journey, alpaca
+from support.browser import open_browsers
+from support.service_page import ServicePage
+from support.view_pages import PATIENCE_MS, ChatPage, CuratePage, LabPages, WatchPage
+
+pytestmark = pytest.mark.timeout(900)
+
+SIZES = ({"width": 1200, "height": 800}, {"width": 320, "height": 800})
+OURS = (".ady", "#adaptery-sidebar")
+
+
+@dataclass
+class Stage:
+    """Somebody who has things, somebody who has none, and the things."""
+
+    demo: ServicePage
+    guest: ServicePage
+    lab: LabPages
+    journey: Journey
+
+
+@pytest.fixture(scope="module")
+def stage(
+    hub: HubProcess,
+    journey: Journey,
+    demo_api: Api,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    twins = json.loads(alpaca(4, "twin"))
+    path = f"api/datasets/{journey.dataset['id']}/files/twins.json"
+    assert demo_api.put(path, content=json.dumps(twins + twins[:2]).encode()).status_code == 201
+    with open_browsers(tmp_path_factory.mktemp("browsers"), 2) as ((mine, other), _):
+        demo, guest = ServicePage(mine, hub, "demo"), ServicePage(other, hub, "guest")
+        demo.enter()
+        guest.enter()
+        yield Stage(demo, guest, LabPages(mine.context.new_page(), hub, "demo"), journey)
+
+
+State = Callable[[Stage], Page]
+
+
+def overview(stage: Stage) -> Page:
+    stage.demo.go_to("Overview", "panel")
+    expect(stage.demo.part("Adapters")).to_contain_text("@demo/soap@1", timeout=PATIENCE_MS)
+    return stage.demo.page
+
+
+def overview_of_nothing(stage: Stage) -> Page:
+    stage.guest.go_to("Overview", "panel")
+    expect(stage.guest.part("Adapters")).to_contain_text("No adapter yet", timeout=PATIENCE_MS)
+    return stage.guest.page
+
+
+def curate(stage: Stage) -> CuratePage:
+    stage.demo.go_to("Overview", "panel")
+    page = CuratePage(stage.demo.open(f"curate?dataset={stage.journey.dataset['id']}"))
+    expect(page.view.get_by_role("heading", name="soap")).to_be_visible(timeout=PATIENCE_MS)
+    return page
+
+
+def curate_datasets(stage: Stage) -> Page:
+    view = stage.demo.go_to("Curate", "curate")
+    expect(view.get_by_role("button", name="soap", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def curate_no_datasets(stage: Stage) -> Page:
+    view = stage.guest.go_to("Curate", "curate")
+    expect(view.locator(".empty")).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def curate_new_dataset(stage: Stage) -> Page:
+    page = curate_datasets(stage)
+    form = stage.demo.view("curate")
+    form.get_by_role("button", name="New dataset").click()
+    form.get_by_label("Name").fill("Not A Name")
+    page.keyboard.press("Enter")
+    expect(form.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    return page
+
+
+def curate_records(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Records")
+    page.open_record("Patient 2: a cough.")
+    return page.page
+
+
+def curate_editor(stage: Stage) -> Page:
+    page = curate_records(stage)
+    CuratePage(stage.demo.view("curate")).press("Edit")
+    return page
+
+
+def curate_files(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Files")
+    page.drop_file("wrong.json", b'[{"instruction": 3}]')
+    expect(page.upload("wrong.json").get_by_role("row").nth(1)).to_be_visible(timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_versions(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Versions")
+    page.view.get_by_role("button", name="Details of @demo/soap@1").click()
+    expect(page.view.get_by_role("grid")).to_contain_text("cough", timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_publish(stage: Stage) -> Page:
+    page = curate(stage)
+    page.view.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.view.get_by_role("dialog")).to_be_visible()
+    return page.page
+
+
+def curate_nothing(stage: Stage) -> Page:
+    view = stage.guest.open(f"curate?dataset={stage.journey.dataset['id']}")
+    expect(view).to_contain_text("There is no such dataset", timeout=PATIENCE_MS)
+    return view.page
+
+
+def train(stage: Stage) -> Page:
+    stage.demo.go_to("Overview", "panel")
+    view = stage.demo.open(f"train?version={stage.journey.version['id']}")
+    epochs = view.get_by_label("Epochs")
+    epochs.fill("1000", timeout=PATIENCE_MS)
+    view.page.keyboard.press("Enter")
+    expect(epochs).to_have_attribute("aria-invalid", "true", timeout=PATIENCE_MS)
+    view.get_by_text("Advanced options").click()
+    return view.page
+
+
+def train_on_nothing(stage: Stage) -> Page:
+    view = stage.guest.go_to("Train", "train")
+    expect(view.locator("form")).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def jobs(stage: Stage) -> Page:
+    view = stage.demo.go_to("Jobs", "jobs")
+    expect(view).to_contain_text("@demo/soap@1", timeout=PATIENCE_MS)
+    return view.page
+
+
+def jobs_none(stage: Stage) -> Page:
+    view = stage.guest.go_to("Jobs", "jobs")
+    expect(view).to_contain_text("No job yet", timeout=PATIENCE_MS)
+    return view.page
+
+
+def watch(stage: Stage) -> Page:
+    stage.demo.go_to("Overview", "panel")
+    page = WatchPage(stage.demo.open(f"watch?job={stage.journey.job['id']}"))
+    page.wait_for_charts()
+    page.points_of_loss()
+    return stage.demo.page
+
+
+def watch_nothing(stage: Stage) -> Page:
+    view = stage.guest.open(f"watch?job={stage.journey.job['id']}")
+    expect(view.get_by_role("button", name="All jobs")).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def chat_begins(stage: Stage) -> Page:
+    view = stage.guest.go_to("Chat", "chat")
+    expect(view.get_by_role("option")).to_have_count(1, timeout=PATIENCE_MS)
+    return view.page
+
+
+def chat(stage: Stage) -> Page:
+    page = ChatPage(stage.demo.go_to("Chat", "chat"))
+    expect(page.model).to_have_value("@demo/soap@1", timeout=PATIENCE_MS)
+    page.view.get_by_label("Base model beside it").check()
+    page.view.get_by_role("button", name="Parameters").click()
+    page.view.get_by_label("Longest answer").fill("20")
+    page.ask("What does a cough mean?")
+    page.wait_for_answer()
+    return stage.demo.page
+
+
+STATES: tuple[State, ...] = (
+    overview,
+    overview_of_nothing,
+    curate_datasets,
+    curate_no_datasets,
+    curate_new_dataset,
+    curate_records,
+    curate_editor,
+    curate_files,
+    curate_versions,
+    curate_publish,
+    curate_nothing,
+    train,
+    train_on_nothing,
+    jobs,
+    jobs_none,
+    watch,
+    watch_nothing,
+    chat_begins,
+    chat,
+)
+#: States with all that one may press in a view; the others have no more kinds of it.
+BUSY: tuple[State, ...] = (
+    overview,
+    curate_datasets,
+    curate_new_dataset,
+    curate_records,
+    curate_editor,
+    curate_files,
+    curate_versions,
+    train,
+    jobs,
+    watch,
+    chat,
+)
+
+
+def name_of(state: State) -> str:
+    return state.__name__
+
+
+@pytest.mark.parametrize("state", STATES, ids=name_of)
+def test_axe_finds_nothing_on_the_page(stage: Stage, state: State) -> None:
+    page = state(stage)
+    found = {}
+    try:
+        for size in SIZES:
+            page.set_viewport_size(size)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                violations = serious_violations(page)
+                found |= {f"{size['width']} {scheme}": violations} if violations else {}
+    finally:
+        leave(page)
+    assert found == {}
+
+
+@pytest.mark.parametrize("state", BUSY, ids=name_of)
+def test_tab_reaches_everything_and_shows_where_it_is(stage: Stage, state: State) -> None:
+    page = state(stage)
+    walked = walk(page.get_by_role("main").locator(".ady").first)
+    leave(page)
+    assert walked.stops > 1
+    assert walked.unreached == []
+    assert walked.unmarked == []
+
+
+def test_a_dialog_keeps_the_focus_and_gives_it_back(stage: Stage) -> None:
+    page = curate(stage)
+    button = page.view.get_by_role("button", name="Publish", exact=True)
+    button.focus()
+    page.page.keyboard.press("Enter")
+    dialog = page.view.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Publish")).to_be_focused()
+    for _ in range(4):
+        page.page.keyboard.press("Tab")
+        assert focus_is_in(dialog)
+    page.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(button).to_be_focused()
+
+
+def test_the_page_has_a_way_past_its_navigation(stage: Stage) -> None:
+    page = overview(stage)
+    page.reload()
+    expect(stage.demo.view("panel")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(stage.demo.main).to_be_focused()
+
+
+def focus_is_in(dialog: Locator) -> bool:
+    """Whether the focus is in a dialog, or in the browser's own bar."""
+    words = "(dialog) => [dialog, document.body].includes(active) || dialog.contains(active)"
+    return bool(dialog.evaluate(words.replace("active", "document.activeElement")))
+
+
+def leave(page: Page) -> None:
+    """Put a page back as the next test expects it."""
+    page.set_viewport_size(SIZES[0])
+    page.emulate_media(color_scheme="light")
+    page.keyboard.press("Escape")
