@@ -18,6 +18,8 @@ from adaptery_hub.drafts.records import DraftRecord
 
 Action = Literal["add", "replace", "remove"]
 
+#: Edits that are kept; the oldest go, and can no longer be undone. A log without an end fills a disk.
+EDITS_KEPT = 10_000
 #: What the column `undone` holds: the edit stands, it can be redone, or a new edit ended that.
 _STANDS, _UNDONE, _ENDED = 0, 1, 2
 
@@ -57,7 +59,7 @@ class Edits:
         after: str | None = None,
         key: str | None = None,
     ) -> None:
-        """Log an edit of a record; what its editor could redo is lost."""
+        """Log an edit of a record; what its editor could redo is lost, and so is the oldest edit."""
         self._connection.execute(
             "UPDATE edits SET undone = ? WHERE editor = ? AND undone = ?",
             (_ENDED, editor, _UNDONE),
@@ -77,6 +79,9 @@ class Edits:
                 to_text(record.created_at),
                 key,
             ),
+        )
+        self._connection.execute(
+            "DELETE FROM edits WHERE seq <= (SELECT max(seq) FROM edits) - ?", (EDITS_KEPT,)
         )
 
     def count(self) -> int:

@@ -29,6 +29,9 @@ const CARDS = [
   { view: "chat", label: "Chat", caption: "Talk to an adapter, beside its base model" },
 ];
 
+/** The views that the command opens; a link in a notebook may name any word. */
+const VIEWS: readonly string[] = ["panel", "watch", ...CARDS.map(({ view }) => view)];
+
 type OpenArgs = { view?: string; start?: Start; id?: string };
 
 /** Opens views where this front end has room for them. */
@@ -93,6 +96,7 @@ function addOpenCommands(app: JupyterFrontEnd, opener: Opener): void {
     icon: (args) => (args.isPalette ? undefined : icon),
     execute: (args) => {
       const { view = "jobs", start = {}, id } = args as OpenArgs;
+      if (!VIEWS.includes(view)) throw new Error("There is no such view.");
       return opener.open(view, start, id);
     },
   });

@@ -197,6 +197,19 @@ def test_edits_are_listed_newest_first_in_pages(drafts: Drafts) -> None:
     assert [edit.position for edit in [*first, *rest]] == [5, 4, 3, 2, 1]
 
 
+def test_only_the_newest_edits_are_kept(drafts: Drafts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaptery_hub.drafts.edits.EDITS_KEPT", 3)
+    change(drafts, lambda d: d.add(text("first"), ME))
+    for word in "abcd":
+        change(drafts, lambda d, word=word: d.replace(1, text(word), ME))
+    assert len(drafts.read_now(DATASET, lambda d: d.edits(None, 9))) == 3
+    for _ in range(3):
+        change(drafts, lambda d: d.undo(ME))
+    with pytest.raises(ConflictError):
+        change(drafts, lambda d: d.undo(ME))
+    assert contents(drafts) == {1: "a"}
+
+
 WORDS = st.sampled_from(["a", "b", "ab", "a b", "é"])
 STEPS = st.lists(
     st.tuples(st.sampled_from(["add", "replace", "remove", "undo", "redo"]), st.integers(), WORDS),

@@ -132,7 +132,7 @@ def remove_draft(connection: Connection, dataset_id: str) -> None:
     if count := connection.scalar(published):
         raise ConflictError(
             f"This dataset has {count} published versions, which stay.",
-            hint="To empty its draft, delete its files and records.",
+            hint="To empty its draft, remove its files; what was published stays.",
         )
     running = sa.select(operations.c.id).where(
         operations.c.thing_id == dataset_id, operations.c.state == "running"
