@@ -18,7 +18,7 @@ from adaptery_hub.drafts.records import DraftRecord
 
 Action = Literal["add", "replace", "remove"]
 
-#: Edits that are kept; the oldest go, and can no longer be undone. A log without an end fills a disk.
+#: Edits that are kept; older ones go, and cannot be undone any more. An endless log fills a disk.
 EDITS_KEPT = 10_000
 #: What the column `undone` holds: the edit stands, it can be redone, or a new edit ended that.
 _STANDS, _UNDONE, _ENDED = 0, 1, 2
@@ -59,7 +59,7 @@ class Edits:
         after: str | None = None,
         key: str | None = None,
     ) -> None:
-        """Log an edit of a record; what its editor could redo is lost, and so is the oldest edit."""
+        """Log an edit of a record; what its editor could redo is lost, and the oldest edit goes."""
         self._connection.execute(
             "UPDATE edits SET undone = ? WHERE editor = ? AND undone = ?",
             (_ENDED, editor, _UNDONE),
