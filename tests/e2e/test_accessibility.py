@@ -273,6 +273,10 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(stage: Stage) -> None:
     page.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(button).to_be_focused()
+    page.page.keyboard.press("Enter")
+    page.page.keyboard.press("Enter")
+    expect(page.published).to_contain_text("Published @demo/soap@2.", timeout=PATIENCE_MS)
+    expect(button).to_be_focused()
 
 
 def test_the_page_has_a_way_past_its_navigation(stage: Stage) -> None:

@@ -18,7 +18,7 @@ export class Publish {
   readonly element = element("div", { class: "publishing" });
   private readonly bar = element("progress", { max: "1", value: "0", "aria-label": "Publishing" });
   private readonly words = element("span", { role: "status" });
-  private running = false;
+  private busy = false;
 
   constructor(
     private readonly context: Context,
@@ -52,13 +52,13 @@ export class Publish {
   }
 
   private async ask(): Promise<void> {
-    if (this.running || !(await this.agreed())) return;
-    this.button.disabled = true;
+    if (this.busy || !(await this.agreed())) return;
+    this.setBusy(true);
     try {
       const begun = await this.context.host.call("versions.publish", { dataset: this.dataset().id });
       void this.resume((begun as unknown as Operation).id);
     } catch (error) {
-      this.button.disabled = false;
+      this.setBusy(false);
       if (!this.context.signal.aborted) this.context.notices.problem(error, () => void this.ask());
     }
   }
@@ -87,9 +87,14 @@ export class Publish {
     });
   }
 
+  /** Not `disabled`: that would take away the focus, which the dialog has just given back. */
+  private setBusy(busy: boolean): void {
+    this.busy = busy;
+    this.button.setAttribute("aria-disabled", String(busy));
+  }
+
   private begin(operation: string): void {
-    this.running = true;
-    this.button.disabled = true;
+    this.setBusy(true);
     this.events.onOperation(operation);
     const cancel = control("button", { type: "button", class: "small" }, "Cancel");
     cancel.addEventListener("click", () => {
@@ -132,8 +137,7 @@ export class Publish {
   }
 
   private end(): void {
-    this.running = false;
-    this.button.disabled = false;
+    this.setBusy(false);
     this.element.replaceChildren();
     this.events.onOperation(null);
   }
