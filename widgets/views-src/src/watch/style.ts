@@ -1,7 +1,8 @@
 // How the page of a job looks.
 
 export const WATCH_STYLE = `
-.ady-watch .page { display: flex; flex-direction: column; gap: 16px; width: 100%; max-width: 1280px; margin: 0 auto; padding: 14px 16px 24px; }
+.ady-watch { padding: 14px clamp(10px, 3%, 16px) 24px; }
+.ady-watch .page { display: flex; flex-direction: column; gap: 16px; width: 100%; max-width: 1280px; margin: 0 auto; }
 .ady-watch .page > [role=alert]:empty { margin-bottom: -16px; }
 .ady-watch header { display: flex; flex-direction: column; gap: 8px; }
 .ady-watch h2 { overflow-wrap: anywhere; }
@@ -34,6 +35,5 @@ export const WATCH_STYLE = `
 .ady-watch .warning .level { color: var(--warn); font-weight: 600; } .ady-watch .error .level { color: var(--bad); font-weight: 600; }
 .ady-watch .message { min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 @container (min-width: 720px) { .ady-watch .charts, .ady-watch .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
-@container (max-width: 420px) { .ady-watch .page { padding: 10px 10px 20px; }
-  .ady-watch .line { flex-wrap: wrap; gap: 0 12px; } .ady-watch .message { flex-basis: 100%; } }
+@container (max-width: 420px) { .ady-watch .line { flex-wrap: wrap; gap: 0 12px; } .ady-watch .message { flex-basis: 100%; } }
 `;
