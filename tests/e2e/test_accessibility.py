@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from local_hub import HubProcess
 from support.accessibility import serious_violations, walk
@@ -16,8 +16,10 @@ from support.view_pages import PATIENCE_MS, ChatPage, CuratePage, LabPages, Watc
 
 pytestmark = pytest.mark.timeout(900)
 
-SIZES = ({"width": 1200, "height": 800}, {"width": 320, "height": 800})
-OURS = (".ady", "#adaptery-sidebar")
+SIZES: tuple[ViewportSize, ...] = (
+    {"width": 1200, "height": 800},
+    {"width": 320, "height": 800},
+)
 
 
 @dataclass
