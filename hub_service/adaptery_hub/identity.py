@@ -90,6 +90,7 @@ class HubIdentities:
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `IdentitySource.identify`."""
         assert isinstance(handler, HubOAuthenticated)
+        _forget_answer(handler)
         try:
             # Awaited: `current_user` alone would block the loop while the Hub answers.
             answer = await self._hub_auth.get_user(handler, sync=False)
@@ -124,6 +125,15 @@ class HubIdentities:
             admin=bool(answer.get("admin")),
             token_kind="token" if getattr(handler, "_token_authenticated", False) else "session",
         )
+
+
+def _forget_answer(handler: HubOAuthenticated) -> None:
+    """Let HubAuth look at the token again: of one request it keeps the first answer for ever.
+
+    What it keeps of the token itself, for `cache_max_age`, stays.
+    """
+    for name in ("_cached_hub_user", "_token_authenticated"):
+        vars(handler).pop(name, None)
 
 
 def _check_session(handler: HubOAuthenticated) -> None:

@@ -9,7 +9,8 @@ Rules (rights are ordered `use < view < edit < manage`; a higher one includes th
 - Members of the owning group have `edit`, and the member who created the thing has `manage`.
   Membership is what the Hub says now: who has left the group has lost both.
 - A grant adds its right to a user or to a group. Nothing subtracts.
-- Things in `tables.PARENTS` follow their parent.
+- Things in `tables.PARENTS` follow their parent; what `tables.EXISTS` leaves out is there for
+  nobody.
 - No right at all: not found, on the same path as a thing that never was. Scopes (*what*) are not
   looked at here; the route table checks them.
 """
@@ -17,11 +18,13 @@ Rules (rights are ordered `use < view < edit < manage`; a higher one includes th
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.schemas.grants import RightWord
 from adaptery_hub.database import tables
 from adaptery_hub.identity import Identity
 
@@ -34,10 +37,15 @@ class Right(IntEnum):
     EDIT = 3
     MANAGE = 4
 
+    @classmethod
+    def of(cls, word: RightWord) -> Right:
+        """Return the right that the API spells so."""
+        return cls[word.upper()]
+
     @property
-    def word(self) -> str:
+    def word(self) -> RightWord:
         """The right in lower case, as the API spells it."""
-        return self.name.lower()
+        return cast("RightWord", self.name.lower())
 
 
 def right_of(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
@@ -51,7 +59,9 @@ def right_of(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
             .correlate(table)
             .scalar_subquery()
         )
-    return _highest(_own_right(table, identity), _granted_right(table, identity))
+    highest = _highest(_own_right(table, identity), _granted_right(table, identity))
+    exists = tables.EXISTS.get(table)
+    return highest if exists is None else sa.case((exists, highest), else_=0)
 
 
 def visible(table: sa.Table, identity: Identity, right: Right) -> sa.ColumnElement[bool]:

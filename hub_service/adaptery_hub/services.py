@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adaptery_hub.admissions import Admissions
 from adaptery_hub.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Services:
     compute: Compute | None = None
     #: Requests that are being answered; streams of events do not count, they end with the service.
     open_requests: set[object] = field(default_factory=set[object])
+    admissions: Admissions = field(default_factory=Admissions)
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
 

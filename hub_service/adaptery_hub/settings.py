@@ -58,11 +58,12 @@ class ServiceSettings(Configurable):
     )
 
     identity_cache_seconds = Int(
-        30,
+        25,  # and 5 until a stream looks again: what the Hub revokes is over within 30
         min=1,  # 0 would mean "for ever" to HubAuth
         max=30,
         help="How long the Hub's answer about a token is believed, in seconds. A revoked token "
-        "still works for so long, except for deleting and publishing.",
+        "still works for so long, except for deleting, publishing and sharing; a stream, for up "
+        "to 5 seconds longer.",
     ).tag(config=True)
 
     scrape_token_file = Unicode(

@@ -17,6 +17,7 @@ import httpx
 from tornado.httpserver import HTTPServer
 from tornado.web import RequestHandler
 
+from adaptery.errors import UnavailableError
 from adaptery_hub.app import (
     build_services,
     listen,
@@ -36,7 +37,9 @@ class TokenTableIdentities:
 
     def __init__(self) -> None:
         self.models: dict[str, HubModel] = {}
+        self.checks = 0
         self.fresh_checks = 0
+        self.silent = False  # whether the Hub does not answer
 
     def add(
         self,
@@ -51,7 +54,10 @@ class TokenTableIdentities:
 
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `adaptery_hub.identity.IdentitySource`."""
+        self.checks += 1
         self.fresh_checks += fresh
+        if self.silent:
+            raise UnavailableError("JupyterHub did not answer who you are.")
         kind, _, token = handler.request.headers.get("Authorization", "").partition(" ")
         return self.models.get(token) if kind == "Bearer" else None
 

@@ -53,7 +53,8 @@ tenants = _table(
     sa.Column("hub_name", sa.String(255), nullable=False),  # exactly as the Hub spells it
     sa.Column("hub_created_at", UtcTime()),  # of a user; a mismatch means another person
     sa.Column("slug", sa.String(80), nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),  # active | suspended
+    # active | suspended | expected: named in a grant, and not seen yet
+    sa.Column("state", sa.String(10), nullable=False),
     sa.UniqueConstraint("kind", "hub_name"),
     sa.UniqueConstraint("kind", "slug"),
 )
@@ -111,7 +112,7 @@ grants = _table(
     sa.Column("thing_id", Id(), nullable=False, index=True),  # a dataset, job or adapter
     sa.Column("principal_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
     sa.Column("right", sa.Integer, nullable=False),  # permissions.Right as a number
-    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
     sa.UniqueConstraint("thing_id", "principal_id"),
 )
 
@@ -298,3 +299,7 @@ PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     job_inputs: (job_inputs.c.job_id, jobs),
     checkpoints: (checkpoints.c.job_id, jobs),
 }
+
+#: Rows of these tables are there for nobody unless this holds: an adapter that is still staged, or
+#: deleted, is not.
+EXISTS: dict[sa.Table, sa.ColumnElement[bool]] = {adapters: adapters.c.state == "completed"}

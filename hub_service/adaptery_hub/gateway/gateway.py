@@ -120,6 +120,7 @@ class Gateway:
             account,
             wants_usage=request.wants_usage(),
             started_at=started_at,
+            adapter_id=target.adapter.id if target.adapter else None,
         )
 
     async def _begin(

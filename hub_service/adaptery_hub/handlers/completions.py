@@ -7,15 +7,21 @@ stream, which OpenAI's clients raise; the stream then ends without `[DONE]`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
+
+from sqlalchemy.engine import Connection
 
 from adaptery.errors import AdapteryError, NotOfferedError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery_hub.database import tables
 from adaptery_hub.gateway import OpenAnswer
+from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler, OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import EventStream
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 
@@ -32,23 +38,37 @@ class CompletionsHandler(OpenAIHandler):
     async def _serve(self, request: ChatRequest | CompletionRequest) -> None:
         gateway = compute_of(self).gateway
         answer = await gateway.open(self.identity, request, self.request_id)
-        if request.stream:
-            await self._stream(answer)
-        else:
-            self.answer_json(await answer.whole())
+        try:
+            if request.stream:
+                await self._stream(answer)
+            else:
+                await self._while_admitted(self._whole(answer), answer)
+        finally:
+            await asyncio.shield(answer.close())
+
+    async def _whole(self, answer: OpenAnswer) -> None:
+        self.answer_json(await answer.whole())
 
     async def _stream(self, answer: OpenAnswer) -> None:
         stream = EventStream(self)
         async with aclosing(answer.chunks()) as chunks:
             await stream.open()
             try:
-                async for chunk in chunks:
-                    await stream.send(chunk)
+                await self._while_admitted(_send_all(stream, chunks), answer)
             except AdapteryError as error:
                 self.services.metrics.errors.labels(error.code).inc()
                 await stream.send(error.to_openai())
                 return
         await stream.send("[DONE]")
+
+    async def _while_admitted(self, work: Awaitable[None], answer: OpenAnswer) -> None:
+        adapter_id = answer.adapter_id
+
+        def check(connection: Connection, identity: Identity) -> None:
+            if adapter_id is not None:  # a base model is there for everyone
+                fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
+
+        await while_admitted(self, work, adapter_id, check)
 
 
 class ChatCompletionsHandler(CompletionsHandler):
@@ -69,6 +89,11 @@ class NotOfferedHandler(OpenAIHandler):
         raise NotOfferedError(
             "This part of OpenAI's API is not offered yet.", hint="use v1/chat/completions"
         )
+
+
+async def _send_all(stream: EventStream, chunks: AsyncIterator[Mapping[str, object]]) -> None:
+    async for chunk in chunks:
+        await stream.send(chunk)
 
 
 async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
