@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
     from adaptery_hub.identity import IdentitySource
+    from adaptery_hub.key_limits import KeyLimits
+    from adaptery_hub.keys import Keys
     from adaptery_hub.metrics import Metrics
     from adaptery_hub.objects import ObjectStore
     from adaptery_hub.operations import Operations
@@ -43,6 +45,8 @@ class Services:
     objects: ObjectStore
     identities: IdentitySource
     tenants: Tenants
+    keys: Keys
+    key_limits: KeyLimits
     drafts: Drafts
     uploads: Uploads
     operations: Operations

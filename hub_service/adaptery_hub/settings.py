@@ -135,6 +135,18 @@ class ServiceSettings(Configurable):
         100, help="How many jobs of one user or group may be open at once."
     ).tag(config=True)
 
+    max_key_days = Int(
+        90,
+        min=1,
+        max=36_500,
+        help="How long an own key may live, in days; also how long one lives if its owner does not "
+        "say.",
+    ).tag(config=True)
+
+    max_keys_per_tenant = Int(100, min=1, help="How many own keys in force one user may have.").tag(
+        config=True
+    )
+
     @default("default_base_model")
     def _default_default_base_model(self) -> str:
         return next(iter(self.base_models), "")

@@ -98,6 +98,10 @@ class Tenants:
         """
         return Tenant(**statements.expect(connection, hub_name, self._reserved))
 
+    async def of_groups(self, hub_names: Sequence[str]) -> list[Tenant]:
+        """Return the tenants of Hub groups, minting those not seen before."""
+        return await self._find([("group", hub_name) for hub_name in hub_names])
+
     async def _find(self, names: Sequence[tuple[str, str]]) -> list[Tenant]:
         missing = [name for name in names if name not in self._remembered]
         if missing:

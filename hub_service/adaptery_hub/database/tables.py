@@ -244,9 +244,22 @@ keys = _table(
     *_owner(),
     sa.Column("name", sa.String(80), nullable=False),
     sa.Column("secret_hash", Digest(), nullable=False, unique=True),
-    sa.Column("adapters", sa.JSON, nullable=False),
-    sa.Column("expires_at", UtcTime()),
+    sa.Column("adapters", sa.JSON, nullable=False),  # ids
+    sa.Column("verbs", sa.JSON, nullable=False),
+    sa.Column("prefix", sa.String(16), nullable=False),  # how the secret begins
+    sa.Column("tokens_per_day", sa.BigInteger),
+    sa.Column("requests_per_minute", sa.Integer),
+    sa.Column("old_secret_hash", Digest(), unique=True, index=True),  # of before the last rotation
+    sa.Column("old_secret_until", UtcTime()),
+    sa.Column("expires_at", UtcTime(), nullable=False),
+    sa.Column("last_used_at", UtcTime()),
     sa.Column("revoked_at", UtcTime()),
+)
+
+reservations = _table(
+    "reservations",  # tokens that running requests of a key may still make; ids are of requests
+    _parent("key_id", "keys"),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
 )
 
 usage = _table(
@@ -255,12 +268,14 @@ usage = _table(
     sa.Column("adapter_id", Id(), index=True),
     sa.Column("base_model", sa.String(200)),
     sa.Column("agent_id", Id()),
+    sa.Column("key_id", Id()),  # the own key that asked, if one did
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("channel", sa.String(10), nullable=False),  # open | sealed
     sa.Column("prompt_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("completion_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("duration_ms", sa.Integer, nullable=False, default=0),
     sa.Column("outcome", sa.String(40), nullable=False),
+    sa.Index(None, "key_id", "created_at"),
 )
 
 audit = _table(
