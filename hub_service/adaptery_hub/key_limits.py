@@ -127,17 +127,21 @@ class KeyLimits:
         if key.tokens_per_day is None:
             yield None
             return
-        allowance = await self._database.write(
-            lambda c: self._reserve(c, key, request_id, wanted, prompts)
-        )
-        tell(allowance.headers)
-        if allowance.refusal is not None:
-            raise allowance.refusal
+        refused = False
         try:
+            allowance = await self._database.write(
+                lambda c: self._reserve(c, key, request_id, wanted, prompts)
+            )
+            tell(allowance.headers)
+            if allowance.refusal is not None:
+                refused = True
+                raise allowance.refusal
             yield allowance.max_tokens
         finally:
-            # Shielded: a caller that leaves cancels us, and what is reserved is given back anyway.
-            await asyncio.shield(self._release(request_id))
+            # Shielded: a caller that leaves cancels us, perhaps while the row is being written, and
+            # what is reserved is given back anyway.
+            if not refused:
+                await asyncio.shield(self._release(request_id))
 
     async def _release(self, request_id: str) -> None:
         before = self._clock() - timedelta(seconds=RESERVED_SECONDS)

@@ -194,6 +194,20 @@ async def test_a_cancelled_request_gives_back_what_it_reserved(desk: Desk) -> No
         assert limit == 100
 
 
+async def test_leaving_while_the_reservation_is_written_leaves_none(desk: Desk) -> None:
+    async def ask() -> None:
+        async with desk.reserved("rq_1", 100):
+            raise AssertionError
+
+    asking = asyncio.ensure_future(ask())
+    await asyncio.sleep(0)  # it has begun to write
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    async with desk.reserved("rq_2", 100) as limit:
+        assert limit == 100
+
+
 async def test_what_a_crash_left_counts_for_an_hour(desk: Desk) -> None:
     await desk.limits.reserved(KEY, "rq_1", 100, 1, desk.told.update).__aenter__()
     with pytest.raises(RateLimitError):
