@@ -241,5 +241,8 @@ const SHARE_STYLE = `
 .ady .share .note { display: block; font-size: 12px; font-weight: 400; }
 .ady .share td:last-child { text-align: right; }
 .ady .share td[colspan] { text-align: left; color: var(--soft); }
-@media (max-width: 520px) { .ady .share .give { grid-template-columns: minmax(0, 1fr); } .ady .share .give > button { margin-top: 4px; justify-self: start; } }
+@media (max-width: 520px) { .ady .share .give { grid-template-columns: minmax(0, 1fr); } .ady .share .give > button { margin-top: 4px; justify-self: start; }
+  .ady .share .who { max-height: none; } .ady .share thead { display: none; }
+  .ady .share tbody tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; border-bottom: 1px solid var(--edge); }
+  .ady .share tbody th, .ady .share td { padding: 4px 0; border: 0; } .ady .share tbody th, .ady .share td[colspan] { grid-column: 1 / -1; } }
 `;
