@@ -30,6 +30,7 @@ __all__ = [
     "DigestMismatchError",
     "EngineBusyError",
     "FieldProblem",
+    "InsufficientQuotaError",
     "IntegrityError",
     "InternalError",
     "InvalidInputError",
@@ -43,6 +44,7 @@ __all__ = [
     "NotFoundError",
     "NotOfferedError",
     "QuotaError",
+    "RateLimitError",
     "RecordChangedError",
     "RecordError",
     "RefusedError",
@@ -73,6 +75,8 @@ class AdapteryError(Exception):
 
     code: ClassVar[str] = "adaptery_error"
     status: ClassVar[int] = 500
+    #: The `type` in OpenAI's shape, where it is not that of the status.
+    openai_type: ClassVar[str | None] = None
     message: str
     hint: str | None
     errors: tuple[FieldProblem, ...]
@@ -138,7 +142,7 @@ class AdapteryError(Exception):
         return {
             "error": {
                 "message": str(self),
-                "type": _openai_type(self.status),
+                "type": self.openai_type or _openai_type(self.status),
                 "param": self.errors[0].where if self.errors else None,
                 "code": self.code,
             }
@@ -264,6 +268,19 @@ class QuotaError(AdapteryError):
 
     code = "quota_exceeded"
     status = 429
+
+
+class RateLimitError(QuotaError):
+    """Too many requests in too short a time."""
+
+    code = "rate_limit_exceeded"  # as OpenAI has it
+
+
+class InsufficientQuotaError(QuotaError):
+    """What may be used in this time is used up."""
+
+    code = "insufficient_quota"  # as OpenAI has it, where it is the type as well
+    openai_type = "insufficient_quota"
 
 
 class UnavailableError(AdapteryError):

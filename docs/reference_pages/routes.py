@@ -19,8 +19,9 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     (r"api/(jobs|tasks|base-models)", "Jobs, tasks and base models"),
     (r"api/adapters", "Adapters"),
     (r"api/(agents|network)", "Agents"),
+    (r"api/keys", "Own keys"),
     (r"api/", "About the caller and the API"),
-    (r"v1/", "OpenAI-compatible"),
+    (r"(v1|a)/", "OpenAI-compatible"),
     (r"", "Page, health and metrics"),
 )
 TEXT = """\
@@ -31,12 +32,15 @@ table, as OpenAPI 3.1, is served at `api/openapi.json`.
 
 - *Scope* `open` needs no token, `any` a valid one, `session` a user's login. `a|b` means either;
   `scrape` is the token that an administrator gave to Prometheus.
-- Errors are problem JSON with a `code` ([Errors](errors.md)), below `v1/` in OpenAI's shape.
+- *or an own key*: a [key](../howto/keys.md) with that verb; no other route lets keys in.
+- Errors are problem JSON with a `code` ([Errors](errors.md)); below `v1/` and `a/` in OpenAI's
+  shape, and what is not valid is 400 there instead of 422.
 - *Page of T* is `{"items": [T, ...], "has_more": bool}`. The next page starts `?after=` the id of
   the last item; `limit` is 1 to 200, and 50 if absent. *RecordPage* also has `total`, and can start
   anywhere by `offset`.
 - An unknown field of a body or an unknown query parameter is an error, except in requests below
-  `v1/`: real clients send fields that we do not have. Those are ignored and never passed on."""
+  `v1/` and `a/`: real clients send fields that we do not have. Those are ignored and never passed
+  on."""
 
 
 def make() -> str:
@@ -69,7 +73,8 @@ def _tables(routes: Sequence[Route]) -> str:
     for route in routes:
         path = route.template.replace(":path}", "}") or "(the page)"
         for method, operation in route.methods.items():
-            cells = (code(operation.scope), _body(operation), _answer(operation))
+            scope = code(operation.scope) + (" or an own key" if operation.keys else "")
+            cells = (scope, _body(operation), _answer(operation))
             rows.append(Row(f"{method} {path}", cells, operation.summary))
             parameters += [
                 Row(name, (code(f"{method} {path}"),), text)

@@ -44,6 +44,8 @@ from adaptery_hub.drafts import Drafts
 from adaptery_hub.handlers.base import Handler, NotFoundHandler, OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler
 from adaptery_hub.identity import HubIdentities, IdentitySource
+from adaptery_hub.key_limits import KeyLimits
+from adaptery_hub.keys import KeyRules, Keys
 from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
@@ -149,13 +151,17 @@ def build_services(
     objects = FilesystemStore(state / "objects")
     drafts = Drafts(state / "drafts", settings.max_draft_records)
     metrics = Metrics()
+    tenants = Tenants(database, user_created_at, _organisations(settings))
+    rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
     return Services(
         settings=settings,
         db=database,
         objects=objects,
         identities=identities,
-        tenants=Tenants(database, user_created_at, _organisations(settings)),
+        tenants=tenants,
+        keys=Keys(database, identities, tenants, rules),
+        key_limits=KeyLimits(database),
         drafts=drafts,
         uploads=Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes),
         operations=Operations(database, metrics),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +27,8 @@ from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.fleet.session_desk import SessionDesk
 from adaptery_hub.fleet.staging import StagingArea
-from adaptery_hub.gateway import Gateway, InferOrder, Resolver
+from adaptery_hub.gateway import CacheSalts, Gateway, InferOrder, Resolver
+from adaptery_hub.gateway.gateway import SALT_SECRET_BYTES
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
 from adaptery_hub.services import Services
@@ -92,7 +94,10 @@ async def start_compute(services: Services) -> None:
     queue = EmbeddedQueue(database, audit, _rules(settings))
     fleet = await _start_fleet(services, audit, tasks, base_models, queue)
     gateway = Gateway(
-        Resolver(database, base_models), fleet or _NoNetwork(), UsageLog(database, audit)
+        Resolver(database, base_models),
+        fleet or _NoNetwork(),
+        UsageLog(database, audit),
+        salts=await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret"),
     )
     jobs = JobDesk(database, queue, tasks, base_models)
     services.compute = Compute(audit, tasks, base_models, queue, jobs, gateway, fleet)
@@ -154,6 +159,14 @@ async def _mint_local_token(roster: Roster, path: Path) -> None:
 def _write_token(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomic(path, text.encode() + os.linesep.encode(), 0o600)
+
+
+def _load_salts(path: Path) -> CacheSalts:
+    """Returns the salts of this deployment; kept, so that a restart leaves warm caches warm."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(path, secrets.token_bytes(SALT_SECRET_BYTES), 0o600)
+    return CacheSalts(path.read_bytes())
 
 
 def _load_tasks(settings: ServiceSettings) -> TaskCatalog:

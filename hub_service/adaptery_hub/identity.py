@@ -8,20 +8,26 @@ Invariants:
 
 - The Hub is asked asynchronously; the event loop never waits for it.
 - Groups and scopes are those of the Hub's answer to this request's token (cached at most 30 s), and
-  are never read from our database.
+  are never read from our database. An own key has no Hub token: there the Hub is asked about its
+  owner, and the scopes are the key's verbs.
 - No token, cookie or Hub error text leaves this module.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, cast
+from urllib.parse import quote
 
+import httpx
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado.web import HTTPError, RequestHandler
 
 from adaptery.errors import NotAllowedError, UnavailableError
+from adaptery.times import from_text
 
 #: The custom Hub scopes of this service end in one of the words below.
 SCOPE_PREFIX = "custom:adaptery:"
@@ -30,6 +36,10 @@ SCOPES = frozenset({"read", "write", "infer", "admin"})
 SUBSCOPES: Mapping[str, frozenset[str]] = {"write": frozenset({"read"})}
 #: How long the Hub's answer about a token is believed.
 IDENTITY_CACHE_SECONDS = 30
+#: How many owners of keys are remembered before all are asked about anew.
+REMEMBERED_USERS = 10_000
+#: How long the Hub may take to say who is in which group.
+HUB_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,31 @@ class HubModel:
 
 
 @dataclass(frozen=True)
+class HubUser:
+    """What the Hub says about a user whose own token did not come with the request."""
+
+    name: str
+    groups: tuple[str, ...]
+    created_at: datetime | None
+
+
+@dataclass(frozen=True)
+class KeyHold:
+    """The own key that a request came with: it narrows its owner's rights to these adapters.
+
+    It holds no rights itself. `permissions` asks the database in every statement whether the key is
+    in force, by the hash of the secret that came, so that whoever asks again later (a running
+    stream) learns of its end.
+    """
+
+    id: str
+    secret_hash: str = field(repr=False)
+    adapters: tuple[str, ...]  # ids
+    tokens_per_day: int | None = None
+    requests_per_minute: int | None = None
+
+
+@dataclass(frozen=True)
 class Identity:
     """The caller of one request, as this service knows them."""
 
@@ -57,6 +92,7 @@ class Identity:
     scopes: frozenset[str]  # subset of SCOPES
     token_kind: str  # session | token | key
     kind: str = field(default="user")
+    key: KeyHold | None = None  # of token_kind key
 
     @property
     def principals(self) -> tuple[str, ...]:
@@ -80,16 +116,30 @@ class IdentitySource(Protocol):
         """
         ...
 
+    async def user(self, hub_name: str) -> HubUser | None:
+        """Return what the Hub says about a user now (cached as tokens are); None if there is none.
+
+        Raises:
+            UnavailableError: the Hub did not answer.
+        """
+        ...
+
 
 class HubIdentities:
-    """Asks JupyterHub, with the caller's own token."""
+    """Asks JupyterHub, with the caller's own token; about owners of keys with the service's."""
 
     def __init__(self, hub_auth: HubOAuth) -> None:
         self._hub_auth = hub_auth
+        self._users = HubUsers(hub_auth)
+
+    async def user(self, hub_name: str) -> HubUser | None:
+        """See `IdentitySource.user`."""
+        return await self._users.get(hub_name)
 
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `IdentitySource.identify`."""
         assert isinstance(handler, HubOAuthenticated)
+        _forget_answer(handler)
         try:
             # Awaited: `current_user` alone would block the loop while the Hub answers.
             answer = await self._hub_auth.get_user(handler, sync=False)
@@ -124,6 +174,56 @@ class HubIdentities:
             admin=bool(answer.get("admin")),
             token_kind="token" if getattr(handler, "_token_authenticated", False) else "session",
         )
+
+
+class HubUsers:
+    """Asks JupyterHub about users with the service's own token, and believes it for a while."""
+
+    def __init__(self, hub_auth: HubOAuth) -> None:
+        self._hub_auth = hub_auth
+        self._known: dict[str, tuple[float, HubUser | None]] = {}
+
+    async def get(self, hub_name: str) -> HubUser | None:
+        """Return the user; None if the Hub has none of that name.
+
+        Raises:
+            UnavailableError: the Hub did not answer.
+        """
+        asked_at, user = self._known.get(hub_name, (0.0, None))
+        if time.monotonic() - asked_at < self._hub_auth.cache_max_age and hub_name in self._known:
+            return user
+        user = await self._ask(hub_name)
+        if len(self._known) >= REMEMBERED_USERS:
+            self._known.clear()
+        self._known[hub_name] = (time.monotonic(), user)
+        return user
+
+    async def _ask(self, hub_name: str) -> HubUser | None:
+        url = f"{self._hub_auth.api_url}/users/{quote(hub_name, safe='')}"
+        headers = {"Authorization": f"token {self._hub_auth.api_token}"}
+        try:
+            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS) as client:
+                answer = await client.get(url, headers=headers)
+            if answer.status_code == 404:
+                return None
+            model = answer.raise_for_status().json()
+            created = model.get("created")
+            groups = tuple(sorted(model.get("groups") or ()))
+            return HubUser(hub_name, groups, from_text(created) if created else None)
+        except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
+            raise UnavailableError(
+                "JupyterHub did not answer about the owner of this key.",
+                hint="Try again in a moment.",
+            ) from error
+
+
+def _forget_answer(handler: HubOAuthenticated) -> None:
+    """Let HubAuth look at the token again: of one request it keeps the first answer for ever.
+
+    What it keeps of the token itself, for `cache_max_age`, stays.
+    """
+    for name in ("_cached_hub_user", "_token_authenticated"):
+        vars(handler).pop(name, None)
 
 
 def _check_session(handler: HubOAuthenticated) -> None:

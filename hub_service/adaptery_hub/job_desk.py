@@ -241,6 +241,7 @@ def _describe(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> 
         state_at=row["state_at"],
         summary=row["summary"],
         options=row["options"],
+        right=Right(row["right"]).word if "right" in row else None,
     )
 
 

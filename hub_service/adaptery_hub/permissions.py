@@ -9,7 +9,10 @@ Rules (rights are ordered `use < view < edit < manage`; a higher one includes th
 - Members of the owning group have `edit`, and the member who created the thing has `manage`.
   Membership is what the Hub says now: who has left the group has lost both.
 - A grant adds its right to a user or to a group. Nothing subtracts.
-- Things in `tables.PARENTS` follow their parent.
+- Things in `tables.PARENTS` follow their parent; what `tables.EXISTS` leaves out is there for
+  nobody.
+- An own key has `use` on those of its adapters on which its owner has `use` at that moment, and
+  nothing on anything else, while the key is in force and its owner is not suspended.
 - No right at all: not found, on the same path as a thing that never was. Scopes (*what*) are not
   looked at here; the route table checks them.
 """
@@ -17,13 +20,16 @@ Rules (rights are ordered `use < view < edit < manage`; a higher one includes th
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.schemas.grants import RightWord
+from adaptery.times import now
 from adaptery_hub.database import tables
-from adaptery_hub.identity import Identity
+from adaptery_hub.identity import Identity, KeyHold
 
 
 class Right(IntEnum):
@@ -34,24 +40,37 @@ class Right(IntEnum):
     EDIT = 3
     MANAGE = 4
 
+    @classmethod
+    def of(cls, word: RightWord) -> Right:
+        """Return the right that the API spells so."""
+        return cls[word.upper()]
+
     @property
-    def word(self) -> str:
+    def word(self) -> RightWord:
         """The right in lower case, as the API spells it."""
-        return self.name.lower()
+        return cast("RightWord", self.name.lower())
 
 
 def right_of(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
     """Return an expression with the caller's highest right on each row of `table`; 0 for none."""
+    if identity.key is not None:
+        return _key_right(table, identity, identity.key)
+    return _user_right(table, identity)
+
+
+def _user_right(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:
     parent = tables.PARENTS.get(table)
     if parent is not None:
         column, owner = parent
         return (
-            sa.select(right_of(owner, identity))
+            sa.select(_user_right(owner, identity))
             .where(owner.c.id == column)
             .correlate(table)
             .scalar_subquery()
         )
-    return _highest(_own_right(table, identity), _granted_right(table, identity))
+    highest = _highest(_own_right(table, identity), _granted_right(table, identity))
+    exists = tables.EXISTS.get(table)
+    return highest if exists is None else sa.case((exists, highest), else_=0)
 
 
 def visible(table: sa.Table, identity: Identity, right: Right) -> sa.ColumnElement[bool]:
@@ -82,6 +101,37 @@ def fetch(
             hint="Ask its owner for a grant.",
         )
     return row
+
+
+def _key_right(table: sa.Table, identity: Identity, key: KeyHold) -> sa.ColumnElement[int]:
+    if table is not tables.adapters:
+        return sa.literal(0)
+    owners = _user_right(table, identity) >= int(Right.USE)
+    usable = sa.and_(table.c.id.in_(key.adapters), owners, _in_force(key))
+    return sa.case((usable, int(Right.USE)), else_=0)
+
+
+def _in_force(key: KeyHold) -> sa.ColumnElement[bool]:
+    """Whether the secret that came is the key's, the key has not ended, and its owner is active."""
+    keys, moment = tables.keys, now()
+    owner = tables.tenants.alias()  # the statements around this one join the owner of the adapter
+    of_the_key = sa.or_(
+        keys.c.secret_hash == key.secret_hash,
+        sa.and_(keys.c.old_secret_hash == key.secret_hash, keys.c.old_secret_until > moment),
+    )
+    return (
+        sa.select(keys.c.id)
+        .join(owner, owner.c.id == keys.c.tenant_id)
+        .where(
+            keys.c.id == key.id,
+            of_the_key,
+            keys.c.revoked_at.is_(None),
+            keys.c.expires_at > moment,
+            owner.c.state == "active",
+        )
+        .correlate(None)
+        .exists()
+    )
 
 
 def _own_right(table: sa.Table, identity: Identity) -> sa.ColumnElement[int]:

@@ -42,6 +42,8 @@ class Operation:
     query: Mapping[str, str] = field(default_factory=dict)
     #: Ask the Hub about the token again instead of believing the cache (deletes, publishes).
     fresh_identity: bool = False
+    #: Whether own keys reach it; everything else is for tokens of the Hub.
+    keys: bool = False
     #: The body is a stream of bytes that the handler takes chunk by chunk.
     streamed: bool = False
 

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adaptery_hub.admissions import Admissions
 from adaptery_hub.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
     from adaptery_hub.identity import IdentitySource
+    from adaptery_hub.key_limits import KeyLimits
+    from adaptery_hub.keys import Keys
     from adaptery_hub.metrics import Metrics
     from adaptery_hub.objects import ObjectStore
     from adaptery_hub.operations import Operations
@@ -42,6 +45,8 @@ class Services:
     objects: ObjectStore
     identities: IdentitySource
     tenants: Tenants
+    keys: Keys
+    key_limits: KeyLimits
     drafts: Drafts
     uploads: Uploads
     operations: Operations
@@ -52,6 +57,7 @@ class Services:
     compute: Compute | None = None
     #: Requests that are being answered; streams of events do not count, they end with the service.
     open_requests: set[object] = field(default_factory=set[object])
+    admissions: Admissions = field(default_factory=Admissions)
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
 

@@ -58,11 +58,12 @@ class ServiceSettings(Configurable):
     )
 
     identity_cache_seconds = Int(
-        30,
+        25,  # and 5 until a stream looks again: what the Hub revokes is over within 30
         min=1,  # 0 would mean "for ever" to HubAuth
         max=30,
         help="How long the Hub's answer about a token is believed, in seconds. A revoked token "
-        "still works for so long, except for deleting and publishing.",
+        "still works for so long, except for deleting, publishing and sharing; a stream, for up "
+        "to 5 seconds longer.",
     ).tag(config=True)
 
     scrape_token_file = Unicode(
@@ -133,6 +134,18 @@ class ServiceSettings(Configurable):
     max_open_jobs_per_tenant = Int(
         100, help="How many jobs of one user or group may be open at once."
     ).tag(config=True)
+
+    max_key_days = Int(
+        90,
+        min=1,
+        max=36_500,
+        help="How long an own key may live, in days; also how long one lives if its owner does not "
+        "say.",
+    ).tag(config=True)
+
+    max_keys_per_tenant = Int(100, min=1, help="How many own keys in force one user may have.").tag(
+        config=True
+    )
 
     @default("default_base_model")
     def _default_default_base_model(self) -> str:

@@ -36,7 +36,7 @@ class Tenant:
     kind: str  # user | group | service
     hub_name: str
     slug: str
-    state: str  # active | suspended
+    state: str  # active | suspended | expected
 
     @property
     def prefix(self) -> str:
@@ -91,6 +91,17 @@ class Tenants:
             kind=own.kind,
         )
 
+    def expect(self, connection: Connection, hub_name: str) -> Tenant:
+        """Return the tenant of a user whom the service has not seen, made for a grant.
+
+        It is not remembered: it goes with its last grant, unless its user has come by then.
+        """
+        return Tenant(**statements.expect(connection, hub_name, self._reserved))
+
+    async def of_groups(self, hub_names: Sequence[str]) -> list[Tenant]:
+        """Return the tenants of Hub groups, minting those not seen before."""
+        return await self._find([("group", hub_name) for hub_name in hub_names])
+
     async def _find(self, names: Sequence[tuple[str, str]]) -> list[Tenant]:
         missing = [name for name in names if name not in self._remembered]
         if missing:
@@ -101,7 +112,11 @@ class Tenants:
         if len(self._remembered) > REMEMBERED_TENANTS:
             self._remembered.clear()
         found = await self._database.read(lambda c: statements.find(c, names))
-        unknown = [name for name in names if name not in found]
+        unknown = [
+            name
+            for name in names
+            if name not in found or found[name]["state"] == statements.EXPECTED
+        ]
         if unknown:
             created_at = await self._creation_times(unknown)
             found |= await self._database.write(

@@ -31,6 +31,7 @@ class UsageEntry:
     completion_tokens: int
     duration_ms: int
     outcome: str
+    key_id: str | None = None  # the own key that asked, if one did
 
 
 class UsageLog:
@@ -57,11 +58,14 @@ class UsageLog:
             "adapter_id": entry.adapter_id,
             "base_model": entry.base_model,
             "agent_id": entry.agent_id,
+            "key_id": entry.key_id,
             "request_id": entry.request_id,
             "channel": "open",
         }
         statements.insert(connection, {**row, **counts}, self._clock())
         details = {**counts, "model": entry.model, "digests": list(entry.digests)}
+        if entry.key_id is not None:
+            details["key"] = entry.key_id
         self._audit.append(
             connection,
             AuditEntry("infer", entry.tenant_id, entry.adapter_id, details, entry.request_id),

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ import httpx
 from tornado.httpserver import HTTPServer
 from tornado.web import RequestHandler
 
+from adaptery.errors import UnavailableError
 from adaptery_hub.app import (
     build_services,
     listen,
     start_services,
     stop_services,
 )
-from adaptery_hub.identity import SCOPE_PREFIX, HubModel
+from adaptery_hub.identity import SCOPE_PREFIX, HubModel, HubUser
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from support.waiting import eventually
@@ -36,7 +38,11 @@ class TokenTableIdentities:
 
     def __init__(self) -> None:
         self.models: dict[str, HubModel] = {}
+        self.checks = 0
         self.fresh_checks = 0
+        self.silent = False  # whether the Hub does not answer
+        self.gone: set[str] = set()  # users whom the Hub has deleted
+        self.created_at: dict[str, datetime] = {}  # of users whom the Hub has made again
 
     def add(
         self,
@@ -51,9 +57,19 @@ class TokenTableIdentities:
 
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `adaptery_hub.identity.IdentitySource`."""
+        self.checks += 1
         self.fresh_checks += fresh
+        if self.silent:
+            raise UnavailableError("JupyterHub did not answer who you are.")
         kind, _, token = handler.request.headers.get("Authorization", "").partition(" ")
         return self.models.get(token) if kind == "Bearer" else None
+
+    async def user(self, hub_name: str) -> HubUser | None:
+        """See `adaptery_hub.identity.IdentitySource`; the token that was added last counts."""
+        if hub_name in self.gone:
+            return None
+        groups = [m.groups for m in self.models.values() if m.name == hub_name]
+        return HubUser(hub_name, groups[-1] if groups else (), self.created_at.get(hub_name))
 
 
 class Service:

@@ -7,6 +7,9 @@ from pathlib import Path
 from adaptery.client.columns import ADAPTERS
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.listing import Listing
+from adaptery.client.sharing import Grant, RightWord, Sharing
+from adaptery.errors import NotFoundError
+from adaptery.ids import is_id
 from adaptery.schemas.adapters import Adapter
 
 __all__ = ["Adapters"]
@@ -58,3 +61,58 @@ class Adapters:
             return partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+    def share(self, adapter: str, principal: str, right: RightWord) -> Grant:
+        """Give a user or group a right on an adapter, or change the one that they were given.
+
+        Args:
+            adapter: its id or full name.
+            principal: `@user`, by short or exact Hub name, or a group that you are a member of.
+            right: `use` asks it, `view` downloads it, `manage` deletes and shares it.
+
+        Raises:
+            InvalidInputError: if there is no such right, or the principal cannot be named.
+            NotFoundError: if there is no such adapter that the caller may use.
+            NotAllowedError: if you do not manage it.
+            AdapteryError: what the service raised.
+        """
+        return self._sharing(adapter).share(principal, right)
+
+    def unshare(self, adapter: str, principal: str | Grant) -> None:
+        """Take away what a user or group was given; answers that are running end.
+
+        Args:
+            adapter: its id or full name.
+            principal: who has the grant.
+
+        Raises:
+            NotFoundError: if it is not shared with them.
+            AdapteryError: what the service raised.
+        """
+        self._sharing(adapter).unshare(principal)
+
+    def shared_with(self, adapter: str) -> Listing[Grant]:
+        """Return who was given which right, oldest grant first; the owner has theirs without.
+
+        Args:
+            adapter: its id or full name.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._sharing(adapter).shared_with()
+
+    def _sharing(self, adapter: str) -> Sharing:
+        found = adapter if is_id(adapter, "ad") else self._find(adapter).id
+        return Sharing(self._connection, path_of("api", "adapters", found))
+
+    def _find(self, full_name: str) -> Adapter:
+        """Return an adapter by its full name; without a version, the newest.
+
+        Raises:
+            NotFoundError: if there is none that the caller may use.
+        """
+        for adapter in self.list(search=full_name):
+            if full_name in (adapter.full_name, adapter.full_name.rpartition("@")[0]):
+                return adapter
+        raise NotFoundError(hint="adapters.list() shows the full names of those you may use")

@@ -9,8 +9,10 @@ from adaptery.client.words import size_of
 from adaptery.schemas.adapters import Adapter, BaseModelCard
 from adaptery.schemas.agents import Agent
 from adaptery.schemas.datasets import FileInfo
+from adaptery.schemas.grants import Grant
 from adaptery.schemas.jobs import Job as JobInfo
 from adaptery.schemas.jobs import Task
+from adaptery.schemas.keys import Key
 
 if TYPE_CHECKING:
     from adaptery.client.datasets import Dataset, Version
@@ -78,12 +80,33 @@ TASKS: Columns[Task] = (
     ("Description", lambda it: it.description),
 )
 
+GRANTS: Columns[Grant] = (
+    ("Shared with", lambda it: it.principal),
+    ("Right", lambda it: it.right),
+    ("By", lambda it: it.by),
+    ("Since", lambda it: it.created_at),
+)
+
 AGENTS: Columns[Agent] = (
     ("Agent", lambda it: it.id),
     ("State", lambda it: it.state),
     ("Labels", lambda it: ", ".join(it.labels)),
     ("Last seen", lambda it: it.last_seen_at),
     ("Version", lambda it: it.version),
+)
+
+KEYS: Columns[Key] = (
+    ("Key", lambda it: it.name),
+    ("Begins", lambda it: it.prefix),
+    ("Adapters", lambda it: ", ".join(adapter.name or adapter.id for adapter in it.adapters)),
+    ("Verbs", lambda it: ", ".join(it.verbs)),
+    ("Tokens per day", lambda it: it.tokens_per_day),
+    ("Requests per minute", lambda it: it.requests_per_minute),
+    ("Last used", lambda it: it.last_used_at),
+    ("Expires", lambda it: it.expires_at),
+    ("Revoked", lambda it: it.revoked_at),
+    ("Owner", lambda it: it.owner),
+    ("Id", lambda it: it.id),
 )
 
 

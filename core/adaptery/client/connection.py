@@ -10,7 +10,7 @@ What always holds:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -45,6 +45,8 @@ READ_SECONDS = 60.0
 ANSWER_SECONDS = 600.0
 ERROR_LIMIT_BYTES = 1024 * 1024
 PAGE_ITEMS = 100
+#: The name of the event with which the service ends a stream that may not go on.
+PROBLEM_EVENT = "problem"
 ATTEMPTS = 3
 
 Query = Mapping[str, str | int]
@@ -99,6 +101,14 @@ def _repeated(send: Callable[[], httpx.Response]) -> httpx.Response:
             if exc.__cause__ is None:
                 raise
     return send()
+
+
+def _unless_problem(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield events; the one that says why the service ends the stream is raised."""
+    for event in events:
+        if event.kind == PROBLEM_EVENT:
+            raise from_problem(json.loads(event.data))
+        yield event
 
 
 @contextmanager
@@ -280,7 +290,7 @@ class Connection:
         with self.stream(
             method, path, json=json, headers=headers, read_seconds=read_seconds, stop=stop
         ) as response:
-            yield read_events(response.iter_lines())
+            yield _unless_problem(read_events(response.iter_lines()))
 
 
 def checked(response: httpx.Response, schema: type[M]) -> M:

@@ -12,6 +12,7 @@ from adaptery.client.connection import ANSWER_SECONDS, PAGE_ITEMS, Connection, c
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
+from adaptery.client.sharing import Grant, RightWord, Sharing
 from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.records import Kind, Record
@@ -332,6 +333,44 @@ class Dataset:
             AdapteryError: what the service raised.
         """
         return self._connection.post(self._path("edits", "redo"), schemas.EditResult)
+
+    # -- sharing ------------------------------------------------------------------------------
+
+    @property
+    def _sharing(self) -> Sharing:
+        return Sharing(self._connection, self._path())
+
+    def share(self, principal: str, right: RightWord) -> Grant:
+        """Give a user or group a right on this dataset, or change the one that they were given.
+
+        Args:
+            principal: `@user`, by short or exact Hub name, or a group that you are a member of.
+            right: `use` trains on its versions, `view` reads them and the draft, `edit` changes
+                the draft, `manage` publishes and shares.
+
+        Raises:
+            InvalidInputError: if there is no such right, or the principal cannot be named.
+            NotAllowedError: if you do not manage this dataset.
+            AdapteryError: what the service raised.
+        """
+        return self._sharing.share(principal, right)
+
+    def unshare(self, principal: str | Grant) -> None:
+        """Take away what a user or group was given; what is running on it ends.
+
+        Raises:
+            NotFoundError: if this is not shared with them.
+            AdapteryError: what the service raised.
+        """
+        self._sharing.unshare(principal)
+
+    def shared_with(self) -> Listing[Grant]:
+        """Return who was given which right, oldest grant first; the owner has theirs without.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._sharing.shared_with()
 
     # -- versions -----------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from adaptery.client.columns import BASE_MODELS, TASKS
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Datasets
 from adaptery.client.jobs import Jobs
+from adaptery.client.keys import Keys
 from adaptery.client.listing import Listing, card
 from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
@@ -45,6 +46,7 @@ class Hub:
         self.jobs = Jobs(connection)
         self.adapters = Adapters(connection)
         self.agents = Agents(connection)
+        self.keys = Keys(connection)
         #: What the views ask; programs use the methods above.
         self.verbs = Verbs(connection)
 

@@ -26,7 +26,7 @@ from adaptery.errors import InvalidInputError, NotOfferedError, UnavailableError
 __all__ = ["Request", "Verbs", "request_of", "verb_table"]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_WITH_BODY = frozenset({"POST", "PATCH"})
+_WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
 
 
 @cache

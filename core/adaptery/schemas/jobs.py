@@ -8,6 +8,7 @@ from pydantic import Field
 
 from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
+from adaptery.schemas.grants import RightWord
 from adaptery.states import JobState
 
 __all__ = ["Job", "JobCreate", "JobEvent", "Task"]
@@ -58,6 +59,7 @@ class Job(Answer):
     state_at: Instant | None = Field(default=None, description="when the present state was set")
     summary: JsonObject | None
     options: dict[str, OptionValue]
+    right: RightWord | None = Field(default=None, description="what the caller may do with it")
 
 
 class JobEvent(Answer):

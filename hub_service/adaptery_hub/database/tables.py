@@ -53,7 +53,8 @@ tenants = _table(
     sa.Column("hub_name", sa.String(255), nullable=False),  # exactly as the Hub spells it
     sa.Column("hub_created_at", UtcTime()),  # of a user; a mismatch means another person
     sa.Column("slug", sa.String(80), nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),  # active | suspended
+    # active | suspended | expected: named in a grant, and not seen yet
+    sa.Column("state", sa.String(10), nullable=False),
     sa.UniqueConstraint("kind", "hub_name"),
     sa.UniqueConstraint("kind", "slug"),
 )
@@ -111,7 +112,7 @@ grants = _table(
     sa.Column("thing_id", Id(), nullable=False, index=True),  # a dataset, job or adapter
     sa.Column("principal_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
     sa.Column("right", sa.Integer, nullable=False),  # permissions.Right as a number
-    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
     sa.UniqueConstraint("thing_id", "principal_id"),
 )
 
@@ -243,9 +244,22 @@ keys = _table(
     *_owner(),
     sa.Column("name", sa.String(80), nullable=False),
     sa.Column("secret_hash", Digest(), nullable=False, unique=True),
-    sa.Column("adapters", sa.JSON, nullable=False),
-    sa.Column("expires_at", UtcTime()),
+    sa.Column("adapters", sa.JSON, nullable=False),  # ids
+    sa.Column("verbs", sa.JSON, nullable=False),
+    sa.Column("prefix", sa.String(16), nullable=False),  # how the secret begins
+    sa.Column("tokens_per_day", sa.BigInteger),
+    sa.Column("requests_per_minute", sa.Integer),
+    sa.Column("old_secret_hash", Digest(), unique=True, index=True),  # of before the last rotation
+    sa.Column("old_secret_until", UtcTime()),
+    sa.Column("expires_at", UtcTime(), nullable=False),
+    sa.Column("last_used_at", UtcTime()),
     sa.Column("revoked_at", UtcTime()),
+)
+
+reservations = _table(
+    "reservations",  # tokens that running requests of a key may still make; ids are of requests
+    _parent("key_id", "keys"),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
 )
 
 usage = _table(
@@ -254,12 +268,14 @@ usage = _table(
     sa.Column("adapter_id", Id(), index=True),
     sa.Column("base_model", sa.String(200)),
     sa.Column("agent_id", Id()),
+    sa.Column("key_id", Id()),  # the own key that asked, if one did
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("channel", sa.String(10), nullable=False),  # open | sealed
     sa.Column("prompt_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("completion_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("duration_ms", sa.Integer, nullable=False, default=0),
     sa.Column("outcome", sa.String(40), nullable=False),
+    sa.Index(None, "key_id", "created_at"),
 )
 
 audit = _table(
@@ -298,3 +314,7 @@ PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     job_inputs: (job_inputs.c.job_id, jobs),
     checkpoints: (checkpoints.c.job_id, jobs),
 }
+
+#: Rows of these tables are there for nobody unless this holds: an adapter that is still staged, or
+#: deleted, is not.
+EXISTS: dict[sa.Table, sa.ColumnElement[bool]] = {adapters: adapters.c.state == "completed"}

@@ -10,10 +10,12 @@ gateway      the whole course
 
 from adaptery_hub.gateway.answers import OpenAnswer
 from adaptery_hub.gateway.gateway import Gateway, InferenceFleet, InferOrder
+from adaptery_hub.gateway.rebuild import CacheSalts
 from adaptery_hub.gateway.resolution import AdapterTarget, Resolver, Target, adapter_target
 
 __all__ = [
     "AdapterTarget",
+    "CacheSalts",
     "Gateway",
     "InferOrder",
     "InferenceFleet",

@@ -41,8 +41,10 @@ class OpenAnswer:
         *,
         wants_usage: bool,
         started_at: float,
+        adapter_id: str | None = None,
     ) -> None:
         self.head = head
+        self.adapter_id = adapter_id
         self._shape = shape
         self._first = first
         self._rest = rest
@@ -76,7 +78,7 @@ class OpenAnswer:
         return self._shape.whole(self.head, deltas, self._usage)
 
     async def close(self) -> None:
-        """Ends an answer that nobody began to read."""
+        """Ends an answer, in case that nobody began to read it."""
         await self._end(CANCELLED)
 
     async def _deltas(self) -> AsyncGenerator[list[Delta], None]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
-from adaptery_hub.gateway.rebuild import rebuild
+from adaptery_hub.gateway.rebuild import CacheSalts, rebuild
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
 from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, ChatShape, TextShape, Usage
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 #: The request itself is at fault: no other agent would answer differently.
 _FINAL_ERRORS = (InvalidInputError, TooLargeError, QuotaError)
 RETRY_AFTER_SECONDS = 2.0
+SALT_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,40 @@ class Gateway:
         fleet: InferenceFleet,
         usage: UsageLog,
         clock: Clock = now,
+        salts: CacheSalts | None = None,
     ) -> None:
+        """Makes a gateway.
+
+        Args:
+            resolver: finds what a model means.
+            fleet: the agents.
+            usage: where answers are accounted for.
+            clock: tells the time.
+            salts: of tenants in prefix caches; without, they change with each start.
+        """
+        self._salts = salts or CacheSalts(secrets.token_bytes(SALT_SECRET_BYTES))
         self.resolver = resolver
         self._fleet = fleet
         self._usage = usage
         self._clock = clock
 
     async def open(
-        self, identity: Identity, request: ChatRequest | CompletionRequest, request_id: str
+        self,
+        identity: Identity,
+        request: ChatRequest | CompletionRequest,
+        request_id: str,
+        *,
+        bound: str | None = None,
+        limit: int | None = None,
     ) -> OpenAnswer:
         """Returns the answer once its first frame is here.
+
+        Args:
+            identity: The caller.
+            request: What is asked.
+            request_id: Of the request.
+            bound: The adapter that the address is bound to, if it is to one.
+            limit: The most tokens of one answer that the caller has left.
 
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
@@ -98,11 +124,12 @@ class Gateway:
             NoAgentError: No agent that has the base model is connected.
             AdapteryError: Every agent that could answer failed to begin.
         """
-        target = await self.resolver.resolve(identity, request.model)
+        target = await self.resolver.resolve(identity, request.model, bound)
         shape: AnswerShape = ChatShape() if isinstance(request, ChatRequest) else TextShape()
-        order = InferOrder(shape.kind, rebuild(request), target, identity.tenant_id)
+        built = rebuild(request, self._salts.of(identity.tenant_id), limit)
+        order = InferOrder(shape.kind, built, target, identity.tenant_id)
         started_at = time.monotonic()
-        account = _Account(self._usage, target, identity.tenant_id, request_id)
+        account = _Account(self._usage, target, identity, request_id)
         try:
             first, rest = await self._begin(order, account)
         except (AdapteryError, asyncio.CancelledError) as error:
@@ -120,6 +147,7 @@ class Gateway:
             account,
             wants_usage=request.wants_usage(),
             started_at=started_at,
+            adapter_id=target.adapter.id if target.adapter else None,
         )
 
     async def _begin(
@@ -152,11 +180,13 @@ class Gateway:
 class _Account:
     """Writes the usage of one request, once."""
 
-    def __init__(self, usage: UsageLog, target: Target, tenant_id: str, request_id: str) -> None:
+    def __init__(
+        self, usage: UsageLog, target: Target, identity: Identity, request_id: str
+    ) -> None:
         self.agent_id: str | None = None
         self._usage = usage
         self._target = target
-        self._tenant_id = tenant_id
+        self._identity = identity
         self._request_id = request_id
         self._done = False
 
@@ -168,7 +198,8 @@ class _Account:
         digests = (adapter.weight_digest, *adapter.content_digests) if adapter else ()
         await self._usage.add(
             UsageEntry(
-                tenant_id=self._tenant_id,
+                tenant_id=self._identity.tenant_id,
+                key_id=self._identity.key.id if self._identity.key else None,
                 request_id=self._request_id,
                 model=self._target.model,
                 base_model=self._target.base_model,

@@ -9,16 +9,32 @@ Invariants:
   sent.
 - It always streams and always asks for usage: the gateway makes a plain answer itself.
 - `max_tokens` is always set and never above the limit.
+- `cache_salt` is the service's, one per tenant, and never the caller's: an engine that keeps
+  prompts in a prefix cache answers faster what it has seen, and the time tells. Under its own salt
+  a tenant sees its own prompts only. Our engine keeps no such cache and ignores the field.
 """
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import dataclass, field
+
+from adaptery import base64url
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 
 Json = dict[str, object]
 
 _SHARED_FIELDS = frozenset(
-    {"max_tokens", "temperature", "top_p", "stop", "seed", "stream", "stream_options"}
+    {
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "stream",
+        "stream_options",
+        "cache_salt",
+    }
 )
 CHAT_FIELDS = _SHARED_FIELDS | {"messages"}
 COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt"}
@@ -27,11 +43,42 @@ DEFAULT_MAX_TOKENS = 512  # when the caller does not say
 MAX_TOKENS_LIMIT = 32_768  # an engine applies its own context length, which is smaller
 
 
-def rebuild(request: ChatRequest | CompletionRequest) -> Json:
-    """Returns the request that is sealed to an agent."""
+@dataclass(frozen=True)
+class CacheSalts:
+    """Gives each tenant a salt that says nothing about it and stays the same."""
+
+    secret: bytes = field(repr=False)
+
+    def of(self, tenant_id: str) -> str:
+        """Return the salt of a tenant: 256 bits, as vLLM advises."""
+        return base64url.encode(hmac.digest(self.secret, tenant_id.encode(), "sha256"))
+
+
+def most_tokens(request: ChatRequest | CompletionRequest) -> int:
+    """Return the most tokens that one answer to this request may have."""
+    return min(request.token_limit() or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
+
+
+def answer_count(request: ChatRequest | CompletionRequest) -> int:
+    """Return how many answers this request has."""
+    return len(request.prompt) if isinstance(request, CompletionRequest) else 1
+
+
+def rebuild(
+    request: ChatRequest | CompletionRequest, cache_salt: str, limit: int | None = None
+) -> Json:
+    """Returns the request that is sealed to an agent.
+
+    Args:
+        request: what the caller asked.
+        cache_salt: of the caller's tenant.
+        limit: the most tokens of one answer that the caller has left.
+    """
     allowed = CHAT_FIELDS if isinstance(request, ChatRequest) else COMPLETION_FIELDS
     built = request.engine_request("")
     del built["model"]
-    built["max_tokens"] = min(request.token_limit() or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
+    most = most_tokens(request)
+    built["max_tokens"] = most if limit is None else min(most, limit)
+    built["cache_salt"] = cache_salt
     assert allowed.issuperset(built), "the schema forwards a field that the gateway does not know"
     return dict(built)

@@ -9,6 +9,9 @@ Invariants:
 - What this release does not serve (`auto`, mixes, checkpoints) is refused by its form alone, before
   anything is looked up, so that the refusal says nothing about what exists.
 - The answer always names the pinned version.
+- An address (`a/<tenant>/<name>/v1`) or an own key that is bound to one adapter answers with that
+  one or not at all: `model` may be empty, its base model or any name of it.
+- An own key reaches no base model.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from adaptery.names import (
     NamedRef,
     check_offered,
     parse_model,
+    parse_name,
 )
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -62,19 +66,28 @@ class Resolver:
         self._database = database
         self._base_models = base_models
 
-    async def resolve(self, identity: Identity, model: str) -> Target:
+    async def resolve(self, identity: Identity, model: str, bound: str | None = None) -> Target:
         """Returns what answers as `model` for this caller.
+
+        Args:
+            identity: The caller.
+            model: What the request says.
+            bound: The name of the adapter that the address is bound to, if it is to one.
 
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of a name, or the adapter is
                 restricted.
         """
-        ref = self._read(model)
-        name = self._base_name(ref)
-        if name is not None:
-            return Target(name, name, self._base_models.digest(name))
-        row = await self._database.read(lambda c: _find(c, identity, ref))
+        if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
+            row = await self._database.read(lambda c: self._find_bound(c, identity, model, bound))
+        else:
+            ref = self._read(model)
+            # An own key reaches adapters only.
+            name = self._base_name(ref) if identity.key is None else None
+            if name is not None:
+                return Target(name, name, self._base_models.digest(name))
+            row = await self._database.read(lambda c: _find(c, identity, ref))
         if row is None:
             raise NotFoundError(
                 "There is no such model, or you may not use it.",
@@ -87,6 +100,25 @@ class Resolver:
                 hint="train on a dataset that is internal or open",
             )
         return adapter_target(row)
+
+    def _find_bound(
+        self, connection: Connection, identity: Identity, model: str, bound: str | None
+    ) -> RowMapping | None:
+        """Finds the adapter of the address, or else the key's only one, if `model` can mean it."""
+        key = identity.key
+        if bound is not None:
+            row = _find(connection, identity, _path_ref(bound))
+        else:
+            assert key is not None
+            row = adapters.find_usable(connection, identity, adapter_id=key.adapters[0])
+        if row is None or model in ("", row["base_model"]):
+            return row
+        try:
+            ref = parse_model(model, self._base_models.names)
+        except InvalidInputError:
+            return None
+        meant = _find(connection, identity, ref)
+        return row if meant is not None and meant["id"] == row["id"] else None
 
     def _read(self, model: str) -> ModelRef | None:
         try:
@@ -111,6 +143,20 @@ def adapter_target(row: RowMapping) -> Target:
         base_weight_digest=row["base_weight_digest"],
         adapter=AdapterTarget(row["id"], row["weight_digest"], tuple(row["content_digests"])),
     )
+
+
+def find_adapter(connection: Connection, identity: Identity, name: str) -> RowMapping | None:
+    """Returns the adapter with this name that the caller may use; the newest without a version."""
+    return _find(connection, identity, _path_ref(name))
+
+
+def _path_ref(text: str) -> ModelRef | None:
+    """Reads the name of an adapter from an address; None if it is none."""
+    try:
+        name = parse_name(text)
+    except InvalidInputError:
+        return None
+    return NamedRef(name) if name.checkpoint_step is None else None
 
 
 def _find(connection: Connection, identity: Identity, ref: ModelRef | None) -> RowMapping | None:

@@ -15,13 +15,16 @@ from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery.schemas.adapters import Adapter
 from adaptery.schemas.common import Page
 from adaptery_hub.audit import AuditEntry
+from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters as statements
+from adaptery_hub.database.statements import grants
 from adaptery_hub.fleet.offers import adapter_prefix
 from adaptery_hub.full_names import full_name
+from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.objects import ObjectStore
-from adaptery_hub.permissions import Right
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 DOWNLOAD_MEDIA = "application/zip"
@@ -59,12 +62,14 @@ class AdapterHandler(Handler):
 
         def remove(connection: Connection) -> None:
             statements.set_state(connection, adapter, statements.COMPLETED, statements.DELETED)
+            grants.remove_all(connection, adapter)
             entry = AuditEntry(
                 "adapter.delete", identity.tenant_id, adapter, details, self.request_id
             )
             audit.append(connection, entry)
 
         await self.services.db.write(remove)
+        self.services.admissions.recheck(adapter)
         await asyncio.to_thread(self.services.objects.remove_folder, adapter_prefix(adapter))
         self.answer_nothing()
 
@@ -97,12 +102,20 @@ class AdapterDownloadHandler(AdapterHandler):
         self.set_header("Content-Type", DOWNLOAD_MEDIA)
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         with packed:
-            while chunk := await asyncio.to_thread(packed.read, DOWNLOAD_CHUNK_BYTES):
-                self.write(chunk)
-                try:
-                    await self.flush()
-                except StreamClosedError:
-                    return
+            await while_admitted(
+                self,
+                self._send(packed),
+                adapter,
+                lambda c, identity: fetch(c, tables.adapters, identity, adapter, Right.VIEW),
+            )
+
+    async def _send(self, packed: IO[bytes]) -> None:
+        while chunk := await asyncio.to_thread(packed.read, DOWNLOAD_CHUNK_BYTES):
+            self.write(chunk)
+            try:
+                await self.flush()
+            except StreamClosedError:
+                return
 
 
 def pack(objects: ObjectStore, adapter_id: str, files: Sequence[Mapping[str, str]]) -> IO[bytes]:

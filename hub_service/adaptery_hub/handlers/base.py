@@ -12,6 +12,8 @@ Invariants:
   it would check before anyone knows whether a token came with the request.
 - Bodies are streamed: the identity is known before the first byte of a body is kept, and no more
   than `JSON_BODY_LIMIT_BYTES` of a JSON body is.
+- An own key is told from a Hub token by its form, is never sent to the Hub, and reaches only the
+  operations that the route table opens to keys.
 - An exception that is not an `AdapteryError` is our bug: 500 with the request id, nothing else.
 """
 
@@ -21,6 +23,7 @@ import asyncio
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +34,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from adaptery import key_secrets
 from adaptery.errors import (
     AdapteryError,
     FieldProblem,
@@ -40,6 +44,7 @@ from adaptery.errors import (
     NotAllowedError,
     NotAuthenticatedError,
     NotFoundError,
+    RateLimitError,
     TooLargeError,
     from_problem,
 )
@@ -47,7 +52,7 @@ from adaptery.ids import new_id
 from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
-from adaptery_hub.identity import SCOPE_PREFIX, Identity
+from adaptery_hub.identity import SCOPE_PREFIX, Identity, KeyHold
 from adaptery_hub.paging import fitting
 from adaptery_hub.routes import Operation, Route
 
@@ -62,6 +67,9 @@ W = TypeVar("W", bound=str)
 JSON_BODY_LIMIT_BYTES = 4 * 1024 * 1024
 PAGE_LIMIT_DEFAULT = 50
 PAGE_LIMIT_MAX = 200
+
+#: The schemes that JupyterHub takes, before something that can only be meant as an own key.
+_KEY_HEADER = re.compile(rf"(?:bearer|token)\s+({key_secrets.PREFIX}.*)", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +91,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self._body = bytearray()
         services.open_requests.add(self)
         self._received_bytes = 0
+        self._limit_headers: dict[str, str] = {}
         self._leave: list[Callable[[], None]] = []
 
     # -- before the method ----------------------------------------------------------------------
@@ -97,6 +106,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        for name, value in getattr(self, "_limit_headers", {}).items():
+            self.set_header(name, value)
 
     async def prepare(self) -> None:
         """Admit or refuse the request; called by tornado before the body is read.
@@ -138,6 +149,9 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             NotAuthenticatedError: no valid token came with the request.
             NotAllowedError: the token lacks the scope.
         """
+        if (secret := key_secret(self.request)) is not None:
+            self._identity = await self._admit_key(secret)
+            return
         model = await self.services.identities.identify(self, fresh=self.operation.fresh_identity)
         if model is None:
             raise NotAuthenticatedError(
@@ -147,6 +161,34 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         identity = await self.services.tenants.identity_of(model)
         _check_scope(self.operation.scope, identity)
         self._identity = identity
+
+    async def _admit_key(self, secret: str) -> Identity:
+        identity = await self.services.keys.identify(secret)
+        assert identity.key is not None
+        if self._identity is None:  # a running answer that looks again is no new request
+            self._count_request(identity.key)
+        if not self.operation.keys:
+            raise NotAllowedError(
+                "An own key reaches models and completions only.",
+                hint="Use a token of the Hub for everything else.",
+            )
+        _check_scope(self.operation.scope, identity)
+        return identity
+
+    def _count_request(self, key: KeyHold) -> None:
+        headers, wait_seconds = self.services.key_limits.take_request(key)
+        self.tell_limits(headers)
+        if wait_seconds:
+            raise RateLimitError(
+                "This key has made its requests of this minute.",
+                retry_after_seconds=wait_seconds,
+            )
+
+    def tell_limits(self, headers: Mapping[str, str]) -> None:
+        """Add headers about limits to the answer, also if it becomes an error."""
+        self._limit_headers |= headers
+        for name, value in headers.items():
+            self.set_header(name, value)
 
     @property
     def identity(self) -> Identity:
@@ -304,12 +346,16 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.set_header("Content-Type", "application/problem+json")
         self.finish(json.dumps(error.to_problem(self.request_id), ensure_ascii=False))
 
+    def status_of(self, error: AdapteryError) -> int:
+        """Return the HTTP status that an error has here."""
+        return error.status
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Render whatever ended the request; called by tornado."""
         exc_info = kwargs.get("exc_info")
         error = _as_adaptery_error(exc_info[1] if exc_info else None, status_code)
         self.services.metrics.errors.labels(error.code).inc()
-        self.set_status(error.status)
+        self.set_status(self.status_of(error))
         if isinstance(error, NotAuthenticatedError):
             self.set_header("WWW-Authenticate", "Bearer")
         if isinstance(error, MethodNotAllowedError):
@@ -357,6 +403,10 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
 class OpenAIHandler(Handler):
     """Base of the `v1` routes: the same rules, errors in OpenAI's shape."""
 
+    def status_of(self, error: AdapteryError) -> int:
+        """See `Handler.status_of`; OpenAI answers 400 to what is not valid."""
+        return 400 if error.status == 422 else error.status
+
     def render_error(self, error: AdapteryError) -> None:
         """See `Handler.render_error`."""
         self.set_header("Content-Type", "application/json")
@@ -402,6 +452,12 @@ def check_json(raw: bytes) -> None:
             "long.",
             hint="Give each key once, with finite numbers.",
         ) from None
+
+
+def key_secret(request: HTTPServerRequest) -> str | None:
+    """Return the own key that came as the token of a request; None if it is something else."""
+    match = _KEY_HEADER.fullmatch(request.headers.get("Authorization", ""))
+    return match[1] if match else None
 
 
 def _waits_for_our_word(request: HTTPServerRequest) -> bool:

@@ -7,15 +7,23 @@ stream, which OpenAI's clients raise; the stream then ends without `[DONE]`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
 
 from adaptery.errors import AdapteryError, NotOfferedError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery_hub.database import tables
 from adaptery_hub.gateway import OpenAnswer
+from adaptery_hub.gateway.rebuild import answer_count, most_tokens
+from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler, OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import EventStream
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 
@@ -24,31 +32,65 @@ class CompletionsHandler(OpenAIHandler):
 
     schema: type[ChatRequest] | type[CompletionRequest] = CompletionRequest
 
-    async def post(self) -> None:
-        """Answer a prompt."""
+    async def post(self, tenant: str = "", adapter: str = "") -> None:
+        """Answer a prompt; below `a/<tenant>/<adapter>/`, with that adapter."""
         self.hold(self.services.answers)
-        await until_closed(self, self._serve(self.body(self.schema)))
+        bound = f"{tenant}/{adapter}" if tenant else None
+        await until_closed(self, self._serve(self.body(self.schema), bound))
 
-    async def _serve(self, request: ChatRequest | CompletionRequest) -> None:
+    async def _serve(self, request: ChatRequest | CompletionRequest, bound: str | None) -> None:
+        async with self._reserved(request) as limit:
+            await self._answer(request, bound, limit)
+
+    def _reserved(
+        self, request: ChatRequest | CompletionRequest
+    ) -> AbstractAsyncContextManager[int | None]:
+        """Hold what the request may make of its key's tokens, if it came with a key."""
+        key = self.identity.key
+        if key is None:
+            return nullcontext()
+        return self.services.key_limits.reserved(
+            key, self.request_id, most_tokens(request), answer_count(request), self.tell_limits
+        )
+
+    async def _answer(
+        self, request: ChatRequest | CompletionRequest, bound: str | None, limit: int | None
+    ) -> None:
         gateway = compute_of(self).gateway
-        answer = await gateway.open(self.identity, request, self.request_id)
-        if request.stream:
-            await self._stream(answer)
-        else:
-            self.answer_json(await answer.whole())
+        answer = await gateway.open(
+            self.identity, request, self.request_id, bound=bound, limit=limit
+        )
+        try:
+            if request.stream:
+                await self._stream(answer)
+            else:
+                await self._while_admitted(self._whole(answer), answer)
+        finally:
+            await asyncio.shield(answer.close())
+
+    async def _whole(self, answer: OpenAnswer) -> None:
+        self.answer_json(await answer.whole())
 
     async def _stream(self, answer: OpenAnswer) -> None:
         stream = EventStream(self)
         async with aclosing(answer.chunks()) as chunks:
             await stream.open()
             try:
-                async for chunk in chunks:
-                    await stream.send(chunk)
+                await self._while_admitted(_send_all(stream, chunks), answer)
             except AdapteryError as error:
                 self.services.metrics.errors.labels(error.code).inc()
                 await stream.send(error.to_openai())
                 return
         await stream.send("[DONE]")
+
+    async def _while_admitted(self, work: Awaitable[None], answer: OpenAnswer) -> None:
+        adapter_id = answer.adapter_id
+
+        def check(connection: Connection, identity: Identity) -> None:
+            if adapter_id is not None:  # a base model is there for everyone
+                fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
+
+        await while_admitted(self, work, adapter_id, check)
 
 
 class ChatCompletionsHandler(CompletionsHandler):
@@ -71,6 +113,11 @@ class NotOfferedHandler(OpenAIHandler):
         )
 
 
+async def _send_all(stream: EventStream, chunks: AsyncIterator[Mapping[str, object]]) -> None:
+    async for chunk in chunks:
+        await stream.send(chunk)
+
+
 async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
     """Does the work, and drops it when the client leaves."""
     working = asyncio.ensure_future(work)
@@ -86,20 +133,25 @@ async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
             await asyncio.gather(working, return_exceptions=True)
 
 
+_BOUND = "a/{tenant}/{adapter}/"
+_CHAT = Operation("infer", "Answer a chat, plain or as a stream.", request=ChatRequest, keys=True)
+_COMPLETE = Operation(
+    "infer", "Complete a text, plain or as a stream.", request=CompletionRequest, keys=True
+)
+_BOUND_TEXT = "The same, bound to one adapter: `model` may be empty, its base model or its name."
+
 ROUTES = [
+    Route("v1/chat/completions", ChatCompletionsHandler, {"POST": _CHAT}),
+    Route("v1/completions", CompletionsHandler, {"POST": _COMPLETE}),
     Route(
-        "v1/chat/completions",
+        f"{_BOUND}v1/chat/completions",
         ChatCompletionsHandler,
-        {"POST": Operation("infer", "Answer a chat, plain or as a stream.", request=ChatRequest)},
+        {"POST": replace(_CHAT, summary=_BOUND_TEXT)},
     ),
     Route(
-        "v1/completions",
+        f"{_BOUND}v1/completions",
         CompletionsHandler,
-        {
-            "POST": Operation(
-                "infer", "Complete a text, plain or as a stream.", request=CompletionRequest
-            )
-        },
+        {"POST": replace(_COMPLETE, summary=_BOUND_TEXT)},
     ),
     Route(
         "v1/embeddings",

@@ -6,6 +6,7 @@ from typing import get_args
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.errors import FieldProblem, NotAllowedError
 from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import Page
@@ -16,6 +17,8 @@ from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.tenants import owner_for
 
+#: From the least protected to the most.
+SENSITIVITIES = ("open", "internal", "restricted")
 ORDERS: tuple[DatasetOrder, ...] = get_args(DatasetOrder)
 
 
@@ -94,7 +97,8 @@ class DatasetHandler(Handler):
         changes = self.body(DatasetPatch).model_dump(exclude_none=True)
 
         def change(connection: Connection) -> RowMapping:
-            statements.get(connection, self.identity, dataset, Right.EDIT)
+            row = statements.get(connection, self.identity, dataset, Right.EDIT)
+            _check_sensitivity(row, changes.get("sensitivity"))
             statements.change(connection, dataset, changes)
             self.audit(connection, "dataset.change", dataset, fields=", ".join(sorted(changes)))
             return statements.get(connection, self.identity, dataset, Right.VIEW)
@@ -114,6 +118,18 @@ class DatasetHandler(Handler):
         await self.services.uploads.remove(dataset)
         await self.services.drafts.remove(dataset)
         self.answer_nothing()
+
+
+def _check_sensitivity(row: RowMapping, wanted: str | None) -> None:
+    """Let only who manages a dataset take protection from it; who edits it may add some."""
+    if wanted is None or row["right"] >= Right.MANAGE:
+        return
+    if SENSITIVITIES.index(wanted) < SENSITIVITIES.index(row["sensitivity"]):
+        raise NotAllowedError(
+            "To lower the sensitivity needs the right to manage.",
+            hint="Ask whoever manages this dataset.",
+            errors=[FieldProblem("sensitivity", "is lower than it was.", "Leave it as it was.")],
+        )
 
 
 ROUTES = [

@@ -95,6 +95,7 @@ class FileHandler(Handler):
         receiver = self._receiver
         assert receiver is not None
         services = self.services
+        await self._row(dataset, Right.EDIT)  # the right may have gone while the bytes came
         row, fresh = await services.uploads.finish(
             receiver, dataset, file, self.identity.tenant_id, check_format(self.query("format"))
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError, UnavailableError
+from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.schemas.common import Answer, Instant, Page
 from adaptery.schemas.jobs import Job, JobCreate, JobEvent
 from adaptery.states import FINAL_STATES, JobState
@@ -23,8 +22,6 @@ EVENTS_PAGE_LIMIT = 2_000  # points of one chart
 EVENTS_BATCH = 200  # events that are read from the database at once
 #: A stream looks into the database after this long even without a hint that there is news.
 LOOK_AGAIN_SECONDS = 2.0
-#: How long a stream goes on before its caller's token and right are looked at again.
-ADMIT_AGAIN_SECONDS = 60.0
 _LOG_KINDS = ("log", "error")
 
 
@@ -92,14 +89,16 @@ class JobEventsHandler(Handler):
         after = event_number(self.request.headers.get("Last-Event-ID") or self.query("after"))
         stream = EventStream(self)
         await stream.open()
+        await stream.while_admitted(
+            self._follow(stream, job, after),
+            job,
+            lambda c, identity: fetch(c, tables.jobs, identity, job, Right.VIEW),
+        )
+
+    async def _follow(self, stream: EventStream, job: str, after: int) -> None:
         with compute_of(self).queue.signals.watch(job) as news:
             silent_seconds = 0.0
-            admitted_at = time.monotonic()
             while not stream.closed:
-                if time.monotonic() - admitted_at >= ADMIT_AGAIN_SECONDS:
-                    if not await self._admitted_still(job):
-                        return
-                    admitted_at = time.monotonic()
                 news.clear()
                 rows, over = await self.services.db.read(
                     lambda c, after=after: _news(c, job, after)
@@ -116,17 +115,6 @@ class JobEventsHandler(Handler):
                     silent_seconds = 0.0
                 if len(rows) < EVENTS_BATCH:
                     await stream.wait(news, LOOK_AGAIN_SECONDS)
-
-    async def _admitted_still(self, job: str) -> bool:
-        """Whether token and right are still good; a Hub that is away changes nothing."""
-        try:
-            await self.authenticate()
-            await fetch_job(self, job, Right.VIEW)
-        except UnavailableError:
-            return True
-        except AdapteryError:
-            return False
-        return True
 
 
 class JobMetricsHandler(Handler):

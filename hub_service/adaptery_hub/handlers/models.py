@@ -18,12 +18,13 @@ class ModelsHandler(OpenAIHandler):
     """All models of the caller."""
 
     async def get(self) -> None:
-        """List base models, then the adapters that the caller may use."""
+        """List base models, then the adapters that the caller may use; to a key, its adapters."""
         compute = compute_of(self)
         rows = await self.services.db.read(lambda c: statements.list_usable(c, self.identity))
+        cards = await compute.base_models.cards() if self.identity.key is None else []
         models = [
             describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)
-            for card in await compute.base_models.cards()
+            for card in cards
         ]
         models += [
             describe_model(adapter_target(row), row["created_at"])
@@ -33,19 +34,38 @@ class ModelsHandler(OpenAIHandler):
         self.answer_json({"object": "list", "data": models})
 
 
-class ModelHandler(OpenAIHandler):
-    """One model."""
+class _ModelHandler(OpenAIHandler):
+    async def describe(self, name: str, bound: str | None) -> dict[str, object]:
+        """Return OpenAI's model object of what answers as `name`.
 
-    async def get(self, name: str) -> None:
-        """Answer the model that a name means to the caller."""
+        Raises:
+            NotFoundError: There is no such model, or the caller may not use it.
+        """
         compute = compute_of(self)
-        target = await compute.gateway.resolver.resolve(self.identity, name)
+        target = await compute.gateway.resolver.resolve(self.identity, name, bound)
         created_at = compute.base_models.created_at()
         adapter = target.adapter
         if adapter is not None:
             row = await self.services.db.read(lambda c: statements.get(c, adapter.id))
             created_at = row["created_at"] if row is not None else created_at
-        self.answer_json(describe_model(target, created_at))
+        return describe_model(target, created_at)
+
+
+class ModelHandler(_ModelHandler):
+    """One model."""
+
+    async def get(self, name: str, tenant: str = "", adapter: str = "") -> None:
+        """Answer the model that a name means to the caller."""
+        self.answer_json(await self.describe(name, f"{tenant}/{adapter}" if tenant else None))
+
+
+class BoundModelsHandler(_ModelHandler):
+    """The one model of an address that is bound to an adapter."""
+
+    async def get(self, tenant: str, adapter: str) -> None:
+        """List that adapter."""
+        model = await self.describe("", f"{tenant}/{adapter}")
+        self.answer_json({"object": "list", "data": [model]})
 
 
 def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
@@ -67,11 +87,25 @@ ROUTES = [
     Route(
         "v1/models",
         ModelsHandler,
-        {"GET": Operation("read|infer", "The models that I may use, as OpenAI lists them.")},
+        {
+            "GET": Operation(
+                "read|infer", "The models that I may use, as OpenAI lists them.", keys=True
+            )
+        },
     ),
     Route(
         "v1/models/{name:path}",
         ModelHandler,
-        {"GET": Operation("read|infer", "One model that I may use.")},
+        {"GET": Operation("read|infer", "One model that I may use.", keys=True)},
+    ),
+    Route(
+        "a/{tenant}/{adapter}/v1/models",
+        BoundModelsHandler,
+        {"GET": Operation("read|infer", "The adapter that this address is bound to.", keys=True)},
+    ),
+    Route(
+        "a/{tenant}/{adapter}/v1/models/{name:path}",
+        ModelHandler,
+        {"GET": Operation("read|infer", "The same, by any name that it has here.", keys=True)},
     ),
 ]

@@ -1,20 +1,26 @@
-"""`api/operations`: how far an operation is, its events, cancelling it; for its starter only."""
+"""`api/operations`: how far an operation is, its events, cancelling it.
+
+For its starter only, and only while the starter may view what it works on.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 from tornado.gen import sleep
 
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery_hub.database import tables
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream
+from adaptery_hub.identity import Identity
 from adaptery_hub.operations import Operations
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 #: Events of one stream are at least this far apart.
 EVENT_INTERVAL_SECONDS = 0.1
+#: What operations of each kind work on.
+_TABLES = {"publish": tables.datasets}
 
 
 def describe_operation(row: RowMapping, operations: Operations) -> OperationAnswer:
@@ -37,6 +43,18 @@ def describe_operation(row: RowMapping, operations: Operations) -> OperationAnsw
     )
 
 
+def find_operation(connection: Connection, identity: Identity, operation_id: str) -> RowMapping:
+    """Return an operation that the caller started, on a thing that they may view.
+
+    Raises:
+        NotFoundError: there is none, or the caller may not know it.
+        NotAllowedError: the caller has a lesser right on the thing than to view it.
+    """
+    row = fetch(connection, tables.operations, identity, operation_id, Right.MANAGE)
+    fetch(connection, _TABLES[row["kind"]], identity, row["thing_id"], Right.VIEW)
+    return row
+
+
 class OperationHandler(Handler):
     """One operation."""
 
@@ -53,9 +71,7 @@ class OperationHandler(Handler):
 
     async def read(self, operation: str) -> OperationAnswer:
         """Return the operation if the caller started it."""
-        row = await self.services.db.read(
-            lambda c: fetch(c, tables.operations, self.identity, operation, Right.MANAGE)
-        )
+        row = await self.services.db.read(lambda c: find_operation(c, self.identity, operation))
         return describe_operation(row, self.services.operations)
 
 
@@ -65,9 +81,16 @@ class OperationEventsHandler(OperationHandler):
     async def get(self, operation: str) -> None:
         """Stream the operation at each change until it has ended."""
         self.check_query()
-        state = await self.read(operation)
+        row = await self.services.db.read(lambda c: find_operation(c, self.identity, operation))
         stream = EventStream(self)
         await stream.open()
+        await stream.while_admitted(
+            self._follow(stream, operation),
+            row["thing_id"],
+            lambda c, identity: find_operation(c, identity, operation),
+        )
+
+    async def _follow(self, stream: EventStream, operation: str) -> None:
         while not stream.closed:
             progress = self.services.operations.progress(operation)
             changed = progress.changed if progress else None

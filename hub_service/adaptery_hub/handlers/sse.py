@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
+from adaptery.errors import AdapteryError
+from adaptery_hub.handlers.admission import Check, while_admitted
 from adaptery_hub.handlers.base import Handler
 
 #: A comment is sent after this long without an event, so that proxies keep the connection.
@@ -49,6 +51,17 @@ class EventStream:
         lines += [f"event: {event}"] if event is not None else []
         lines.append(f"data: {text}")
         await self._write("\n".join(lines) + "\n\n")
+
+    async def while_admitted(self, work: Awaitable[None], thing_id: str, check: Check) -> None:
+        """Let `work` send events while the caller is let in; then send why no longer.
+
+        An error is the event `problem`, with a problem JSON; the stream ends with it.
+        """
+        try:
+            await while_admitted(self._handler, work, thing_id, check)
+        except AdapteryError as error:
+            self._handler.services.metrics.errors.labels(error.code).inc()
+            await self.send(error.to_problem(self._handler.request_id), event="problem")
 
     async def keep_alive(self) -> None:
         """Send a comment."""

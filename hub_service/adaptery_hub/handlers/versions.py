@@ -15,6 +15,7 @@ from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.datasets import PublishRequest, RecordItem, Version
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions as statements
+from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
@@ -107,10 +108,13 @@ class DownloadHandler(_VersionHandler):
         self.check_query()
         name = self.query("file")
         row, prefix = await self.find(version)
-        if name is None:
-            await self._send_records(row, prefix)
-        else:
-            await self._send_file(prefix, name)
+        sending = self._send_records(row, prefix) if name is None else self._send_file(prefix, name)
+        await while_admitted(
+            self,
+            sending,
+            row["dataset_id"],
+            lambda c, identity: fetch(c, tables.versions, identity, version, Right.VIEW),
+        )
 
     async def _send_records(self, row: RowMapping, prefix: str) -> None:
         # Verified before the first byte: an error after it could only cut the stream.

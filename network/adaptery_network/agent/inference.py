@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 #: Before the first token nothing is lost by asking an engine that has come back once more.
 _TRIES = 2
+SALT_CHARACTERS = 64
 
 
 class AdapterRef(Model):
@@ -159,6 +160,9 @@ def _engine_request(
     if (most := limits.get("max_tokens")) is not None:
         wanted = body.get("max_tokens")
         body["max_tokens"] = int(most if not isinstance(wanted, int) else min(wanted, most))
+    # The service's, one per tenant: an engine with a prefix cache shares nothing between two.
+    if isinstance(salt := asked.request.get("cache_salt"), str):
+        body["cache_salt"] = salt[:SALT_CHARACTERS]
     return body
 
 

@@ -1,6 +1,5 @@
 """What callers of the API may try: narrow tokens, large bodies, clever names, too many streams."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adaptery_hub.handlers import jobs as job_handlers
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.services import ANSWERS_PER_TENANT, STREAMS_PER_TENANT
 from support.service import Client, Service, alpaca, running_service
@@ -103,22 +101,6 @@ async def test_one_caller_cannot_open_streams_without_end(service: Service) -> N
                 return answer.status_code == 200
 
         await eventually(may_again)
-
-
-async def test_a_stream_ends_for_whom_lost_the_right_to_it(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job_handlers, "LOOK_AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(job_handlers, "ADMIT_AGAIN_SECONDS", 0.1)
-    demo = service.client("demo", token="of-demo")
-    path = f"api/jobs/{await job_of(demo)}/events"
-    async with demo.stream("GET", path) as answer:
-        lines = answer.aiter_lines()
-        await anext(lines)
-        del service.identities.models["of-demo"]
-        async with asyncio.timeout(10):
-            async for _ in lines:
-                continue
 
 
 async def test_one_caller_cannot_wait_for_answers_without_end(service: Service) -> None:

@@ -8,12 +8,16 @@ import pytest
 from support.service import Client, Service, running_service
 
 MAX_UPLOAD_BYTES = 200_000
+BASE_MODELS = {"tiny/tiny-llama": "/models/tiny"}
 
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with running_service(
-        tmp_path / "state", max_upload_bytes=MAX_UPLOAD_BYTES, shard_records=40
+        tmp_path / "state",
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+        shard_records=40,
+        base_models=BASE_MODELS,
     ) as running:
         yield running
 

@@ -3,6 +3,7 @@
 from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.service import Client, Service, alpaca
+from support.shared_things import make_things
 
 MISSING = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
@@ -63,21 +64,9 @@ async def test_every_write_has_a_scope_that_is_more_than_read() -> None:
             assert scope in ("write", "infer", "admin"), (method, template)
 
 
-async def things(service: Service, owner: Client, **fields: str) -> dict[str, str]:
-    dataset = await owner.dataset("secret", **fields)
-    file = await owner.upload(dataset, alpaca(3))
-    ended = await owner.publish(dataset)
-    return {
-        "dataset": dataset,
-        "file": file["id"],
-        "version": ended["result"]["version"]["id"],
-        "operation": ended["id"],
-        "record": "1",
-    }
-
-
-def dataset_paths() -> list[tuple[str, str]]:
-    names = {"dataset", "file", "record", "version", "operation"}
+def thing_paths() -> list[tuple[str, str]]:
+    """Every operation whose path names nothing but things that have an owner."""
+    names = {"dataset", "file", "record", "version", "operation", "job", "adapter"}
     return [
         (method, route.template)
         for route in all_routes()
@@ -86,27 +75,46 @@ def dataset_paths() -> list[tuple[str, str]]:
     ]
 
 
-BODIES = {"records": {"record": {"kind": "text", "text": "x"}}, "datasets": {"description": "x"}}
+def body_of(template: str) -> dict[str, object]:
+    if template.endswith("grants"):
+        return {"principal": "@guest", "right": "manage"}
+    if template.endswith(("versions", "undo", "redo", "search", "cancel")):
+        return {}
+    if "records" in template:
+        return {"record": {"kind": "text", "text": "x"}}
+    return {"description": "x"}
 
 
 async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, guest: Client) -> None:
-    real = await things(service, demo)
+    real = await make_things(service, demo)
     missing = {name: thing[:3] + MISSING[3:] for name, thing in real.items()} | {"record": "1"}
-    walked = dataset_paths()
-    assert len(walked) > 20
+    walked = thing_paths()
+    assert len(walked) > 40
     for method, template in walked:
-        body = BODIES["records"] if "records" in template else {"description": "x"}
-        body = {} if template.endswith(("versions", "undo", "redo", "search")) else body
         answers = []
         for ids in (real, missing):
-            answer = await guest.request(method, template.format(**ids), json=body)
+            answer = await guest.request(method, template.format(**ids), json=body_of(template))
             problem = answer.json()
             assert problem.pop("request_id")
             answers.append((answer.status_code, problem))
         assert answers[0] == answers[1], (method, template)
         assert answers[0][0] == 404, (method, template, answers[0])
-    assert (await guest.json("GET", "api/datasets"))["items"] == []
-    await demo.json("GET", f"api/datasets/{real['dataset']}")
+    for kind in ("datasets", "jobs", "adapters"):
+        assert (await guest.json("GET", f"api/{kind}"))["items"] == []
+        await demo.json("GET", f"api/{kind}/{real[kind.removesuffix('s')]}")
+
+
+async def test_what_one_right_opens_no_other_thing_of_the_owner_follows(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    """With `use` on a dataset nothing is read: every other operation is refused or not there."""
+    real = await make_things(service, demo)
+    grant = {"principal": "@guest", "right": "use"}
+    await demo.json("PUT", f"api/datasets/{real['dataset']}/grants", json=grant)
+    for method, template in thing_paths():
+        answer = await guest.request(method, template.format(**real), json=body_of(template))
+        of_dataset = "{dataset}" in template or "{version}" in template
+        assert answer.status_code == (403 if of_dataset else 404), (method, template)
 
 
 async def test_a_group_edits_and_its_creator_manages(
@@ -129,49 +137,6 @@ async def test_a_group_edits_and_its_creator_manages(
     await demo.publish(dataset)
 
 
-async def test_a_grant_adds_its_right_and_no_more(
-    service: Service, demo: Client, guest: Client
-) -> None:
-    from adaptery.ids import new_id
-    from adaptery.times import now
-
-    dataset = await demo.dataset()
-    path = f"api/datasets/{dataset}"
-    guest_id = (await guest.json("GET", "api/whoami"))["id"]
-    demo_id = (await demo.json("GET", "api/whoami"))["id"]
-    rights = ["use", "view", "edit", "manage"]
-    expected = {
-        "use": (403, 403, 403),
-        "view": (200, 403, 403),
-        "edit": (200, 200, 403),
-        "manage": (200, 200, 204),
-    }
-    for number, right in enumerate(rights, start=1):
-
-        def give(connection, number: int = number) -> None:  # type: ignore[no-untyped-def]
-            connection.execute(tables.grants.delete())
-            connection.execute(
-                tables.grants.insert().values(
-                    id=new_id("gr"),
-                    created_at=now(),
-                    thing_id=dataset,
-                    principal_id=guest_id,
-                    right=number,
-                    creator_id=demo_id,
-                )
-            )
-
-        await service.services.db.write(give)
-        got = (
-            (await guest.get(path)).status_code,
-            (await guest.patch(path, json={"description": "x"})).status_code,
-            (await guest.delete(path)).status_code,
-        )
-        assert got == expected[right], right
-        listed = (await guest.json("GET", "api/datasets"))["items"]
-        assert len(listed) == (1 if right in ("view", "edit") else 0)
-
-
 async def test_only_the_starter_sees_an_operation(
     service: Service, demo: Client, colleague: Client
 ) -> None:
@@ -180,6 +145,10 @@ async def test_only_the_starter_sees_an_operation(
     ended = await demo.publish(dataset)
     await colleague.json("GET", f"api/operations/{ended['id']}", 404)
     await colleague.json("DELETE", f"api/operations/{ended['id']}", 404)
+    await demo.json("GET", f"api/operations/{ended['id']}")
+    left = service.client("demo", groups=())  # what it worked on is theirs no more
+    await left.json("GET", f"api/operations/{ended['id']}", 404)
+    await left.json("GET", f"api/operations/{ended['id']}/events", 404)
 
 
 async def test_a_suspended_tenant_is_refused(service: Service, demo: Client) -> None:

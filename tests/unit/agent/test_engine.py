@@ -137,6 +137,14 @@ async def test_the_base_model_answers_with_text_and_usage(table):
     assert (table.folder / "token").stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_salt_of_the_tenant_reaches_the_engine_and_nothing_else_does(table):
+    await table.ask(cache_salt="of-a-tenant", lora_path="/etc", adapter_id="ad_x")
+    fields = ["max_tokens", "messages", "model", "stream", "stream_options"]
+    assert table.notes()[-2:] == [f"fields {['cache_salt', *fields]}", "salt of-a-tenant"]
+    await table.ask(cache_salt={"not": "a text"})
+    assert table.notes()[-1] == f"fields {fields}"
+
+
 async def test_an_adapter_is_fetched_loaded_and_asked_by_its_digest(table):
     adapter = table.offer(1.0)
     items = await table.ask(adapter)
@@ -252,7 +260,7 @@ async def test_weights_that_are_not_those_of_the_digest_are_never_loaded(table):
 
 async def test_the_engine_gets_typed_fields_only_and_never_more_tokens_than_granted(table):
     grant = make_grant("tiny", "infer", None, max_tokens=2)
-    items = await table.ask(grant=grant, max_tokens=50, cache_salt=CANARY, lora_path="/etc")
+    items = await table.ask(grant=grant, max_tokens=50, adapter_id=CANARY, lora_path="/etc")
     assert text_of(items).endswith(": hello 0 1")
     fields = ["max_tokens", "messages", "model", "stream", "stream_options"]
     assert f"fields {fields}" in table.notes()

@@ -12,8 +12,11 @@ from adaptery_hub.gateway.rebuild import (
     COMPLETION_FIELDS,
     DEFAULT_MAX_TOKENS,
     MAX_TOKENS_LIMIT,
+    CacheSalts,
     rebuild,
 )
+
+SALT = "salt-of-a-tenant"
 
 #: Fields with which other servers let a client reach adapters, paths, caches or templates.
 SMUGGLED = {
@@ -30,8 +33,9 @@ SMUGGLED = {
 
 def test_unknown_fields_and_the_model_do_not_pass() -> None:
     body = {"model": "@demo/notes", "messages": [{"role": "user", "content": "hi"}], **SMUGGLED}
-    built = rebuild(ChatRequest.model_validate(body))
+    built = rebuild(ChatRequest.model_validate(body), SALT)
     assert set(built) <= CHAT_FIELDS
+    assert built["cache_salt"] == SALT
     assert "ad_x" not in json.dumps(built) and "notes" not in json.dumps(built)
     assert built["stream"] is True and built["stream_options"] == {"include_usage": True}
 
@@ -43,7 +47,7 @@ def test_roles_are_mapped_and_parts_joined() -> None:
         {"role": "user", "content": parts},
         {"role": "model", "content": "ok"},
     ]
-    built = rebuild(ChatRequest.model_validate({"messages": messages}))
+    built = rebuild(ChatRequest.model_validate({"messages": messages}), SALT)
     roles = [m["role"] for m in built["messages"]]  # type: ignore[union-attr]
     assert roles == ["system", "user", "assistant"]
 
@@ -52,16 +56,31 @@ def test_roles_are_mapped_and_parts_joined() -> None:
     "asked, built", [(None, DEFAULT_MAX_TOKENS), (7, 7), (1_000_000, MAX_TOKENS_LIMIT)]
 )
 def test_max_tokens_is_always_set_and_limited(asked: int | None, built: int) -> None:
-    assert rebuild(CompletionRequest(prompt=["x"], max_tokens=asked))["max_tokens"] == built
+    assert rebuild(CompletionRequest(prompt=["x"], max_tokens=asked), SALT)["max_tokens"] == built
 
 
 def test_a_prompt_may_be_a_text_or_a_list() -> None:
-    assert rebuild(CompletionRequest.model_validate({"prompt": "x"}))["prompt"] == "x"
-    assert rebuild(CompletionRequest.model_validate({"prompt": ["x", "y"]}))["prompt"] == ["x", "y"]
+    for prompt in ("x", ["x", "y"]):
+        built = rebuild(CompletionRequest.model_validate({"prompt": prompt}), SALT)
+        assert built["prompt"] == prompt
 
 
 @given(st.dictionaries(st.text(max_size=12), st.integers() | st.text(max_size=5), max_size=8))
 def test_no_extra_field_ever_passes(extra: dict) -> None:
     known = set(CompletionRequest.model_fields)
     body = {k: v for k, v in extra.items() if k not in known} | {"prompt": "x"}
-    assert set(rebuild(CompletionRequest.model_validate(body))) <= COMPLETION_FIELDS
+    assert set(rebuild(CompletionRequest.model_validate(body), SALT)) <= COMPLETION_FIELDS
+
+
+def test_what_a_caller_has_left_cuts_max_tokens_and_never_raises_it() -> None:
+    request = CompletionRequest(prompt=["x"], max_tokens=10)
+    assert rebuild(request, SALT, 7)["max_tokens"] == 7
+    assert rebuild(request, SALT, 70)["max_tokens"] == 10
+
+
+def test_salts_differ_between_tenants_and_deployments_and_say_nothing() -> None:
+    salts, others = CacheSalts(b"a" * 32), CacheSalts(b"b" * 32)
+    assert salts.of("tn_1") == CacheSalts(b"a" * 32).of("tn_1")
+    assert len({salts.of("tn_1"), salts.of("tn_2"), others.of("tn_1")}) == 3
+    assert "tn_1" not in salts.of("tn_1") and len(salts.of("tn_1")) == 43
+    assert "aaa" not in repr(salts)

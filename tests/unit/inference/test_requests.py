@@ -18,7 +18,8 @@ def chat(**fields: object) -> ChatGeneration:
 
 
 def test_nulls_and_unknown_fields_count_as_left_out() -> None:
-    request = chat(temperature=None, top_p=None, n=None, stop=None, logit_bias=None, parallel=1)
+    ignored = {"logit_bias": None, "parallel": 1, "cache_salt": "of-a-tenant"}
+    request = chat(temperature=None, top_p=None, n=None, stop=None, **ignored)
     assert request.sampling(0).temperature == 1.0
     assert request.sampling(0).stop == ()
 

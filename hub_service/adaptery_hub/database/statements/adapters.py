@@ -7,7 +7,7 @@ number never means another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -116,6 +116,14 @@ def find_named(
     if number is not None:
         statement = statement.where(_adapters.c.number == number)
     return _newest(connection, statement)
+
+
+def usable_of(
+    connection: Connection, identity: Identity, ids: Collection[str]
+) -> dict[str, RowMapping]:
+    """Returns those of these adapters that the caller may use, by id, with the owner's slug."""
+    statement = _shown(identity).where(_adapters.c.id.in_(ids))
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
 def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, RowMapping]:

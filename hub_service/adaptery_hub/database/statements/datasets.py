@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import ConflictError, FieldProblem, QuotaError
 from adaptery.schemas.datasets import DatasetOrder
 from adaptery.times import now
+from adaptery_hub.database.statements import grants
 from adaptery_hub.database.statements.names import full_name_holds, prefix_column
 from adaptery_hub.database.statements.places import behind
-from adaptery_hub.database.tables import datasets, files, grants, operations, tenants, versions
+from adaptery_hub.database.tables import datasets, files, operations, tenants, versions
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, right_of, visible
 
@@ -141,7 +142,7 @@ def remove_draft(connection: Connection, dataset_id: str) -> None:
         raise ConflictError(
             "An operation is working on this dataset.", hint="Wait for it, or cancel it."
         )
-    connection.execute(sa.delete(grants).where(grants.c.thing_id == dataset_id))
+    grants.remove_all(connection, dataset_id)
     connection.execute(sa.delete(files).where(files.c.dataset_id == dataset_id))
     connection.execute(sa.delete(datasets).where(datasets.c.id == dataset_id))
 

@@ -12,10 +12,13 @@ from sqlalchemy.engine import Connection
 from adaptery.ids import new_id
 from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
-from adaptery_hub.database.tables import tenants
+from adaptery_hub.database.tables import grants, tenants
 
 Row = dict[str, Any]
 Name = tuple[str, str]  # kind, exact Hub name
+
+#: The state of whoever was named in a grant before the service ever saw them.
+EXPECTED = "expected"
 
 _COLUMNS = (tenants.c.id, tenants.c.kind, tenants.c.hub_name, tenants.c.slug, tenants.c.state)
 
@@ -34,7 +37,7 @@ def mint(
     created_at: Mapping[str, datetime | None],
     reserved: Collection[str] = (),
 ) -> dict[Name, Row]:
-    """Insert the tenants of `names` that are still missing and return them all.
+    """Insert the tenants of `names` that are still missing and return them all, as seen.
 
     Args:
         connection: an open transaction.
@@ -42,22 +45,46 @@ def mint(
         created_at: when the Hub made which user.
         reserved: slugs that nobody gets, besides those that nobody gets anywhere.
     """
-    barred = RESERVED.union(reserved)
     found = find(connection, names)
     for kind, hub_name in names:
-        if (kind, hub_name) in found:
-            continue
-        row = {
-            "id": new_id("tn"),
-            "kind": kind,
-            "hub_name": hub_name,
-            "slug": mint_slug(hub_name, _slugs(connection, kind), barred),
-            "state": "active",
-        }
-        extra = {"created_at": now(), "hub_created_at": created_at.get(hub_name)}
-        connection.execute(sa.insert(tenants).values(**row, **extra))
+        row, hub_created_at = found.get((kind, hub_name)), created_at.get(hub_name)
+        if row is None:
+            row = _insert(connection, kind, hub_name, "active", reserved, hub_created_at)
+        elif row["state"] == EXPECTED:
+            row |= {"state": "active"}
+            connection.execute(
+                sa.update(tenants)
+                .where(tenants.c.id == row["id"])
+                .values(state="active", hub_created_at=hub_created_at)
+            )
         found[kind, hub_name] = row
     return found
+
+
+def expect(connection: Connection, hub_name: str, reserved: Collection[str] = ()) -> Row:
+    """Insert a user whom nobody has seen yet: whoever logs in with this name will be it."""
+    return _insert(connection, "user", hub_name, EXPECTED, reserved)
+
+
+def forget_expected(connection: Connection, ids: Sequence[str]) -> None:
+    """Delete those of these tenants that nobody has seen and that have no grant any more."""
+    granted = sa.exists().where(grants.c.principal_id == tenants.c.id)
+    connection.execute(
+        sa.delete(tenants).where(tenants.c.id.in_(ids), tenants.c.state == EXPECTED, ~granted)
+    )
+
+
+def named(connection: Connection, text: str) -> list[Row]:
+    """Return those whom a text names, by slug or exact Hub name: `@user`, otherwise a group.
+
+    The slug of one can be the Hub name of another; then both are returned.
+    """
+    kinds = ("user", "service") if text.startswith("@") else ("group",)
+    name = text.removeprefix("@")
+    statement = sa.select(*_COLUMNS).where(
+        tenants.c.kind.in_(kinds), sa.or_(tenants.c.slug == name, tenants.c.hub_name == name)
+    )
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def get_many(connection: Connection, ids: Sequence[str]) -> list[Row]:
@@ -84,6 +111,26 @@ def by_prefix(connection: Connection, prefix: str) -> Row | None:
     )
     row = connection.execute(statement).mappings().first()
     return dict(row) if row else None
+
+
+def _insert(
+    connection: Connection,
+    kind: str,
+    hub_name: str,
+    state: str,
+    reserved: Collection[str],
+    hub_created_at: datetime | None = None,
+) -> Row:
+    row = {
+        "id": new_id("tn"),
+        "kind": kind,
+        "hub_name": hub_name,
+        "slug": mint_slug(hub_name, _slugs(connection, kind), RESERVED.union(reserved)),
+        "state": state,
+    }
+    extra = {"created_at": now(), "hub_created_at": hub_created_at}
+    connection.execute(sa.insert(tenants).values(**row, **extra))
+    return row
 
 
 def _slugs(connection: Connection, kind: str) -> set[str]:

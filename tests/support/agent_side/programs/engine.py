@@ -74,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
     def stream(self, body):
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         note(f"fields {sorted(body)}")
+        if "cache_salt" in body:
+            note(f"salt {body['cache_salt']}")
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")

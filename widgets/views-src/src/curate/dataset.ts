@@ -3,6 +3,7 @@
 import { repeat } from "../host/persist";
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
+import { type Shared, shareButton } from "../parts/share";
 import { Tabs } from "../parts/tabs";
 import { agoWords, countWords } from "../parts/words";
 import { Files } from "./files";
@@ -27,6 +28,7 @@ export class DatasetPage {
   private readonly versions: Versions;
   private readonly publish: Publish;
   private readonly tabs: Tabs;
+  private readonly share: HTMLButtonElement;
   private changing: Changing | null = null;
 
   constructor(
@@ -48,6 +50,7 @@ export class DatasetPage {
       { name: "files", title: "Files", panel: this.files.element },
       { name: "versions", title: "Versions", panel: this.versions.element },
     ]);
+    this.share = shareButton(context.host, () => this.shared(), context.signal);
     this.element.append(this.head, this.publish.element, this.tabs.element);
     this.show();
     this.tabs.show(dataset.records === 0 && mayEdit(dataset) ? "files" : "records");
@@ -59,6 +62,11 @@ export class DatasetPage {
   /** Whether leaving would lose something. */
   get busy(): boolean {
     return this.records.busy || this.files.busy || this.changing !== null;
+  }
+
+  private shared(): Shared {
+    const { id, full_name, tenant } = this.dataset;
+    return { kind: "datasets", id, name: full_name, owner: tenant };
   }
 
   private look(): Promise<boolean> {
@@ -85,7 +93,7 @@ export class DatasetPage {
     const chips = [element("span", { class: `chip ${sensitivity}`, title: SENSITIVITIES[sensitivity] ?? "" }, sensitivity)];
     if (!mayEdit(this.dataset)) chips.push(element("span", { class: "chip" }, "you may read it"));
     const facts = `${full_name} · ${countWords(records, "record")} · changed ${agoWords(updated_at)}`;
-    const title = element("div", { class: "row title" }, element("h2", {}, name), ...chips, element("span", { class: "end" }, ...(right === "manage" ? [this.publish.button] : [])));
+    const title = element("div", { class: "row title" }, element("h2", {}, name), ...chips, element("span", { class: "row end" }, ...(right === "manage" ? [this.share, this.publish.button] : [])));
     const about = element("div", { class: "row about" }, element("p", { class: description ? "grow text" : "grow soft" }, description || (mayEdit(this.dataset) ? "No description yet." : "")));
     if (mayEdit(this.dataset)) {
       const change = control("button", { type: "button", class: "small", "aria-label": "Edit description and sensitivity" }, "Edit");

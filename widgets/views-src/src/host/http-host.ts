@@ -3,7 +3,7 @@
 
 import { type Args, type Host, HostError, type Json, SILENCE_MS } from "./host";
 import { readEvents } from "./event-stream";
-import { loggedOut, notAnswering, problemOf, problemOfAnswer, silence } from "./problems";
+import { isProblem, loggedOut, notAnswering, problemOf, problemOfAnswer, silence } from "./problems";
 import { upload } from "./upload";
 import { type Request, requestOf } from "./verbs";
 
@@ -93,6 +93,7 @@ export class HttpHost implements Host {
       for await (const data of readEvents(answer.body!, () => quiet.broken())) {
         if (data === DONE) return;
         const event = JSON.parse(data) as Json;
+        if (isProblem(event)) throw problemOf(event, "The stream was ended.");
         yield asked ? pieceOf(event) : event;
       }
       // OpenAI's streams say when they are complete; whoever follows a job looks at its state.

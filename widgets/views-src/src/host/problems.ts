@@ -52,6 +52,11 @@ export function silence(silenceMs: number, hint: string): HostError {
   return new HostError("timeout", `No answer for ${silenceMs / 1000} seconds.`, hint);
 }
 
+/** Whether an event is the problem JSON with which the service ends a stream that may not go on. */
+export function isProblem(event: Json): boolean {
+  return isObject(event) && event.type === "about:blank" && typeof event.code === "string";
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -63,6 +63,8 @@ export interface Job {
   finished_at: string | null;
   summary: { train_runtime?: number; train_loss?: number } | null;
   options: Record<string, number | string | boolean>;
+  /** What the reader may do with it. */
+  right?: "view" | "edit" | "manage" | null;
 }
 
 /** Pages of this many are the largest that the service gives. */

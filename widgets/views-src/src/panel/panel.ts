@@ -8,6 +8,7 @@ import type { ViewName } from "../host/shell";
 import { list, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
+import { openShare } from "../parts/share";
 import { adopt } from "../parts/style";
 import { type Kind, Section } from "./section";
 import { PANEL_STYLE } from "./style";
@@ -94,7 +95,10 @@ class Panel {
   private section(kind: Kind): Section {
     const section: Section = new Section(
       kind,
-      (row) => row.opens && this.open(row.opens.view, row.opens.start),
+      {
+        open: (row) => row.opens && this.open(row.opens.view, row.opens.start),
+        share: (row) => row.shares && openShare(this.el.querySelector<HTMLElement>(".ady")!, this.host, row.shares, this.over.signal),
+      },
       () => section.look().catch((error: unknown) => {
         if (!isPassing(error)) this.tell(error, null); // else it is looked again soon
       }),

@@ -4,6 +4,12 @@
 import type { Row } from "./things";
 import { control, element } from "../parts/elements";
 
+/** What can be done with a line. */
+export interface LineActions {
+  open(row: Row): void;
+  share(row: Row): void;
+}
+
 class Line {
   readonly element: HTMLLIElement;
   readonly target: HTMLElement;
@@ -12,9 +18,10 @@ class Line {
   private readonly badge = element("span", { class: "chip" });
   private readonly facts = element("span", { class: "facts" });
   private readonly progress = element("progress", { max: "1" });
+  private readonly share = control("button", { type: "button", class: "small", "aria-haspopup": "dialog" }, "Share");
   row: Row;
 
-  constructor(row: Row, open: (row: Row) => void) {
+  constructor(row: Row, { open, share }: LineActions) {
     this.row = row;
     const parts = [element("span", { class: "first" }, this.title, this.lock, this.badge), this.progress, this.facts];
     if (row.opens) {
@@ -23,7 +30,8 @@ class Line {
     } else {
       this.target = element("div", { class: "line" }, ...parts);
     }
-    this.element = element("li", {}, this.target);
+    this.share.addEventListener("click", () => share(this.row));
+    this.element = element("li", {}, this.target, this.share);
     this.update(row);
   }
 
@@ -36,6 +44,8 @@ class Line {
     this.badge.hidden = row.badge === null;
     this.lock.hidden = !row.restricted;
     this.facts.title = row.at ?? "";
+    this.share.hidden = row.shares === null;
+    this.share.setAttribute("aria-label", `Share ${row.title}`);
     this.progress.hidden = row.progress === null;
     this.progress.value = row.progress ?? 0;
     this.progress.setAttribute("aria-label", `Progress of ${row.title}`);
@@ -46,23 +56,24 @@ export class Rows {
   readonly element = element("ul");
   private readonly lines = new Map<string, Line>();
 
-  constructor(private readonly open: (row: Row) => void) {}
+  constructor(private readonly actions: LineActions) {}
 
   /** Show these rows in this order. */
   show(rows: Row[]): void {
     const focused = this.focused();
+    const active = activeIn(this.element);
     const wanted = new Set(rows.map(({ id }) => id));
     for (const [id, line] of this.lines) if (!wanted.has(id)) this.remove(id, line);
     rows.forEach((row, index) => {
       const line = this.lines.get(row.id);
       if (line) line.update(row);
-      else this.lines.set(row.id, new Line(row, this.open));
+      else this.lines.set(row.id, new Line(row, this.actions));
       const { element } = this.lines.get(row.id)!;
       const here = this.element.children[index];
       if (here !== element) this.element.insertBefore(element, here ?? null);
     });
     // A line that was moved has lost the keyboard.
-    if (focused?.element.isConnected && this.focused() !== focused) focused.target.focus({ preventScroll: true });
+    if (focused?.element.isConnected && this.focused() !== focused) (active as HTMLElement).focus({ preventScroll: true });
   }
 
   private remove(id: string, line: Line): void {
@@ -71,9 +82,13 @@ export class Rows {
   }
 
   private focused(): Line | null {
-    const active = (this.element.getRootNode() as Document | ShadowRoot).activeElement;
-    return [...this.lines.values()].find((line) => line.target === active) ?? null;
+    const active = activeIn(this.element);
+    return [...this.lines.values()].find((line) => line.element.contains(active)) ?? null;
   }
+}
+
+function activeIn(node: Node): Element | null {
+  return (node.getRootNode() as Document | ShadowRoot).activeElement;
 }
 
 /** Text that is the same already is left alone. */

@@ -1,7 +1,7 @@
 // One of the four lists: heading with a count, what can be begun, the first few, and more if wanted.
 
 import type { Page } from "../host/things";
-import { Rows } from "./rows";
+import { type LineActions, Rows } from "./rows";
 import { matching, type Row } from "./things";
 import { control, element } from "../parts/elements";
 
@@ -45,10 +45,10 @@ export class Section {
 
   constructor(
     private readonly kind: Kind,
-    open: (row: Row) => void,
+    actions: LineActions,
     private readonly lookAgain: () => void,
   ) {
-    this.rows = new Rows(open);
+    this.rows = new Rows(actions);
     this.action.textContent = kind.action?.words ?? "";
     this.allow(true);
     this.heading.append(element("span", {}, kind.title), this.count);

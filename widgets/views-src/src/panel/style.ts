@@ -15,7 +15,9 @@ export const PANEL_STYLE = `
 .ady-panel button.fold[aria-expanded=false]::before { transform: translateX(-1px) rotate(-45deg); }
 .ady-panel .count { color: var(--soft); font-size: 13px; font-weight: 400; font-variant-numeric: tabular-nums; }
 .ady-panel ul { margin: 2px -8px 0 0; padding: 0; list-style: none; }
-.ady-panel .line { display: block; width: 100%; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
+.ady-panel li { display: flex; gap: 6px; align-items: center; }
+.ady-panel li > .small { flex: none; margin-right: 8px; }
+.ady-panel .line { display: block; flex: 1 1 0; min-width: 0; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
 .ady-panel button.line:hover { background: var(--tint); }
 .ady-panel .first { display: flex; gap: 8px; align-items: baseline; }
 .ady-panel .title { flex: 1 1 0; min-width: 0; overflow-wrap: anywhere; font-weight: 500; line-height: 1.4; }

@@ -3,6 +3,7 @@
 import type { Json } from "../host/host";
 import type { ViewName } from "../host/shell";
 import type { Job as JobCard } from "../host/things";
+import type { Shared } from "../parts/share";
 import { agoWords, countWords, momentWords, shareWords } from "../parts/words";
 
 /** One line of a list. */
@@ -19,6 +20,8 @@ export interface Row {
   /** The moment in full, where the facts say how long ago it was. */
   at: string | null;
   opens: { view: ViewName; start: { [name: string]: Json } } | null;
+  /** What can be shared here; null if the reader does not manage it. */
+  shares: Shared | null;
 }
 
 export interface Dataset {
@@ -41,6 +44,8 @@ export interface Adapter {
   base_model: string;
   sensitivity: string;
   created_at: string;
+  tenant: string;
+  right: string;
 }
 
 export interface Agent {
@@ -115,6 +120,7 @@ export function adapterRows(adapters: Adapter[], sealed: boolean): Row[] {
     restricted: adapter.sensitivity === "restricted",
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
+    shares: adapter.right === "manage" ? { kind: "adapters", id: adapter.id, name: adapter.full_name, owner: adapter.tenant } : null,
   }));
 }
 
@@ -165,7 +171,7 @@ export function bareWordOf(typed: string): string {
 }
 
 function plain(id: string, title: string): Row {
-  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null };
+  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null };
 }
 
 /** The newest come first; a sorted copy. */

@@ -2,7 +2,7 @@
 
 import { control, element } from "../parts/elements";
 import { numberWords } from "../parts/words";
-import { isCancelling, isFinal, type Job, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
+import { type Adapter, isCancelling, isFinal, type Job, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
 import type { Run } from "./run";
 
 export interface Actions {
@@ -27,7 +27,12 @@ export class Header {
   private readonly again: HTMLButtonElement;
   private readonly cancel: HTMLButtonElement;
 
-  constructor(actions: Actions) {
+  private readonly shareJob: HTMLButtonElement;
+  private readonly shareAdapter: HTMLButtonElement;
+
+  constructor(actions: Actions, share: Record<"job" | "adapter", HTMLButtonElement>) {
+    this.shareJob = share.job;
+    this.shareAdapter = share.adapter;
     const button = (words: string, type: string, act: () => void): HTMLButtonElement => {
       const made = control("button", { type: "button", class: type }, words);
       made.addEventListener("click", act);
@@ -44,14 +49,15 @@ export class Header {
         "div",
         { class: "row top" },
         element("div", { class: "row grow" }, this.name, this.chip, this.owner, this.time),
-        element("div", { class: "row" }, this.cancel, this.again, this.chat),
+        element("div", { class: "row" }, this.cancel, this.shareJob, this.shareAdapter, this.again, this.chat),
       ),
       this.progress,
       this.status,
     );
   }
 
-  show(job: Job, run: Run, sending: boolean): void {
+  /** `adapter` is null until it is known; `none` is there for the reader. */
+  show(job: Job, adapter: Adapter | "none" | null, run: Run, sending: boolean): void {
     const cancelling = isCancelling(job) || sending;
     this.name.textContent = job.name;
     this.chip.className = `chip ${cancelling ? "cancelling" : job.state}`;
@@ -59,10 +65,12 @@ export class Header {
     this.owner.textContent = job.attempts > 1 ? `${job.tenant} · attempt ${job.attempts}` : job.tenant;
     say(this.status, statusWords(job, run));
     this.status.hidden = this.status.textContent === "";
-    this.chat.hidden = job.state !== "completed" || job.adapter === null;
+    this.chat.hidden = job.state !== "completed" || job.adapter === null || adapter === "none";
     this.again.hidden = job.state === "failed"; // the failure itself offers it
     this.again.textContent = isFinal(job) ? "Run again" : "Clone";
-    this.cancel.hidden = isFinal(job);
+    this.cancel.hidden = isFinal(job) || !manages(job);
+    this.shareJob.hidden = !manages(job);
+    this.shareAdapter.hidden = adapter === null || adapter === "none" || !manages(adapter);
     this.cancel.disabled = cancelling;
     this.showProgress(job, run);
     this.tick(job, run);

@@ -1,6 +1,6 @@
 // Everything about one job: it follows the job until that is over, and shows what it hears.
 
-import type { Host, Json } from "../host/host";
+import { type Host, HostError, type Json } from "../host/host";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
 import { ask, type Page, type Task } from "../host/things";
@@ -9,6 +9,7 @@ import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import type { Point } from "../parts/points";
+import { type Shared, shareButton } from "../parts/share";
 import { nameWords } from "../parts/words";
 import { Facts, type OptionTitles } from "./facts";
 import { Feed } from "./feed";
@@ -38,6 +39,7 @@ export class JobPage {
   private readonly facts = new Facts();
   private readonly over = new AbortController();
   private adapter: Adapter | null = null;
+  private lacksAdapter = false;
   private titles: OptionTitles = {};
   private looking: Promise<void> | null = null;
   private lookAgain = false;
@@ -48,11 +50,15 @@ export class JobPage {
     private job: Job,
     private readonly life: AbortController,
   ) {
-    this.header = new Header({
+    const actions = {
       cancel: () => void this.askToCancel(),
       chat: () => this.open("chat", { model: this.job.adapter }),
       again: () => this.open("train", { job: this.job.id }),
       all: () => this.open("jobs", {}),
+    };
+    this.header = new Header(actions, {
+      job: shareButton(host, () => this.shared(), life.signal, "Share job"),
+      adapter: shareButton(host, () => this.sharedAdapter(), life.signal, "Share adapter"),
     });
     this.feed = new Feed(host, job.id, this.run, (events) => this.take(events));
     this.chartGrid = element("div", { class: "charts", hidden: true }, ...CHARTS.map((name) => this.charts[name].element));
@@ -77,6 +83,15 @@ export class JobPage {
       clearInterval(ticking);
       for (const chart of Object.values(this.charts)) chart.close();
     });
+  }
+
+  private shared(): Shared {
+    return { kind: "jobs", id: this.job.id, name: this.job.name, owner: this.job.tenant };
+  }
+
+  private sharedAdapter(): Shared {
+    const { full_name, tenant } = this.adapter!; // the button is there only when it is known
+    return { kind: "adapters", id: this.job.adapter_id!, name: full_name, owner: tenant };
   }
 
   private async watch(): Promise<void> {
@@ -122,9 +137,14 @@ export class JobPage {
   }
 
   private async lookAtAdapter(signal: AbortSignal): Promise<void> {
-    if (this.job.adapter_id === null || this.adapter !== null) return;
+    if (this.job.adapter_id === null || this.adapter !== null || this.lacksAdapter) return;
     const args = { adapter: this.job.adapter_id };
-    this.adapter = await persist(() => ask<Adapter>(this.host, "adapters.get", args), signal, this.notices.trouble);
+    try {
+      this.adapter = await persist(() => ask<Adapter>(this.host, "adapters.get", args), signal, this.notices.trouble);
+    } catch (error) {
+      if (!(error instanceof HostError) || error.code !== "not_found") throw error;
+      this.lacksAdapter = true; // the job is shared with the reader, and its adapter is not; or it was deleted
+    }
     this.show();
   }
 
@@ -154,7 +174,7 @@ export class JobPage {
   private show(): void {
     if (this.life.signal.aborted) return;
     if (isFinal(this.job)) this.over.abort();
-    this.header.show(this.job, this.run, this.sending);
+    this.header.show(this.job, this.lacksAdapter ? "none" : this.adapter, this.run, this.sending);
     this.facts.show(this.job, this.adapter, this.titles);
     this.showFailure();
     this.chartGrid.hidden = this.run.step === 0;

@@ -29,6 +29,8 @@ export interface Adapter {
   content_digests: string[];
   rank: number;
   bytes: number;
+  tenant: string;
+  right: string;
 }
 
 const FINAL = new Set(["completed", "failed", "cancelled"]);
@@ -40,6 +42,11 @@ const PHASES: Record<string, string> = {
   saving: "Saving the adapter …",
   stopped: "Stopping …",
 };
+
+/** A service of a release that tells no right has no sharing: who sees a job there, owns it. */
+export function manages({ right }: { right?: string | null }): boolean {
+  return (right ?? "manage") === "manage";
+}
 
 export function isFinal(job: Job): boolean {
   return FINAL.has(job.state);

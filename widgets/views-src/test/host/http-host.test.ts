@@ -38,3 +38,15 @@ it("whoever is logged out hears how to go on without losing anything", async () 
     expect(await errorOf("datasets.get")).toMatchObject({ code: "not_authenticated", hint: expect.stringContaining("another tab") as string });
   }
 });
+
+it("a stream that the service may not go on with says why, and not as an event", async () => {
+  const problem = { type: "about:blank", title: "Not found", status: 404, code: "not_found", detail: "There is no such thing." };
+  const lines = `event: state\ndata: {"seq":1,"kind":"error","data":{"code":"x"}}\n\nevent: problem\ndata: ${JSON.stringify(problem)}\n\n`;
+  vi.stubGlobal("fetch", () => Promise.resolve(new Response(lines)));
+  const seen: unknown[] = [];
+  const reading = (async () => {
+    for await (const event of new HttpHost("/x/").stream("jobs.events", { job: "jb_1" }, new AbortController().signal)) seen.push(event);
+  })();
+  await expect(reading).rejects.toMatchObject({ code: "not_found", message: "There is no such thing." });
+  expect(seen).toHaveLength(1);
+});

@@ -7,7 +7,7 @@ import { job } from "./job";
 
 const NOW = new Date().toISOString();
 const dataset = (name: string) => ({ id: `ds_${name}`, full_name: `@demo/${name}`, sensitivity: "internal", records: 3, updated_at: NOW });
-const adapter = (name: string, sensitivity = "internal") => ({ id: `ad_${name}`, full_name: `@demo/${name}@1`, base_model: "tiny", sensitivity, created_at: NOW });
+const adapter = (name: string, sensitivity = "internal") => ({ id: `ad_${name}`, full_name: `@demo/${name}@1`, base_model: "tiny", sensitivity, created_at: NOW, tenant: "@demo", right: name === "soap" ? "manage" : "use" });
 
 let host: ScriptedHost;
 let el: HTMLElement;
@@ -66,6 +66,17 @@ it("shows four sections with counts, each line of which opens its view", async (
   expect(opened()).toEqual({ view: "train", start: {} });
   button(part("Jobs"), "All jobs").click();
   expect(opened()).toEqual({ view: "jobs", start: {} });
+});
+
+it("shares an adapter that the reader manages, and no other", async () => {
+  host.answer("grants.list", () => page());
+  await shown();
+  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")];
+  expect(buttons.map(({ hidden }) => hidden)).toEqual([false, true]);
+  buttons[0]!.click();
+  await eventually(() => host.asks("grants.list").length > 0);
+  expect(host.asks("grants.list")[0]).toMatchObject({ kind: "adapters", thing: "ad_soap" });
+  expect(el.querySelector("dialog h3")!.textContent).toBe("Share @demo/soap@1");
 });
 
 it("locks what is restricted, by word and not by colour alone", async () => {

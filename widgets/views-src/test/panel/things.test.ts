@@ -32,7 +32,9 @@ describe("the overview shows", () => {
   });
 
   it("which adapters are restricted, and where those can be used", () => {
-    const adapter = (sensitivity: string): Adapter => ({ id: "ad_1", full_name: "@demo/soap@1", base_model: "tiny", sensitivity, created_at: THEN });
+    const adapter = (sensitivity: string, right = "use"): Adapter => ({ id: "ad_1", full_name: "@demo/soap@1", base_model: "tiny", sensitivity, created_at: THEN, tenant: "@demo", right });
+    expect(adapterRows([adapter("internal")], true)[0]!.shares).toBeNull();
+    expect(adapterRows([adapter("internal", "manage")], true)[0]!.shares).toEqual({ kind: "adapters", id: "ad_1", name: "@demo/soap@1", owner: "@demo" });
     expect(adapterRows([adapter("internal")], false)[0]).toMatchObject({ restricted: false, opens: { view: "chat", start: { model: "@demo/soap@1" } } });
     expect(adapterRows([adapter("restricted")], true)[0]).toMatchObject({ restricted: true });
     expect(adapterRows([adapter("restricted")], true)[0]!.facts).not.toContain("open it in JupyterLab");

@@ -55,4 +55,6 @@ export const ADAPTER: Adapter = {
   content_digests: [`sha256:${"b".repeat(64)}`],
   rank: 8,
   bytes: 4_200_000,
+  tenant: "@demo",
+  right: "manage",
 };

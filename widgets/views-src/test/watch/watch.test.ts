@@ -232,3 +232,31 @@ describe("the view without a job", () => {
     expect(button("All jobs")).toBeTruthy();
   });
 });
+
+describe("sharing a job", () => {
+  const shares = (): string[] => [...root.querySelectorAll<HTMLElement>("header button")].filter(({ hidden, textContent }) => !hidden && textContent!.startsWith("Share")).map(({ textContent }) => textContent!);
+
+  it("is for who manages it, and its adapter for who manages that", async () => {
+    service.job = jobOf({ ...COMPLETED, right: "manage" });
+    show();
+    await eventually(() => shares().length === 2);
+    expect(shares()).toEqual(["Share job", "Share adapter"]);
+  });
+
+  it("leaves a reader what reading allows: no cancelling, no sharing, no chat with what is not theirs", async () => {
+    service.job = { ...service.job, right: "view" };
+    show();
+    await eventually(() => text("h2") !== "");
+    expect(shares()).toEqual([]);
+    expect(button("Cancel")).toBeUndefined();
+    unmount();
+    service.job = jobOf({ ...COMPLETED, right: "view" });
+    service.host.answer("adapters.get", () => {
+      throw new HostError("not_found", "There is no such thing.");
+    });
+    show();
+    await eventually(() => service.host.asks("adapters.get").length > 0 && button("Chat with it") === undefined);
+    expect(shares()).toEqual([]);
+    expect(text("[role=alert]")).toBe("");
+  });
+});

@@ -1,0 +1,599 @@
+"""Own keys over HTTP: made once, narrow, limited, and dead at once when they end."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from adaptery.key_secrets import is_well_formed, make_secret
+from adaptery.times import now
+from adaptery_hub import logs
+from adaptery_hub.database import tables
+from adaptery_hub.routes import all_routes
+from support.hub_tables import BASE
+from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
+from support.service import Client, Service, running_service
+from support.waiting import eventually
+
+CHAT = "v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "hi"}]}
+MISSING = "ak_01hzzzzzzzzzzzzzzzzzzzzzzz"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
+        yield running
+
+
+@pytest.fixture
+async def fleet(service: Service) -> Fleet:
+    return await serve(service)
+
+
+@pytest.fixture
+async def soap(service: Service, demo: Client) -> str:
+    return await add_adapter(service, demo)
+
+
+async def make_key(owner: Client, *adapters: str, **fields: Any) -> dict[str, Any]:
+    body = {"name": "pipeline", "adapters": adapters, **fields}
+    return await owner.json("POST", "api/keys", 201, json=body)
+
+
+def program(service: Service, secret: str) -> Client:
+    """Return a program that has only the key."""
+    return service.anonymous({"Authorization": f"Bearer {secret}"})
+
+
+async def model_ids(client: Client) -> list[str]:
+    return [model["id"] for model in (await client.json("GET", "v1/models"))["data"]]
+
+
+async def change(service: Service, statement: sa.Executable) -> None:
+    await service.services.db.write(lambda c: c.execute(statement))
+
+
+# -- making, showing, ending ------------------------------------------------------------------
+
+
+async def test_a_secret_is_shown_once_and_kept_nowhere(
+    service: Service, demo: Client, soap: str, tmp_path: Path
+) -> None:
+    made = await make_key(demo, "soap", tokens_per_day=1000, requests_per_minute=10)
+    secret = made["secret"]
+    assert is_well_formed(secret)
+    assert made["adapters"] == [{"id": soap, "name": "@demo/soap@1"}]
+    assert made["prefix"] == f"{secret[:7]}…" and made["verbs"] == ["infer", "read"]
+    assert (made["tokens_per_day"], made["requests_per_minute"]) == (1000, 10)
+    (listed,) = (await demo.json("GET", "api/keys"))["items"]
+    assert listed == {name: value for name, value in made.items() if name != "secret"}
+    await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+    for path in service.services.settings.state_path.rglob("*"):
+        if path.is_file():
+            assert secret[7:].encode() not in path.read_bytes(), path
+    audit = await service.services.db.read(
+        lambda c: list(c.execute(sa.select(tables.audit)).mappings())
+    )
+    assert {row["action"] for row in audit} >= {"key.create", "key.revoke"}
+    assert secret[3:] not in json.dumps([dict(row) for row in audit], default=str)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"adapters": []},
+        {"adapters": ["@demo/soap"] * 51},
+        {"verbs": []},
+        {"verbs": ["write"]},
+        {"verbs": ["admin"]},
+        {"expires_in_days": 0},
+        {"expires_in_days": 91},
+        {"tokens_per_day": 0},
+        {"requests_per_minute": -1},
+        {"name": ""},
+        {"name": "two\nlines"},
+        {"name": "back\u202ewards"},
+        {"secret": "ak-mine"},
+        {"owner": "@guest"},
+        {"scopes": ["admin"]},
+    ],
+)
+async def test_what_a_key_may_not_be(demo: Client, soap: str, fields: dict) -> None:
+    body = {"name": "x", "adapters": ["soap"], **fields}
+    problem = await demo.json("POST", "api/keys", 422, json=body)
+    assert problem["code"] == "invalid_input"
+    assert (await demo.json("GET", "api/keys"))["items"] == []
+
+
+async def test_only_what_i_may_use_gets_into_my_key(
+    service: Service, demo: Client, guest: Client, soap: str
+) -> None:
+    answers = []
+    for name in (
+        soap,
+        "@demo/soap",
+        "@demo/soap@1",
+        "@demo/never",
+        "soap",
+        BASE,
+        "",
+        "auto",
+        "../x",
+        "ds_x",
+        "@demo%2Fsoap",
+        "@DEMO/soap",
+        "jb_01hzzzzzzzzzzzzzzzzzzzzzzz",
+    ):
+        answer = await guest.post("api/keys", json={"name": "x", "adapters": [name]})
+        if name:
+            problem = answer.json()
+            problem.pop("request_id")
+            answers.append((answer.status_code, json.dumps(problem)))
+    assert len(set(answers)) == 1 and answers[0][0] == 404
+    assert "soap" not in answers[0][1]
+
+
+async def test_a_key_is_never_more_than_the_token_that_makes_it(
+    service: Service, demo: Client, soap: str
+) -> None:
+    writer = service.client("demo", groups=("radiology",), scopes=("read", "write"))
+    body = {"name": "x", "adapters": ["soap"]}
+    assert "infer" in (await writer.json("POST", "api/keys", 403, json=body))["detail"]
+    await writer.json("POST", "api/keys", 201, json={**body, "verbs": ["read"]})
+    narrow = service.client("demo", scopes=("infer",))
+    await narrow.json("POST", "api/keys", 403, json=body)
+    key = program(service, (await make_key(demo, "soap"))["secret"])
+    await key.json("POST", "api/keys", 403, json=body)
+
+
+async def test_keys_are_their_owners_and_admins_may_only_look_and_revoke(
+    service: Service, demo: Client, guest: Client, soap: str
+) -> None:
+    made = await make_key(demo, "soap")
+    path = f"api/keys/{made['id']}"
+    for client, key in ((guest, made["id"]), (guest, MISSING), (demo, MISSING)):
+        await client.json("DELETE", f"api/keys/{key}", 404)
+        await client.json("POST", f"api/keys/{key}/rotate", 404, json={})
+    assert (await guest.json("GET", "api/keys"))["items"] == []
+    await demo.json("GET", "api/keys?of=everyone", 403)
+    admin = service.client("root", scopes=("read", "write", "admin"))
+    assert (await admin.json("GET", "api/keys"))["items"] == []
+    (seen,) = (await admin.json("GET", "api/keys?of=everyone"))["items"]
+    assert (seen["name"], seen["owner"]) == ("pipeline", "@demo")
+    assert seen["adapters"] == [{"id": soap, "name": None}] and "secret" not in seen
+    await admin.json("POST", f"{path}/rotate", 404, json={})
+    await admin.json("DELETE", path, 204)
+    (mine,) = (await demo.json("GET", "api/keys"))["items"]
+    assert mine["revoked_at"] is not None
+    await demo.json("POST", f"{path}/rotate", 409, json={})
+    await demo.json("DELETE", path, 204)
+
+
+async def test_there_is_a_limit_on_keys(tmp_path: Path) -> None:
+    options = {"base_models": BASE_MODELS, "max_keys_per_tenant": 1, "max_key_days": 7}
+    async with running_service(tmp_path / "state", **options) as service:
+        demo = service.client("demo")
+        await add_adapter(service, demo)
+        made = await make_key(demo, "soap")
+        life = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
+        assert timedelta(days=6) < life < timedelta(days=8)
+        body = {"name": "x", "adapters": ["soap"]}
+        problem = await demo.json("POST", "api/keys", 429, json=body)
+        assert problem["code"] == "quota_exceeded"
+        await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+        await make_key(demo, "soap")
+
+
+async def test_only_users_have_keys(service: Service, demo: Client, soap: str) -> None:
+    token = demo.headers["Authorization"].removeprefix("Bearer ")
+    model = service.identities.models[token]
+    service.identities.models[token] = type(model)(**{**model.__dict__, "kind": "service"})
+    await demo.json("POST", "api/keys", 404, json={"name": "x", "adapters": ["@demo/soap"]})
+    await add_adapter(service, demo, "mine")
+    await demo.json("POST", "api/keys", 403, json={"name": "x", "adapters": ["mine"]})
+
+
+# -- what a key reaches -----------------------------------------------------------------------
+
+
+async def test_a_key_answers_with_its_adapter_and_is_accounted_for(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    made = await make_key(demo, "soap")
+    key = program(service, made["secret"])
+    answer = await key.json("POST", CHAT, json={**HELLO, "model": "@demo/soap"})
+    assert answer["choices"][0]["message"]["content"] == "Hello"
+    assert answer["model"] == "@demo/soap@1" and fleet.adapter() == soap
+    rows = await service.services.db.read(lambda c: list(c.execute(sa.select(tables.usage))))
+    assert [(row.key_id, row.completion_tokens) for row in rows] == [(made["id"], 2)]
+    (listed,) = (await demo.json("GET", "api/keys"))["items"]
+    assert listed["last_used_at"] is not None
+
+
+async def test_a_key_sees_its_adapters_and_nothing_else(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    await add_adapter(service, demo, "other")
+    key = program(service, (await make_key(demo, "soap"))["secret"])
+    assert await model_ids(key) == ["@demo/soap@1"]
+    assert (await key.json("GET", "v1/models/@demo/soap"))["id"] == "@demo/soap@1"
+    for model in ("@demo/other", "other", "@demo/never", "@demo/soap@2"):
+        await key.json("GET", f"v1/models/{model}", 404)
+        await key.json("POST", CHAT, 404, json={**HELLO, "model": model})
+    assert fleet.asked == []
+
+
+async def test_a_key_with_several_adapters_reaches_no_base_model(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    await add_adapter(service, demo, "other")
+    key = program(service, (await make_key(demo, "soap", "other"))["secret"])
+    assert sorted(await model_ids(key)) == ["@demo/other@1", "@demo/soap@1"]
+    for model in ("", BASE):
+        await key.json("POST", CHAT, 404, json={**HELLO, "model": model})
+    await key.json("POST", CHAT, 404, json=HELLO)
+    await key.json("POST", CHAT, json={**HELLO, "model": "other"})
+    assert [order.target.model for _, order in fleet.asked] == ["@demo/other@1"]
+
+
+async def test_a_key_is_for_the_versions_that_it_was_made_for(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    key = program(service, (await make_key(demo, "soap"))["secret"])
+    await add_adapter(service, demo)
+    answer = await key.json("POST", CHAT, json={**HELLO, "model": "@demo/soap"})
+    assert answer["model"] == "@demo/soap@1"
+    await key.json("POST", CHAT, 404, json={**HELLO, "model": "@demo/soap@2"})
+
+
+async def test_a_key_that_may_only_read_does_not_infer(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    key = program(service, (await make_key(demo, "soap", verbs=["read"]))["secret"])
+    assert await model_ids(key) == ["@demo/soap@1"]
+    error = (await key.json("POST", CHAT, 403, json=HELLO))["error"]
+    assert (error["code"], error["type"]) == ("not_allowed", "permission_error")
+
+
+async def test_every_route_is_closed_to_keys_but_the_few(
+    service: Service, demo: Client, soap: str
+) -> None:
+    key = program(service, (await make_key(demo, "soap"))["secret"])
+    stranger = program(service, make_secret())
+    open_to_keys = set()
+    for route in all_routes():
+        path = route.template.replace(":path", "")
+        for name in route.parameters:
+            path = path.replace(f"{{{name}}}", "ds_01hzzzzzzzzzzzzzzzzzzzzzzz")
+        for method, operation in route.methods.items():
+            if operation.scope == "open":
+                continue
+            answer = await key.request(method, path, json={})
+            if operation.keys:
+                open_to_keys.add((method, route.template))
+                assert answer.status_code in (200, 400, 404), (method, path, answer.text)
+                continue
+            assert answer.status_code == 403, (method, path, answer.status_code, answer.text)
+            assert "location" not in answer.headers
+            assert "own key reaches" in answer.text
+            refused = await stranger.request(method, path, json={})
+            # The page sends whoever it does not know to the login.
+            expected = 302 if operation.scope == "session" else 401
+            assert refused.status_code == expected, (method, path, refused.text)
+    assert open_to_keys == {
+        ("GET", "v1/models"),
+        ("GET", "v1/models/{name:path}"),
+        ("POST", "v1/chat/completions"),
+        ("POST", "v1/completions"),
+        ("GET", "a/{tenant}/{adapter}/v1/models"),
+        ("GET", "a/{tenant}/{adapter}/v1/models/{name:path}"),
+        ("POST", "a/{tenant}/{adapter}/v1/chat/completions"),
+        ("POST", "a/{tenant}/{adapter}/v1/completions"),
+    }
+
+
+async def test_a_key_goes_into_the_header_and_never_to_the_hub(
+    service: Service, demo: Client, soap: str
+) -> None:
+    secret = (await make_key(demo, "soap"))["secret"]
+    asked: list[str] = []
+    identify = service.identities.identify
+
+    async def spy(handler: Any, *, fresh: bool) -> Any:
+        asked.append(handler.request.headers.get("Authorization", ""))
+        return await identify(handler, fresh=fresh)
+
+    service.identities.identify = spy  # type: ignore[method-assign]
+    for value in (f"bearer {secret}", f"Bearer  {secret}", f"token {secret}", f"BEARER {secret}"):
+        client = service.anonymous({"Authorization": value})
+        await client.json("GET", "v1/models")
+    for wrong in (secret[:-1], secret + "x", secret.upper(), "ak-", "ak-x", f"{secret},{secret}"):
+        client = service.anonymous({"Authorization": f"Bearer {wrong}"})
+        error = (await client.json("GET", "v1/models", 401))["error"]
+        assert "whole key" in error["message"] and secret[7:-6] not in error["message"]
+    assert asked == []
+    dead = service.anonymous({"Authorization": f"Bearer {make_secret()}"})
+    assert "not in force" in (await dead.json("GET", "v1/models", 401))["error"]["message"]
+    for url in (f"v1/models?token={secret}", f"v1/models?api_key={secret}"):
+        await service.anonymous().json("GET", url, 401)
+    for headers in ({"apiKey": secret}, {"X-API-Key": secret}, {"Cookie": f"token={secret}"}):
+        await service.anonymous(headers).json("GET", "v1/models", 401)
+
+
+async def test_no_log_line_holds_a_secret(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    stream, root = StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JsonFormatter())
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        secret = (await make_key(demo, "soap"))["secret"]
+        key = program(service, secret)
+        await key.json("POST", CHAT, json=HELLO)
+        await key.json("GET", "api/datasets", 403)
+        await key.json("GET", f"v1/models/{secret}", 404)
+        await program(service, secret[:-1]).json("GET", "v1/models", 401)
+        await demo.json("POST", "api/datasets", 422, json={"name": secret, secret: 1})
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert '"event": "request"' in stream.getvalue()
+    assert secret[7:-6] not in stream.getvalue()
+    assert secret[7:-6] not in service.services.metrics.render().decode()
+
+
+# -- what ends a key, and what its owner loses --------------------------------------------------
+
+
+async def test_a_revoked_or_expired_key_is_dead_at_the_next_request(
+    service: Service, demo: Client, soap: str
+) -> None:
+    made = await make_key(demo, "soap")
+    key = program(service, made["secret"])
+    await model_ids(key)
+    await change(service, tables.keys.update().values(expires_at=now()))
+    await key.json("GET", "v1/models", 401)
+    await change(service, tables.keys.update().values(expires_at=now() + timedelta(days=1)))
+    await model_ids(key)
+    # By another replica: nothing in this process knows of it.
+    await change(service, tables.keys.update().values(revoked_at=now()))
+    await key.json("GET", "v1/models", 401)
+
+
+async def test_a_rotated_key_dies_at_once_or_after_the_overlap(
+    service: Service, demo: Client, soap: str
+) -> None:
+    made = await make_key(demo, "soap")
+    path = f"api/keys/{made['id']}/rotate"
+    first = program(service, made["secret"])
+    rotated = await demo.json("POST", path, json={"overlap_minutes": 10})
+    second = program(service, rotated["secret"])
+    assert rotated["id"] == made["id"] and rotated["prefix"] != made["prefix"]
+    assert rotated["expires_at"] == made["expires_at"]
+    assert await model_ids(first) == await model_ids(second) == ["@demo/soap@1"]
+    third = program(service, (await demo.json("POST", path, json={}))["secret"])
+    for dead in (first, second):
+        await dead.json("GET", "v1/models", 401)
+    await model_ids(third)
+    fourth = program(
+        service, (await demo.json("POST", path, json={"overlap_minutes": 9}))["secret"]
+    )
+    await model_ids(third)
+    await change(service, tables.keys.update().values(old_secret_until=now()))
+    await third.json("GET", "v1/models", 401)
+    await model_ids(fourth)
+    for minutes in (-1, 24 * 60 + 1, "x"):
+        await demo.json("POST", path, 422, json={"overlap_minutes": minutes})
+
+
+async def test_what_its_owner_loses_the_key_loses(
+    service: Service, demo: Client, guest: Client, fleet: Fleet
+) -> None:
+    shared = await add_adapter(service, demo, "ward", group="radiology")
+    own = await add_adapter(service, demo, "soap")
+    made = await make_key(demo, shared, own)
+    key = program(service, made["secret"])
+    assert len(await model_ids(key)) == 2
+    nothing = (await key.post(CHAT, json={**HELLO, "model": "@demo/never"})).json()["error"]
+
+    service.client("demo", groups=())  # left the group
+    assert await model_ids(key) == ["@demo/soap@1"]
+    error = (await key.json("POST", CHAT, 404, json={**HELLO, "model": "radiology/ward"}))["error"]
+    assert error == nothing
+    (listed,) = (await service.client("demo", groups=()).json("GET", "api/keys"))["items"]
+    assert {a["name"] for a in listed["adapters"]} == {None, "@demo/soap@1"}
+
+    service.client("demo", groups=("radiology",))
+    assert len(await model_ids(key)) == 2
+    await change(service, tables.adapters.update().values(state="deleted"))
+    assert await model_ids(key) == []
+    await change(service, tables.adapters.update().values(state="completed"))
+    await change(service, tables.tenants.update().values(state="suspended"))
+    assert await model_ids(key) == []
+    error = (await key.json("POST", CHAT, 404, json={**HELLO, "model": "@demo/soap"}))["error"]
+    assert error == nothing
+
+
+async def test_a_key_does_not_pass_to_another_person_of_the_same_name(
+    service: Service, demo: Client, soap: str
+) -> None:
+    made = await make_key(demo, "soap")
+    key = program(service, made["secret"])
+    service.identities.gone.add("demo")
+    assert await model_ids(key) == []
+    service.identities.gone.clear()
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+    await change(service, tables.tenants.update().values(hub_created_at=first))
+    service.identities.created_at["demo"] = first
+    assert await model_ids(key) == ["@demo/soap@1"]
+    service.identities.created_at["demo"] = second
+    assert await model_ids(key) == []
+
+
+async def test_a_key_does_not_add_to_what_a_grant_gives(
+    service: Service, demo: Client, guest: Client, soap: str, fleet: Fleet
+) -> None:
+    await guest.json("GET", "api/whoami")
+    ids = {
+        row.hub_name: row.id
+        for row in await service.services.db.read(
+            lambda c: list(c.execute(sa.select(tables.tenants)))
+        )
+    }
+    grant = {"id": "gr_1", "created_at": now(), "thing_id": soap, "right": 4}
+    grant |= {"principal_id": ids["guest"], "creator_id": ids["demo"]}
+    await change(service, tables.grants.insert().values(grant))
+    key = program(service, (await make_key(guest, "@demo/soap"))["secret"])
+    assert await model_ids(key) == ["@demo/soap@1"]
+    await key.json("DELETE", f"api/adapters/{soap}", 403)
+    await change(service, tables.grants.delete())
+    assert await model_ids(key) == []
+
+
+# -- streams ----------------------------------------------------------------------------------
+
+
+async def stream_ends(service: Service, fleet: Fleet, key: Client, end: Any) -> str:
+    """Open a stream, do `end`, and return what came until the stream was over."""
+    service.services.admissions.look_again_seconds = 0.05
+    fleet.held = True
+    body = {**HELLO, "stream": True}
+    async with key.stream("POST", CHAT, json=body) as answer:
+        assert answer.status_code == 200
+        lines = answer.aiter_lines()
+        first = await anext(lines)
+        assert "He" in first
+        await end()
+        rest = [line async for line in lines]
+    await asyncio.wait_for(fleet.freed.wait(), 5)
+    assert "data: [DONE]" not in rest
+    return "\n".join(rest)
+
+
+async def test_revoking_ends_running_streams(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    made = await make_key(demo, "soap")
+    key = program(service, made["secret"])
+
+    async def revoke() -> None:
+        await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+
+    assert '"error"' in await stream_ends(service, fleet, key, revoke)
+
+
+async def test_rotating_without_overlap_ends_running_streams(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    made = await make_key(demo, "soap")
+    key = program(service, made["secret"])
+
+    async def rotate() -> None:
+        await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
+
+    assert '"error"' in await stream_ends(service, fleet, key, rotate)
+
+
+async def test_what_another_replica_revokes_ends_here_too(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    key = program(service, (await make_key(demo, "soap"))["secret"])
+    revoked = tables.keys.update().values(revoked_at=now())
+    assert '"error"' in await stream_ends(service, fleet, key, lambda: change(service, revoked))
+
+
+async def test_a_long_stream_is_one_request_of_the_minute(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    made = await make_key(demo, "soap", requests_per_minute=1)
+    key = program(service, made["secret"])
+    looked = 0
+    identify = service.services.keys.identify
+
+    async def count(secret: str) -> Any:
+        nonlocal looked
+        looked += 1
+        return await identify(secret)
+
+    service.services.keys.identify = count  # type: ignore[method-assign]
+
+    async def revoke() -> None:
+        async def twice() -> bool:
+            return looked > 2
+
+        await eventually(twice)
+        await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+
+    assert "rate_limit" not in await stream_ends(service, fleet, key, revoke)
+
+
+# -- limits -----------------------------------------------------------------------------------
+
+
+async def test_requests_per_minute(service: Service, demo: Client, soap: str, fleet: Fleet) -> None:
+    key = program(service, (await make_key(demo, "soap", requests_per_minute=2))["secret"])
+    left = []
+    for _ in range(2):
+        answer = await key.post(CHAT, json=HELLO)
+        assert answer.headers["x-ratelimit-limit-requests"] == "2"
+        left.append(answer.headers["x-ratelimit-remaining-requests"])
+    assert left == ["1", "0"]
+    refused = await key.post(CHAT, json=HELLO)
+    assert refused.status_code == 429
+    error = refused.json()["error"]
+    assert (error["code"], error["type"]) == ("rate_limit_exceeded", "rate_limit_error")
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert 0 < int(refused.headers["retry-after"]) <= 30
+    assert refused.headers["x-ratelimit-reset-requests"].endswith("s")
+
+
+async def test_tokens_per_day(service: Service, demo: Client, soap: str, fleet: Fleet) -> None:
+    made = await make_key(demo, "soap", tokens_per_day=8)
+    key = program(service, made["secret"])
+    for remaining in (8, 3):  # USAGE is 3 + 2 tokens
+        answer = await key.post(CHAT, json={**HELLO, "max_tokens": 500})
+        assert answer.status_code == 200
+        assert fleet.request()["max_tokens"] == remaining
+        assert answer.headers["x-ratelimit-limit-tokens"] == "8"
+        assert answer.headers["x-ratelimit-remaining-tokens"] == "0"
+    refused = await key.post(CHAT, json=HELLO)
+    assert refused.status_code == 429
+    error = refused.json()["error"]
+    assert (error["code"], error["type"]) == ("insufficient_quota", "insufficient_quota")
+    assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
+    assert refused.headers["x-should-retry"] == "false"
+    assert len(fleet.asked) == 2
+    assert await model_ids(key) == ["@demo/soap@1"]
+    rows = await service.services.db.read(
+        lambda c: c.execute(sa.select(sa.func.count(tables.reservations.c.id))).scalar()
+    )
+    assert rows == 0
+
+
+async def test_a_client_that_leaves_gives_its_tokens_back(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    key = program(service, (await make_key(demo, "soap", tokens_per_day=50))["secret"])
+    fleet.held = True
+    async with key.stream("POST", CHAT, json={**HELLO, "stream": True}) as answer:
+        await anext(answer.aiter_lines())
+        refused = await key.post(CHAT, json=HELLO)
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        assert int(refused.headers["retry-after"]) < 60
+    fleet.held = False
+
+    async def free() -> bool:
+        return (await key.post(CHAT, json=HELLO)).status_code == 200
+
+    await eventually(free)
