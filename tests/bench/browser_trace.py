@@ -48,6 +48,8 @@ class Window:
 
     wall_ms: float
     longest_task_ms: float
+    #: The most that one task used a processor: what it would take with nothing else running.
+    longest_task_cpu_ms: float
     script_ms: float
 
 
@@ -81,7 +83,14 @@ class Trace:
         tasks = self._spans(TASKS, thread, first["ts"], last["ts"])
         script = self._spans(SCRIPT, thread, first["ts"], last["ts"])
         longest = max((stop - start for start, stop in tasks), default=0.0)
-        return Window((last["ts"] - first["ts"]) / _MS, longest / _MS, _union(script) / _MS)
+        found = self._within(TASKS, thread, first["ts"], last["ts"])
+        busiest = max((event.get("tdur", event["dur"]) for event in found), default=0.0)
+        return Window(
+            wall_ms=(last["ts"] - first["ts"]) / _MS,
+            longest_task_ms=longest / _MS,
+            longest_task_cpu_ms=busiest / _MS,
+            script_ms=_union(script) / _MS,
+        )
 
     def _mark(self, name: str) -> dict[str, Any]:
         for event in self._events:
@@ -94,6 +103,14 @@ class Trace:
     ) -> list[tuple[float, float]]:
         return [
             (max(event["ts"], begin), min(event["ts"] + event["dur"], end))
+            for event in self._within(names, thread, begin, end)
+        ]
+
+    def _within(
+        self, names: frozenset[str], thread: tuple[int, int], begin: float, end: float
+    ) -> list[dict[str, Any]]:
+        return [
+            event
             for event in self._events
             if event["name"] in names
             and event.get("ph") == "X"
