@@ -43,6 +43,8 @@ from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
 #: Stands for weights that no agent has reported yet, while a spec is checked.
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
 _WHOLE_VERSION = "all"
+#: What each stage learns from.
+_KINDS: Mapping[str, frozenset[str]] = {"sft": frozenset({"chat", "text"})}
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class JobDesk:
 
         Raises:
             InvalidInputError: The name is not one that an adapter can have.
-            SpecError: The task, an option or the base model is not one that there is.
+            SpecError: The task, an option or the base model is not one that there is, or the task
+                cannot learn from some records of the version.
             NotFoundError: There is no such dataset version, or the caller has no right on it.
             NotAllowedError: The caller may see the dataset but not use it.
             ConflictError: Its key came with another request before.
@@ -96,6 +99,7 @@ class JobDesk:
         version = await self._database.read(
             lambda c: versions.resolve(c, identity, wanted.dataset, Right.USE)
         )
+        _check_kinds(task, version["report"])
         submission = Submission(
             job_id=new_id("jb"),
             tenant_id=identity.tenant_id,
@@ -191,6 +195,19 @@ def _check_spec(spec: Mapping[str, object]) -> None:
         JobSpec.model_validate({**spec, **attempt})
     except ValidationError as problem:
         raise SpecError(errors=field_problems(problem)) from None
+
+
+def _check_kinds(task: TaskDefinition, report: Mapping[str, Mapping[str, int]] | None) -> None:
+    """Refuses now what a worker would refuse after the wait; old versions have no report."""
+    kinds = report["kinds"] if report is not None else {}
+    others = sorted(set(kinds) - _KINDS[task.stage])
+    if not others:
+        return
+    found = ", ".join(f"{kinds[kind]:,} of kind {kind}" for kind in others)
+    known = " and ".join(sorted(_KINDS[task.stage]))
+    reason = f"has records that {task.name} cannot learn from: {found}"
+    remedy = f"remove or change them and publish again; it takes {known} records"
+    raise _wrong("dataset", reason, remedy)
 
 
 def _gather(connection: Connection, rows: Sequence[RowMapping], limit: int | None) -> _Facts:

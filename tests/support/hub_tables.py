@@ -80,7 +80,12 @@ class HubTables:
         )
 
     async def version(
-        self, owner: str, name: str = "visits", kind: str = "user", sensitivity: str = "internal"
+        self,
+        owner: str,
+        name: str = "visits",
+        kind: str = "user",
+        sensitivity: str = "internal",
+        report: dict[str, object] | None = None,
     ) -> str:
         """Publish (in the tables only) the first version of a dataset; return its id."""
         tenant = await self.tenant(owner, kind)
@@ -109,6 +114,7 @@ class HubTables:
                     content_digest=digest,
                     manifest_digest=digest,
                     counts={},
+                    report=report,
                     state="completed",
                 )
             )

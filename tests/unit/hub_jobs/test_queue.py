@@ -291,6 +291,29 @@ async def test_answers_say_position_and_why_a_job_waits(hub: HubTables) -> None:
     assert described[0].reason == "waiting for a free slot"
 
 
+async def test_positions_of_two_tenants_differ_while_the_only_worker_is_busy(
+    hub: HubTables,
+) -> None:
+    await hub.bind()
+    await submit(hub, "demo", "runs")
+    assert await hub.claim() is not None
+    waiting = [await submit(hub, "demo", "one"), await submit(hub, "guest", "two")]
+    described = [(await hub.desk.describe([await hub.row(job)], {}))[0] for job in waiting]
+    assert [job.position for job in described] == [2, 1]
+
+
+async def test_records_that_a_task_cannot_learn_from_are_refused_at_once(hub: HubTables) -> None:
+    demo = await hub.identity("demo")
+    kinds = {"chat": 3, "preference": 1}
+    mixed = await hub.version("demo", "mixed", report={"kinds": kinds})
+    with pytest.raises(SpecError) as caught:
+        await hub.desk.submit(demo, JobCreate(name="notes", dataset=mixed))
+    (problem,) = caught.value.errors
+    assert problem.where == "dataset" and "1 of kind preference" in problem.reason
+    fine = await hub.version("demo", "fine", report={"kinds": {"chat": 3, "text": 2}})
+    assert await hub.desk.submit(demo, JobCreate(name="notes", dataset=fine))
+
+
 async def test_a_dataset_of_someone_else_cannot_be_trained_on(hub: HubTables) -> None:
     version = await hub.version("demo")
     guest = await hub.identity("guest")
