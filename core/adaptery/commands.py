@@ -12,6 +12,7 @@ traceback; secrets are never taken from the command line.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -130,10 +131,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = build_parser().parse_args(argv)
     try:
-        return cast("Run", arguments.run)(arguments)
+        status = cast("Run", arguments.run)(arguments)
+        sys.stdout.flush()
+        return status
     except AdapteryError as exc:
         sys.stderr.write(f"adaptery: {exc}\n")
         return 1
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+        # What is still to be written is lost, and Python would complain of it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as shells say it
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells say it
 

@@ -1,6 +1,7 @@
 """The command line, run as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -79,3 +80,18 @@ def test_an_unknown_option_is_an_error(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["data", "check", "x", "--fromat", "alpaca"])
     assert caught.value.code == 2
+
+
+def test_a_reader_that_has_enough_ends_it_without_a_traceback(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([ROW]))
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "adaptery.commands", "data", "check", str(path)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
