@@ -16,6 +16,8 @@ import { ask, type Context, type Dataset, isCode } from "./things";
 
 interface Start {
   dataset?: string;
+  /** Whether to begin a new dataset at once; an address says it as text. */
+  new?: boolean | "true";
   /** A publish that was running when the view was left. */
   operation?: string;
 }
@@ -52,17 +54,19 @@ class Curate {
     const context = this.next();
     try {
       const start = ((await persist(() => this.host.call("view.start"), context.signal, this.notices.trouble)) ?? {}) as Start;
-      if (!start.dataset) return this.choose();
+      if (!start.dataset) return this.choose(start.new !== undefined && start.new !== false);
       await this.open(start.dataset, start.operation ?? null);
     } catch (error) {
       if (!context.signal.aborted) this.notices.problem(error, () => void this.begin());
     }
   }
 
-  private choose(): void {
+  private choose(begin = false): void {
     const context = this.next();
-    this.body.replaceChildren(new Datasets(context, (dataset) => this.show(dataset, null)).element);
+    const datasets = new Datasets(context, (dataset) => this.show(dataset, null));
+    this.body.replaceChildren(datasets.element);
     this.here("Datasets", {});
+    if (begin) datasets.open();
   }
 
   private async open(id: string, operation: string | null): Promise<void> {
@@ -84,12 +88,14 @@ class Curate {
     this.page = new DatasetPage(context, dataset, operation, {
       onBack: () => this.choose(),
       onOperation: (id) => this.here(dataset.name, id ? { ...start, operation: id } : start),
+      onMissing: () => this.missing(),
     });
     this.body.replaceChildren(this.page.element);
     if (!operation) this.here(dataset.name, start);
   }
 
   private missing(): void {
+    this.next();
     const all = control("button", { type: "button", class: "main" }, "All datasets");
     all.addEventListener("click", () => this.choose());
     this.body.replaceChildren(element("div", { class: "empty" }, element("p", {}, "There is no such dataset, or you have no right to see it."), all));

@@ -108,7 +108,8 @@ export class Datasets {
     });
   }
 
-  private open(): void {
+  /** Begin a new dataset. */
+  open(): void {
     const form = new NewDataset(this.context, (dataset) => {
       this.form.replaceChildren();
       this.begin.hidden = false;

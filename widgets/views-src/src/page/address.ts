@@ -15,7 +15,7 @@ const id = (prefix: string): RegExp => new RegExp(`^${prefix}_[0-9a-z]{26}$`);
 /** The views, and what each may be opened with. */
 const VIEWS: Record<ViewName, Record<string, RegExp>> = {
   panel: {},
-  curate: { dataset: id("ds") },
+  curate: { dataset: id("ds"), new: /^true$/ },
   train: { version: id("dv"), job: id("jb") },
   jobs: { search: NAME },
   watch: { job: id("jb") },
@@ -42,7 +42,8 @@ function kept(view: ViewName, values: { [name: string]: Json }): Record<string, 
   return Object.fromEntries(
     allowed.flatMap(([name, pattern]) => {
       const value = Object.hasOwn(values, name) ? values[name] : null;
-      return typeof value === "string" && pattern.test(value) ? [[name, value]] : [];
+      const text = typeof value === "boolean" ? String(value) : value;
+      return typeof text === "string" && pattern.test(text) ? [[name, text]] : [];
     }),
   );
 }

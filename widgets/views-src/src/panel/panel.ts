@@ -118,7 +118,7 @@ class Panel {
         many: "datasets",
         load: async (wanted, typed) => this.guide(await this.load<Dataset>("datasets.list", { order: "-changed", ...sought(typed) }, wanted, datasetRows), typed),
         empty: "No dataset yet. Make one and put your examples into it: everything begins there.",
-        action: { words: "New dataset", act: () => this.open("curate", {}) },
+        action: { words: "New dataset", act: () => this.open("curate", { new: true }) },
       },
       {
         title: "Jobs",

@@ -134,6 +134,14 @@ describe("the datasets", () => {
     expect(form.querySelector("input[aria-invalid]")!.getAttribute("aria-describedby")).toBe(form.querySelector(".field-problem")!.id);
   });
 
+  it("begin with the form of a new one where that is wanted", async () => {
+    for (const start of [{ new: true }, { new: "true" }]) {
+      const { el, host } = shown({}, start);
+      await eventually(() => el.querySelector("form.new"));
+      expect(host.asks("view.here")).toEqual([{ title: "Datasets", start: {} }]); // a reload shows the list
+    }
+  });
+
   it("that are gone lead back to the others", async () => {
     const { el } = shown({
       "datasets.get": () => {
@@ -236,6 +244,46 @@ describe("the records", () => {
     await eventually(() => el.textContent?.includes("Saved record 2."));
   });
 
+  it("show each text that is missing, until it is written; Ctrl+Enter saves", async () => {
+    const { el, host } = shown({
+      "records.add": ({ record }) => {
+        const messages = (record as { messages: { content: string }[] }).messages;
+        const empty = messages.findIndex(({ content }) => !content);
+        if (empty >= 0) throw new HostError("record_invalid", "It is not valid.", null, [{ where: `messages[${empty}].content`, reason: "is empty", remedy: "Write it." }]);
+        return item(301);
+      },
+    });
+    await press(el, "Add a record");
+    await press(el, "Add");
+    const wrong = (): (string | null)[] => [...el.querySelectorAll(".editor .field-problem")].map(({ textContent }) => textContent);
+    await eventually(() => wrong().length === 2);
+    expect(wrong()).toEqual(["This is empty. Write it.", "This is empty. Write it."]);
+    for (const field of el.querySelectorAll<HTMLTextAreaElement>(".message textarea")) {
+      field.value = "words";
+      field.dispatchEvent(new Event("input"));
+    }
+    expect(wrong()).toEqual([]);
+    expect(el.querySelector(".editor [aria-invalid]")).toBeNull();
+    el.querySelector(".message textarea")!.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true }));
+    await eventually(() => el.textContent?.includes("Added record 301."));
+    expect(host.asks("records.add")).toHaveLength(2);
+  });
+
+  it("leave the focus where Ctrl+Z undoes the deletion of the last one that is shown", async () => {
+    let left = 1;
+    const { el } = shown({
+      "records.list": () => ({ items: left ? [item(1)] : [], has_more: false, total: left }),
+      "records.remove": () => {
+        left = 0;
+        return null;
+      },
+    });
+    await open(el, 0);
+    await press(el, "Delete");
+    await eventually(() => !el.querySelector<HTMLElement>(".records > .empty")!.hidden);
+    expect(document.activeElement?.textContent).toBe("Undo");
+  });
+
   it("are undone, and it is said what", async () => {
     const done = { id: "1", at: NOW, editor: "@demo", action: "replace", record: "12", undone: false };
     const { el, host } = shown({ "edits.list": () => page(done), "edits.undo": () => ({ edit: done, record: item(12) }) });
@@ -247,6 +295,28 @@ describe("the records", () => {
     el.querySelector("[role=grid]")!.dispatchEvent(undo());
     await eventually(() => el.textContent?.includes("Undid: changed record 12."));
   });
+});
+
+it("shows no record any more of a dataset that the reader may no longer see", async () => {
+  let mine = true;
+  const { el } = shown({
+    "records.list": (args) => {
+      if (!mine) throw new HostError("not_found", "There is no such thing, or it is not yours to see.", "Check the id.");
+      return records(args);
+    },
+    "datasets.get": () => {
+      if (!mine) throw new HostError("not_found", "There is no such thing, or it is not yours to see.", "Check the id.");
+      return DATASET;
+    },
+  });
+  await open(el, 0);
+  mine = false;
+  const order = el.querySelector<HTMLSelectElement>(".filters label:nth-of-type(4) select")!;
+  order.value = "-length";
+  order.dispatchEvent(new Event("change"));
+  await eventually(() => el.textContent?.includes("no right to see it"));
+  expect(el.querySelector(".records")).toBeNull();
+  expect(el.querySelector("[role=alert]")!.textContent).toBe("");
 });
 
 describe("the files", () => {

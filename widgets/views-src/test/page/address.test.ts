@@ -9,6 +9,7 @@ describe("an address", () => {
     for (const [view, start, hash] of [
       ["panel", {}, "#panel"],
       ["curate", { dataset: DATASET }, `#curate?dataset=${DATASET}`],
+      ["curate", { new: "true" }, "#curate?new=true"],
       ["train", { job: JOB }, `#train?job=${JOB}`],
       ["watch", { job: JOB }, `#watch?job=${JOB}`],
       ["jobs", { search: "a & b=c #1?" }, "#jobs?search=a%20%26%20b%3Dc%20%231%3F"],
@@ -34,6 +35,8 @@ describe("an address", () => {
   it("keeps only ids and names of the kind that the view takes", () => {
     expect(hashOf("chat", { model: "@demo/soap", draft: "what a patient said", sealed: false })).toBe("#chat?model=@demo/soap");
     expect(hashOf("curate", { dataset: "what a patient said" })).toBe("#curate");
+    expect(hashOf("curate", { new: true })).toBe("#curate?new=true");
+    expect(hashOf("curate", { new: false })).toBe("#curate");
     expect(hashOf("curate", { dataset: JOB })).toBe("#curate");
     expect(hashOf("watch", null)).toBe("#watch");
     expect(hashOf("watch", [JOB])).toBe("#watch");

@@ -61,7 +61,7 @@ it("shows four sections with counts, each line of which opens its view", async (
   button(part("Adapters"), "soap").click();
   expect(opened()).toEqual({ view: "chat", start: { model: "@demo/soap@1" } });
   button(part("Datasets"), "New dataset").click();
-  expect(opened()).toEqual({ view: "curate", start: {} });
+  expect(opened()).toEqual({ view: "curate", start: { new: true } });
   button(part("Jobs"), "Train").click();
   expect(opened()).toEqual({ view: "train", start: {} });
   button(part("Jobs"), "All jobs").click();
