@@ -34,10 +34,9 @@ c.JupyterHub.cookie_secret_file = str(state / "jupyterhub_cookie_secret")
 adaptery_hub.configure_proxy(c, state_dir=state, api_port=port + 1)
 
 # --- Who may log in ---------------------------------------------------------------------------
+users = ("demo", "guest", "admin")
 c.JupyterHub.authenticator_class = DemoAuthenticator
-c.DemoAuthenticator.passwords = demo_passwords(
-    state / "demo-passwords.json", ("demo", "guest", "admin")
-)
+c.DemoAuthenticator.passwords = demo_passwords(state / "demo-passwords.json", users)
 c.Authenticator.allow_all = True  # whoever has one of these passwords
 c.Authenticator.admin_users = {"admin"}
 c.JupyterHub.load_groups = {"radiology": {"users": ["demo", "admin"]}}
@@ -60,12 +59,15 @@ adaptery_hub.configure(
 
 # --- Single-user servers ----------------------------------------------------------------------
 adaptery_spawner.configure(c, url_for_servers=base_url, spawner_class="simple")
-c.Spawner.notebook_dir = str(state / "notebooks")
-(state / "notebooks").mkdir(exist_ok=True)
-if (here / "examples/visits").exists():
-    shutil.copytree(here / "examples/visits", state / "notebooks/visits", dirs_exist_ok=True)
-    tutorial = state / "notebooks/first-adapter.ipynb"
-    if not tutorial.exists():  # from then on it is the users' own
-        shutil.copyfile(here / "examples/first-adapter.ipynb", tutorial)
+c.SimpleLocalProcessSpawner.home_dir_template = f"{state}/home/{{username}}"
+c.Spawner.notebook_dir = f"{state}/home/{{username}}"
+for user in users:
+    home = state / "home" / user
+    home.mkdir(parents=True, exist_ok=True)
+    if (here / "examples/visits").exists():
+        shutil.copytree(here / "examples/visits", home / "visits", dirs_exist_ok=True)
+        tutorial = home / "first-adapter.ipynb"
+        if not tutorial.exists():  # from then on it is the user's own
+            shutil.copyfile(here / "examples/first-adapter.ipynb", tutorial)
 if os.geteuid() == 0:
     c.Spawner.args = ["--allow-root"]

@@ -75,4 +75,9 @@ def test_the_shipped_deployment_is_complete(tmp_path: Path, monkeypatch: object)
     app.load_config_file(str(Path(__file__).resolve().parents[2] / "jupyterhub_config.py"))
     assert [service["name"] for service in app.services] == ["adaptery"]
     assert app.spawner_class.__name__ == "AdapterySimpleLocalProcessSpawner"
+    homes = tmp_path / "state/home"
+    assert app.config.Spawner.notebook_dir == f"{homes}/{{username}}"
+    for user in ("demo", "guest", "admin"):
+        assert (homes / user / "first-adapter.ipynb").is_file(), "each user has their own tutorial"
+        assert (homes / user / "visits/heldout.json").is_file()
     JupyterHub.clear_instance()

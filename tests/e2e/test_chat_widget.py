@@ -111,7 +111,7 @@ def notebook(hub: HubProcess) -> Path:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    path = hub.state / "notebooks" / NOTEBOOK
+    path = hub.state / "home/demo" / NOTEBOOK
     path.write_text(json.dumps(content))
     return path
 

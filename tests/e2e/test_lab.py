@@ -92,7 +92,7 @@ def saves_two_tabs(answer: Response) -> bool:
 @pytest.fixture(scope="module")
 def files(hub: HubProcess) -> None:
     """Files where demo's server looks for files."""
-    folder = Path(hub.state) / "notebooks"
+    folder = Path(hub.state) / "home/demo"
     (folder / "Rounds.json").write_bytes(alpaca(30, "rash"))
     bad = [{"instruction": "a", "output": "b"}, {"instruction": 3}]
     (folder / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in bad))

@@ -29,7 +29,7 @@ OUTAGE_MS = 60_000
 @pytest.fixture(scope="module")
 def lab(hub: HubProcess, journey: Journey, browser: tuple[Page, BrowserLog]) -> LabPages:
     page, _ = browser
-    write_notebook(hub.state / "notebooks" / NOTEBOOK, journey.dataset["id"])
+    write_notebook(hub.state / "home/demo" / NOTEBOOK, journey.dataset["id"])
     lab = LabPages(page, hub, "demo")
     lab.enter()
     lab.show_panel()

@@ -19,7 +19,7 @@ class NotebookPage:
     def __init__(self, page: Page, hub: HubProcess, name: str, first: str) -> None:
         self.page = page
         self.lab = LabPages(page, hub, "demo")
-        self.file = hub.state / "notebooks" / name
+        self.file = hub.state / "home/demo" / name
         self.cells = page.locator(".jp-Notebook .jp-CodeCell")
         _write(self.file, first)
 
