@@ -9,15 +9,18 @@ import { agoWords, countWords } from "../parts/words";
 import { Files } from "./files";
 import { Publish } from "./publish";
 import { options, Records } from "./records";
-import { ask, attempt, type Context, type Dataset, mayEdit, SENSITIVITIES } from "./things";
+import { ask, attempt, type Context, type Dataset, isCode, mayEdit, SENSITIVITIES } from "./things";
 import { Versions } from "./versions";
 
 /** How often to look whether somebody else changed the dataset. */
 const LOOK_MS = 20_000;
+const PUBLISHED_BY = "Publishing takes the right to manage. Whoever manages the dataset can share it with you, or with your group.";
 
 export interface PageEvents {
   onBack(): void;
   onOperation(id: string | null): void;
+  /** It is gone, or the reader's right to see it. */
+  onMissing(): void;
 }
 
 export class DatasetPage {
@@ -74,8 +77,12 @@ export class DatasetPage {
   }
 
   private async see(): Promise<void> {
-    const dataset = await ask<Dataset>(this.context, "datasets.get", { dataset: this.dataset.id });
-    this.take(dataset);
+    try {
+      this.take(await ask<Dataset>(this.context, "datasets.get", { dataset: this.dataset.id }));
+    } catch (error) {
+      if (isCode(error, "not_found") && !this.context.signal.aborted) this.events.onMissing();
+      else throw error;
+    }
   }
 
   private take(dataset: Dataset): void {
@@ -92,6 +99,7 @@ export class DatasetPage {
     back.addEventListener("click", () => void this.leave());
     const chips = [element("span", { class: `chip ${sensitivity}`, title: SENSITIVITIES[sensitivity] ?? "" }, sensitivity)];
     if (!mayEdit(this.dataset)) chips.push(element("span", { class: "chip" }, "you may read it"));
+    else if (right !== "manage") chips.push(element("span", { class: "chip", title: PUBLISHED_BY }, "you may edit it, not publish"));
     const facts = `${full_name} · ${countWords(records, "record")} · changed ${agoWords(updated_at)}`;
     const title = element("div", { class: "row title" }, element("h2", {}, name), ...chips, element("span", { class: "row end" }, ...(right === "manage" ? [this.share, this.publish.button] : [])));
     const about = element("div", { class: "row about" }, element("p", { class: description ? "grow text" : "grow soft" }, description || (mayEdit(this.dataset) ? "No description yet." : "")));

@@ -2,12 +2,12 @@
 
 import type { FieldProblem } from "../host/host";
 import { control, element } from "../parts/elements";
-import { wordsOf } from "../host/host";
-import { type DraftRecord, isWellFormed, KINDS, emptyRecord, type Kind, type Message, moved, nextRole, recordOf, ROLES, type Role, sameRecord } from "./record";
+import { sentence, wordsOf } from "../host/host";
+import { type DraftRecord, isWellFormed, KINDS, emptyRecord, type Kind, lacking, type Message, moved, nextRole, recordOf, ROLES, type Role, sameRecord } from "./record";
 
 export class Editor {
   readonly element = element("div", { class: "editor" });
-  private readonly fields = element("div", { class: "fields" });
+  private readonly fields = element("div", { class: "texts" });
   private readonly problem = element("p", { class: "bad", role: "alert" });
   private readonly mode = control("button", { type: "button", class: "link" });
   /** The record as JSON, while that is how it is edited. */
@@ -45,19 +45,24 @@ export class Editor {
 
   /** Show what is wrong where it is wrong. */
   show(problems: readonly FieldProblem[], words = ""): void {
-    for (const field of this.fields.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-    for (const note of this.fields.querySelectorAll(".field-problem")) note.remove();
-    const elsewhere = problems.filter((problem) => !this.showAt(problem));
-    this.problem.textContent = [words, ...elsewhere.map(({ where, reason, remedy }) => `${where} ${reason} ${remedy}`)].filter(Boolean).join(" ");
+    for (const field of this.fields.querySelectorAll<HTMLElement>("[aria-invalid]")) forget(field);
+    const elsewhere = problems.flatMap((problem) => this.alike(problem)).filter((problem) => !this.showAt(problem));
+    this.problem.textContent = [words, ...elsewhere.map(({ where, reason, remedy }) => `${where} ${sentence(reason)} ${remedy}`)].filter(Boolean).join(" ");
     this.fields.querySelector<HTMLElement>("[aria-invalid]")?.focus();
   }
 
-  private showAt({ where, reason, remedy }: FieldProblem): boolean {
-    const at = where.replace(/^record\.?/, "");
+  /** The service names the first text that is missing; who writes wants to know all of them. */
+  private alike(problem: FieldProblem): FieldProblem[] {
+    const missing = this.json ? [] : lacking(this.record);
+    return missing.includes(placeOf(problem).replace(/\.content$/, "")) ? missing.map((where) => ({ ...problem, where })) : [problem];
+  }
+
+  private showAt(problem: FieldProblem): boolean {
+    const at = placeOf(problem);
     const field = [...this.fields.querySelectorAll<HTMLElement>("[data-where]")].find(({ dataset }) => at === dataset.where || at.startsWith(`${dataset.where}.`));
     if (!field || this.json) return false;
     field.setAttribute("aria-invalid", "true");
-    field.after(element("p", { class: "field-problem bad" }, `This ${reason} ${remedy}`));
+    field.after(element("p", { class: "field-problem bad" }, `${sentence(`This ${problem.reason}`)} ${problem.remedy}`));
     return true;
   }
 
@@ -119,7 +124,10 @@ export class Editor {
     const messages = this.record.messages!;
     const role = control("select", { "aria-label": `Role of message ${index + 1}`, "data-where": `messages[${index}].role` }, ...ROLES.map((value) => element("option", { value }, value)));
     role.value = message.role;
-    role.addEventListener("change", () => (message.role = role.value as Role));
+    role.addEventListener("change", () => {
+      forget(role);
+      message.role = role.value as Role;
+    });
     const tools = [
       this.tool("↑", `Move message ${index + 1} up`, index === 0, () => this.put(moved(messages, index, -1), index - 1)),
       this.tool("↓", `Move message ${index + 1} down`, index === messages.length - 1, () => this.put(moved(messages, index, 1), index + 1)),
@@ -143,6 +151,16 @@ export class Editor {
   }
 }
 
+function placeOf({ where }: FieldProblem): string {
+  return where.replace(/^record\.?/, "");
+}
+
+/** What was wrong with a field is no longer so once it was changed. */
+function forget(field: HTMLElement): void {
+  field.removeAttribute("aria-invalid");
+  if (field.nextElementSibling?.matches(".field-problem")) field.nextElementSibling.remove();
+}
+
 function textField(title: string, where: string, text: string, onInput: (text: string) => void): HTMLElement {
   return element("label", {}, title, area(text, where, onInput));
 }
@@ -150,6 +168,9 @@ function textField(title: string, where: string, text: string, onInput: (text: s
 function area(text: string, where: string, onInput: (text: string) => void): HTMLTextAreaElement {
   const field = control("textarea", { rows: "3", "data-where": where, dir: "auto" });
   field.value = text;
-  field.addEventListener("input", () => onInput(field.value));
+  field.addEventListener("input", () => {
+    forget(field);
+    onInput(field.value);
+  });
   return field;
 }

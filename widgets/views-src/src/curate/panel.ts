@@ -48,11 +48,7 @@ export class RecordPanel {
     const close = button("✕", () => void this.close(), "small");
     close.setAttribute("aria-label", "Close the record");
     this.element.append(element("header", { class: "row" }, this.title, this.chips, element("span", { class: "end" }, close)), this.body, this.status, this.actions);
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.target instanceof HTMLSelectElement) return;
-      event.stopPropagation();
-      void (this.editor ? this.cancel() : this.close());
-    });
+    this.element.addEventListener("keydown", (event) => this.pressed(event));
   }
 
   /** The position of the record that is open. */
@@ -69,6 +65,17 @@ export class RecordPanel {
     if (mayEdit === this.mayEdit) return;
     this.mayEdit = mayEdit;
     if (this.item && !this.editor) this.read(this.item);
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    const editing = this.editor?.element.contains(event.target as Node) ?? false;
+    const saves = editing && event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing;
+    const leaves = event.key === "Escape" && !(event.target instanceof HTMLSelectElement);
+    if (!saves && !leaves) return;
+    event.stopPropagation();
+    if (!saves) return void (this.editor ? this.cancel() : this.close());
+    event.preventDefault();
+    void this.save();
   }
 
   /** Show the record at a position. */
@@ -155,7 +162,9 @@ export class RecordPanel {
   }
 
   private offerSave(): void {
-    this.act(button(this.item ? "Save" : "Add", () => void this.save(), "main"), button("Cancel", () => void this.cancel()));
+    const save = button(this.item ? "Save" : "Add", () => void this.save(), "main");
+    save.title = `${save.textContent} (Ctrl+Enter)`;
+    this.act(save, button("Cancel", () => void this.cancel()));
   }
 
   private async cancel(): Promise<void> {

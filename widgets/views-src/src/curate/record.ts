@@ -53,6 +53,19 @@ export function lengthOf(record: DraftRecord): number {
   return messages.reduce((sum, message) => sum + (message?.content.length ?? 0), record.text?.length ?? 0);
 }
 
+/** Where a record lacks a text that it needs. */
+export function lacking(record: DraftRecord): string[] {
+  if (record.kind === "text") return record.text?.trim() ? [] : ["text"];
+  const messages = (record.messages ?? []).map((message, index) => [`messages[${index}]`, message] as const);
+  const all = [...messages, ["chosen", record.chosen] as const, ["rejected", record.rejected] as const];
+  return all.filter(([, message]) => message && isMissing(message)).map(([where]) => where);
+}
+
+/** A tool may answer nothing, and who calls a tool need not say so. */
+function isMissing({ role, content, tool_calls }: Message): boolean {
+  return !content.trim() && role !== "tool" && !tool_calls;
+}
+
 /** One line of what may be many, and long. */
 function beginning(text: string): string {
   return text.slice(0, 2 * BEGINNING).replace(/\s+/g, " ").trim().slice(0, BEGINNING);

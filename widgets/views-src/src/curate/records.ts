@@ -8,7 +8,7 @@ import { countWords } from "../parts/words";
 import { History } from "./history";
 import { RecordPanel } from "./panel";
 import { answerOf, type Kind, KINDS, lengthOf, questionOf } from "./record";
-import { ask, type Context, type Dataset, type FileInfo, type List, mayEdit, type RecordItem } from "./things";
+import { ask, type Context, type Dataset, type FileInfo, isCode, type List, mayEdit, type RecordItem } from "./things";
 
 /** A pause in typing after which it is searched. */
 const TYPING_MS = 250;
@@ -154,8 +154,13 @@ export class Records {
   private async fetch(offset: number, limit: number, signal: AbortSignal): Promise<Page<Row>> {
     const context = { ...this.context, signal: AbortSignal.any([signal, this.context.signal]) };
     const args = { dataset: this.dataset.id, offset, limit, ...argsOf(this.filter) };
-    const { items, total } = await ask<List<RecordItem> & { total: number }>(context, "records.list", args);
-    return { rows: items.map(rowOf), total };
+    try {
+      const { items, total } = await ask<List<RecordItem> & { total: number }>(context, "records.list", args);
+      return { rows: items.map(rowOf), total };
+    } catch (error) {
+      if (isCode(error, "not_found")) this.onChange(); // the dataset itself may be gone, or the right to see it
+      throw error;
+    }
   }
 
   private lay(): void {
@@ -245,7 +250,10 @@ export class Records {
     const filtered = Object.keys(argsOf({ ...this.filter, order: "position" })).length > 0;
     if (!this.known) return;
     this.count.textContent = filtered ? `${total.toLocaleString()} of ${countWords(this.dataset.records, "record")}` : countWords(total, "record");
+    const focused = this.table.element.contains((this.element.getRootNode() as Document | ShadowRoot).activeElement);
     this.element.classList.toggle("none", total === 0);
+    // The table is gone, and the focus with it: Ctrl+Z would undo what was typed into the search instead.
+    if (focused && total === 0) this.history.undo.focus();
     this.empty.hidden = total > 0;
     this.empty.textContent = filtered ? "No record fits. Search for fewer words, or take a filter away." : mayEdit(this.dataset) ? "No records yet. Upload a file in the Files tab, or add one by hand here." : "This dataset has no records.";
   }

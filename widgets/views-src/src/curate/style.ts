@@ -40,7 +40,7 @@ export const CURATE_STYLE = `
 .ady-curate .bubble.system, .ady-curate .bubble.tool { max-width: 100%; align-self: stretch; border-radius: 6px; background: none; border: 1px dashed var(--rim); }
 .ady-curate .who { display: block; font-size: 12px; color: var(--soft); } .ady-curate .said { white-space: pre-wrap; overflow-wrap: anywhere; }
 .ady-curate .both { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); } .ady-curate h4 { margin: 0 0 6px; font-size: 13px; color: var(--soft); }
-.ady-curate .editor, .ady-curate .editor .fields { display: flex; flex-direction: column; gap: 12px; } .ady-curate .editor[inert] { opacity: .6; }
+.ady-curate .editor, .ady-curate .editor .texts { display: flex; flex-direction: column; gap: 12px; } .ady-curate .editor[inert] { opacity: .6; }
 .ady-curate .message { display: flex; flex-direction: column; gap: 6px; } .ady-curate .message .tools { gap: 4px; } .ady-curate .message .row { flex-wrap: nowrap; } .ady-curate .message select { min-height: 28px; padding: 2px 6px; font-size: 13px; }
 .ady-curate .editor textarea { width: 100%; field-sizing: content; min-height: 64px; max-height: 40vh; } .ady-curate .editor .json { font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 13px; field-sizing: fixed; max-height: none; }
 .ady-curate .history summary { cursor: pointer; width: fit-content; color: var(--soft); } .ady-curate .history ol { margin: 8px 0 0; padding: 0; list-style: none; } .ady-curate .history li { display: flex; flex-wrap: wrap; gap: 4px 10px; padding: 4px 0; border-bottom: 1px solid var(--edge); font-size: 13px; }
