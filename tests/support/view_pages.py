@@ -104,9 +104,13 @@ class CuratePage:
         self.published = view.locator(".publishing")
 
     def make(self, name: str) -> None:
-        """Make a dataset with the keyboard."""
-        self.view.get_by_role("button", name="New dataset").click()
-        self.page.keyboard.type(name)
+        """Make a dataset with the keyboard; its form may be open already."""
+        begin = self.view.get_by_role("button", name="New dataset")
+        form = self.view.get_by_role("form", name="New dataset")
+        expect(begin.or_(form)).to_be_visible(timeout=PATIENCE_MS)
+        if begin.is_visible():
+            begin.click()
+        form.get_by_label("Name").press_sequentially(name)
         self.page.keyboard.press("Enter")
         expect(self.view.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE_MS)
 

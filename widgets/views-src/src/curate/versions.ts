@@ -16,7 +16,7 @@ export class Versions {
   readonly element = element("div", { class: "versions" });
   private readonly body = element("tbody");
   private readonly table: HTMLTableElement;
-  private readonly empty = element("p", { class: "empty", hidden: true }, "Nothing is published yet. Publish the draft to train on it: a version never changes, so every adapter can say what it learnt from.");
+  private readonly empty = element("p", { class: "empty", hidden: true });
   private readonly details = element("section", { class: "details", hidden: true });
   private preview: Preview | null = null;
 
@@ -26,6 +26,7 @@ export class Versions {
   ) {
     const head = element("tr", {}, column("Version"), column("Records", "number"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Versions", hidden: true }, element("thead", {}, head), this.body);
+    this.empty.textContent = emptyWords(dataset);
     this.element.append(this.table, this.empty, this.details);
     context.signal.addEventListener("abort", () => this.preview?.close(), { once: true });
   }
@@ -86,6 +87,12 @@ export class Versions {
     title.focus();
     title.scrollIntoView({ block: "nearest" });
   }
+}
+
+function emptyWords({ right }: Dataset): string {
+  const why = "a version never changes, so every adapter can say what it learnt from.";
+  if (right === "manage") return `Nothing is published yet. Publish the draft to train on it: ${why}`;
+  return `Nothing is published yet. Who manages this dataset can publish its draft, to train on it: ${why}`;
 }
 
 type ReadRow = Row & { item: RecordItem };

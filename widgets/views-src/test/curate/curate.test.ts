@@ -134,6 +134,20 @@ describe("the datasets", () => {
     expect(form.querySelector("input[aria-invalid]")!.getAttribute("aria-describedby")).toBe(form.querySelector(".field-problem")!.id);
   });
 
+  it("are removed when they were never published, and it is said why not else", async () => {
+    let published: object[] = [VERSION];
+    const { el, host } = shown({ "versions.list": () => page(...published), "datasets.remove": () => null }, {});
+    await press(el, "Remove visits");
+    await eventually(() => el.querySelector("[role=alert]")?.textContent?.includes("visits was published, so it stays."));
+    expect(el.querySelector("dialog")).toBeNull();
+    published = [];
+    await press(el, "Remove visits");
+    await eventually(() => el.querySelector("dialog"));
+    expect(el.querySelector("dialog")!.textContent).not.toContain("stays");
+    await press(el, "Remove it");
+    await eventually(() => host.asks("datasets.remove").length === 1);
+  });
+
   it("begin with the form of a new one where that is wanted", async () => {
     for (const start of [{ new: true }, { new: "true" }]) {
       const { el, host } = shown({}, start);
@@ -159,6 +173,16 @@ describe("a dataset to read", () => {
     await open(el, 0);
     for (const name of ["Publish", "Edit", "Delete", "Add a record", "Undo", "Redo", "Remove a.json"]) expect(() => button(el, name)).toThrow();
     expect(el.querySelector<HTMLElement>(".uploads")!.hidden).toBe(true);
+  });
+});
+
+describe("a dataset to edit and not to manage", () => {
+  it("says that somebody else publishes it", async () => {
+    const { el } = shown({ "datasets.get": () => ({ ...DATASET, right: "edit" }) });
+    await eventually(() => el.querySelector(".head")?.textContent?.includes("you may edit it, not publish"));
+    expect(() => button(el, "Publish")).toThrow();
+    await press(el, "Versions");
+    await eventually(() => el.querySelector(".versions .empty")?.textContent?.includes("Who manages this dataset can publish"));
   });
 });
 
