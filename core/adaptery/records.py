@@ -187,7 +187,7 @@ def _message(value: object, where: str) -> Message:
         tool_calls=_tool_calls(fields.get("tool_calls"), f"{where}.tool_calls", role),
     )
     if not message.content.strip() and message.tool_calls is None and role != "tool":
-        raise _Invalid(f"{where}.content", "is empty.", "Write the message or remove the record.")
+        raise _Invalid(f"{where}.content", "is empty.", "Write it or leave the record out.")
     return message
 
 
@@ -265,7 +265,7 @@ def _parse(value: Mapping[str, object]) -> Record:
     if kind == "text":
         text = _string(value.get("text"), "text")
         if not text.strip():
-            raise _Invalid("text", "is empty.", "Write the text or remove the record.")
+            raise _Invalid("text", "is empty.", "Write it or leave the record out.")
         return Record("text", text=text)
     messages = _messages(value.get("messages"))
     tools = _objects(value.get("tools"), "tools")

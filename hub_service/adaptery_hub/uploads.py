@@ -382,7 +382,7 @@ def _valid_records(path: Path, format: Format) -> Iterator[Record]:
         problems.append(FieldProblem("file", error.message, error.hint or ""))
     if wrong:
         raise RecordError(
-            f"{wrong} of {wrong + good} records {_are(wrong)} not valid; nothing was imported.",
+            f"{_wrong_of(wrong, wrong + good)} not valid; nothing was imported.",
             hint=_what_is_listed(len(problems), wrong),
             errors=problems,
         )
@@ -390,10 +390,15 @@ def _valid_records(path: Path, format: Format) -> Iterator[Record]:
         raise InvalidInputError("The file holds no record.", hint="Upload a file with records.")
 
 
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
+def _wrong_of(wrong: int, records: int) -> str:
+    nouns = "record" if records == 1 else "records"
+    return f"{wrong} of {records} {nouns} {'is' if wrong == 1 else 'are'}"
 
 
 def _what_is_listed(listed: int, wrong: int) -> str:
-    each = "Each is listed" if listed >= wrong else f"The first {listed} are listed"
-    return f"{each} with its number; mend the file and upload it again."
+    listing = (
+        "Each is listed with its number"
+        if listed >= wrong
+        else f"The first {listed} are listed with their numbers"
+    )
+    return f"{listing}; mend the file and upload it again."

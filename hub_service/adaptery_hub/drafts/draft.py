@@ -203,7 +203,7 @@ class Draft:
             raise ConflictError(
                 "Another record was added with this key.",
                 hint="Send the record as it was, or a new key.",
-                errors=[FieldProblem("key", "belongs to another record", "Make a new one.")],
+                errors=[FieldProblem("key", "belongs to another record.", "Make a new one.")],
             )
         record = self._records.find(edit.position)
         if record is None:

@@ -232,7 +232,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         """
         values = self.get_query_arguments(name)
         if len(values) > 1:
-            raise InvalidInputError(errors=[FieldProblem(name, "is given twice", "Give it once.")])
+            raise InvalidInputError(errors=[FieldProblem(name, "is given twice.", "Give it once.")])
         return values[0] if values else default
 
     def one_of(self, name: str, allowed: Sequence[W]) -> W | None:
@@ -261,7 +261,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             allowed = ", ".join(self.operation.query) or "none"
             raise InvalidInputError(
                 errors=[
-                    FieldProblem("query", "has an unknown parameter", f"Known here: {allowed}.")
+                    FieldProblem("query", "has an unknown parameter.", f"Known here: {allowed}.")
                 ]
             )
 
@@ -276,7 +276,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         if not 1 <= limit <= limit_max:
             raise InvalidInputError(
-                errors=[FieldProblem("limit", "is out of range", f"Use 1 to {limit_max}.")]
+                errors=[FieldProblem("limit", "is out of range.", f"Use 1 to {limit_max}.")]
             )
         return self.query("after"), limit
 

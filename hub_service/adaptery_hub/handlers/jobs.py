@@ -210,7 +210,7 @@ def event_number(text: str | None) -> int:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise InvalidInputError(
-            errors=[FieldProblem("after", "is not the number of an event", "Send its `seq`.")]
+            errors=[FieldProblem("after", "is not the number of an event.", "Send its `seq`.")]
         )
     return int(text)
 

@@ -81,4 +81,9 @@ def _after_loss(
 
 
 def _with_remedy(reason: str, remedy: str | None) -> str:
-    return f"{reason.rstrip('.')}; {remedy}" if remedy else reason
+    return f"{reason.rstrip('.')}; {_going_on(remedy)}" if remedy else reason
+
+
+def _going_on(words: str) -> str:
+    """Begins small, as after a semicolon; an abbreviation stays as it is."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]

@@ -55,7 +55,7 @@ def insert(
     if connection.scalar(own.where(datasets.c.name == name)):
         raise ConflictError(
             "The owner has a dataset of this name.",
-            errors=[FieldProblem("name", "is taken", "Choose another name.")],
+            errors=[FieldProblem("name", "is taken.", "Choose another name.")],
         )
     if (held := connection.scalar(own) or 0) >= limit:
         raise QuotaError(
@@ -132,7 +132,7 @@ def remove_draft(connection: Connection, dataset_id: str) -> None:
     published = sa.select(sa.func.count()).where(versions.c.dataset_id == dataset_id)
     if count := connection.scalar(published):
         raise ConflictError(
-            f"This dataset has {count} published versions, which stay.",
+            f"This dataset has published versions ({count}), which stay.",
             hint="To empty its draft, remove its files; what was published stays.",
         )
     running = sa.select(operations.c.id).where(

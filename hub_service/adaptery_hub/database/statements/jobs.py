@@ -95,7 +95,7 @@ def find_keyed(connection: Connection, creator_id: str, request: RequestKey) -> 
         raise ConflictError(
             "Another job was submitted with this key.",
             hint="Send the request as it was, or a new key.",
-            errors=[FieldProblem("key", "belongs to another request", "Make a new one.")],
+            errors=[FieldProblem("key", "belongs to another request.", "Make a new one.")],
         )
     return row.id
 
