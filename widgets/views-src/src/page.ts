@@ -96,7 +96,7 @@ class Page {
 
   /** What needs sealing cannot be used from here, but in Lab. */
   private startOf({ view, start }: Address): Json {
-    return view === "chat" || view === "panel" ? { ...start, sealed: false } : { ...start };
+    return view === "chat" ? { ...start, sealed: false } : { ...start };
   }
 
   private open(view: ViewName, start: Json): void {

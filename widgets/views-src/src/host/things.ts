@@ -29,6 +29,7 @@ export interface Dataset {
   id: string;
   name: string;
   full_name: string;
+  sensitivity: string;
 }
 
 export interface Version {

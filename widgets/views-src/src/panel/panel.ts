@@ -28,8 +28,6 @@ class Panel {
   /** Sections that are no longer looked after, because of an error that waiting does not mend. */
   private readonly ended = new Set<Section>();
   private typing: ReturnType<typeof setTimeout> | undefined;
-  /** Whether what is restricted can be used where this is shown. */
-  private sealed = true;
 
   constructor(
     private readonly el: HTMLElement,
@@ -53,8 +51,6 @@ class Panel {
   private async begin(): Promise<void> {
     try {
       await this.host.call("view.here", { title: "Overview", start: {} });
-      const start = await this.ask("view.start");
-      this.sealed = (start as { sealed?: boolean } | null)?.sealed !== false;
       this.sections.forEach((section) => void this.follow(section));
       const { scopes } = (await this.ask("whoami")) as { scopes: string[] };
       this.sections.forEach((section) => section.allow(scopes.includes("write")));
@@ -136,7 +132,7 @@ class Panel {
         title: "Adapters",
         one: "adapter",
         many: "adapters",
-        load: (wanted, typed) => this.load<Adapter>("adapters.list", sought(typed), wanted, (adapters) => adapterRows(adapters, this.sealed)),
+        load: (wanted, typed) => this.load<Adapter>("adapters.list", sought(typed), wanted, adapterRows),
         empty: "No adapter yet. Each job that completes makes one, which you can chat with here.",
       },
       {

@@ -108,14 +108,14 @@ function jobFacts(job: Job): string[] {
   return job.state === "created" ? why : [...why, agoWords(job.finished_at ?? job.created_at)];
 }
 
-/** The newest come first, as the service lists them. `sealed`: whether restricted ones can be used from here. */
-export function adapterRows(adapters: Adapter[], sealed: boolean): Row[] {
+/** The newest come first, as the service lists them. Restricted ones need the sealed channel, which is not offered yet. */
+export function adapterRows(adapters: Adapter[]): Row[] {
   return adapters.map((adapter) => ({
     ...plain(adapter.id, adapter.full_name),
     facts: [
       `on ${adapter.base_model}`,
       agoWords(adapter.created_at),
-      ...(adapter.sensitivity === "restricted" && !sealed ? ["open it in JupyterLab"] : []),
+      ...(adapter.sensitivity === "restricted" ? ["does not answer yet"] : []),
     ],
     restricted: adapter.sensitivity === "restricted",
     at: momentWords(adapter.created_at),

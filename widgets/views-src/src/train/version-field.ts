@@ -15,6 +15,9 @@ const TYPING_MS = 250;
 /** Versions that are published meanwhile appear by themselves. */
 const LOOK_EVERY_MS = 10_000;
 
+const RESTRICTED =
+  "This dataset is restricted. An adapter that is trained on it does not answer in this release: that needs the sealed channel, which is not offered yet.";
+
 interface Listener {
   /** Another version is chosen. */
   changed(): void;
@@ -111,6 +114,7 @@ export class VersionField {
     this.shown = chosen;
     this.picker.show(choiceOf(chosen));
     this.dataset.show([]);
+    this.dataset.hint(chosen.sensitivity === "restricted" ? RESTRICTED : "", true);
     this.versions = null;
     this.offer([], "");
     try {

@@ -84,11 +84,7 @@ it("locks what is restricted, by word and not by colour alone", async () => {
   const locks = [...part("Adapters").querySelectorAll<HTMLElement>(".lock")].map((lock) => !lock.hidden);
   expect(locks).toEqual([false, true]);
   expect(part("Adapters").textContent).toContain("restricted");
-  expect(part("Adapters").textContent).not.toContain("open it in JupyterLab");
-  unmount();
-  host.answer("view.start", () => ({ sealed: false }));
-  await shown();
-  expect(part("Adapters").textContent).toContain("open it in JupyterLab");
+  expect(part("Adapters").textContent!.split("does not answer yet")).toHaveLength(2);
 });
 
 it("changes lines in place and leaves the keyboard where it is", async () => {

@@ -1,6 +1,6 @@
 // Things of the service as tests write them down.
 
-import type { Job } from "../../src/host/things";
+import type { Dataset, Job } from "../../src/host/things";
 
 export const TASK = {
   name: "training-v0",
@@ -24,8 +24,8 @@ export const BASE_MODELS = [
   { id: "bm_2", name: "small/two", source: "local", weight_digest: null, default: true },
 ];
 
-export function dataset(id: string, name: string): { id: string; name: string; full_name: string } {
-  return { id, name, full_name: `@demo/${name}` };
+export function dataset(id: string, name: string, sensitivity = "internal"): Dataset {
+  return { id, name, full_name: `@demo/${name}`, sensitivity };
 }
 
 export function version(id: string, of: string, number: number, state = "completed"): object {

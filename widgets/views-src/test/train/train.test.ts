@@ -66,6 +66,20 @@ describe("the form", () => {
     expect(host.asks("view.open")).toEqual([{ view: "watch", start: { job: "jb_new" } }]);
   });
 
+  it("warns before hours of training that what is made of a restricted dataset does not answer", async () => {
+    const host = hostOf();
+    host.answer("datasets.list", () => page(dataset("ds_visits", "visits", "restricted"), dataset("ds_empty", "empty")));
+    const el = await shown(host);
+    const warning = (): string => labelled(el, "Dataset").closest(".field")!.querySelector(".hint.warns:not([hidden])")?.textContent ?? "";
+    await choose(el, "@demo/visits");
+    expect(warning()).toContain("does not answer in this release");
+    await choose(el, "@demo/empty");
+    expect(warning()).toBe("");
+    await choose(el, "@demo/visits");
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length); // it is allowed all the same
+  });
+
   it("finds datasets at the service, the ones that were changed last first", async () => {
     const host = hostOf();
     const el = await shown(host);
