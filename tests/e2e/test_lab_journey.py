@@ -199,7 +199,7 @@ def test_a_reload_brings_every_tab_back(story: Story) -> None:
     expect(ChatPage(demo.view("chat")).model).to_have_value(ADAPTER, timeout=PATIENCE_MS)
     demo.go_to_tab("Train")
     expect(demo.view("train").get_by_label("Version")).to_contain_text("1", timeout=PATIENCE_MS)
-    for tab in demo.tabs.filter(has_text=re.compile(rf"^\s*{NAME}\s*$")).all():
+    for tab in demo.tabs.filter(has_text=re.compile(rf"^\s*(Job )?{NAME}\s*$")).all():
         tab.click()
         expect(demo.page.locator("#jp-main-dock-panel .ady:visible")).to_contain_text(NAME)
     expect(demo.panel).to_contain_text(f"@demo/{NAME}", timeout=PATIENCE_MS)

@@ -38,6 +38,11 @@ export function isPassing(error: unknown): error is HostError {
   return error instanceof HostError && PASSING.has(error.code);
 }
 
+/** What was asked for is gone, or the reader's right to see it. */
+export function isMissing(error: unknown): error is HostError {
+  return error instanceof HostError && error.code === "not_found";
+}
+
 /** What to show of an error: sentences, and of an unexpected one nothing. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof HostError)) return "Something went wrong in this view.";

@@ -2,7 +2,7 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
-import { bytesWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "../parts/words";
+import { bytesWords, digestWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "../parts/words";
 import type { Adapter, Job, Summary } from "./job";
 
 /** What the task calls its options. */
@@ -56,7 +56,7 @@ function adapterFacts(name: string, adapter: Adapter | null): Fact[] {
     named,
     ["Rank", numberWords(adapter.rank)],
     ["Size", bytesWords(adapter.bytes)],
-    ["Base weights", digest(adapter.weight_digest)],
+    ["Weights of the adapter", digest(adapter.weight_digest)],
     ...adapter.content_digests.map((content): Fact => ["Dataset content", digest(content)]),
   ];
 }
@@ -76,7 +76,7 @@ function sourceFacts(job: Job): Fact[] {
 
 /** A digest is compared, not read. */
 function digest(text: string): HTMLElement {
-  return element("span", { class: "row" }, element("code", { title: text }, `${text.slice(0, 19)}…`), copyButton("Copy", "Copy the whole digest", () => text));
+  return element("span", { class: "row" }, element("code", { title: text }, digestWords(text)), copyButton("Copy", "Copy the whole digest", () => text));
 }
 
 function optionWords(value: string | number | boolean): string {

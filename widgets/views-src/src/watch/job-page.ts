@@ -1,6 +1,6 @@
 // Everything about one job: it follows the job until that is over, and shows what it hears.
 
-import { type Host, HostError, type Json } from "../host/host";
+import { type Host, isMissing, type Json } from "../host/host";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
 import { ask, type Page, type Task } from "../host/things";
@@ -49,6 +49,7 @@ export class JobPage {
     private readonly host: Host,
     private job: Job,
     private readonly life: AbortController,
+    private readonly onMissing: () => void,
   ) {
     const actions = {
       cancel: () => void this.askToCancel(),
@@ -142,7 +143,7 @@ export class JobPage {
     try {
       this.adapter = await persist(() => ask<Adapter>(this.host, "adapters.get", args), signal, this.notices.trouble);
     } catch (error) {
-      if (!(error instanceof HostError) || error.code !== "not_found") throw error;
+      if (!isMissing(error)) throw error;
       this.lacksAdapter = true; // the job is shared with the reader, and its adapter is not; or it was deleted
     }
     this.show();
@@ -174,6 +175,7 @@ export class JobPage {
   private show(): void {
     if (this.life.signal.aborted) return;
     if (isFinal(this.job)) this.over.abort();
+    this.log.over(isFinal(this.job));
     this.header.show(this.job, this.lacksAdapter ? "none" : this.adapter, this.run, this.sending);
     this.facts.show(this.job, this.adapter, this.titles);
     this.showFailure();
@@ -225,7 +227,9 @@ export class JobPage {
     try {
       await act();
     } catch (error) {
-      if (!this.life.signal.aborted) this.notices.problem(error, retry);
+      if (this.life.signal.aborted) return;
+      if (isMissing(error)) this.onMissing();
+      else this.notices.problem(error, retry);
     }
   }
 }

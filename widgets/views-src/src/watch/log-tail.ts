@@ -12,13 +12,15 @@ export interface LogLine {
   message: string;
 }
 
+const NOTHING_YET = "Nothing yet. The worker writes here when it starts.";
+const NOTHING = "Nothing was written.";
 const LINES_SHOWN = 200;
 /** Nearer to the end than this, the reader follows. */
 const FOLLOW_PX = 40;
 
 export class LogTail {
   readonly element: HTMLElement;
-  private readonly empty = element("p", { class: "soft" }, "Nothing yet. The worker writes here when it starts.");
+  private readonly empty = element("p", { class: "soft" }, NOTHING_YET);
   // It may grow fast: whoever listens reads it when they want to.
   private readonly box = control("div", { class: "lines", role: "log", "aria-live": "off", "aria-label": "Log of the job", tabindex: "0", hidden: true });
   private readonly copy = copyButton("Copy log", "Copy log of the job", () => this.lines.map(textOf).join("\n"));
@@ -27,6 +29,11 @@ export class LogTail {
   constructor() {
     this.copy.hidden = true;
     this.element = element("section", { class: "log" }, element("div", { class: "row" }, element("h3", { class: "grow" }, "Log"), this.copy), this.empty, this.box);
+  }
+
+  /** Whether nobody will write any more. */
+  over(over: boolean): void {
+    this.empty.textContent = over ? NOTHING : NOTHING_YET;
   }
 
   append(lines: readonly LogLine[]): void {

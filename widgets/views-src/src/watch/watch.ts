@@ -1,6 +1,6 @@
 // The Watch view: one job, from its place in the queue to the adapter that it made.
 
-import type { Host, Mount } from "../host/host";
+import { type Host, isMissing, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import type { ViewName } from "../host/shell";
@@ -42,7 +42,9 @@ class Watch {
       if (job === null) this.showNone();
       else this.showJob(job);
     } catch (error) {
-      if (!this.life.signal.aborted) this.showProblem(error);
+      if (this.life.signal.aborted) return;
+      if (isMissing(error)) this.showMissing();
+      else this.showProblem(error);
     }
   }
 
@@ -55,8 +57,8 @@ class Watch {
   }
 
   private showJob(job: Job): void {
-    void this.host.call("view.here", { title: job.name, start: { job: job.id } });
-    const page = new JobPage(this.host, job, this.life);
+    void this.host.call("view.here", { title: `Job ${job.name}`, start: { job: job.id } });
+    const page = new JobPage(this.host, job, this.life, () => this.showMissing());
     this.root.replaceChildren(page.element);
     page.start();
   }
@@ -64,6 +66,12 @@ class Watch {
   private showProblem(error: unknown): void {
     this.offer("", this.button("", "All jobs", "jobs"));
     this.notices.problem(error, () => void this.start());
+  }
+
+  /** Nothing is left to follow. */
+  private showMissing(): void {
+    this.life.abort();
+    this.offer("There is no such job, or you have no right to see it.", this.button("main", "All jobs", "jobs"));
   }
 
   private showNone(): void {

@@ -21,6 +21,9 @@ describe("the tail of a log", () => {
   it("says that there is nothing yet", () => {
     expect(box.hidden).toBe(true);
     expect(tail.element.textContent).toContain("Nothing yet");
+    tail.over(true);
+    expect(tail.element.textContent).toContain("Nothing was written.");
+    tail.over(false);
     tail.append(linesOf(1));
     expect(box.hidden).toBe(false);
   });

@@ -102,7 +102,7 @@ describe("the view of a running job", () => {
     expect(text("header")).toContain("50 %");
     expect(root.querySelector("progress")!.value).toBe(0.5);
     await eventually(() => steps().join() === "1,2,60");
-    expect(service.host.asks("view.here")).toEqual([{ title: "soap", start: { job: "jb_01" } }]);
+    expect(service.host.asks("view.here")).toEqual([{ title: "Job soap", start: { job: "jb_01" } }]);
   });
 
   it("goes on where a connection broke off, without gap or repetition", async () => {
@@ -211,7 +211,7 @@ describe("the view without a job", () => {
     service.host.answer("jobs.list", () => page(jobOf({ id: "jb_09", state: "queued" }), jobOf()));
     show();
     await eventually(() => text("h2") === "soap");
-    expect(service.host.asks("view.here")).toEqual([{ title: "soap", start: { job: "jb_01" } }]);
+    expect(service.host.asks("view.here")).toEqual([{ title: "Job soap", start: { job: "jb_01" } }]);
   });
 
   it("says what to do if there is none", async () => {
@@ -228,8 +228,9 @@ describe("the view without a job", () => {
       throw new HostError("not_found", "There is nothing here that you may see.");
     });
     show();
-    await eventually(() => text("[role=alert]").includes("There is nothing here that you may see."));
+    await eventually(() => text().includes("There is no such job, or you have no right to see it."));
     expect(button("All jobs")).toBeTruthy();
+    expect(text("[role=alert]")).toBe("");
   });
 });
 
@@ -241,6 +242,19 @@ describe("sharing a job", () => {
     show();
     await eventually(() => shares().length === 2);
     expect(shares()).toEqual(["Share job", "Share adapter"]);
+  });
+
+  it("shows nothing any more of a job that the reader may no longer see", async () => {
+    show();
+    await eventually(() => text("h2") !== "");
+    service.host.answer("jobs.get", () => {
+      throw new HostError("not_found", "There is no such thing.");
+    });
+    service.end({ state: "completed" });
+    await eventually(() => text().includes("no right to see it"));
+    expect(text("h2")).toBe("");
+    button("All jobs")!.click();
+    expect(opened()).toEqual([{ view: "jobs", start: {} }]);
   });
 
   it("leaves a reader what reading allows: no cancelling, no sharing, no chat with what is not theirs", async () => {
