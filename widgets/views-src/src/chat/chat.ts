@@ -21,7 +21,7 @@ const ADVICE = {
   looking: "Looking for the models that you may use …",
   failed: "The models that you may use could not be listed.",
   none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
-  begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed.",
+  begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed. A conversation is stored nowhere: it is gone once you load this page again.",
 };
 const OLDER = "Older adapters: open them from the overview";
 const RESTRICTED = "This adapter is restricted: it answers only over the sealed channel";
@@ -131,9 +131,11 @@ class Chat {
         this.start = ((await this.persist(() => this.host.call("view.start"))) ?? {}) as Start;
         this.wanted = this.start.model;
       }
+      const first = this.models.length === 0;
       const models = await this.persist(() => listModels(this.host, this.wanted ?? this.model.value));
       if (this.models.replace(models) || this.wanted !== undefined) this.offer();
       this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
+      if (first) this.arrive();
     } catch (error) {
       if (this.life.signal.aborted) return;
       if (this.models.length === 0) this.advise(ADVICE.failed);
@@ -141,6 +143,12 @@ class Chat {
     } finally {
       this.looking = false;
     }
+  }
+
+  /** Whoever came here goes on by writing. Only a place around this view gives its focus away. */
+  private arrive(): void {
+    const { activeElement } = this.el.getRootNode() as Document | ShadowRoot;
+    if (activeElement !== document.body && activeElement?.contains(this.el)) this.text.focus({ preventScroll: true });
   }
 
   private persist<T>(ask: () => Promise<T>): Promise<T> {

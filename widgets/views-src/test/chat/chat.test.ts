@@ -57,6 +57,20 @@ async function show(): Promise<void> {
   await eventually(() => find<HTMLSelectElement>("select").options.length > 0);
 }
 
+it("takes the focus from what it was opened in, and from nothing else", async () => {
+  await show();
+  expect(document.activeElement).not.toBe(message());
+  unmount();
+  const place = document.createElement("main");
+  place.tabIndex = -1;
+  const el = document.createElement("div");
+  place.append(el);
+  document.body.replaceChildren(place);
+  place.focus();
+  unmount = mount(el, host);
+  await eventually(() => document.activeElement === message());
+});
+
 function say(question: string): void {
   message().value = question;
   message().dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
