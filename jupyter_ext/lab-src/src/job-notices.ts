@@ -10,6 +10,10 @@ import type { Open } from "./view-widget";
 const BUSY_MS = 5_000;
 const IDLE_MS = 30_000;
 const AWAY_MS = 120_000;
+/** How long a notice covers a corner of the page; Lab keeps it in its list of notifications. */
+const SHOWN_MS = 15_000;
+/** What failed wants to be read. */
+const FAILED_SHOWN_MS = 60_000;
 /** How many of the newest jobs a look asks for. */
 const PAGE = 50;
 
@@ -68,11 +72,11 @@ export class JobNotices {
     const watch = this.action("Watch", "watch", { job: job.id });
     if (job.state === "completed") {
       const chat = job.adapter === null ? [] : [this.action("Chat", "chat", { model: job.adapter })];
-      Notification.success(`The job “${job.name}” is completed.`, { autoClose: false, actions: [watch, ...chat] });
+      Notification.success(`The job “${job.name}” is completed.`, { autoClose: SHOWN_MS, actions: [watch, ...chat] });
     } else if (job.state === "failed") {
-      Notification.error(`The job “${job.name}” has failed.`, { autoClose: false, actions: [watch] });
+      Notification.error(`The job “${job.name}” has failed.`, { autoClose: FAILED_SHOWN_MS, actions: [watch] });
     } else {
-      Notification.info(`The job “${job.name}” was cancelled.`, { autoClose: 10_000, actions: [watch] });
+      Notification.info(`The job “${job.name}” was cancelled.`, { autoClose: SHOWN_MS, actions: [watch] });
     }
   }
 
