@@ -20,11 +20,7 @@ export const JOBS_STYLE = `
 .ady-jobs td .row { gap: 6px 8px; }
 .ady-jobs .text { overflow-wrap: anywhere; min-width: 0; }
 .ady-jobs .actions .row { justify-content: flex-end; }
-.ady-jobs progress { display: block; appearance: none; overflow: hidden; margin: 6px 0 4px; border: 0; border-radius: 4px; background: var(--edge); }
-.ady-jobs progress::-webkit-progress-bar { background: var(--edge); }
-.ady-jobs progress::-webkit-progress-value { background: var(--fill); }
-.ady-jobs progress::-moz-progress-bar { background: var(--fill); }
-.ady-jobs progress:indeterminate::-moz-progress-bar { background: transparent; }
+.ady-jobs progress { margin: 6px 0 4px; }
 .ady-jobs .soft { font-size: 12px; }
 .ady-jobs .label { display: none !important; }
 .ady-jobs .more { margin-top: 8px; }

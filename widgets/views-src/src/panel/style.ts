@@ -28,7 +28,7 @@ export const PANEL_STYLE = `
 .ady-panel .chip.bad { color: var(--bad); }
 .ady-panel .lock { display: inline-flex; flex: none; gap: 3px; align-items: center; color: var(--warn); font-size: 12px; }
 .ady-panel .lock svg { width: 13px; height: 13px; fill: currentColor; }
-.ady-panel progress { display: block; height: 6px; margin: 5px 0 3px; }
+.ady-panel progress { height: 6px; margin: 5px 0 3px; }
 .ady-panel .none { padding: 4px 8px; color: var(--soft); font-size: 13px; text-wrap: pretty; }
 .ady-panel .foot { padding: 0 8px; gap: 4px 16px; }
 .ady-panel .foot button { padding: 4px 0; font-size: 13px; }

@@ -67,7 +67,11 @@ const BASE = `
 .ady .notice.bad { color: var(--ink); border-color: var(--bad); background: color-mix(in srgb, var(--bad) 8%, var(--paper)); }
 .ady .notice.warn { border-color: var(--warn); background: color-mix(in srgb, var(--warn) 10%, var(--paper)); }
 .ady .notice > span { flex: 1 1 14em; overflow-wrap: anywhere; }
-.ady progress { width: 100%; height: 8px; accent-color: var(--fill); }
+.ady progress { display: block; appearance: none; overflow: hidden; width: 100%; height: 8px; border: 0; border-radius: 4px; background: var(--edge); }
+.ady progress::-webkit-progress-bar { background: var(--edge); }
+.ady progress::-webkit-progress-value { background: var(--fill); }
+.ady progress::-moz-progress-bar { background: var(--fill); }
+.ady progress:indeterminate::-moz-progress-bar { background: transparent; }
 .ady code, .ady pre { font-family: var(--jp-code-font-family, ui-monospace, monospace); font-size: 13px; }
 .ady .visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .ady dialog { max-width: min(92vw, 46em); padding: 16px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 8px; }

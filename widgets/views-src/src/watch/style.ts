@@ -13,11 +13,7 @@ export const WATCH_STYLE = `
 .ady-watch .chip.failed { border-color: var(--bad); color: var(--bad); }
 .ady-watch .chip.cancelling { border-color: var(--warn); color: var(--warn); }
 .ady-watch .headway { display: flex; flex-direction: column; gap: 2px; font-variant-numeric: tabular-nums; }
-.ady-watch progress { display: block; appearance: none; overflow: hidden; margin: 4px 0 2px; border: 0; border-radius: 4px; background: var(--edge); }
-.ady-watch progress::-webkit-progress-bar { background: var(--edge); }
-.ady-watch progress::-webkit-progress-value { background: var(--fill); }
-.ady-watch progress::-moz-progress-bar { background: var(--fill); }
-.ady-watch progress:indeterminate::-moz-progress-bar { background: transparent; }
+.ady-watch progress { margin: 4px 0 2px; }
 .ady-watch .failure { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; padding: 14px 16px; overflow-wrap: anywhere; }
 .ady-watch .failure .row { margin-top: 4px; }
 .ady-watch .none { display: flex; flex-direction: column; gap: 14px; align-items: center; }
