@@ -51,7 +51,7 @@ def test_every_cell_of_the_tutorial_runs(hub: HubProcess, guest: HubUser) -> Non
         kernel.close()
         guest.stop_server()
     everything = "\n".join(printed)
-    assert "@guest/visits@1 holds 13 records" in everything
+    assert "@guest/visit-notes@1 holds 13 records" in everything
     assert "record 1, output: is missing" in everything
-    assert "completed @guest/soap@1" in everything
+    assert "completed @guest/notes@1" in everything
     assert printed[-1].strip() == "not_found 404"
