@@ -21,6 +21,13 @@ from adaptery_hub.tasks.definitions import OptionDefinition, OptionValue, TaskDe
 
 _TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
 STRING_OPTION_LIMIT_CHARS = 200
+#: What pydantic says, in our words; every other error is a value of the wrong kind.
+_REASONS = {
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+    "string_too_long": f"is longer than {STRING_OPTION_LIMIT_CHARS} characters",
+    "missing": "is missing",
+}
 
 
 class TaskOptions:
@@ -94,15 +101,19 @@ def _explain(error: dict[str, object], task: TaskDefinition) -> FieldProblem:
         return FieldProblem(
             where=f"options.{name}", reason="unknown option", remedy=f"use one of: {known}"
         )
-    return FieldProblem(
-        where=f"options.{name}", reason=str(error["msg"]).lower(), remedy=_describe(option)
-    )
+    reason = _REASONS.get(str(error["type"]), f"is not {_kind(option)}")
+    return FieldProblem(where=f"options.{name}", reason=reason, remedy=_describe(option))
 
 
 def _describe(option: OptionDefinition) -> str:
     if option.choices:
         return f"one of: {', '.join(option.choices)}"
-    article = "an" if option.type == "integer" else "a"
     if option.minimum is None and option.maximum is None:
-        return f"{article} {option.type}"
-    return f"{article} {option.type} from {option.minimum:.10g} to {option.maximum:.10g}"
+        return _kind(option)
+    return f"{_kind(option)} from {option.minimum:.10g} to {option.maximum:.10g}"
+
+
+def _kind(option: OptionDefinition) -> str:
+    if option.choices:
+        return "one of these"
+    return f"an {option.type}" if option.type == "integer" else f"a {option.type}"

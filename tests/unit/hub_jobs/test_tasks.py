@@ -54,6 +54,21 @@ def test_a_wrong_option_is_named_with_what_would_be_right(values: dict, said: st
     assert said in problem_of(values)
 
 
+@pytest.mark.parametrize(
+    "values, reason",
+    [
+        ({"epochs": "many"}, "is not a number"),
+        ({"rank": 4.5}, "is not an integer"),
+        ({"rank": 0}, "is too small"),
+        ({"epochs": 1000}, "is too large"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_our_words(values: dict, reason: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        CATALOG.check_options("training-v0", values)
+    assert [problem.reason for problem in caught.value.errors] == [reason]
+
+
 def test_an_option_that_may_be_left_out_is_explained_once_with_its_bounds() -> None:
     with pytest.raises(SpecError) as caught:
         CATALOG.check_options("training-v0", {"max_steps": "many"})

@@ -49,10 +49,10 @@ export class Field {
     control.addEventListener("input", () => this.show([]));
   }
 
-  /** A short line that only advises; it may warn. */
+  /** A short line that only advises; it may warn. It gives way to what is wrong. */
   hint(words: string, warns = false): void {
     this.hintLine.textContent = words;
-    this.hintLine.hidden = words === "";
+    this.hintLine.hidden = words === "" || !this.errorLine.hidden;
     this.hintLine.classList.toggle("warns", warns);
   }
 
@@ -60,9 +60,10 @@ export class Field {
   show(problems: readonly FieldProblem[]): void {
     const wrong = problems.length > 0;
     this.errorLine.textContent = problems
-      .flatMap(({ reason, remedy }) => [reason, remedy].filter(Boolean).map(sentence))
+      .flatMap(({ reason, remedy }) => [reason.replace(/^(is|has) /, "This $&"), remedy].filter(Boolean).map(sentence))
       .join(" ");
     this.errorLine.hidden = !wrong;
+    this.hintLine.hidden = wrong || this.hintLine.textContent === "";
     if (wrong) this.control.setAttribute("aria-invalid", "true");
     else this.control.removeAttribute("aria-invalid");
   }

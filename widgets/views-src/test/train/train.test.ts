@@ -167,7 +167,7 @@ describe("the form", () => {
 
   it("shows what the service refuses at its fields, and keeps what was typed", async () => {
     const host = hostOf({ version: "dv_2" });
-    const refusal = { where: "options.rank", reason: "input should be a valid integer", remedy: "an integer from 1 to 256" };
+    const refusal = { where: "options.rank", reason: "is not an integer", remedy: "an integer from 1 to 256" };
     host.answer("jobs.submit", () => {
       throw new HostError("spec_invalid", "The options do not fit.", null, [refusal, { where: "elsewhere", reason: "odd", remedy: "" }]);
     });
@@ -178,6 +178,8 @@ describe("the form", () => {
     expect(host.asks("jobs.submit")[0]!.options).toEqual({ ...USUAL, rank: "many" });
     expect(document.activeElement).toBe(labelled(el, "LoRA rank"));
     expect(labelled<HTMLInputElement>(el, "LoRA rank").value).toBe("many");
+    const said = [...labelled(el, "LoRA rank").closest(".field")!.querySelectorAll<HTMLElement>("p:not([hidden])")];
+    expect(said.map(({ textContent }) => textContent)).toEqual(["This is not an integer. An integer from 1 to 256."]); // once
     const notice = el.querySelector("[role=alert]")!.textContent;
     expect(notice).toContain("elsewhere");
     expect(notice).not.toContain("options.rank");
