@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -150,7 +151,7 @@ def watch_training(journey: Journey, job: Job) -> None:
     summary = done.info.summary or {}
     say(
         f"trained in {time.monotonic() - began:.0f} s wall, {cpu:.0f} s CPU; "
-        f"loss {summary.get('train_loss')} on average"
+        f"loss {float(str(summary['train_loss'])):.3f} on average"
     )
 
 
@@ -161,7 +162,8 @@ def show_progress(job: Job, metrics: dict[str, object], began: float) -> None:
         return
     share = job.refresh().info.progress or 0.0
     elapsed = time.monotonic() - began
-    left = f"about {elapsed * (1 - share) / share:4.0f} s left" if share > 0.02 else ""
+    minutes = round(elapsed * (1 - share) / share / 60) if share > 0.02 else None
+    left = "" if minutes is None else f"about {minutes} min left" if minutes else "nearly done"
     print(
         f"{chr(13) if live else ''}    training {'█' * round(share * 30):<30} "
         f"step {metrics['step']:>4}  loss {float(str(metrics['loss'])):.3f}  {left:<20}",
@@ -272,6 +274,7 @@ def main() -> int:
     shutil.rmtree(state, ignore_errors=True)
     models = state.parent / "demo-models"
     models.mkdir(parents=True, exist_ok=True)
+    end_on_signals()
     hub = HubProcess(
         state=state,
         port=int(os.environ.get("ADAPTERY_PORT", "8000")),
@@ -299,9 +302,23 @@ def main() -> int:
     return 0
 
 
+def end_on_signals() -> None:
+    """Let SIGTERM and the end of the terminal stop the Hub too, as Ctrl-C does."""
+
+    def end(number: int, frame: object) -> None:
+        for each in endings:  # once is enough: the second would end the stopping
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)  # as shells say it
+
+    # Whoever runs it under nohup wants it to outlive the terminal.
+    endings = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+    for each in endings:
+        signal.signal(each, end)
+
+
 def show_logins(hub: HubProcess) -> None:
     """Tell how to log in; the Hub can be used from now on."""
-    print(f"Open {hub.url} and log in, now or later:")
+    print(f"Open {hub.url} and log in, best as guest: what you see here is done by demo.")
     for name, password in hub.passwords.items():
         print(f"    {name:<6} {password}")
     print(flush=True)
@@ -309,8 +326,11 @@ def show_logins(hub: HubProcess) -> None:
 
 def stay(hub: HubProcess) -> None:
     """Tell what to try, and wait for Ctrl-C or the end of the Hub."""
-    print(f"\nThe Hub is yours: {hub.url}. In a notebook:")
+    print("\nThe Hub is yours.")
+    show_logins(hub)
+    print("As demo chat with the adapter in a notebook:")
     print("    import adaptery_widgets; adaptery_widgets.Chat()")
+    print("As anyone make your own: open first-adapter.ipynb.")
     print("Ctrl-C ends everything.", flush=True)
     assert hub.process is not None
     hub.process.wait()
