@@ -6,14 +6,16 @@ export const PANEL_STYLE = `
 .ady-panel .parts { display: grid; grid-template-columns: minmax(0, 1fr); gap: 4px; align-items: start; }
 .ady-panel .part { min-width: 0; padding: 6px 0 10px; border-bottom: 1px solid var(--edge); }
 .ady-panel .part:last-child { border-bottom: 0; }
-.ady-panel .head { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; min-height: 34px; }
-.ady-panel h2 { font-size: 14px; }
+.ady-panel .head { display: flex; gap: 6px; align-items: center; min-height: 34px; }
+.ady-panel .head > .small { flex: none; }
+.ady-panel h2 { min-width: 0; font-size: 14px; }
 .ady-panel .head .row { gap: 6px; flex-wrap: nowrap; }
-.ady-panel button.fold { display: flex; gap: 8px; align-items: center; min-height: 30px; padding: 2px 8px 2px 4px; border: 0; background: none; font-weight: 600; }
+.ady-panel button.fold { display: flex; gap: 6px; align-items: center; max-width: 100%; min-height: 30px; padding: 2px 2px 2px 4px; border: 0; background: none; font-weight: 600; }
 .ady-panel button.fold:hover { background: var(--tint); }
 .ady-panel button.fold::before { content: ""; width: 6px; height: 6px; margin: 0 3px; border: solid var(--soft); border-width: 0 2px 2px 0; transform: translateY(-2px) rotate(45deg); transition: transform .1s; }
 .ady-panel button.fold[aria-expanded=false]::before { transform: translateX(-1px) rotate(-45deg); }
-.ady-panel .count { color: var(--soft); font-size: 13px; font-weight: 400; font-variant-numeric: tabular-nums; }
+.ady-panel button.fold > :first-child { min-width: 0; overflow: hidden; text-overflow: ellipsis; }
+.ady-panel .count { flex: none;  color: var(--soft); font-size: 13px; font-weight: 400; font-variant-numeric: tabular-nums; }
 .ady-panel ul { margin: 2px -8px 0 0; padding: 0; list-style: none; }
 .ady-panel li { display: flex; gap: 6px; align-items: center; }
 .ady-panel li > .small { flex: none; margin-right: 8px; }
