@@ -52,7 +52,7 @@ JOBS: Columns[Job] = (
     ("Progress", lambda it: percent_of(it.info.progress)),
     ("Base model", lambda it: it.info.base_model),
     ("Adapter", lambda it: it.info.adapter),
-    ("Handed in", lambda it: it.info.created_at),
+    ("Submitted", lambda it: it.info.created_at),
     ("Id", lambda it: it.id),
 )
 
@@ -134,8 +134,8 @@ def job_facts(job: Job) -> Facts:
         *((title, value(job)) for title, value in JOBS[1:-1]),
         ("Dataset", job.info.dataset),
         ("Options", options),
-        ("Begun", job.info.started_at),
-        ("Over", job.info.finished_at),
+        ("Started", job.info.started_at),
+        ("Finished", job.info.finished_at),
         ("Id", job.id),
     ]
 

@@ -22,7 +22,7 @@ const FINAL = { final: true, size: 20 };
 /** In the order in which a job comes through them. */
 export const SECTIONS: readonly SectionKind[] = [
   { title: "Created", states: ["created"], status: "Waits because", since: "Created", ...ACTIVE },
-  { title: "Queued", states: ["queued"], status: "Place in the line", since: "Queued", ...ACTIVE },
+  { title: "Queued", states: ["queued"], status: "Position", since: "Queued", ...ACTIVE },
   { title: "Training", states: ["training"], status: "Progress", since: "Started", ...ACTIVE },
   { title: "Completed", states: ["completed"], status: "Adapter", since: "Completed", ...FINAL },
   { title: "Failed and cancelled", states: ["failed", "cancelled"], status: "Reason", since: "Ended", ...FINAL },

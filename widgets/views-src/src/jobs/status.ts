@@ -2,7 +2,7 @@
 
 import { sentence } from "../host/host";
 import type { Job } from "../host/things";
-import { durationWords, numberWords } from "../parts/words";
+import { durationWords, numberWords, roughlyWords, shareWords } from "../parts/words";
 
 export interface Status {
   text: string;
@@ -32,16 +32,10 @@ export function statusOf(job: Job, now: number): Status {
 function training(job: Job, now: number): Status {
   const { progress, started_at } = job;
   const seconds = started_at === null ? 0 : Math.max(0, (now - Date.parse(started_at)) / 1000);
-  const left = progress !== null && progress >= TELLING && progress < 1 ? ` · about ${roughly((seconds / progress) * (1 - progress))} left` : "";
-  const text = progress === null ? "Getting ready" : `${Math.floor(progress * 100)} %${left}`;
+  const left = progress !== null && progress >= TELLING && progress < 1 ? ` · about ${roughlyWords((seconds / progress) * (1 - progress))} left` : "";
+  const text = progress === null ? "Getting ready" : `${shareWords(Math.floor(progress * 100) / 100)}${left}`;
   const note = started_at === null ? "" : `Runs for ${durationWords(seconds)}`;
   return { text, note, progress };
-}
-
-/** A guess needs no seconds behind its minutes. */
-function roughly(seconds: number): string {
-  if (seconds < 60) return durationWords(Math.max(5, Math.ceil(seconds / 5) * 5));
-  return durationWords(Math.ceil(seconds / 60) * 60);
 }
 
 function resultOf({ summary, started_at, finished_at }: Job): string {

@@ -103,7 +103,7 @@ export function jobRows(jobs: Job[]): Row[] {
 
 function jobFacts(job: Job): string[] {
   if (job.state === "training") return [shareWords(job.progress ?? 0)];
-  if (job.state === "queued") return [job.position === null ? "waiting for a machine" : `number ${job.position} in the queue`];
+  if (job.state === "queued") return [job.position === null ? "waiting for a machine" : `position ${job.position} in the queue`];
   const why = job.reason && job.state !== "completed" ? [job.reason] : [];
   return job.state === "created" ? why : [...why, agoWords(job.finished_at ?? job.created_at)];
 }

@@ -45,6 +45,12 @@ export function durationWords(seconds: number): string {
     .join(" ");
 }
 
+/** A guess of how long: it needs no seconds behind its minutes. */
+export function roughlyWords(seconds: number): string {
+  if (seconds < 60) return durationWords(Math.max(5, Math.ceil(seconds / 5) * 5));
+  return durationWords(Math.ceil(seconds / 60) * 60);
+}
+
 /** A moment in the reader's own time; `at` is RFC 3339. */
 export function momentWords(at: string): string {
   return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -34,7 +34,7 @@ export class Facts {
       ...(job.summary ? [summaryTable(job.summary)] : []),
       ...(job.adapter ? [table("Adapter", adapterFacts(job.adapter, adapter))] : []),
       table("Made from", sourceFacts(job)),
-      table("Options", Object.entries(job.options).map(([name, value]) => [titles[name] ?? nameWords(name), optionWords(value)])),
+      table("Options", optionFacts(job.options, titles)),
     );
   }
 }
@@ -77,6 +77,15 @@ function sourceFacts(job: Job): Fact[] {
 /** A digest is compared, not read. */
 function digest(text: string): HTMLElement {
   return element("span", { class: "row" }, element("code", { title: text }, digestWords(text)), copyButton("Copy", "Copy the whole digest", () => text));
+}
+
+/** Where the steps are fixed, they decide and not the epochs. */
+function optionFacts(options: Job["options"], titles: OptionTitles): Fact[] {
+  const title = (name: string): string => titles[name] ?? nameWords(name);
+  return Object.entries(options).map(([name, value]) => {
+    const unused = name === "epochs" && options.max_steps !== undefined;
+    return [title(name), unused ? `not used: ${title("max_steps")} decides` : optionWords(value)];
+  });
 }
 
 function optionWords(value: string | number | boolean): string {

@@ -1,7 +1,7 @@
 // What a job is called, how far it is, and what can be done with it.
 
 import { control, element } from "../parts/elements";
-import { numberWords } from "../parts/words";
+import { shareWords } from "../parts/words";
 import { type Adapter, isCancelling, isFinal, type Job, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
 import type { Run } from "./run";
 
@@ -87,7 +87,7 @@ export class Header {
     if (share === null) this.bar.removeAttribute("value");
     else this.bar.value = share;
     this.steps.textContent = stepWords(job, run);
-    this.share.textContent = share === null ? "" : `${numberWords(Math.floor(share * 100))} %`;
+    this.share.textContent = share === null ? "" : shareWords(Math.floor(share * 100) / 100);
     this.bar.setAttribute("aria-label", `Progress of ${job.name}`);
   }
 }

@@ -2,7 +2,7 @@
 
 import { sentence } from "../host/host";
 import type { Job as ListedJob } from "../host/things";
-import { durationWords, numberWords } from "../parts/words";
+import { durationWords, numberWords, roughlyWords } from "../parts/words";
 import type { Failure, Run } from "./run";
 
 export interface Job extends ListedJob {
@@ -104,7 +104,7 @@ export function timeWordsOf(job: Job, run: Run, now: number): string {
 }
 
 function leftWords(seconds: number): string {
-  return seconds < SOON_SECONDS ? "a few seconds left" : `about ${durationWords(seconds)} left`;
+  return seconds < SOON_SECONDS ? "a few seconds left" : `about ${roughlyWords(seconds)} left`;
 }
 
 /** Why a job failed and what mends it; the service joins them with a semicolon. */

@@ -53,13 +53,13 @@ describe("the status of a job", () => {
   it("says how far training is and about how long it takes", () => {
     const started_at = "2026-03-01T11:50:00Z";
     expect(statusOf(job("a", { state: "training", progress: 0.25, started_at }), NOW)).toEqual({
-      text: "25 % · about 30 min left",
+      text: "25% · about 30 min left",
       note: "Runs for 10 min",
       progress: 0.25,
     });
     expect(statusOf(job("a", { state: "training", progress: null, started_at }), NOW).text).toBe("Getting ready");
-    expect(statusOf(job("a", { state: "training", progress: 0.001, started_at }), NOW).text).toBe("0 %");
-    expect(statusOf(job("a", { state: "training", progress: 0.5, started_at: "2026-03-01T12:00:09Z" }), NOW).text).toContain("50 %");
+    expect(statusOf(job("a", { state: "training", progress: 0.001, started_at }), NOW).text).toBe("0%");
+    expect(statusOf(job("a", { state: "training", progress: 0.5, started_at: "2026-03-01T12:00:09Z" }), NOW).text).toContain("50%");
   });
 
   it("says what came of it", () => {

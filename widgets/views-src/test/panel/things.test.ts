@@ -21,7 +21,7 @@ describe("the overview shows", () => {
     expect(rows.map(({ progress }) => progress)).toEqual([0.42, null, null, null, null]);
     expect(rows.map(({ badge }) => badge!.words)).toEqual(["training", "queued", "preparing", "failed", "completed"]);
     expect(rows[0]!.facts).toEqual(["42%"]);
-    expect(rows[1]!.facts).toEqual(["number 2 in the queue"]);
+    expect(rows[1]!.facts).toEqual(["position 2 in the queue"]);
     expect(rows[0]!.opens).toEqual({ view: "watch", start: { job: "2" } });
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytesWords, durationWords, nameWords, numberWords } from "../../src/parts/words";
+import { bytesWords, durationWords, nameWords, numberWords, roughlyWords } from "../../src/parts/words";
 
 describe("numbers", () => {
   it("have as many digits as say something", () => {
@@ -26,6 +26,12 @@ describe("durations", () => {
     expect(durationWords(65)).toBe("1 min 5 s");
     expect(durationWords(3600)).toBe("1 h");
     expect(durationWords(90061)).toBe("1 d 1 h");
+  });
+
+  it("that are guessed have no seconds behind their minutes", () => {
+    expect(roughlyWords(12)).toBe("15 s");
+    expect(roughlyWords(1231)).toBe("21 min");
+    expect(roughlyWords(7201)).toBe("2 h 1 min");
   });
 });
 

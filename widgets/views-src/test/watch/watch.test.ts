@@ -99,7 +99,7 @@ describe("the view of a running job", () => {
     await eventually(() => text(".lines").includes("warningslow disk"));
     service.tell(metricsOf(5, 60));
     await eventually(() => text("header").includes("Step 60 of 120"));
-    expect(text("header")).toContain("50 %");
+    expect(text("header")).toContain("50%");
     expect(root.querySelector("progress")!.value).toBe(0.5);
     await eventually(() => steps().join() === "1,2,60");
     expect(service.host.asks("view.here")).toEqual([{ title: "Job soap", start: { job: "jb_01" } }]);
@@ -124,6 +124,13 @@ describe("the view of a running job", () => {
     service.tell(metricsOf(5, 3), eventOf(6, "state", { state: "queued" }), metricsOf(7, 2));
     await eventually(() => steps().join() === "1,2");
     await eventually(() => text("header").includes("attempt 2"));
+  });
+
+  it("does not claim epochs where the steps are fixed", async () => {
+    service.job = jobOf({ options: { epochs: 3, max_steps: 120 } });
+    show();
+    await eventually(() => text(".facts").includes("not used: Max steps decides"));
+    expect(text(".facts")).toContain("Max steps120");
   });
 
   it("becomes the view of a completed one", async () => {
