@@ -94,7 +94,7 @@ export class DatasetPage {
 
   private show(): void {
     const { name, full_name, sensitivity, records, description, right, updated_at } = this.dataset;
-    const focused = this.head.contains(document.activeElement);
+    const before = this.focusedIndex(); // some of the buttons move, and lose the focus by that
     const back = control("button", { type: "button", class: "link back" }, "← All datasets");
     back.addEventListener("click", () => void this.leave());
     const chips = [element("span", { class: `chip ${sensitivity}`, title: SENSITIVITIES[sensitivity] ?? "" }, sensitivity)];
@@ -108,12 +108,11 @@ export class DatasetPage {
       change.addEventListener("click", () => this.change());
       about.append(change);
     }
-    const before = focused ? this.focusedIndex() : -1;
     this.head.replaceChildren(back, title, element("p", { class: "soft" }, facts), about);
     if (before >= 0) this.head.querySelectorAll("button")[before]?.focus();
   }
 
-  /** Which of its buttons has the focus: it is still there after the heading was drawn anew. */
+  /** Which of the buttons of the heading has the focus, -1 if none. */
   private focusedIndex(): number {
     return [...this.head.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement);
   }
