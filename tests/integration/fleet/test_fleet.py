@@ -186,7 +186,7 @@ async def test_a_failed_worker_says_why_and_what_to_do(spine: Spine) -> None:
     spine.agent.behave("fail")
     job = await submit(demo, (await published(demo))["name"])
     failed = await in_state(demo, job, "failed", "completed")
-    assert failed["reason"] == "Not enough memory; Less rank."
+    assert failed["reason"] == "Not enough memory; less rank."
     log = (await demo.json("GET", f"api/jobs/{job}/log"))["items"]
     assert log[-1]["data"]["code"] == "no_memory"
 

@@ -65,7 +65,9 @@ def test_a_session_without_its_xsrf_token_is_refused(
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_a_session_with_its_xsrf_token_is_let_in(session: Session, method: str, path: str) -> None:
     answer = session.call(method, path, session.xsrf)
-    expected = {"GET": 200, "POST": 422, "DELETE": 404}[method]
+    # A body that lacks what is asked for; OpenAI's routes answer it as OpenAI does.
+    invalid = 400 if path.startswith("v1/") else 422
+    expected = {"GET": 200, "POST": invalid, "DELETE": 404}[method]
     assert answer.status_code == expected, answer.text
 
 
