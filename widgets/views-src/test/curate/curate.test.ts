@@ -391,25 +391,6 @@ describe("publishing", () => {
     expect(host.asks("view.here").at(-1)?.start).toEqual({ dataset: "ds_1" });
   });
 
-  it("leaves the focus where it was, though the heading is drawn anew", async () => {
-    const ended = { ...operation, state: "completed", result: { version: VERSION } };
-    let records = 300;
-    const { el } = shown({
-      "datasets.get": () => ({ ...DATASET, records: records++ }),
-      "versions.publish": () => operation,
-      "operations.events": () => [ended],
-      "operations.get": () => ended,
-    });
-    await eventually(() => button(el, "Publish"));
-    button(el, "Publish").focus();
-    await press(el, "Publish");
-    el.querySelector<HTMLButtonElement>("dialog .main")!.click();
-    button(el, "Publish").focus(); // as a browser does when a dialog ends
-    await eventually(() => el.textContent?.includes("Published @demo/visits@1."));
-    await eventually(() => el.textContent?.includes("@demo/visits · 301 records"));
-    expect(document.activeElement).toBe(button(el, "Publish"));
-  });
-
   it("is taken up again after a reload", async () => {
     const failed = { ...operation, state: "failed", error: { code: "version_exists", detail: "It is published already." } };
     const { el } = shown({ "operations.events": () => [failed], "operations.get": () => failed }, { dataset: "ds_1", operation: "op_1" });
