@@ -3,7 +3,6 @@
 resolution   from a `model` to weights, if the caller may use them
 rebuild      the engine's request from typed fields
 routing      which agent (pure)
-shaping      answers in OpenAI's shape (pure)
 answers      one answer on its way
 gateway      the whole course
 """

@@ -17,9 +17,9 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from adaptery.answer_shapes import AnswerHead, AnswerShape, Delta, Json, Usage
 from adaptery.errors import AdapteryError
 from adaptery.sealed import Frame
-from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, Delta, Json, Usage
 
 #: Told once at the end: the outcome, the usage, and how long it took in milliseconds.
 Account = Callable[[str, Usage, int], Awaitable[None]]

@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptery.answer_shapes import AnswerHead, AnswerShape, ChatShape, TextShape, Usage
 from adaptery.errors import (
     AdapteryError,
     InvalidInputError,
@@ -36,7 +37,6 @@ from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
 from adaptery_hub.gateway.rebuild import CacheSalts, rebuild
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
-from adaptery_hub.gateway.shaping import AnswerHead, AnswerShape, ChatShape, TextShape, Usage
 from adaptery_hub.identity import Identity
 from adaptery_hub.usage import UsageEntry, UsageLog
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Mapping
 
 import pytest
 
+from adaptery.answer_shapes import COUNT_LIMIT, Usage
 from adaptery.errors import IntegrityError
 from adaptery.sealed import Frame, Grant, JsonObject, Session, derive_session_key
-from adaptery_hub.gateway.shaping import COUNT_LIMIT, Usage
 from adaptery_network import caller as caller_module
 from adaptery_network import sessions as sessions_module
 from adaptery_network.caller import Caller

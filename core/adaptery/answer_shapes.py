@@ -1,12 +1,12 @@
-"""The answers of the gateway in OpenAI's shape, rebuilt from what an engine sent.
+"""Answers in OpenAI's shape, rebuilt from what an engine sent.
 
-An engine's chunks are never passed through: each answer is built from typed parts, so that no
+The gateway rebuilds them; on the sealed channel, where it reads nothing, the client. An engine's chunks are never passed through: each answer is built from typed parts, so that no
 engine-internal name (adapter ids, paths) reaches a caller and every engine looks the same.
 
 Not here: transport, sealing, SSE framing.
 
 Invariants:
-- `id`, `created` and `model` are the gateway's and the same in every chunk of one answer.
+- `id`, `created` and `model` are the rebuilder's and the same in every chunk of one answer.
 - The first chunk of each chat choice carries the role.
 - A plain answer holds exactly the text its stream would have carried.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 Json = dict[str, object]
 
@@ -194,12 +194,13 @@ def _choices(raw: Mapping[str, object]) -> list[Mapping[str, object]]:
     choices = raw.get("choices")
     if not isinstance(choices, list):
         return []
-    return [choice for choice in choices if isinstance(choice, dict)]
+    found = cast("list[object]", choices)
+    return [cast("Mapping[str, object]", choice) for choice in found if isinstance(choice, dict)]
 
 
 def _part(choice: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = choice.get(name)
-    return value if isinstance(value, dict) else {}
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _finish(choice: Mapping[str, object]) -> str | None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptery_hub.gateway.shaping import AnswerHead, ChatShape, TextShape, Usage
+from adaptery.answer_shapes import AnswerHead, ChatShape, TextShape, Usage
 
 HEAD = AnswerHead("chatcmpl-1", 1_700_000_000, "@demo/notes@1")
 
