@@ -1,6 +1,7 @@
 """Answers in OpenAI's shape, rebuilt from what an engine sent.
 
-The gateway rebuilds them; on the sealed channel, where it reads nothing, the client. An engine's chunks are never passed through: each answer is built from typed parts, so that no
+The gateway rebuilds them; on the sealed channel, where it reads nothing, the client does. An
+engine's chunks are never passed through: each answer is built from typed parts, so that no
 engine-internal name (adapter ids, paths) reaches a caller and every engine looks the same.
 
 Not here: transport, sealing, SSE framing.
