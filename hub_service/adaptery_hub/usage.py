@@ -32,6 +32,9 @@ class UsageEntry:
     duration_ms: int
     outcome: str
     key_id: str | None = None  # the own key that asked, if one did
+    channel: str = "open"  # or sealed
+    kind: str = "chat"  # or completions, embeddings, ...
+    job_id: str | None = None  # that made the adapter
 
 
 class UsageLog:
@@ -60,12 +63,14 @@ class UsageLog:
             "agent_id": entry.agent_id,
             "key_id": entry.key_id,
             "request_id": entry.request_id,
-            "channel": "open",
+            "channel": entry.channel,
+            "kind": entry.kind,
         }
         statements.insert(connection, {**row, **counts}, self._clock())
         details = {**counts, "model": entry.model, "digests": list(entry.digests)}
-        if entry.key_id is not None:
-            details["key"] = entry.key_id
+        for name, value in (("key", entry.key_id), ("job", entry.job_id)):
+            if value is not None:
+                details[name] = value
         self._audit.append(
             connection,
             AuditEntry("infer", entry.tenant_id, entry.adapter_id, details, entry.request_id),

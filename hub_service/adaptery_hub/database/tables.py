@@ -264,18 +264,22 @@ reservations = _table(
 
 usage = _table(
     "usage",
-    sa.Column("tenant_id", Id(), sa.ForeignKey("tenants.id"), nullable=False, index=True),
-    sa.Column("adapter_id", Id(), index=True),
+    sa.Column("tenant_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("adapter_id", Id()),
     sa.Column("base_model", sa.String(200)),
     sa.Column("agent_id", Id()),
     sa.Column("key_id", Id()),  # the own key that asked, if one did
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("channel", sa.String(10), nullable=False),  # open | sealed
+    sa.Column("kind", sa.String(20)),  # chat | completions | ...; null: before it was noted
     sa.Column("prompt_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("completion_tokens", sa.Integer, nullable=False, default=0),
     sa.Column("duration_ms", sa.Integer, nullable=False, default=0),
     sa.Column("outcome", sa.String(40), nullable=False),
     sa.Index(None, "key_id", "created_at"),
+    sa.Index(None, "tenant_id", "created_at"),
+    sa.Index(None, "adapter_id", "created_at"),
+    sa.Index(None, "created_at"),
 )
 
 audit = _table(
@@ -290,6 +294,7 @@ audit = _table(
     sa.Column("details", sa.JSON, nullable=False),  # names, digests, sizes; never content
     sa.Column("request_id", sa.String(64)),
     sa.UniqueConstraint("writer", "seq"),
+    sa.Index(None, "created_at"),
 )
 
 operations = _table(
