@@ -53,10 +53,22 @@ tenants = _table(
     sa.Column("hub_name", sa.String(255), nullable=False),  # exactly as the Hub spells it
     sa.Column("hub_created_at", UtcTime()),  # of a user; a mismatch means another person
     sa.Column("slug", sa.String(80), nullable=False),
-    # active | suspended | expected: named in a grant, and not seen yet
+    # active | suspended | expected: named in a grant, and not seen yet | dormant: gone from the Hub
     sa.Column("state", sa.String(10), nullable=False),
-    sa.UniqueConstraint("kind", "hub_name"),
+    sa.Column("dormant_at", UtcTime()),
+    sa.Column("storage_quota_bytes", sa.BigInteger),  # null: as the settings say; 0: no limit
+    sa.Column("retention_days", sa.Integer),  # null: as the settings say; 0: for ever
     sa.UniqueConstraint("kind", "slug"),
+    # Whoever comes after a dormant one has the same name.
+    sa.Index(
+        None,
+        "kind",
+        "hub_name",
+        unique=True,
+        sqlite_where=sa.text("state != 'dormant'"),
+        postgresql_where=sa.text("state != 'dormant'"),
+    ),
+    sa.Index(None, "hub_name"),
 )
 
 datasets = _table(
@@ -66,6 +78,7 @@ datasets = _table(
     sa.Column("sensitivity", sa.String(12), nullable=False),  # open | internal | restricted
     sa.Column("description", sa.Text, nullable=False, default=""),
     sa.Column("records", sa.Integer, nullable=False, default=0),  # of the draft
+    sa.Column("draft_bytes", sa.BigInteger),  # on disk; null: not looked at yet
     sa.Column("updated_at", UtcTime(), nullable=False),
     sa.UniqueConstraint("tenant_id", "name"),
 )
@@ -195,6 +208,7 @@ checkpoints = _table(
     sa.Column("step", sa.Integer, nullable=False),
     sa.Column("digest", Digest(), nullable=False),
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
+    sa.Column("bytes", sa.BigInteger),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("job_id", "step"),
 )

@@ -36,6 +36,7 @@ def put(
             step=step,
             digest=digest,
             files=[dict(file) for file in files],
+            bytes=sum(int(str(file["bytes"])) for file in files),
             metrics=dict(metrics) if metrics is not None else None,
         )
     )
