@@ -41,8 +41,8 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.drafts import Drafts
-from adaptery_hub.handlers.base import Handler, NotFoundHandler, OpenAINotFoundHandler
-from adaptery_hub.handlers.page import LoginEndHandler
+from adaptery_hub.handlers.base import Handler, OpenAINotFoundHandler
+from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.identity import HubIdentities, IdentitySource
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.keys import KeyRules, Keys
@@ -198,13 +198,13 @@ def make_web_application(services: Services) -> WebApplication:
         (prefix + route.pattern, route.handler, {"services": services, "route": route})
         for route in all_routes()
     ]
-    unknown = Route("(unknown)", NotFoundHandler, {})
+    unknown = Route("(unknown)", PageNotFoundHandler, {})
     given: dict[str, object] = {"services": services, "route": unknown}
     rules.append((f"{prefix}oauth_callback", LoginEndHandler, {}))
     rules.append((f"{prefix}(?:v1|a)/.*", OpenAINotFoundHandler, given))
     return WebApplication(
         rules,  # pyright: ignore[reportArgumentType]
-        default_handler_class=NotFoundHandler,
+        default_handler_class=PageNotFoundHandler,
         default_handler_args=given,
         cookie_secret=_cookie_secret(services.settings.state_path / "keys" / "cookie.secret"),
         log_function=_log_request,

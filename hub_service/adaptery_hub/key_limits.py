@@ -153,7 +153,7 @@ class KeyLimits:
         limit, moment = key.tokens_per_day, self._clock()
         assert limit is not None
         statements.lock(connection, key.id)
-        spent = statements.spent_since(connection, key.id, _midnight(moment))
+        spent = statements.spent_since(connection, key.id, midnight(moment))
         running_since = moment - timedelta(seconds=RESERVED_SECONDS)
         left = limit - spent - statements.reserved_since(connection, key.id, running_since)
         if left < prompts:
@@ -185,13 +185,13 @@ def token_headers(limit: int, left: int, moment: datetime) -> Headers:
     return {
         "x-ratelimit-limit-tokens": str(limit),
         "x-ratelimit-remaining-tokens": str(max(0, left)),
-        "x-ratelimit-reset-tokens": spell_seconds(seconds_to_midnight(moment)),
+        "x-ratelimit-reset-tokens": spell_seconds(seconds_tomidnight(moment)),
     }
 
 
-def seconds_to_midnight(moment: datetime) -> float:
+def seconds_tomidnight(moment: datetime) -> float:
     """Return the seconds until the next day in UTC begins."""
-    return (_midnight(moment) + timedelta(days=1) - moment).total_seconds()
+    return (midnight(moment) + timedelta(days=1) - moment).total_seconds()
 
 
 def spell_seconds(seconds: float) -> str:
@@ -210,7 +210,7 @@ def _spent(limit: int, moment: datetime) -> QuotaError:
     return InsufficientQuotaError(
         f"This key has spent its {limit} tokens of today.",
         hint="Wait until midnight UTC, or ask its owner for a key with more.",
-        retry_after_seconds=seconds_to_midnight(moment),
+        retry_after_seconds=seconds_tomidnight(moment),
     )
 
 
@@ -222,5 +222,6 @@ def _running() -> QuotaError:
     )
 
 
-def _midnight(moment: datetime) -> datetime:
+def midnight(moment: datetime) -> datetime:
+    """Return when the day of a moment began, in UTC."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)

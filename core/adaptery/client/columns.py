@@ -100,6 +100,7 @@ KEYS: Columns[Key] = (
     ("Begins", lambda it: it.prefix),
     ("Adapters", lambda it: ", ".join(adapter.name or adapter.id for adapter in it.adapters)),
     ("Verbs", lambda it: ", ".join(it.verbs)),
+    ("Tokens today", lambda it: it.tokens_today),
     ("Tokens per day", lambda it: it.tokens_per_day),
     ("Requests per minute", lambda it: it.requests_per_minute),
     ("Last used", lambda it: it.last_used_at),

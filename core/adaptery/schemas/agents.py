@@ -67,3 +67,5 @@ class Whoami(Answer):
     scopes: tuple[str, ...]
     token_kind: str
     created_at: Instant | None = None
+    #: Where the service is: an address, or a path on the Hub that the reader knows it by.
+    url: str = ""

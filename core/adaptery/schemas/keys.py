@@ -69,6 +69,8 @@ class Key(Answer):
     adapters: tuple[KeyAdapter, ...]
     verbs: tuple[str, ...]
     tokens_per_day: int | None
+    #: What its requests that ended since midnight UTC cost, prompt and answer together.
+    tokens_today: int = 0
     requests_per_minute: int | None
     expires_at: Instant
     #: Until when the secret before the last rotation works.

@@ -13,11 +13,13 @@ from adaptery.errors import FieldProblem, NotAllowedError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.schemas.common import Page
 from adaptery.schemas.keys import Key, KeyAdapter, KeyCreate, KeyRotate, NewKey
+from adaptery.times import now
 from adaptery_hub.database.statements import adapters as adapter_statements
 from adaptery_hub.database.statements import keys as statements
 from adaptery_hub.full_names import full_name
 from adaptery_hub.gateway.resolution import find_adapter
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.key_limits import midnight
 from adaptery_hub.keys import Made
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
@@ -33,8 +35,15 @@ class _KeyHandler(Handler):
 
     async def show(self, made: Made) -> None:
         """Answer a key with its secret."""
-        shown = describe_key(made.row, await self.names_of([made.row]))
+        (shown,) = await self.described([made.row])
         self.answer(NewKey(**shown.model_dump(), secret=made.secret))
+
+    async def described(self, rows: Sequence[RowMapping]) -> list[Key]:
+        """Return keys as the API shows them."""
+        names, today = await self.names_of(rows), midnight(now())
+        ids = [row["id"] for row in rows]
+        spent = await self.services.db.read(lambda c: statements.spent_by_each(c, ids, today))
+        return [describe_key(row, names, spent.get(row["id"], 0)) for row in rows]
 
     async def names_of(self, rows: Sequence[RowMapping]) -> dict[str, str]:
         """Return the names of the adapters of these keys, as far as the caller may use them."""
@@ -59,8 +68,7 @@ class KeysHandler(_KeyHandler):
             raise NotAllowedError("Only administrators see the keys of everyone.")
         owner = None if everyone else self.identity.tenant_id
         rows = await self.services.db.read(lambda c: statements.list_keys(c, owner, after, limit))
-        names = await self.names_of(rows)
-        self.answer_page([describe_key(row, names) for row in rows], limit)
+        self.answer_page(await self.described(rows), limit)
 
     async def post(self) -> None:
         """Make a key and show its secret, once."""
@@ -111,7 +119,7 @@ class KeyRotateHandler(_KeyHandler):
         await self.show(made)
 
 
-def describe_key(row: RowMapping, names: Mapping[str, str]) -> Key:
+def describe_key(row: RowMapping, names: Mapping[str, str], tokens_today: int) -> Key:
     """Return a key as the API shows it."""
     return Key(
         id=row["id"],
@@ -121,6 +129,7 @@ def describe_key(row: RowMapping, names: Mapping[str, str]) -> Key:
         adapters=tuple(KeyAdapter(id=id, name=names.get(id)) for id in row["adapters"]),
         verbs=tuple(row["verbs"]),
         tokens_per_day=row["tokens_per_day"],
+        tokens_today=tokens_today,
         requests_per_minute=row["requests_per_minute"],
         expires_at=row["expires_at"],
         overlap_until=row["old_secret_until"],

@@ -30,7 +30,7 @@ from adaptery.errors import (
     from_problem,
 )
 from adaptery.ids import new_id
-from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.base import Handler, NotFoundHandler
 from adaptery_hub.identity import SCOPE_PREFIX
 from adaptery_hub.routes import Operation, Route
 
@@ -47,7 +47,36 @@ _VIEW_MEDIA = {"js": "text/javascript", "css": "text/css"}
 _HTML = "text/html; charset=utf-8"
 
 
-class PageHandler(Handler):
+class _HtmlHandler(Handler):
+    """Answers documents to browsers, also where something is wrong."""
+
+    def render_error(self, error: AdapteryError) -> None:
+        """Answer a browser in HTML, anyone else as every other route."""
+        if "text/html" not in self.request.headers.get("Accept", ""):
+            super().render_error(error)
+            return
+        self.answer_html(
+            _ERROR.generate(
+                base=self.services.settings.prefix,
+                message=error.message,
+                hint=error.hint,
+                request_id=self.request_id,
+                missing=isinstance(error, NotFoundError),
+            )
+        )
+
+    def answer_html(self, document: bytes) -> None:
+        """Finish with a document of ours."""
+        self.set_header("Content-Type", _HTML)
+        self.set_header("Content-Security-Policy", PAGE_POLICY)
+        self.finish(document)
+
+
+class PageNotFoundHandler(_HtmlHandler, NotFoundHandler):
+    """Answers every path that no route knows; a browser finds the way back from there."""
+
+
+class PageHandler(_HtmlHandler):
     """The shell that the views are shown in."""
 
     async def authenticate(self) -> None:
@@ -69,7 +98,7 @@ class PageHandler(Handler):
         if self.identity.token_kind == "session":  # noqa: S105 - a word, not a secret
             _ = self.xsrf_token  # reading it sets the cookie that the views need for their calls
         hub = _hub_url(os.environ)
-        self._answer_html(
+        self.answer_html(
             _PAGE.generate(
                 identity=self.identity,
                 base=self.services.settings.prefix,
@@ -77,25 +106,6 @@ class PageHandler(Handler):
                 logout_url=f"{hub}logout",
             )
         )
-
-    def render_error(self, error: AdapteryError) -> None:
-        """Answer a browser in HTML, anyone else as every other route."""
-        if "text/html" not in self.request.headers.get("Accept", ""):
-            super().render_error(error)
-            return
-        self._answer_html(
-            _ERROR.generate(
-                base=self.services.settings.prefix,
-                message=error.message,
-                hint=error.hint,
-                request_id=self.request_id,
-            )
-        )
-
-    def _answer_html(self, document: bytes) -> None:
-        self.set_header("Content-Type", _HTML)
-        self.set_header("Content-Security-Policy", PAGE_POLICY)
-        self.finish(document)
 
 
 class ViewHandler(Handler):

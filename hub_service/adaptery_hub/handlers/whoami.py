@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from adaptery.schemas.agents import Whoami
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.routes import Operation, Route
@@ -22,6 +24,8 @@ class WhoamiHandler(Handler):
                 groups=identity.group_slugs,
                 scopes=tuple(sorted(identity.scopes)),
                 token_kind=identity.token_kind,
+                # An administrator may say it; the service itself knows its path only.
+                url=os.environ.get("JUPYTERHUB_PUBLIC_URL") or self.services.settings.prefix,
             )
         )
 

@@ -216,6 +216,11 @@ async def test_a_key_answers_with_its_adapter_and_is_accounted_for(
     assert [(row.key_id, row.completion_tokens) for row in rows] == [(made["id"], 2)]
     (listed,) = (await demo.json("GET", "api/keys"))["items"]
     assert listed["last_used_at"] is not None
+    assert made["tokens_today"] == 0
+    assert listed["tokens_today"] == rows[0].prompt_tokens + rows[0].completion_tokens > 2
+    yesterday = now() - timedelta(days=1)
+    await change(service, tables.usage.update().values(created_at=yesterday))
+    assert (await demo.json("GET", "api/keys"))["items"][0]["tokens_today"] == 0
 
 
 async def test_a_key_sees_its_adapters_and_nothing_else(

@@ -104,6 +104,41 @@ async def test_who_may_not_read_is_told_so_in_html(service: Service) -> None:
     assert (await client.get("", headers={"Accept": "*/*"})).json()["code"] == "not_allowed"
 
 
+@pytest.mark.parametrize("path", ["nope", "nope/<b>deeper", "api/nope", "views/nope/page.js"])
+async def test_a_browser_finds_the_way_back_from_an_unknown_path(
+    service: Service, path: str
+) -> None:
+    stranger = service.anonymous()
+    answer = await stranger.get(path, headers=BROWSER)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    check_policy(answer.headers)
+    page = Document(answer.text)
+    assert page.inline == [] and "script" not in [tag for tag, _ in page.elements]
+    assert page.attributes("a")["href"] == "/services/adaptery/"
+    assert "no such page" in page.words and "deeper" not in answer.text
+    for accept in ("*/*", "application/json"):
+        answer = await stranger.get(path, headers={"Accept": accept})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["v1/nope", "a/@demo/soap/v1/nope"])
+async def test_an_unknown_path_of_openai_is_json_also_for_a_browser(
+    service: Service, path: str
+) -> None:
+    answer = await service.anonymous().get(path, headers=BROWSER)
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+async def test_whoami_says_where_the_service_is(
+    demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await demo.json("GET", "api/whoami"))["url"] == "/services/adaptery/"
+    monkeypatch.setenv("JUPYTERHUB_PUBLIC_URL", "https://services.example.edu/adaptery/")
+    said = (await demo.json("GET", "api/whoami"))["url"]
+    assert said == "https://services.example.edu/adaptery/"
+
+
 async def test_who_may_only_read_may_open_the_page(service: Service) -> None:
     reader = service.client("reader", scopes=("read",))
     assert (await reader.get("", headers=BROWSER)).status_code == 200

@@ -5,7 +5,7 @@ Secrets are not here: only hashes, and those leave by no list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -121,6 +121,19 @@ def spent_since(connection: Connection, key_id: str, since: datetime) -> int:
         _usage.c.key_id == key_id, _usage.c.created_at >= since
     )
     return int(connection.execute(statement).scalar_one())
+
+
+def spent_by_each(
+    connection: Connection, key_ids: Collection[str], since: datetime
+) -> dict[str, int]:
+    """Return the same for each of these keys that cost something."""
+    tokens = _usage.c.prompt_tokens + _usage.c.completion_tokens
+    statement = (
+        sa.select(_usage.c.key_id, sa.func.sum(tokens))
+        .where(_usage.c.key_id.in_(key_ids), _usage.c.created_at >= since)
+        .group_by(_usage.c.key_id)
+    )
+    return {key_id: int(spent) for key_id, spent in connection.execute(statement)}
 
 
 def reserved_since(connection: Connection, key_id: str, since: datetime) -> int:
