@@ -64,7 +64,7 @@ class _OpenReply:
 
 
 class SealedServer:
-    """Serves one verb on one subject.
+    """Serves a verb, or several, on one subject.
 
     Args:
         transport: the agent's connection.
@@ -72,6 +72,7 @@ class SealedServer:
         verb: what is served there; requests sealed for another verb do not open.
         opener: shared by all servers of the agent, so that a replay to another of them is seen too.
         handler: answers one request.
+        also: further verbs that are served on the subject, each with its handler.
         limit_seconds: after this a reply is ended with `DeadlineError`.
         open_limit: more replies at a time are answered with `EngineBusyError`.
     """
@@ -84,14 +85,14 @@ class SealedServer:
         opener: RequestOpener,
         handler: SealedHandler,
         *,
+        also: Mapping[str, SealedHandler] | None = None,
         limit_seconds: float = LIMIT_SECONDS,
         open_limit: int = OPEN_LIMIT,
     ) -> None:
         self._transport = transport
         self._subject = subject
-        self._verb = verb
         self._opener = opener
-        self._handler = handler
+        self._handlers = {verb: handler, **(also or {})}
         self._limit_seconds = limit_seconds
         self._open_limit = open_limit
         self._open: dict[str, _OpenReply] = {}
@@ -126,7 +127,9 @@ class SealedServer:
             self._cancel(message)
             return
         try:
-            opened = self._opener.open(message.payload, message.subject, message.reply, self._verb)
+            opened = self._opener.open(
+                message.payload, message.subject, message.reply, *self._handlers
+            )
         except RefusedError as error:
             logger.warning("refused a request on %s: %s", self._subject, error.reason)
             await self._refuse(message.reply)
@@ -184,7 +187,8 @@ class SealedServer:
     async def _stream(self, opened: OpenedRequest, writer: FrameWriter, reply: str) -> None:
         if len(self._open) > self._open_limit:
             raise EngineBusyError("The agent has too many replies open.", retry_after_seconds=1)
-        async with aclosing(self._handler(opened.grant, opened.body)) as items:
+        handler = self._handlers[opened.grant.verb]
+        async with aclosing(handler(opened.grant, opened.body)) as items:
             async for kind, value in items:
                 frame = writer.data(value) if kind == "data" else writer.usage(value)
                 await self._transport.publish(reply, frame)

@@ -180,27 +180,34 @@ class RequestOpener:
         #: how many requests passed
         self.accepted = 0
 
-    def open(self, payload: bytes, subject: str, reply: str | None, verb: str) -> OpenedRequest:
+    def open(
+        self, payload: bytes, subject: str, reply: str | None, verb: str, *more_verbs: str
+    ) -> OpenedRequest:
         """Open a request that came in on `subject` with this reply subject, where `verb` is served.
+
+        Where several verbs are served, its grant says which one it is.
 
         Raises:
             RefusedError: for whatever is wrong with it; the reason is counted.
         """
         try:
-            opened = self._open(payload, subject, reply, verb)
+            opened = self._open(payload, subject, reply, (verb, *more_verbs))
         except RefusedError as error:
             self.refusals[error.reason] += 1
             raise
         self.accepted += 1
         return opened
 
-    def _open(self, payload: bytes, subject: str, reply: str | None, verb: str) -> OpenedRequest:
+    def _open(
+        self, payload: bytes, subject: str, reply: str | None, verbs: tuple[str, ...]
+    ) -> OpenedRequest:
         if not reply:
             raise RefusedError(reason=RefusalReason.ADDRESS)
         if len(payload) < _SHORTEST_BYTES or payload[0] != SUITE:
             raise RefusedError(reason=RefusalReason.MALFORMED)
         sealed, signature = payload[1:-SIGNATURE_BYTES], payload[-SIGNATURE_BYTES:]
-        contents = self._unseal(sealed, verb)
+        verb, plaintext = self._unseal(sealed, verbs)
+        contents = _read_plaintext(plaintext)
         now = self._clock()
         grant = open_grant(contents.grant, self._issuer, now)
         if grant.verb != verb:
@@ -209,16 +216,22 @@ class RequestOpener:
         self._freshness.admit(contents.nonce, contents.sent_at, now)
         return OpenedRequest(grant, contents.body, contents.reply_key)
 
-    def _unseal(self, sealed: bytes, verb: str) -> _Contents:
-        info = request_info(verb, self._identity.owner, self._identity.agent)
-        try:
-            plaintext = self._identity.sealing_key.open(sealed, info)
-        except IntegrityError:
-            raise RefusedError(reason=RefusalReason.SEAL) from None
-        try:
-            return _read_contents(read_object(plaintext))
-        except (IntegrityError, ValueError):
-            raise RefusedError(reason=RefusalReason.MALFORMED) from None
+    def _unseal(self, sealed: bytes, verbs: tuple[str, ...]) -> tuple[str, bytes]:
+        """Return the one verb that the request is sealed for, and what is in it."""
+        for verb in verbs:
+            info = request_info(verb, self._identity.owner, self._identity.agent)
+            try:
+                return verb, self._identity.sealing_key.open(sealed, info)
+            except IntegrityError:
+                continue
+        raise RefusedError(reason=RefusalReason.SEAL)
+
+
+def _read_plaintext(plaintext: bytes) -> _Contents:
+    try:
+        return _read_contents(read_object(plaintext))
+    except (IntegrityError, ValueError):
+        raise RefusedError(reason=RefusalReason.MALFORMED) from None
 
 
 def _check_signature(grant: Grant, signature: bytes, message: bytes) -> None:
