@@ -18,11 +18,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Final
 
 from adaptery import times
 from adaptery.errors import (
-    AdapteryError,
     DeadlineError,
     IntegrityError,
     NoAgentError,
@@ -34,14 +32,12 @@ from adaptery.sealed import AgentCard, Frame, FrameReader, JsonObject, ReplyKey,
 from adaptery.signing import SigningKey
 from adaptery.times import Clock
 from adaptery_network import subjects
-from adaptery_network.transport import Message, Transport
+from adaptery_network.arrivals import Arrivals
+from adaptery_network.transport import Transport
 
 __all__ = ["Caller"]
 
 logger = logging.getLogger(__name__)
-
-REPLY_LIMIT_BYTES: Final = 64 * 1024**2  # of one reply: a hundred thousand tokens with their frames
-UNREAD_LIMIT_BYTES: Final = 16 * 1024**2  # of it, what came and was not yet read
 
 
 class Caller:
@@ -127,7 +123,7 @@ class Caller:
         subject = subjects.for_verb(verb, card.owner, card.agent)
         reply = self._transport.new_inbox()
         payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body)
-        arrivals = _Arrivals()
+        arrivals = Arrivals()
         subscription = await self._transport.subscribe(reply, arrivals.take, on_lost=arrivals.lose)
         running = False
         try:
@@ -136,6 +132,7 @@ class Caller:
             reader = FrameReader(reply_key, reply)
             while not reader.finished:
                 message = await arrivals.next(timeout_seconds)
+                assert message is not None, "only a relay finishes its arrivals"
                 frame = reader.feed(message.payload)
                 if frame is not None and frame.type == "error":
                     running = False
@@ -196,48 +193,3 @@ class Caller:
             await self._transport.publish(subject, reply_key.seal_cancel(reply), reply)
         except UnavailableError:
             logger.info("a cancel could not be sent; the agent's own limit ends the reply")
-
-
-class _Arrivals:
-    """The messages of one reply on their way to its reader."""
-
-    def __init__(self) -> None:
-        self._messages: asyncio.Queue[Message | AdapteryError] = asyncio.Queue()
-        self._total_bytes = 0
-        self._unread_bytes = 0
-        self._cut = False
-
-    async def take(self, message: Message) -> None:
-        """Keep a message, unless there are too many."""
-        if self._cut:
-            return
-        self._total_bytes += len(message.payload)
-        self._unread_bytes += len(message.payload)
-        if self._total_bytes > REPLY_LIMIT_BYTES:
-            self._end(IntegrityError("The agent's reply is larger than any answer."))
-        elif self._unread_bytes > UNREAD_LIMIT_BYTES:
-            self._end(IntegrityError("The agent's reply came much faster than it was read."))
-        else:
-            self._messages.put_nowait(message)
-
-    def lose(self) -> None:
-        """Note that the connection was lost."""
-        self._end(UnavailableError("The connection to the broker was lost during the reply."))
-
-    async def next(self, timeout_seconds: float) -> Message:
-        """Return the next message."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                message = await self._messages.get()
-        except TimeoutError:
-            raise DeadlineError(f"The agent sent nothing for {timeout_seconds:g} s.") from None
-        if isinstance(message, AdapteryError):
-            raise message
-        self._unread_bytes -= len(message.payload)
-        if message.no_responders:
-            raise NoAgentError("The agent is not connected.")
-        return message
-
-    def _end(self, why: AdapteryError) -> None:
-        self._cut = True
-        self._messages.put_nowait(why)

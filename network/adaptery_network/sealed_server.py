@@ -11,7 +11,9 @@ What always holds:
   that is not an `AdapteryError` is reported by request id only, and its text is not logged, for it
   may quote content.
 - When the caller cancels, the limit passes or the server stops, the handler's generator is closed,
-  so that whatever it holds (a row of the engine) is freed.
+  so that whatever it holds (a row of the engine) is freed. Where the caller is not the service, the
+  service may cancel too, by the key in the terms of the grant.
+- A reply under a grant with terms ends with a receipt for the service, however it ended.
 """
 
 from __future__ import annotations
@@ -40,9 +42,12 @@ from adaptery.sealed import (
     Grant,
     JsonObject,
     OpenedRequest,
+    Receipt,
     ReplyKey,
     RequestOpener,
+    sign_receipt,
 )
+from adaptery.signing import SigningKey
 from adaptery_network.transport import Message, Subscription, Transport
 
 __all__ = ["Item", "SealedHandler", "SealedServer"]
@@ -51,16 +56,36 @@ logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS: Final = 900.0  # of one reply; longer than any answer that a person waits for
 OPEN_LIMIT: Final = 256  # replies at a time
+COUNT_LIMIT: Final = 2**31 - 1  # tokens; more is no honest engine's count
+#: How a reply ended in its receipt; otherwise the code of an error.
+COMPLETED: Final = "completed"
+CANCELLED: Final = "cancelled"
 
-Item: TypeAlias = tuple[Literal["data", "usage"], Mapping[str, object]]
+#: `tally` is not sent: it says what has been made so far, in case that the reply is cancelled.
+Item: TypeAlias = tuple[Literal["data", "usage", "tally"], Mapping[str, object]]
 #: An async generator function: takes the grant and the body, yields the frames.
 SealedHandler: TypeAlias = Callable[[Grant, JsonObject], AsyncGenerator[Item, None]]
 
 
 @dataclass(frozen=True)
 class _OpenReply:
-    key: ReplyKey
+    #: of whoever may cancel it: the caller, and the service
+    keys: tuple[ReplyKey, ...]
     task: asyncio.Task[None]
+
+
+class _Tally:
+    """What a reply has cost so far."""
+
+    def __init__(self) -> None:
+        self.counts = {"prompt_tokens": 0, "completion_tokens": 0}
+
+    def take(self, usage: Mapping[str, object]) -> None:
+        """Believe the last count of each kind."""
+        for name in self.counts:
+            count = usage.get(name)
+            if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+                self.counts[name] = min(count, COUNT_LIMIT)
 
 
 class SealedServer:
@@ -73,6 +98,7 @@ class SealedServer:
         opener: shared by all servers of the agent, so that a replay to another of them is seen too.
         handler: answers one request.
         also: further verbs that are served on the subject, each with its handler.
+        signer: the agent's identity key, where receipts are asked for.
         limit_seconds: after this a reply is ended with `DeadlineError`.
         open_limit: more replies at a time are answered with `EngineBusyError`.
     """
@@ -86,6 +112,7 @@ class SealedServer:
         handler: SealedHandler,
         *,
         also: Mapping[str, SealedHandler] | None = None,
+        signer: SigningKey | None = None,
         limit_seconds: float = LIMIT_SECONDS,
         open_limit: int = OPEN_LIMIT,
     ) -> None:
@@ -93,6 +120,7 @@ class SealedServer:
         self._subject = subject
         self._opener = opener
         self._handlers = {verb: handler, **(also or {})}
+        self._signer = signer
         self._limit_seconds = limit_seconds
         self._open_limit = open_limit
         self._open: dict[str, _OpenReply] = {}
@@ -136,14 +164,17 @@ class SealedServer:
             return
         assert message.reply is not None, "the opener refuses a request without a reply subject"
         task = asyncio.create_task(self._answer(opened, message.reply))
-        self._open[message.reply] = _OpenReply(opened.reply_key, task)
+        keys = (opened.reply_key, *((opened.terms.canceller(),) if opened.terms else ()))
+        self._open[message.reply] = _OpenReply(keys, task)
         task.add_done_callback(lambda _: self._open.pop(message.reply or "", None))
 
     def _cancel(self, message: Message) -> None:
         # A cancel for a reply that is over, or that its caller did not make, does nothing.
-        reply = self._open.get(message.reply or "")
-        if reply is not None and reply.key.is_cancel(message.payload, message.reply or ""):
-            reply.task.cancel()
+        subject = message.reply or ""
+        reply = self._open.get(subject)
+        if reply and any(key.is_cancel(message.payload, subject) for key in reply.keys):
+            # Soon, so that the task has begun: one that never did would leave no receipt.
+            asyncio.get_running_loop().call_soon(reply.task.cancel)
 
     async def _refuse(self, reply: str | None) -> None:
         if reply is None:
@@ -154,24 +185,30 @@ class SealedServer:
             logger.debug("a refusal could not be sent")
 
     async def _answer(self, opened: OpenedRequest, reply: str) -> None:
-        writer = FrameWriter(opened.reply_key, reply)
+        writer, tally = FrameWriter(opened.reply_key, reply), _Tally()
+        problem: JsonObject | None = None
+        outcome = CANCELLED
         try:
-            problem = await self._run(opened, writer, reply)
+            problem = await self._run(opened, writer, reply, tally)
+            outcome = COMPLETED if problem is None else str(problem["code"])
         except asyncio.CancelledError:
             if self._stopping:
-                await self._finish(
-                    writer, reply, _problem(UnavailableError("The agent is stopping."))
-                )
+                problem = _problem(UnavailableError("The agent is stopping."))
+                outcome = str(problem["code"])
+                await self._finish(writer, reply, problem)
             raise
-        await self._finish(writer, reply, problem)
+        else:
+            await self._finish(writer, reply, problem)
+        finally:
+            await self._give_receipt(opened, reply, tally, outcome)
 
     async def _run(
-        self, opened: OpenedRequest, writer: FrameWriter, reply: str
+        self, opened: OpenedRequest, writer: FrameWriter, reply: str, tally: _Tally
     ) -> JsonObject | None:
         limit = asyncio.timeout(self._limit_seconds)
         try:
             async with limit:
-                await self._stream(opened, writer, reply)
+                await self._stream(opened, writer, reply, tally)
         except AdapteryError as error:
             return _problem(error)
         except TimeoutError as error:
@@ -184,14 +221,19 @@ class SealedServer:
             return _unexpected(error)
         return None
 
-    async def _stream(self, opened: OpenedRequest, writer: FrameWriter, reply: str) -> None:
+    async def _stream(
+        self, opened: OpenedRequest, writer: FrameWriter, reply: str, tally: _Tally
+    ) -> None:
         if len(self._open) > self._open_limit:
             raise EngineBusyError("The agent has too many replies open.", retry_after_seconds=1)
         handler = self._handlers[opened.grant.verb]
         async with aclosing(handler(opened.grant, opened.body)) as items:
             async for kind, value in items:
-                frame = writer.data(value) if kind == "data" else writer.usage(value)
-                await self._transport.publish(reply, frame)
+                if kind != "data":
+                    tally.take(value)
+                if kind != "tally":
+                    frame = writer.data(value) if kind == "data" else writer.usage(value)
+                    await self._transport.publish(reply, frame)
 
     async def _finish(self, writer: FrameWriter, reply: str, problem: JsonObject | None) -> None:
         try:
@@ -200,6 +242,17 @@ class SealedServer:
             await self._transport.publish(reply, writer.end())
         except UnavailableError:
             logger.info("the end of a reply could not be sent; its caller sees it as cut")
+
+    async def _give_receipt(
+        self, opened: OpenedRequest, reply: str, tally: _Tally, outcome: str
+    ) -> None:
+        if opened.terms is None or self._signer is None:
+            return
+        receipt = Receipt(grant=opened.grant.nonce, outcome=outcome, **tally.counts)
+        try:
+            await self._transport.publish(reply, sign_receipt(receipt, self._signer))
+        except UnavailableError:
+            logger.info("a receipt could not be sent; the reply counts as all that was granted")
 
 
 def _problem(error: AdapteryError) -> JsonObject:

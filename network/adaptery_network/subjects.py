@@ -19,6 +19,7 @@ What always holds:
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from adaptery.ids import is_id
@@ -37,12 +38,14 @@ __all__ = [
     "join",
     "report",
     "reports",
+    "sealed_reply",
 ]
 
 #: Inbox prefix of the service's user.
 SERVICE_INBOX: Final = "_INBOX_service"
 
 _ANY: Final = "*"
+_NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 def _subject(owner: str, kind: str, agent: str) -> str:
@@ -96,6 +99,17 @@ def join(owner: str) -> str:
     if not is_id(owner, "ow"):
         raise ValueError("a subject is made of an owner id")
     return f"ad.{owner}.join"
+
+
+def sealed_reply(grant_nonce: str) -> str:
+    """Return where the reply to the one request of a grant comes: an inbox of the service.
+
+    Raises:
+        ValueError: if the nonce is none.
+    """
+    if not _NONCE.fullmatch(grant_nonce):
+        raise ValueError("an inbox is named by the nonce of a grant")
+    return f"{SERVICE_INBOX}.{grant_nonce}"
 
 
 def for_verb(verb: str, owner: str, agent: str) -> str:

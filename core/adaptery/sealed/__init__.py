@@ -3,8 +3,10 @@
     documents ← suites ─┐
         ↑               ├─ envelopes (requests)     cards (who an agent is)
         ├── refusals ───┤  frames (replies)         grants (who may do what)
-        └── cards, grants, frames                   sessions (service and one agent)
-                                                    heartbeats (signed, not sealed)
+        └── cards, grants, frames                   terms (of a grant, for one agent alone)
+                                                    sessions (service and one agent)
+                                                    heartbeats, receipts (signed, not sealed)
+                                                    pieces (a reply over HTTP)
 
 The wire format is specified in `network/protocol.md`; `tests/unit/sealed/vectors.json` holds test
 vectors. Importing this package needs `cryptography` (the extras `sealed`, `notebook`, `hub` and
@@ -24,6 +26,9 @@ from adaptery.sealed.envelopes import (
 from adaptery.sealed.frames import CANCEL, Frame, FrameReader, FrameType, FrameWriter, ReplyKey
 from adaptery.sealed.grants import Grant, Verb, open_grant, sign_grant
 from adaptery.sealed.heartbeats import open_heartbeat, sign_heartbeat
+from adaptery.sealed.once import Once
+from adaptery.sealed.pieces import Piece, PieceReader, write_piece
+from adaptery.sealed.receipts import Receipt, is_receipt, open_receipt, sign_receipt
 from adaptery.sealed.refusals import (
     NONCE_LIMIT,
     REFUSAL,
@@ -40,6 +45,7 @@ from adaptery.sealed.sessions import (
     peek_session_id,
 )
 from adaptery.sealed.suites import MESSAGE_LIMIT_BYTES, SUITE, SealingKey, seal
+from adaptery.sealed.terms import Terms, derive_cancel_key, open_terms, seal_terms
 
 __all__ = [
     "CANCEL",
@@ -58,25 +64,37 @@ __all__ = [
     "Freshness",
     "Grant",
     "JsonObject",
+    "Once",
     "OpenedRequest",
+    "Piece",
+    "PieceReader",
+    "Receipt",
     "RefusalReason",
     "ReplyKey",
     "RequestOpener",
     "SealingKey",
     "Session",
     "SessionMessage",
+    "Terms",
     "Verb",
+    "derive_cancel_key",
     "derive_session_key",
+    "is_receipt",
     "message_nonce",
     "open_card",
     "open_grant",
     "open_heartbeat",
+    "open_receipt",
+    "open_terms",
     "peek_session_id",
     "request_info",
     "seal",
     "seal_request",
+    "seal_terms",
     "sign_card",
     "sign_grant",
     "sign_heartbeat",
+    "sign_receipt",
     "signed_bytes",
+    "write_piece",
 ]

@@ -10,6 +10,8 @@ What always holds:
   before.
 - Every failure is the same `RefusedError`; its `reason` is counted in `RequestOpener.refusals` and
   stays here.
+- What the service says in the terms of the grant wins over what the caller says in the body; a
+  grant with terms is good for one request.
 - The replay memory is touched last, so only holders of a grant can fill it.
 
 The wire format is specified in `network/protocol.md`, section 2.
@@ -30,6 +32,7 @@ from adaptery.sealed.cards import AgentCard
 from adaptery.sealed.documents import JsonObject, canonical, read_bytes, read_object
 from adaptery.sealed.frames import ReplyKey
 from adaptery.sealed.grants import Grant, open_grant
+from adaptery.sealed.once import Once
 from adaptery.sealed.refusals import WINDOW_SECONDS, Freshness, RefusalReason
 from adaptery.sealed.suites import (
     ENC_BYTES,
@@ -39,6 +42,7 @@ from adaptery.sealed.suites import (
     SealingKey,
     seal,
 )
+from adaptery.sealed.terms import Terms, open_terms
 from adaptery.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 from adaptery.times import Clock, from_text, to_text
 
@@ -138,8 +142,11 @@ class OpenedRequest:
     """A request that passed every check."""
 
     grant: Grant
+    #: what the caller asks, and over it what the terms of the grant say
     body: JsonObject = field(repr=False)
     reply_key: ReplyKey
+    #: the service's, if it is not the service itself that asks
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,6 +182,7 @@ class RequestOpener:
         self._issuer = issuer
         self._clock = clock
         self._freshness = Freshness(window_seconds, started_at=started_at)
+        self._used = Once()
         #: how often each reason led to a refusal
         self.refusals: Counter[str] = Counter()
         #: how many requests passed
@@ -213,8 +221,23 @@ class RequestOpener:
         if grant.verb != verb:
             raise RefusedError(reason=RefusalReason.VERB)
         _check_signature(grant, signature, signed_bytes(subject, reply, sealed))
+        terms = self._terms(grant)
         self._freshness.admit(contents.nonce, contents.sent_at, now)
-        return OpenedRequest(grant, contents.body, contents.reply_key)
+        if terms is None:
+            return OpenedRequest(grant, contents.body, contents.reply_key)
+        self._used.take(grant.nonce, grant.not_after, now)
+        return OpenedRequest(grant, {**contents.body, **terms.body}, contents.reply_key, terms)
+
+    def _terms(self, grant: Grant) -> Terms | None:
+        me = self._identity
+        if grant.agent not in (None, me.agent):
+            raise RefusedError(reason=RefusalReason.GRANT)
+        if grant.terms is None:
+            return None
+        try:
+            return open_terms(grant.terms, me.owner, me.agent, me.sealing_key)
+        except IntegrityError:
+            raise RefusedError(reason=RefusalReason.GRANT) from None
 
     def _unseal(self, sealed: bytes, verbs: tuple[str, ...]) -> tuple[str, bytes]:
         """Return the one verb that the request is sealed for, and what is in it."""

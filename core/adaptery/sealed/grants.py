@@ -54,6 +54,10 @@ class Grant(BaseModel):
     #: `ed25519:…`, the key that signs the envelope; fresh for each call
     caller_key: str
     limits: dict[str, int | float] = Field(default_factory=dict[str, int | float])
+    #: the one agent that may take it; None: any that the caller can seal to
+    agent: str | None = None
+    #: what the service tells that agent alone (`terms`), sealed to it
+    terms: str | None = None
     not_after: WireTime
     #: names the grant in the audit log
     nonce: str = Field(default_factory=_nonce)

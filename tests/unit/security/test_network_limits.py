@@ -8,7 +8,7 @@ import pytest
 from adaptery.answer_shapes import COUNT_LIMIT, Usage
 from adaptery.errors import IntegrityError
 from adaptery.sealed import Frame, Grant, JsonObject, Session, derive_session_key
-from adaptery_network import caller as caller_module
+from adaptery_network import arrivals
 from adaptery_network import sessions as sessions_module
 from adaptery_network.caller import Caller
 from adaptery_network.sealed_server import Item, SealedServer
@@ -123,7 +123,7 @@ async def endless(grant: Grant, body: JsonObject) -> AsyncGenerator[Item, None]:
 
 
 async def test_an_endless_answer_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller_module, "REPLY_LIMIT_BYTES", 50_000)
+    monkeypatch.setattr(arrivals, "REPLY_LIMIT_BYTES", 50_000)
     with pytest.raises(IntegrityError, match="larger"):
         await asyncio.wait_for(stream_of(endless), 10)
 
@@ -131,7 +131,7 @@ async def test_an_endless_answer_ends_with_an_error(monkeypatch: pytest.MonkeyPa
 async def test_what_a_slow_reader_leaves_unread_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(caller_module, "UNREAD_LIMIT_BYTES", 50_000)
+    monkeypatch.setattr(arrivals, "UNREAD_LIMIT_BYTES", 50_000)
     bus, clock = LoopBus(), parties.Clock()
     agent, service = LoopTransport(bus, "agent"), LoopTransport(bus, "service")
     server = SealedServer(agent, SUBJECT, "infer", parties.opener(clock), endless)

@@ -1,0 +1,88 @@
+"""The messages of one reply on their way to its reader, bounded.
+
+For: whoever subscribes to a reply subject and reads at the pace of somebody else. Not for what the
+messages mean.
+
+What always holds:
+- An agent that sends without end, or much faster than its answer is read, is cut off.
+- A reader that waits learns at once that the connection was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from adaptery.errors import (
+    AdapteryError,
+    DeadlineError,
+    IntegrityError,
+    NoAgentError,
+    UnavailableError,
+)
+from adaptery_network.transport import Message
+
+__all__ = ["REPLY_LIMIT_BYTES", "UNREAD_LIMIT_BYTES", "Arrivals"]
+
+REPLY_LIMIT_BYTES: Final = 64 * 1024**2  # of one reply: a hundred thousand tokens with their frames
+UNREAD_LIMIT_BYTES: Final = 16 * 1024**2  # of it, what came and was not yet read
+
+
+class Arrivals:
+    """Takes messages in, and hands them out one by one."""
+
+    def __init__(self, unread_limit_bytes: int | None = None) -> None:
+        self._messages: asyncio.Queue[Message | AdapteryError | None] = asyncio.Queue()
+        self._unread_limit_bytes = unread_limit_bytes or UNREAD_LIMIT_BYTES
+        self._total_bytes = 0
+        self._unread_bytes = 0
+        self._cut = False
+
+    async def take(self, message: Message) -> None:
+        """Keep a message, unless there are too many."""
+        if self._cut:
+            return
+        self._total_bytes += len(message.payload)
+        self._unread_bytes += len(message.payload)
+        if self._total_bytes > REPLY_LIMIT_BYTES:
+            self._end(IntegrityError("The agent's reply is larger than any answer."))
+        elif self._unread_bytes > self._unread_limit_bytes:
+            self._end(IntegrityError("The agent's reply came much faster than it was read."))
+        else:
+            self._messages.put_nowait(message)
+
+    def lose(self) -> None:
+        """Note that the connection was lost."""
+        self._end(UnavailableError("The connection to the broker was lost during the reply."))
+
+    def finish(self) -> None:
+        """Note that nothing more is to come."""
+        self._end(None)
+
+    async def next(self, timeout_seconds: float) -> Message | None:
+        """Return the next message; None after the last one.
+
+        Raises:
+            DeadlineError: if none came in time.
+            NoAgentError: if nobody listens to what was asked.
+            UnavailableError: if the connection was lost.
+            IntegrityError: if there is no end of them, or they come much too fast.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                message = await self._messages.get()
+        except TimeoutError:
+            raise DeadlineError(f"The agent sent nothing for {timeout_seconds:g} s.") from None
+        if isinstance(message, AdapteryError):
+            raise message
+        if message is None:
+            return None
+        self._unread_bytes -= len(message.payload)
+        if message.no_responders:
+            raise NoAgentError("The agent is not connected.")
+        return message
+
+    def _end(self, why: AdapteryError | None) -> None:
+        if not self._cut:
+            self._cut = True
+            self._messages.put_nowait(why)
