@@ -33,6 +33,7 @@ from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
+from adaptery_hub.spool import Spool
 from adaptery_hub.tasks import TaskCatalog
 from adaptery_hub.usage import UsageLog
 from adaptery_network.agent_files import AgentFiles
@@ -55,6 +56,7 @@ class Compute:
     queue: EmbeddedQueue
     jobs: JobDesk
     gateway: Gateway
+    usage: UsageLog
     fleet: Fleet | None = None
 
     def has_agent_for(self, weight_digests: Iterable[str | None]) -> dict[str, bool]:
@@ -92,21 +94,28 @@ async def start_compute(services: Services) -> None:
     )
     await base_models.start()
     queue = EmbeddedQueue(database, audit, _rules(settings))
+    spool = await asyncio.to_thread(Spool, settings.state_path / "usage")
+    usage = UsageLog(database, audit, spool=spool)
+    await usage.start()
     fleet = await _start_fleet(services, audit, tasks, base_models, queue)
     gateway = Gateway(
         Resolver(database, base_models),
         fleet or _NoNetwork(),
-        UsageLog(database, audit),
+        usage,
         salts=await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret"),
     )
     jobs = JobDesk(database, queue, tasks, base_models)
-    services.compute = Compute(audit, tasks, base_models, queue, jobs, gateway, fleet)
+    services.compute = Compute(audit, tasks, base_models, queue, jobs, gateway, usage, fleet)
 
 
 async def stop_compute(services: Services) -> None:
     """Ends what runs in the background; agents go on and report to the next start."""
-    if services.compute is not None and services.compute.fleet is not None:
-        await services.compute.fleet.stop()
+    compute = services.compute
+    if compute is None:
+        return
+    if compute.fleet is not None:
+        await compute.fleet.stop()
+    await compute.usage.stop()
 
 
 async def _start_fleet(

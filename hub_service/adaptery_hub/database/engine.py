@@ -69,14 +69,26 @@ class Database:
             self._read_threads, self.read_now, fn
         )
 
-    async def write(self, fn: Callable[[Connection], T]) -> T:
+    async def write(
+        self,
+        fn: Callable[[Connection], T],
+        *,
+        committed: Callable[[], None] | None = None,
+        durable: bool = False,
+    ) -> T:
         """Run `fn` in a write transaction and return its result once it is committed.
+
+        Args:
+            fn: what to do.
+            committed: called in the same thread after the commit; on SQLite before any other write.
+            durable: whether it also survives a loss of power, as everything does that is committed
+                before it. On a server database, that is the server's to decide.
 
         Raises:
             Exception: whatever `fn` raises; nothing of its work remains then.
         """
         return await asyncio.get_running_loop().run_in_executor(
-            self._write_threads, self._run_write, fn
+            self._write_threads, self._run_write, fn, committed, durable
         )
 
     def read_now(self, fn: Callable[[Connection], T]) -> T:
@@ -95,9 +107,28 @@ class Database:
         self._writer.dispose()
         self._reader.dispose()
 
-    def _run_write(self, fn: Callable[[Connection], T]) -> T:
-        with self._writer.begin() as connection:
-            return fn(connection)
+    def _run_write(
+        self,
+        fn: Callable[[Connection], T],
+        committed: Callable[[], None] | None = None,
+        durable: bool = False,
+    ) -> T:
+        with self._writer.connect() as connection:
+            if self.is_sqlite:
+                _set_durable(connection, durable)
+            with connection.begin():
+                result = fn(connection)
+        if committed is not None:
+            committed()
+        return result
+
+
+def _set_durable(connection: Connection, durable: bool) -> None:
+    """Choose whether a commit waits until the disk has it; not possible inside a transaction."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    # WAL: NORMAL keeps the file sound through a loss of power, FULL keeps the last commits too.
+    driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
 
 def _sqlite_engine(url: str, *, begin: str, read_only: bool) -> Engine:

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from adaptery.answer_shapes import AnswerHead, AnswerShape, ChatShape, TextShape, Usage
+from adaptery.answer_shapes import AnswerHead, Usage, shape_of
 from adaptery.errors import (
     AdapteryError,
     InvalidInputError,
@@ -34,7 +34,7 @@ from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
-from adaptery_hub.gateway.rebuild import CacheSalts, rebuild
+from adaptery_hub.gateway.rebuild import CacheSalts, check_streamed, most_tokens, rebuild
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
 from adaptery_hub.identity import Identity
@@ -119,17 +119,20 @@ class Gateway:
             limit: The most tokens of one answer that the caller has left.
 
         Raises:
+            InvalidInputError: What is asked does not go together.
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of model.
             NoAgentError: No agent that has the base model is connected.
             AdapteryError: Every agent that could answer failed to begin.
         """
+        check_streamed(request)
         target = await self.resolver.resolve(identity, request.model, bound)
-        shape: AnswerShape = ChatShape() if isinstance(request, ChatRequest) else TextShape()
+        shape = shape_of(request, most_tokens(request, limit))
         built = rebuild(request, self._salts.of(identity.tenant_id), limit)
         order = InferOrder(shape.kind, built, target, identity.tenant_id)
         started_at = time.monotonic()
-        account = _Account(self._usage, target, identity, request_id)
+        kind = shape.kind.partition("/")[0]  # chat or completions
+        account = _Account(self._usage, target, identity, request_id, kind)
         try:
             first, rest = await self._begin(order, account)
         except (AdapteryError, asyncio.CancelledError) as error:
@@ -181,13 +184,14 @@ class _Account:
     """Writes the usage of one request, once."""
 
     def __init__(
-        self, usage: UsageLog, target: Target, identity: Identity, request_id: str
+        self, usage: UsageLog, target: Target, identity: Identity, request_id: str, kind: str
     ) -> None:
         self.agent_id: str | None = None
         self._usage = usage
         self._target = target
         self._identity = identity
         self._request_id = request_id
+        self._kind = kind
         self._done = False
 
     async def __call__(self, outcome: str, usage: Usage, duration_ms: int) -> None:
@@ -210,6 +214,8 @@ class _Account:
                 completion_tokens=usage.completion_tokens,
                 duration_ms=duration_ms,
                 outcome=outcome,
+                kind=self._kind,
+                job_id=adapter.job_id if adapter else None,
             )
         )
 

@@ -47,6 +47,7 @@ class AdapterTarget:
     id: str
     weight_digest: str
     content_digests: tuple[str, ...]
+    job_id: str | None = None  # that made it
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def adapter_target(row: RowMapping) -> Target:
         model=full_name(row["tenant_kind"], row["slug"], row["name"], row["number"]),
         base_model=row["base_model"],
         base_weight_digest=row["base_weight_digest"],
-        adapter=AdapterTarget(row["id"], row["weight_digest"], tuple(row["content_digests"])),
+        adapter=AdapterTarget(
+            row["id"], row["weight_digest"], tuple(row["content_digests"]), row["job_id"]
+        ),
     )
 
 

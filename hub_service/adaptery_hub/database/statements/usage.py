@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from adaptery.ids import new_id
 from adaptery_hub.database import tables
 
+_usage = tables.usage
 
-def insert(connection: Connection, values: Mapping[str, object], now: datetime) -> None:
-    """Inserts what one request cost."""
-    connection.execute(tables.usage.insert().values(id=new_id("us"), created_at=now, **values))
+
+def insert(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert what requests cost."""
+    connection.execute(_usage.insert(), rows)
+
+
+def known(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Return those of these ids that are there already."""
+    statement = sa.select(_usage.c.id).where(_usage.c.id.in_(ids))
+    return set(connection.execute(statement).scalars())
