@@ -1,4 +1,8 @@
-"""``python -m adaptery_inference serve|convert``: the two commands an agent runs."""
+"""``python -m adaptery_inference …``: the commands an agent runs.
+
+``serve`` and ``convert`` are of the engine, ``serve-embedder`` and ``convert-embedder`` of the
+embedder.
+"""
 
 import argparse
 import os
@@ -6,9 +10,15 @@ import sys
 from collections.abc import Sequence
 
 from adaptery.base_models import read_base_model
+from adaptery.embedding_models import read_embedding_model
 from adaptery.errors import AdapteryError
 from adaptery_inference.arguments import add_options, build
-from adaptery_inference.config import ConvertConfig, ServeConfig
+from adaptery_inference.config import (
+    ConvertConfig,
+    ConvertEmbedderConfig,
+    EmbedderConfig,
+    ServeConfig,
+)
 
 EXIT_REFUSED = 2  # as argparse ends on a wrong option
 
@@ -35,6 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     add_options(serve, ServeConfig)
     convert = commands.add_parser("convert", help="make a base model folder", allow_abbrev=False)
     add_options(convert, ConvertConfig)
+    embedder = commands.add_parser(
+        "serve-embedder", help="serve an embedding model", allow_abbrev=False
+    )
+    add_options(embedder, EmbedderConfig)
+    convert_embedder = commands.add_parser(
+        "convert-embedder", help="make an embedding model folder", allow_abbrev=False
+    )
+    add_options(convert_embedder, ConvertEmbedderConfig)
     return parser
 
 
@@ -54,7 +72,28 @@ def _convert(parsed: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"serve": _serve, "convert": _convert}
+def _serve_embedder(parsed: argparse.Namespace) -> int:
+    config = build(EmbedderConfig, parsed)
+    read_embedding_model(config.model)  # a wrong folder is told before torch is imported
+    from adaptery_inference.embedder.main import serve_embedder
+
+    return serve_embedder(config)
+
+
+def _convert_embedder(parsed: argparse.Namespace) -> int:
+    from adaptery_inference.embedder.convert import convert_embedder
+
+    info = convert_embedder(build(ConvertEmbedderConfig, parsed))
+    print(info.model_dump_json())  # noqa: T201 - the command's answer
+    return 0
+
+
+_COMMANDS = {
+    "serve": _serve,
+    "convert": _convert,
+    "serve-embedder": _serve_embedder,
+    "convert-embedder": _convert_embedder,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What an operator can set: the options of ``serve`` and ``convert``.
+"""What an operator can set: the options of the four commands.
 
 Frozen data, made from the command line by ``arguments``. No secret is among it: the token comes
 from a file. Reading this module imports no torch.
@@ -98,6 +98,64 @@ class ConvertConfig:
         """
         if self.dtype not in DTYPES[1:]:
             raise InvalidInputError(f"dtype must be one of {', '.join(DTYPES[1:])}.")
+
+
+@dataclass(frozen=True)
+class EmbedderConfig:
+    """Options of ``python -m adaptery_inference serve-embedder``."""
+
+    model: Path = field(metadata=described("folder of a converted embedding model"))
+    token_file: Path = field(
+        metadata=described("file that holds the bearer token callers must send")
+    )
+    ready_file: Path | None = field(
+        default=None, metadata=described("file to write {port, pid} to once serving")
+    )
+    host: str = field(default="127.0.0.1", metadata=described("loopback address to listen on"))
+    port: int = field(default=0, metadata=described("port to listen on; 0 takes a free one"))
+    threads: int | None = field(
+        default=None, metadata=described("threads for tensor code; default: what torch finds")
+    )
+    device: str = field(default="cpu", metadata=described("torch device"))
+    #: Not "auto": vectors are kept, and must not depend on the processor that made them.
+    dtype: str = field(default="float32", metadata=described("float32, bfloat16 or float16"))
+    batch_tokens: int = field(
+        default=8192, metadata=described("tokens in one forward pass, with padding")
+    )
+    drain_seconds: float = field(
+        default=5.0, metadata=described("how long running answers may take after SIGTERM")
+    )
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            InvalidInputError: an option is out of range.
+        """
+        for name in ("batch_tokens", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"{name} must be at least 1.")
+        if self.dtype not in DTYPES[1:]:
+            raise InvalidInputError(f"dtype must be one of {', '.join(DTYPES[1:])}.")
+        if not _is_loopback(self.host):
+            raise InvalidInputError(
+                "The embedder listens on a loopback address only; callers reach it through an "
+                "agent."
+            )
+
+
+@dataclass(frozen=True)
+class ConvertEmbedderConfig:
+    """Options of ``python -m adaptery_inference convert-embedder``."""
+
+    source: str = field(
+        metadata=described("folder that sentence-transformers saved, or hf:org/name")
+    )
+    name: str = field(metadata=described("name of the embedding model, such as organisation/model"))
+    out: Path = field(
+        metadata=described("folder to write; must not exist, or hold this model already")
+    )
 
 
 def read_token(path: Path) -> str:

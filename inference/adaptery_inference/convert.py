@@ -46,7 +46,7 @@ def convert(config: ConvertConfig) -> BaseModelInfo:
     """
     out = config.out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(out.with_name(f".{out.name}.converting")):
+    with locked(out.with_name(f".{out.name}.converting")):
         done = _already_converted(out, config.name)
         return done or _convert(config, out)
 
@@ -126,7 +126,7 @@ def _without_quantisation(loaded: "PreTrainedModel") -> "PreTrainedModel":
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Wait for, and hold, the lock of one output folder. The file stays: removing it would race."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -6,17 +6,13 @@ SIGTERM and SIGINT drain: nothing new is taken, what waits is refused, what runs
 
 import asyncio
 import logging
-import os
-import signal
 import time
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from adaptery.files import write_atomic
 from adaptery_inference.build import build_engine
-from adaptery_inference.config import MIB, ServeConfig, read_token, ready_text
+from adaptery_inference.config import MIB, ServeConfig, read_token
 from adaptery_inference.server.completions import ChatCompletionsHandler, CompletionsHandler
 from adaptery_inference.server.generation import EngineService
 from adaptery_inference.server.handlers import (
@@ -28,6 +24,7 @@ from adaptery_inference.server.handlers import (
     UnknownHandler,
     UnloadAdapterHandler,
 )
+from adaptery_inference.server.listening import listen_until_stopped, stop_on_signals
 
 log = logging.getLogger(__name__)
 #: The longest request body; far above any context, far below what would hurt.
@@ -70,25 +67,20 @@ def serve(config: ServeConfig) -> int:
 
 
 async def _serve(config: ServeConfig, token: str) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    stopped = stop_on_signals()  # also while the model is loaded
     built = await asyncio.to_thread(build_engine, config)
     service = EngineService(built)
     service.start()
     server = HTTPServer(make_app(service, token), max_body_size=MAX_BODY_BYTES)
-    sockets = bind_sockets(config.port, config.host)
-    server.add_sockets(sockets)
-    port = sockets[0].getsockname()[1]
-    if config.ready_file is not None:
-        write_atomic(config.ready_file, ready_text(port, os.getpid()))
-    log.info("serving port=%d", port)
     try:
-        await stopped.wait()
-        if config.ready_file is not None:
-            config.ready_file.unlink(missing_ok=True)
-        await _drain(server, service, config.drain_seconds)
+        await listen_until_stopped(
+            server,
+            host=config.host,
+            port=config.port,
+            ready_file=config.ready_file,
+            drain=lambda server: _drain(server, service, config.drain_seconds),
+            stopped=stopped,
+        )
     finally:
         service.stop()
     log.info("stopped")
