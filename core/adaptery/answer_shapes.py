@@ -1,27 +1,52 @@
 """Answers in OpenAI's shape, rebuilt from what an engine sent.
 
 The gateway rebuilds them; on the sealed channel, where it reads nothing, the client does. An
-engine's chunks are never passed through: each answer is built from typed parts, so that no
-engine-internal name (adapter ids, paths) reaches a caller and every engine looks the same.
+engine's chunks are never passed through: each answer is built from typed parts (`answer_parts`), so
+that no engine-internal name (adapter ids, paths) reaches a caller and every engine looks the same.
 
 Not here: transport, sealing, SSE framing.
 
 Invariants:
 - `id`, `created` and `model` are the rebuilder's and the same in every chunk of one answer.
 - The first chunk of each chat choice carries the role.
-- A plain answer holds exactly the text its stream would have carried.
+- A plain answer holds exactly what its stream would have carried, and as many choices as were asked
+  for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from adaptery.answer_parts import (
+    COUNT_LIMIT,
+    Alternative,
+    AnswerLimits,
+    Delta,
+    DeltaReader,
+    TokenLogprob,
+    ToolPiece,
+    Usage,
+    limits_of,
+)
+from adaptery.schemas.openai import ChatRequest, CompletionRequest
+
+__all__ = [
+    "COUNT_LIMIT",
+    "AnswerHead",
+    "AnswerLimits",
+    "AnswerShape",
+    "ChatShape",
+    "Delta",
+    "Json",
+    "TextShape",
+    "Usage",
+    "shape_of",
+]
 
 Json = dict[str, object]
-
-#: More tokens, or a later choice, than any answer has; what an agent says beyond is not believed.
-COUNT_LIMIT = 2**31 - 1
+Kind = Literal["chat/completions", "completions"]
 
 
 @dataclass(frozen=True)
@@ -33,46 +58,25 @@ class AnswerHead:
     model: str
 
 
-@dataclass(frozen=True)
-class Usage:
-    """Tokens that one request cost."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @classmethod
-    def read(cls, raw: Mapping[str, object]) -> Usage:
-        """Reads an engine's usage; anything that is not a count is taken as zero."""
-        return cls(_count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens")))
-
-    def to_dict(self) -> Json:
-        """Returns OpenAI's usage object."""
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        }
-
-
-@dataclass(frozen=True)
-class Delta:
-    """What one chunk adds to one choice."""
-
-    index: int
-    text: str
-    finish_reason: str | None
-
-
 class AnswerShape(Protocol):
-    """How one kind of answer (chat or text) is read and written."""
+    """How one kind of answer (chat or text) is read and written; one instance serves one answer."""
 
     @property
-    def kind(self) -> Literal["chat/completions", "completions"]:
+    def kind(self) -> Kind:
         """The path of the request that it answers."""
         ...
 
+    @property
+    def limits(self) -> AnswerLimits:
+        """How much the answer may hold."""
+        ...
+
     def read(self, raw: Mapping[str, object]) -> list[Delta]:
-        """Reads the deltas of one engine chunk."""
+        """Reads the deltas of one engine chunk.
+
+        Raises:
+            IntegrityError: More comes than was asked for.
+        """
         ...
 
     def chunk(self, head: AnswerHead, deltas: Sequence[Delta]) -> Json:
@@ -88,27 +92,37 @@ class AnswerShape(Protocol):
         ...
 
 
+def shape_of(request: ChatRequest | CompletionRequest, tokens: int) -> AnswerShape:
+    """Returns the shape of the answer to a request.
+
+    Args:
+        request: What is asked.
+        tokens: The most tokens of each choice.
+    """
+    limits = limits_of(request, tokens)
+    return ChatShape(limits) if isinstance(request, ChatRequest) else TextShape(limits)
+
+
 @dataclass
 class ChatShape:
-    """Answers of `chat/completions`; one instance serves one answer."""
+    """Answers of `chat/completions`."""
 
-    kind: Literal["chat/completions"] = "chat/completions"
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    kind: Kind = "chat/completions"
+    _reader: DeltaReader = field(init=False)
     _greeted: set[int] = field(default_factory=set[int])
 
+    def __post_init__(self) -> None:
+        self._reader = DeltaReader(chat=True, limits=self.limits)
+
     def read(self, raw: Mapping[str, object]) -> list[Delta]:
-        """Reads the deltas of one engine chunk."""
-        return [
-            Delta(
-                _count(choice.get("index")),
-                _text(_part(choice, "delta").get("content")),
-                _finish(choice),
-            )
-            for choice in _choices(raw)
-        ]
+        """Reads the deltas of one engine chunk; see `AnswerShape.read`."""
+        return self._reader.read(raw)
 
     def chunk(self, head: AnswerHead, deltas: Sequence[Delta]) -> Json:
         """Returns one chunk of a streamed answer."""
-        return _envelope(head, "chat.completion.chunk", [self._choice(delta) for delta in deltas])
+        choices = [self._choice(head, delta) for delta in deltas]
+        return _envelope(head, "chat.completion.chunk", choices)
 
     def usage_chunk(self, head: AnswerHead, usage: Usage) -> Json:
         """Returns the last chunk, which carries only the usage."""
@@ -118,45 +132,60 @@ class ChatShape:
         """Returns the plain answer that the deltas add up to."""
         choices: list[Json] = [
             {
-                "index": index,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": reason,
-                "logprobs": None,
+                "index": delta.index,
+                "message": _message(head, delta),
+                "finish_reason": delta.finish_reason,
+                "logprobs": self._logprobs(delta),
             }
-            for index, text, reason in _add_up(deltas)
+            for delta in _add_up(deltas, self.limits.choices)
         ]
         return {**_envelope(head, "chat.completion", choices), "usage": usage.to_dict()}
 
-    def _choice(self, delta: Delta) -> Json:
-        content: Json = {"content": delta.text} if delta.text or delta.finish_reason is None else {}
+    def _choice(self, head: AnswerHead, delta: Delta) -> Json:
+        content: Json = {}
+        if delta.text or (delta.finish_reason is None and not delta.tool_pieces):
+            content["content"] = delta.text
         if delta.index not in self._greeted:
             self._greeted.add(delta.index)
-            content = {"role": "assistant", "content": delta.text}
+            content = {"role": "assistant", "content": _content(delta)}
+        if delta.tool_pieces:
+            content["tool_calls"] = [_piece(head, delta.index, p) for p in delta.tool_pieces]
         return {
             "index": delta.index,
             "delta": content,
             "finish_reason": delta.finish_reason,
-            "logprobs": None,
+            "logprobs": self._logprobs(delta),
         }
 
+    def _logprobs(self, delta: Delta) -> Json | None:
+        if self.limits.top_logprobs is None or not delta.logprobs:
+            return None
+        content = [
+            {**_likely(token), "top_logprobs": [_likely(other) for other in token.top]}
+            for token in delta.logprobs
+        ]
+        return {"content": content, "refusal": None}
 
-@dataclass(frozen=True)
+
+@dataclass
 class TextShape:
     """Answers of `completions`."""
 
-    kind: Literal["completions"] = "completions"
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    kind: Kind = "completions"
+    _reader: DeltaReader = field(init=False)
+    _offsets: dict[int, int] = field(default_factory=dict[int, int])
+
+    def __post_init__(self) -> None:
+        self._reader = DeltaReader(chat=False, limits=self.limits)
 
     def read(self, raw: Mapping[str, object]) -> list[Delta]:
-        """Reads the deltas of one engine chunk."""
-        return [
-            Delta(_count(choice.get("index")), _text(choice.get("text")), _finish(choice))
-            for choice in _choices(raw)
-        ]
+        """Reads the deltas of one engine chunk; see `AnswerShape.read`."""
+        return self._reader.read(raw)
 
     def chunk(self, head: AnswerHead, deltas: Sequence[Delta]) -> Json:
         """Returns one chunk of a streamed answer."""
-        choices = [self._choice(d.index, d.text, d.finish_reason) for d in deltas]
-        return _envelope(head, "text_completion", choices)
+        return _envelope(head, "text_completion", [self._choice(delta) for delta in deltas])
 
     def usage_chunk(self, head: AnswerHead, usage: Usage) -> Json:
         """Returns the last chunk, which carries only the usage."""
@@ -164,11 +193,31 @@ class TextShape:
 
     def whole(self, head: AnswerHead, deltas: Sequence[Delta], usage: Usage) -> Json:
         """Returns the plain answer that the deltas add up to."""
-        choices = [self._choice(*added) for added in _add_up(deltas)]
+        choices = [self._choice(delta) for delta in _add_up(deltas, self.limits.choices)]
         return {**_envelope(head, "text_completion", choices), "usage": usage.to_dict()}
 
-    def _choice(self, index: int, text: str, finish_reason: str | None) -> Json:
-        return {"index": index, "text": text, "finish_reason": finish_reason, "logprobs": None}
+    def _choice(self, delta: Delta) -> Json:
+        return {
+            "index": delta.index,
+            "text": delta.text,
+            "finish_reason": delta.finish_reason,
+            "logprobs": self._logprobs(delta),
+        }
+
+    def _logprobs(self, delta: Delta) -> Json | None:
+        if self.limits.top_logprobs is None or not delta.logprobs:
+            return None
+        offsets: list[int] = []
+        for token in delta.logprobs:
+            offsets.append(self._offsets.get(delta.index, 0))
+            self._offsets[delta.index] = offsets[-1] + len(token.token)
+        tops = [{other.token: other.logprob for other in token.top} for token in delta.logprobs]
+        return {
+            "tokens": [token.token for token in delta.logprobs],
+            "token_logprobs": [token.logprob for token in delta.logprobs],
+            "top_logprobs": tops if self.limits.top_logprobs else None,
+            "text_offset": offsets,
+        }
 
 
 def _envelope(head: AnswerHead, kind: str, choices: list[Json]) -> Json:
@@ -177,43 +226,70 @@ def _envelope(head: AnswerHead, kind: str, choices: list[Json]) -> Json:
         "object": kind,
         "created": head.created,
         "model": head.model,
+        "system_fingerprint": None,
         "choices": choices,
     }
 
 
-def _add_up(deltas: Sequence[Delta]) -> list[tuple[int, str, str | None]]:
-    texts: dict[int, list[str]] = {}
-    reasons: dict[int, str] = {}
+def _message(head: AnswerHead, delta: Delta) -> Json:
+    message: Json = {"role": "assistant", "content": _content(delta)}
+    if delta.tool_pieces:
+        message["tool_calls"] = [
+            {name: value for name, value in _piece(head, delta.index, p).items() if name != "index"}
+            for p in delta.tool_pieces
+        ]
+    return message
+
+
+def _content(delta: Delta) -> str | None:
+    return delta.text if delta.text or not delta.tool_pieces else None
+
+
+def _piece(head: AnswerHead, choice: int, piece: ToolPiece) -> Json:
+    if piece.name is None:
+        return {"index": piece.index, "function": {"arguments": piece.arguments}}
+    return {
+        "index": piece.index,
+        "id": piece.id or f"call_{head.id}_{choice}_{piece.index}",
+        "type": "function",
+        "function": {"name": piece.name, "arguments": piece.arguments},
+    }
+
+
+def _likely(token: Alternative) -> Json:
+    raw = list(token.bytes) if token.bytes is not None else None
+    return {"token": token.token, "logprob": token.logprob, "bytes": raw}
+
+
+def _add_up(deltas: Sequence[Delta], choices: int) -> list[Delta]:
+    """Returns one delta for each choice; an engine that gives no reason has stopped."""
+    parts: list[list[Delta]] = [[] for _ in range(choices)]
     for delta in deltas:
-        texts.setdefault(delta.index, []).append(delta.text)
-        if delta.finish_reason:
-            reasons[delta.index] = delta.finish_reason
-    return [(index, "".join(texts[index]), reasons.get(index)) for index in sorted(texts)]
+        parts[delta.index].append(delta)
+    return [_joined(index, some) for index, some in enumerate(parts)]
 
 
-def _choices(raw: Mapping[str, object]) -> list[Mapping[str, object]]:
-    choices = raw.get("choices")
-    if not isinstance(choices, list):
-        return []
-    found = cast("list[object]", choices)
-    return [cast("Mapping[str, object]", choice) for choice in found if isinstance(choice, dict)]
+def _joined(index: int, deltas: Sequence[Delta]) -> Delta:
+    reasons = [delta.finish_reason for delta in deltas if delta.finish_reason]
+    logprobs: list[TokenLogprob] = []
+    for delta in deltas:
+        logprobs += delta.logprobs
+    return Delta(
+        index,
+        "".join(delta.text for delta in deltas),
+        reasons[-1] if reasons else "stop",
+        tuple(_joined_calls(piece for delta in deltas for piece in delta.tool_pieces)),
+        tuple(logprobs),
+        any(delta.at_stop_text for delta in deltas),
+    )
 
 
-def _part(choice: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = choice.get(name)
-    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
-
-
-def _finish(choice: Mapping[str, object]) -> str | None:
-    reason = choice.get("finish_reason")
-    return reason if isinstance(reason, str) else None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return 0
-    return max(0, min(value, COUNT_LIMIT))
+def _joined_calls(pieces: Iterable[ToolPiece]) -> list[ToolPiece]:
+    firsts: dict[int, ToolPiece] = {}
+    arguments: dict[int, list[str]] = {}
+    for piece in pieces:
+        if piece.name is not None:
+            firsts.setdefault(piece.index, piece)
+        arguments.setdefault(piece.index, []).append(piece.arguments)
+    # A call of nothing is none.
+    return [replace(firsts[index], arguments="".join(arguments[index])) for index in sorted(firsts)]

@@ -131,13 +131,17 @@ def _where(location: Sequence[int | str]) -> str:
     return ".".join(parts) or "body"
 
 
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ").rstrip(".") + "."
+
+
 def field_problems(error: ValidationError) -> list[FieldProblem]:
     """Return what is wrong, by field, without any value that was given."""
     entries = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         FieldProblem(
             where=_where(entry["loc"]),
-            reason=_REASONS.get(entry["type"], entry["msg"].rstrip(".") + "."),
+            reason=_REASONS.get(entry["type"], _reason(entry["msg"])),
             remedy=_REMEDIES.get(entry["type"], "Correct this field."),
         )
         for entry in entries[:PROBLEMS_LIMIT]

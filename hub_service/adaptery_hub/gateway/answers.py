@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from adaptery.answer_shapes import AnswerHead, AnswerShape, Delta, Json, Usage
-from adaptery.errors import AdapteryError
+from adaptery.errors import AdapteryError, TooLargeError
 from adaptery.sealed import Frame
 
 #: Told once at the end: the outcome, the usage, and how long it took in milliseconds.
@@ -26,6 +26,9 @@ Account = Callable[[str, Usage, int], Awaitable[None]]
 
 COMPLETED = "completed"
 CANCELLED = "cancelled"
+
+#: Of a plain answer with all that belongs to it, which is put together in memory.
+WHOLE_LIMIT_BYTES = 32 * 1024 * 1024
 
 
 class OpenAnswer:
@@ -61,7 +64,8 @@ class OpenAnswer:
         """
         async with aclosing(self._deltas()) as deltas:
             async for delta in deltas:
-                yield self._shape.chunk(self.head, delta)
+                chunk = self._shape.chunk(self.head, delta)
+                yield {**chunk, "usage": None} if self._wants_usage else chunk  # as OpenAI has it
         if self._wants_usage:
             yield self._shape.usage_chunk(self.head, self._usage)
 
@@ -69,12 +73,20 @@ class OpenAnswer:
         """Returns the plain answer.
 
         Raises:
+            TooLargeError: It is more than is kept in memory.
             AdapteryError: The agent ended the answer early.
         """
         deltas: list[Delta] = []
+        kept_bytes = 0
         async with aclosing(self._deltas()) as more:
             async for some in more:
                 deltas += some
+                kept_bytes += sum(delta.size() for delta in some)
+                if kept_bytes > WHOLE_LIMIT_BYTES:
+                    raise TooLargeError(
+                        f"The answer is over the {WHOLE_LIMIT_BYTES} bytes of a plain one.",
+                        hint="ask for a stream, or for fewer answers, tokens or logprobs",
+                    )
         return self._shape.whole(self.head, deltas, self._usage)
 
     async def close(self) -> None:
@@ -87,7 +99,7 @@ class OpenAnswer:
             async with aclosing(self._frames()) as frames:
                 async for frame in frames:
                     if frame.type == "usage":
-                        self._usage = Usage.read(frame.value)
+                        self._usage = Usage.read(frame.value, self._shape.limits.made_tokens)
                     elif deltas := self._shape.read(frame.value):
                         yield deltas
             outcome = COMPLETED

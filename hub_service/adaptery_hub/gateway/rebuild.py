@@ -20,6 +20,7 @@ import hmac
 from dataclasses import dataclass, field
 
 from adaptery import base64url
+from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 
 Json = dict[str, object]
@@ -29,15 +30,30 @@ _SHARED_FIELDS = frozenset(
         "max_tokens",
         "temperature",
         "top_p",
+        "top_k",
+        "min_p",
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "logit_bias",
         "stop",
         "seed",
+        "n",
+        "logprobs",
+        "response_format",
         "stream",
         "stream_options",
         "cache_salt",
     }
 )
-CHAT_FIELDS = _SHARED_FIELDS | {"messages"}
-COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt"}
+CHAT_FIELDS = _SHARED_FIELDS | {
+    "messages",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+}
+COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt", "best_of"}
 
 DEFAULT_MAX_TOKENS = 512  # when the caller does not say
 MAX_TOKENS_LIMIT = 32_768  # an engine applies its own context length, which is smaller
@@ -54,14 +70,33 @@ class CacheSalts:
         return base64url.encode(hmac.digest(self.secret, tenant_id.encode(), "sha256"))
 
 
-def most_tokens(request: ChatRequest | CompletionRequest) -> int:
-    """Return the most tokens that one answer to this request may have."""
-    return min(request.token_limit() or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
+def most_tokens(request: ChatRequest | CompletionRequest, limit: int | None = None) -> int:
+    """Return the most tokens that one answer to this request may have.
+
+    Args:
+        request: what the caller asked.
+        limit: the most tokens of one answer that the caller has left.
+    """
+    most = min(request.token_limit() or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
+    return most if limit is None else min(most, limit)
 
 
 def answer_count(request: ChatRequest | CompletionRequest) -> int:
-    """Return how many answers this request has."""
-    return len(request.prompt) if isinstance(request, CompletionRequest) else 1
+    """Return how many answers are made for this request; those not given cost the same."""
+    return request.made_count()
+
+
+def check_streamed(request: ChatRequest | CompletionRequest) -> None:
+    """Refuse to stream the best of several answers: none is the best before all have ended.
+
+    Not a rule of the schema: agents always stream, and hold such an answer back.
+
+    Raises:
+        InvalidInputError: the request asks for that.
+    """
+    if request.stream and request.made_count() > request.choice_count():
+        problem = FieldProblem("best_of", "cannot be streamed.", "Leave stream or best_of out.")
+        raise InvalidInputError(errors=[problem])
 
 
 def rebuild(
@@ -77,8 +112,7 @@ def rebuild(
     allowed = CHAT_FIELDS if isinstance(request, ChatRequest) else COMPLETION_FIELDS
     built = request.engine_request("")
     del built["model"]
-    most = most_tokens(request)
-    built["max_tokens"] = most if limit is None else min(most, limit)
+    built["max_tokens"] = most_tokens(request, limit)
     built["cache_salt"] = cache_salt
     assert allowed.issuperset(built), "the schema forwards a field that the gateway does not know"
     return dict(built)

@@ -74,7 +74,7 @@ def test_a_spec_with_anything_else_is_refused(changes):
         (JobCreate, {"name": "x", "dataset": "d", "options": {"a": [SECRET]}}),
         (JoinTokenCreate, {"labels": [SECRET], "expires_seconds": SECRET}),
         (ChatRequest, {"messages": [{"role": SECRET, "content": {"a": SECRET}}]}),
-        (ChatRequest, {"messages": SECRET, "n": 2}),
+        (ChatRequest, {"messages": SECRET, "n": 99}),
     ],
 )
 def test_errors_of_validation_hold_no_values(schema, body):
@@ -201,7 +201,7 @@ def test_a_completion_takes_one_prompt_or_several():
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         {"temperature": 3},
         {"top_p": 0},
-        {"n": 2},
+        {"n": 17},
         {"max_tokens": 0},
         {"stop": ["x"] * 17},
         {"stream": "perhaps"},
