@@ -194,9 +194,27 @@ junk = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["choices", "delta", "index", "content", "text", "tool_calls", "function", "name"]
-                + ["arguments", "logprobs", "tokens", "token", "logprob", "top_logprobs", "bytes"]
-                + ["token_logprobs", "finish_reason", "stop_reason", "id"]
+                [
+                    "choices",
+                    "delta",
+                    "index",
+                    "content",
+                    "text",
+                    "tool_calls",
+                    "function",
+                    "name",
+                    "arguments",
+                    "logprobs",
+                    "tokens",
+                    "token",
+                    "logprob",
+                    "top_logprobs",
+                    "bytes",
+                    "token_logprobs",
+                    "finish_reason",
+                    "stop_reason",
+                    "id",
+                ]
             ),
             inner,
             max_size=5,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptery.errors import InvalidInputError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery_hub.gateway.rebuild import (
     CHAT_FIELDS,
@@ -13,6 +14,8 @@ from adaptery_hub.gateway.rebuild import (
     DEFAULT_MAX_TOKENS,
     MAX_TOKENS_LIMIT,
     CacheSalts,
+    answer_count,
+    check_streamed,
     rebuild,
 )
 
@@ -63,6 +66,68 @@ def test_a_prompt_may_be_a_text_or_a_list() -> None:
     for prompt in ("x", ["x", "y"]):
         built = rebuild(CompletionRequest.model_validate({"prompt": prompt}), SALT)
         assert built["prompt"] == prompt
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+EVERYTHING = {
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "top_k": 5,
+    "min_p": 0.5,
+    "frequency_penalty": 1,
+    "presence_penalty": 1,
+    "repetition_penalty": 1.5,
+    "logit_bias": {"1": 1},
+    "stop": ["x"],
+    "seed": 1,
+    "n": 2,
+    "response_format": {"type": "json_object"},
+    "max_tokens": 5,
+}
+CHAT = {
+    "messages": [{"role": "user", "content": "hi"}],
+    "logprobs": True,
+    "top_logprobs": 2,
+    "tools": [TOOL],
+    "tool_choice": "required",
+    "parallel_tool_calls": False,
+}
+TEXT = {"prompt": "x", "best_of": 3, "logprobs": 2}
+
+
+def test_the_list_of_fields_is_closed_and_each_of_them_is_used() -> None:
+    chat = rebuild(ChatRequest.model_validate({**SMUGGLED, **EVERYTHING, **CHAT}), SALT)
+    text = rebuild(CompletionRequest.model_validate({**SMUGGLED, **EVERYTHING, **TEXT}), SALT)
+    assert set(chat) == CHAT_FIELDS and set(text) == COMPLETION_FIELDS
+
+
+def test_nothing_comes_in_from_inside_a_field() -> None:
+    extra = {"adapter_id": "ad_x", "lora_path": "ad_x", "path": "ad_x"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", **extra}, **extra}
+    answer_format = {"type": "json_schema", "json_schema": {"name": "x", **extra}, **extra}
+    body = {
+        "messages": [{"role": "assistant", "tool_calls": [call], **extra}],
+        "tools": [{"type": "function", "function": {"name": "f", **extra}, **extra}],
+        "tool_choice": {**extra, "type": "function", "function": {"name": "f", **extra}},
+        "response_format": answer_format,
+        "stream_options": extra,
+    }
+    assert "ad_x" not in json.dumps(rebuild(ChatRequest.model_validate(body), SALT))
+
+
+def test_the_best_of_several_is_not_streamed() -> None:
+    for fields, refused in (({"best_of": 2}, True), ({"best_of": 2, "n": 2}, False), ({}, False)):
+        request = CompletionRequest.model_validate({"prompt": "x", "stream": True, **fields})
+        if refused:
+            with pytest.raises(InvalidInputError):
+                check_streamed(request)
+        else:
+            check_streamed(request)
+    check_streamed(CompletionRequest(prompt=["x"], best_of=2))
+
+
+def test_answers_that_are_not_given_are_counted_too() -> None:
+    assert answer_count(CompletionRequest(prompt=["x", "y"], n=2, best_of=4)) == 8
 
 
 @given(st.dictionaries(st.text(max_size=12), st.integers() | st.text(max_size=5), max_size=8))
