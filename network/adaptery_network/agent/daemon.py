@@ -1,7 +1,7 @@
 """The agent as a whole: what it is made of, and the order in which it comes up and goes down.
 
     up:    lock the state folder -> end orphans, settle their attempts -> heartbeats -> orders
-           -> base models (converted in the background) -> engines -> inference
+           -> models (converted in the background) -> engines -> inference, embeddings
     down:  no new orders -> open answers end -> workers save and hand in -> engines end
 
 Not here: any of the parts. Invariants:
@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -28,8 +28,9 @@ from adaptery.times import Clock
 from adaptery_network import subjects
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.attempt import AttemptTools
-from adaptery_network.agent.base_models import BaseModels, try_lock
+from adaptery_network.agent.base_models import BaseModel, BaseModels, EmbeddingModels, try_lock
 from adaptery_network.agent.config import AgentConfig
+from adaptery_network.agent.embedding import EmbedderSeat, EmbeddingServer
 from adaptery_network.agent.engine import Engine, EngineTiming
 from adaptery_network.agent.folders import AgentFolders
 from adaptery_network.agent.heartbeats import Pulse
@@ -79,6 +80,13 @@ class Agent:
             config.convert_command,
             config.threads_per_engine,
         )
+        self._embedding_models = EmbeddingModels(
+            config.embedding_models,
+            self._folders.models,
+            config.convert_embedder_command,
+            config.threads_per_engine,
+        )
+        self._embedders: dict[str, EmbedderSeat] = {}
         self._preparing = True
         self._draining = False
         self._seats: dict[str, EngineSeat] = {}
@@ -91,7 +99,12 @@ class Agent:
         )
         inference = InferenceServer(self._find_seat, self._open_line)
         self._infer = SealedServer(
-            transport, subjects.infer(owner, agent), "infer", opener, inference.answer
+            transport,
+            subjects.infer(owner, agent),
+            "infer",
+            opener,
+            inference.answer,
+            signer=files.signing_key,
         )
         self._pulse = Pulse(
             agent=agent,
@@ -99,6 +112,7 @@ class Agent:
             slots=self._slots,
             base_models=lambda: self._base_models.ready,
             seats=self._seats.values,
+            embedders=self._embedders.values,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,19 +139,26 @@ class Agent:
         await self._serve(self._control)
         await self._base_models.prepare()
         for model in self._base_models.ready:
-            engine = Engine(
-                model,
-                folder=self._folders.engine(model.name),
-                command=self._config.engine_command,
-                threads=self._config.threads_per_engine,
-                timing=self._engine_timing,
-            )
+            engine = self._make_engine(model, self._config.engine_command)
             residents = Residents(engine, self._cache, self._config.resident_adapters)
             self._seats[model.name] = EngineSeat(engine, residents)
             if self._config.engine_start == "start":
                 engine.start()
         self._preparing = False
         await self._serve(self._infer)
+        await self._embedding_models.prepare()  # last: chats do not wait for it
+        for model in self._embedding_models.ready:
+            engine = self._make_engine(model, self._config.embedder_command)
+            self._embedders[model.name] = EmbedderSeat(model, engine)
+
+    def _make_engine(self, model: BaseModel, command: Sequence[str]) -> Engine:
+        return Engine(
+            model,
+            folder=self._folders.engine(model.name),
+            command=command,
+            threads=self._config.threads_per_engine,
+            timing=self._engine_timing,
+        )
 
     async def _serve(self, server: SealedServer) -> None:
         while True:
@@ -152,7 +173,8 @@ class Agent:
         await end_tasks(rooms)
         # Answers end first: their callers can still ask another agent.
         await self._infer.stop()
-        engines = [seat.engine.stop() for seat in self._seats.values()]
+        seats = (*self._seats.values(), *self._embedders.values())
+        engines = [seat.engine.stop() for seat in seats]
         await asyncio.gather(self._slots.drain(self._config.drain_seconds), *engines)
         await self._control.stop()
         self._folders.status.unlink(missing_ok=True)
@@ -215,6 +237,12 @@ class Agent:
         if self._preparing and name in self._config.base_models:
             raise EngineBusyError("The base model is being prepared.", retry_after_seconds=5)
         return self._seats[self._base_models.find(name, weight_digest).name]
+
+    def _find_embedder(self, name: str, weight_digest: str) -> EmbedderSeat:
+        model = self._embedding_models.find(name, weight_digest)
+        if model.name not in self._embedders:  # it was converted a moment ago
+            raise EngineBusyError("The embedding model is being prepared.", retry_after_seconds=5)
+        return self._embedders[model.name]
 
 
 @asynccontextmanager

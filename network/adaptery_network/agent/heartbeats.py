@@ -14,8 +14,12 @@ from datetime import datetime
 import adaptery
 from adaptery.times import to_text
 from adaptery_network.agent.base_models import BaseModel
+from adaptery_network.agent.embedding import EmbedderSeat
 from adaptery_network.agent.inference import EngineSeat
 from adaptery_network.agent.slots import WorkerSlots
+
+#: What a service may ask of this agent that earlier releases do not understand.
+FEATURES = ("sealed",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,7 @@ class Pulse:
     slots: WorkerSlots
     base_models: Callable[[], Iterable[BaseModel]]
     seats: Callable[[], Iterable[EngineSeat]]
+    embedders: Callable[[], Iterable[EmbedderSeat]] = tuple
 
     def beat(self, seq: int, load: Mapping[str, object], *, draining: bool) -> dict[str, object]:
         """Return the document of one heartbeat, with the load that was measured for it."""
@@ -36,15 +41,29 @@ class Pulse:
             "at": to_text(self.clock()),
             "version": adaptery.__version__,
             "draining": draining,
+            "features": list(FEATURES),
             "slots": {"workers": self.slots.count, "free": self.slots.free},
             "base_models": [
                 {"name": model.name, "weight_digest": model.weight_digest}
                 for model in self.base_models()
             ],
             "engine": engine_document(list(self.seats())),
+            "embedding_models": [embedder_document(seat) for seat in self.embedders()],
             "attempts": list(self.slots.attempts),
             "load": dict(load),
         }
+
+
+def embedder_document(seat: EmbedderSeat) -> dict[str, object]:
+    """Return an embedding model and the state of the process that serves it."""
+    return {
+        "name": seat.model.name,
+        "weight_digest": seat.model.weight_digest,
+        "dimensions": seat.model.dimensions,
+        "max_tokens": seat.model.max_tokens,
+        "state": seat.engine.state,
+        "running": seat.engine.load.running,
+    }
 
 
 def engine_document(seats: list[EngineSeat]) -> dict[str, object]:

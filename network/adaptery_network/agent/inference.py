@@ -6,13 +6,14 @@ server of sealed requests closes our iterator, which closes the engine's request
 Invariants:
 - the adapter and the base model are those of the grant, by id and by weight digest;
 - the engine gets a request rebuilt from typed fields, never the caller's;
+- of a request that a client has sealed, model and salt are those of the grant's terms;
 - nothing of a request or an answer is logged, counted by content, or put into an error.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Annotated, Literal, cast
 
@@ -20,7 +21,7 @@ from pydantic import Field, JsonValue
 
 from adaptery.errors import EngineBusyError, NotFoundError, RefusedError, UnavailableError
 from adaptery.schemas.common import DigestText, Model, parse
-from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery.schemas.openai import ANSWERS_LIMIT, ChatRequest, CompletionRequest
 from adaptery.schemas.spec import BaseModelRef
 from adaptery.sealed import Grant, JsonObject
 from adaptery_network.agent.coalescing import WINDOW_SECONDS, coalesce
@@ -52,6 +53,8 @@ class InferRequest(Model):
     request: dict[str, JsonValue]
     base_model: BaseModelRef
     adapter: AdapterRef | None = None
+    #: In the terms of a grant: the salt of a caller who writes ``request`` itself.
+    cache_salt: Annotated[str, Field(max_length=SALT_CHARACTERS)] | None = None
 
 
 class EngineSeat:
@@ -112,11 +115,14 @@ class InferenceServer:
     ) -> AsyncGenerator[Item, None]:
         async with self._hold(seat, asked) as held:
             body = _engine_request(asked, held.name, grant.limits)
+            made = _Made()
             async with (
                 aclosing(held.client.stream(asked.path, body)) as chunks,
-                aclosing(coalesce(chunks, self._window_seconds)) as joined,
+                aclosing(coalesce(made.count(chunks), self._window_seconds)) as joined,
             ):
                 async for chunk in joined:
+                    if grant.terms is not None:
+                        yield "tally", {"completion_tokens": made.tokens}
                     for item in _items_of(chunk):
                         yield item
 
@@ -156,14 +162,45 @@ def _engine_request(
     asked: InferRequest, model: str, limits: Mapping[str, int | float]
 ) -> dict[str, object]:
     schema = ChatRequest if asked.path == "chat/completions" else CompletionRequest
-    body: dict[str, object] = dict(parse(schema, asked.request).engine_request(model))
+    request = parse(schema, asked.request)
+    if request.made_count() > limits.get("answers", ANSWERS_LIMIT):
+        raise RefusedError(reason="answers")
+    body: dict[str, object] = dict(request.engine_request(model))
     if (most := limits.get("max_tokens")) is not None:
         wanted = body.get("max_tokens")
         body["max_tokens"] = int(most if not isinstance(wanted, int) else min(wanted, most))
     # The service's, one per tenant: an engine with a prefix cache shares nothing between two.
-    if isinstance(salt := asked.request.get("cache_salt"), str):
+    salt = asked.cache_salt or asked.request.get("cache_salt")
+    if isinstance(salt, str):
         body["cache_salt"] = salt[:SALT_CHARACTERS]
     return body
+
+
+class _Made:
+    """Counts what an engine has made: its own counts come last, and not to who leaves early."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    async def count(
+        self, chunks: AsyncIterator[dict[str, object]]
+    ) -> AsyncGenerator[dict[str, object], None]:
+        """Yield the chunks as they come; a choice with text in one is a token."""
+        async for chunk in chunks:
+            choices = chunk.get("choices")
+            if isinstance(choices, list):
+                self.tokens += sum(map(_has_text, cast("list[object]", choices)))
+            yield chunk
+
+
+def _has_text(choice: object) -> bool:
+    match choice:
+        case {"text": str(text)} | {"delta": {"content": str(text)}}:
+            return bool(text)
+        case {"delta": {"tool_calls": _}}:
+            return True
+        case _:
+            return False
 
 
 def _items_of(chunk: JsonObject) -> list[Item]:
