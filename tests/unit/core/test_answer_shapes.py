@@ -187,6 +187,11 @@ def test_usage_is_believed_up_to_what_was_asked_for() -> None:
     assert Usage.read(said, limits.made_tokens) == Usage(2, 30)
 
 
+FIELDS = [
+    *("choices", "delta", "index", "content", "text", "tool_calls", "function", "name", "id"),
+    *("arguments", "logprobs", "tokens", "token", "logprob", "top_logprobs", "bytes"),
+    *("token_logprobs", "finish_reason", "stop_reason"),
+]
 #: JSON of any kind where an engine's chunk should be.
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
