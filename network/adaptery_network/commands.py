@@ -101,7 +101,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from adaptery_network.agent.lifecycle import run_agent
 
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per health check of an engine
     config = load_config(cast("Path", arguments.state), broker_url=arguments.broker_url)
     asyncio.run(run_agent(config))
     return 0

@@ -58,14 +58,15 @@ class _Hub(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        asked = re.search(r"token-of-(\w+)", self.headers.get("Authorization", ""))
+        by_path = re.search(r"/users/(\w+)", self.path)
+        asked = by_path or re.search(r"token-of-(\w+)", self.headers.get("Authorization", ""))
+        name = asked[1] if asked else ""
         model = {
-            "name": asked[1] if asked else "",
+            "name": name,
             "kind": "user",
             "groups": [GROUP],
-            "scopes": [*SCOPES, "custom:adaptery:admin"]
-            if asked and asked[1] == "boss"
-            else SCOPES,
+            "created": "2026-01-01T00:00:00.000000Z",
+            "scopes": [*SCOPES, *([ADMIN_SCOPE] if name == ADMIN else [])],
         }
         body = json.dumps(model if asked else {}).encode()
         self.send_response(200 if asked else 403)
@@ -216,10 +217,16 @@ class Deployment:
         self._run(f"agent{number}", [*command, str(folder)])
 
     def _mint_token(self) -> str:
+        """Mint a join token, once the service has reached the broker."""
         headers = {"Authorization": f"Bearer {token_of(ADMIN)}"}
-        answer = httpx.post(f"{self.url}api/agents/tokens", json={}, headers=headers)
-        answer.raise_for_status()
-        return answer.json()["token"]
+
+        def mint() -> str | None:
+            answer = httpx.post(f"{self.url}api/agents/tokens", json={}, headers=headers)
+            return answer.json()["token"] if answer.is_success else None
+
+        minted = eventually_sync(mint, timeout_seconds=START_SECONDS)
+        assert minted is not None
+        return minted
 
     def _prepare(self) -> None:
         options = {

@@ -7,13 +7,15 @@ Not here: starting engines, or deciding who may use one. Invariants:
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 from adaptery.errors import (
     ERRORS_BY_CODE,
@@ -32,6 +34,13 @@ _ANSWER_TIMEOUT_SECONDS = 10.0
 _LOAD_TIMEOUT_SECONDS = 60.0
 #: The longest silence between two chunks: a prompt may wait behind others and be long itself.
 _SILENCE_TIMEOUT_SECONDS = 300.0
+#: One chunk of a stream is a few hundred bytes; with many alternatives per token, some thousand.
+_LINE_LIMIT_BYTES = 1024 * 1024
+#: How long the end of the body may be behind the last chunk.
+_END_SECONDS = 0.2
+_STREAM_TIMEOUT = aiohttp.ClientTimeout(
+    total=None, sock_connect=_ANSWER_TIMEOUT_SECONDS, sock_read=_SILENCE_TIMEOUT_SECONDS
+)
 _MESSAGE_LIMIT_CHARACTERS = 300
 
 
@@ -49,17 +58,18 @@ class EngineClient:
     """One engine."""
 
     def __init__(self, port: int, token: str) -> None:
-        self._http = httpx.AsyncClient(
+        self._http = aiohttp.ClientSession(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {token}"},
-            timeout=_ANSWER_TIMEOUT_SECONDS,
+            timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0),
             trust_env=False,  # a proxy variable must never see a prompt
-            limits=httpx.Limits(max_connections=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
         """Close every connection; requests under way end."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def load(self) -> EngineLoad:
         """Return how busy the engine is.
@@ -108,32 +118,43 @@ class EngineClient:
         Raises:
             AdapteryError: what the engine answered instead, also in the middle.
         """
-        timeout = httpx.Timeout(_ANSWER_TIMEOUT_SECONDS, read=_SILENCE_TIMEOUT_SECONDS)
         try:
-            async with self._post(f"/v1/{path}", body, timeout) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise _error_of(response.status_code, _object(response.content))
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
+            async with self._http.post(
+                f"/v1/{path}", json=dict(body), timeout=_STREAM_TIMEOUT
+            ) as response:
+                if not response.ok:
+                    raise _error_of(response.status, _object(await response.read()))
+                async for line in _lines(response.content):
+                    if not line.startswith(b"data:"):
                         continue
-                    data = line[len("data:") :].strip()
-                    if data == "[DONE]":
+                    data = line[len(b"data:") :].strip()
+                    if data == b"[DONE]":
+                        await _read_to_end(response.content)
                         return
                     chunk = _object(data)
                     if "error" in chunk:
                         raise _error_of(_status_in(chunk), chunk)
                     yield chunk
-        except httpx.TimeoutException as error:
+        except TimeoutError as error:
             raise DeadlineError("The engine fell silent.") from error
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise UnavailableError("The engine went away.") from error
         raise UnavailableError("The engine broke off its answer.")
 
-    def _post(
-        self, path: str, body: Mapping[str, object], timeout: httpx.Timeout
-    ) -> AbstractAsyncContextManager[httpx.Response]:
-        return self._http.stream("POST", path, json=dict(body), timeout=timeout)
+    async def embed(self, texts: Sequence[str]) -> tuple[list[bytes], int, int]:
+        """Return the vectors of some texts (little-endian float32), tokens, and texts cut short.
+
+        For a client of an embedder. A call that is cancelled ends the request.
+
+        Raises:
+            AdapteryError: what the embedder answered instead, or it does not answer.
+        """
+        wanted = {"input": list(texts), "encoding_format": "base64"}
+        answer = await self._ask("POST", "/v1/embeddings", wanted, _SILENCE_TIMEOUT_SECONDS)
+        vectors = [_vector(entry) for entry in _listed(answer.get("data"))]
+        usage = answer.get("usage")
+        tokens = _whole(usage.get("prompt_tokens")) if isinstance(usage, dict) else 0
+        return vectors, tokens, _whole(answer.get("truncated_texts"))
 
     async def _ask(
         self,
@@ -142,16 +163,38 @@ class EngineClient:
         body: Mapping[str, object] | None = None,
         timeout_seconds: float = _ANSWER_TIMEOUT_SECONDS,
     ) -> dict[str, object]:
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         try:
-            response = await self._http.request(verb, path, json=body, timeout=timeout_seconds)
-        except httpx.TimeoutException as error:
+            async with self._http.request(verb, path, json=body, timeout=timeout) as response:
+                content = _object(await response.read())
+        except TimeoutError as error:
             raise DeadlineError("The engine does not answer in time.") from error
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise UnavailableError("The engine does not answer.") from error
-        content = _object(response.content)
-        if response.is_error:
-            raise _error_of(response.status_code, content)
+        if not response.ok:
+            raise _error_of(response.status, content)
         return content
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Yield the lines of a stream; what comes together is not waited for line by line."""
+    rest = b""
+    async for data in stream.iter_any():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line
+        if len(rest) > _LINE_LIMIT_BYTES:
+            raise UnavailableError("The engine sent a line without end.")
+    yield rest
+
+
+async def _read_to_end(stream: aiohttp.StreamReader) -> None:
+    """Take the end of the body too, which is on its way: only then the connection is kept."""
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            await stream.readany()
+    except TimeoutError:
+        return  # the connection is closed instead
 
 
 def _error_of(status: int, content: Mapping[str, object]) -> AdapteryError:
@@ -161,11 +204,11 @@ def _error_of(status: int, content: Mapping[str, object]) -> AdapteryError:
         return from_openai(content, status)
     said = fields.get("message")
     message = str(said)[:_MESSAGE_LIMIT_CHARACTERS] if said else None
-    if status == httpx.codes.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return NotFoundError(message)
-    if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return EngineBusyError(message)
-    if httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR:
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return InvalidInputError(message)
     return UnavailableError("The engine failed on this request.")
 
@@ -173,7 +216,7 @@ def _error_of(status: int, content: Mapping[str, object]) -> AdapteryError:
 def _status_in(chunk: Mapping[str, object]) -> int:
     error = chunk["error"]
     status = error.get("status") if isinstance(error, dict) else None
-    return status if isinstance(status, int) else int(httpx.codes.INTERNAL_SERVER_ERROR)
+    return status if isinstance(status, int) else int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _object(text: str | bytes) -> dict[str, object]:
@@ -190,6 +233,14 @@ def _whole(value: object) -> int:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _vector(entry: object) -> bytes:
+    text = entry.get("embedding") if isinstance(entry, dict) else None
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return b""  # its length tells
 
 
 def _listed(value: object) -> list[object]:
