@@ -1,9 +1,10 @@
-"""Has each configured base model converted once, and knows the weights of each.
+"""Has each configured model converted once, and knows the weights of each.
 
 Converting needs torch, so it is a command of the engine's package. Not here: deciding which
 models there are, or fetching any. Invariants:
 - two agents that share a models folder convert a model once (a file lock decides);
-- ``base_model.json`` is the last file the converter writes: where it is, the model is whole.
+- ``base_model.json`` (of an embedding model: ``embedding_model.json``) is the last file the
+  converter writes: where it is, the model is whole.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
-from adaptery.base_models import read_base_model
+from adaptery.base_models import BASE_MODEL_NAME, read_base_model
+from adaptery.embedding_models import EMBEDDING_MODEL_NAME, read_embedding_model
 from adaptery.errors import AdapteryError, NotFoundError, UnavailableError
 from adaptery_network.agent.folders import model_slug
 from adaptery_network.agent.processes import ChildProcess, clean_environment
@@ -38,8 +41,25 @@ class BaseModel:
     folder: Path
 
 
-class BaseModels:
-    """The base models of one agent."""
+@dataclass(frozen=True)
+class EmbeddingModel(BaseModel):
+    """An embedding model that this host can serve."""
+
+    #: Numbers in one vector.
+    dimensions: int
+    #: Of a longer text only so many tokens are read.
+    max_tokens: int
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Models(Generic[M]):
+    """Models of one kind."""
+
+    kind: ClassVar[str]
+    #: The file that says what is in a folder; the last that the converter writes.
+    marker: ClassVar[str]
 
     def __init__(
         self, sources: Mapping[str, str], folder: Path, command: Sequence[str], threads: int
@@ -48,14 +68,14 @@ class BaseModels:
         self._folder = folder
         self._command = tuple(command)
         self._threads = threads
-        self._ready: dict[str, BaseModel] = {}
+        self._ready: dict[str, M] = {}
 
     @property
-    def ready(self) -> tuple[BaseModel, ...]:
+    def ready(self) -> tuple[M, ...]:
         """The models that can be used now."""
         return tuple(self._ready.values())
 
-    def find(self, name: str, weight_digest: str) -> BaseModel:
+    def find(self, name: str, weight_digest: str) -> M:
         """Return a model by name and weights: a name alone is never trusted.
 
         Raises:
@@ -64,7 +84,7 @@ class BaseModels:
         model = self._ready.get(name)
         if model is None or model.weight_digest != weight_digest:
             raise NotFoundError(
-                f"This agent does not have the base model {name!r} with those weights."
+                f"This agent does not have the {self.kind} {name!r} with those weights."
             )
         return model
 
@@ -74,22 +94,30 @@ class BaseModels:
             try:
                 self._ready[name] = await self._prepare(name, source)
             except AdapteryError as error:
-                logger.error("base model %s cannot be used: %s", name, error)
+                logger.error("%s %s cannot be used: %s", self.kind, name, error)
 
-    async def _prepare(self, name: str, source: str) -> BaseModel:
+    def read(self, name: str, folder: Path) -> M:
+        """Return the model in a converted folder.
+
+        Raises:
+            AdapteryError: there is none.
+        """
+        raise NotImplementedError
+
+    async def _prepare(self, name: str, source: str) -> M:
         folder = self._folder / model_slug(name)
         self._folder.mkdir(parents=True, exist_ok=True)
         async with exclusive(self._folder / f"{folder.name}.lock"):
-            if not (folder / "base_model.json").exists():
+            if not (folder / self.marker).exists():
                 await self._convert(name, source, folder)
-        info = read_base_model(folder)
-        logger.info("base model %s ready digest=%s", name, info.weight_digest)
-        return BaseModel(name, info.weight_digest, folder)
+        model = self.read(name, folder)
+        logger.info("%s %s ready digest=%s", self.kind, name, model.weight_digest)
+        return model
 
     async def _convert(self, name: str, source: str, folder: Path) -> None:
         log = self._folder / f"{folder.name}.log"
         words = ("--source", source, "--name", name, "--out", str(folder))
-        logger.info("base model %s is being converted", name)
+        logger.info("%s %s is being converted", self.kind, name)
         try:
             child = await ChildProcess.start(
                 (*self._command, *words),
@@ -104,10 +132,33 @@ class BaseModels:
         except asyncio.CancelledError:
             await child.stop(_CONVERT_GRACE_SECONDS)
             raise
-        if code != 0 or not (folder / "base_model.json").exists():
+        if code != 0 or not (folder / self.marker).exists():
             raise UnavailableError(
                 f"The converter ended with {code}.", hint=f"Its output is in {log}."
             )
+
+
+class BaseModels(_Models[BaseModel]):
+    """The base models of one agent."""
+
+    kind = "base model"
+    marker = BASE_MODEL_NAME
+
+    def read(self, name: str, folder: Path) -> BaseModel:
+        """See `_Models.read`."""
+        return BaseModel(name, read_base_model(folder).weight_digest, folder)
+
+
+class EmbeddingModels(_Models[EmbeddingModel]):
+    """The embedding models of one agent."""
+
+    kind = "embedding model"
+    marker = EMBEDDING_MODEL_NAME
+
+    def read(self, name: str, folder: Path) -> EmbeddingModel:
+        """See `_Models.read`."""
+        info = read_embedding_model(folder)
+        return EmbeddingModel(name, info.weight_digest, folder, info.dimensions, info.max_tokens)
 
 
 @asynccontextmanager

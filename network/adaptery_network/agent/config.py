@@ -47,13 +47,15 @@ class AgentConfig:
     tls_ca: Path | None = None
     #: Registered name -> source (folder, GGUF file or ``hf:org/name`` from the local cache).
     base_models: Mapping[str, str] = field(default_factory=dict)
-    #: Where converted base models lie; several agents of one host may share it.
+    #: Registered name -> source of an embedding model (folder or ``hf:org/name``).
+    embedding_models: Mapping[str, str] = field(default_factory=dict)
+    #: Where converted models lie; several agents of one host may share it.
     models_dir: Path | None = None
     #: Jobs that run here at a time.
     worker_slots: int = 1
     #: CPU threads of each worker; None shares the cores out evenly between the slots.
     worker_threads: int | None = None
-    #: CPU threads of each engine; None uses every core.
+    #: CPU threads of each engine and each embedder; None uses every core.
     engine_threads: int | None = None
     #: ``start`` has the engines up before the first question, ``first_use`` saves their memory.
     engine_start: Literal["start", "first_use"] = "start"
@@ -80,12 +82,25 @@ class AgentConfig:
     convert_command: tuple[str, ...] = field(
         default_factory=lambda: _python("adaptery_inference", "convert")
     )
+    #: Starts an embedder, at its first use; options of the embedder may be appended.
+    embedder_command: tuple[str, ...] = field(
+        default_factory=lambda: _python("adaptery_inference", "serve-embedder")
+    )
+    #: Converts an embedding model.
+    convert_embedder_command: tuple[str, ...] = field(
+        default_factory=lambda: _python("adaptery_inference", "convert-embedder")
+    )
 
     def __post_init__(self) -> None:
         problems = [
             FieldProblem(where=name, reason="must be at least 1", remedy="give a positive number")
             for name in ("worker_slots", "worker_threads", "engine_threads", "resident_adapters")
             if (value := getattr(self, name)) is not None and value < 1
+        ]
+        problems += [
+            FieldProblem(where=name, reason="names a base model too", remedy="give it another name")
+            for name in self.embedding_models
+            if name in self.base_models
         ]
         if problems:
             raise InvalidInputError(f"{CONFIG_FILE} has impossible values.", errors=problems)

@@ -98,12 +98,14 @@ class Agent:
             transport, subjects.control(owner, agent), "train", opener, self._slots.handle
         )
         inference = InferenceServer(self._find_seat, self._open_line)
+        embedding = EmbeddingServer(self._find_embedder)
         self._infer = SealedServer(
             transport,
             subjects.infer(owner, agent),
             "infer",
             opener,
             inference.answer,
+            also={"embed": embedding.answer},
             signer=files.signing_key,
         )
         self._pulse = Pulse(

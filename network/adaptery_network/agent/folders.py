@@ -6,8 +6,9 @@
     <state>/attempts/<attempt id>/worker.log        output of the worker; never leaves the host
     <state>/attempts/<attempt id>/work/             the worker's current folder
     <state>/adapters/<digest name>/                 fetched and newly trained adapters
-    <state>/models/<slug>/                          converted base models
-    <state>/engines/<slug>/                         token, ready file and log of an engine
+    <state>/models/<slug>/                          converted models
+    <state>/engines/<slug>/                         token, ready file and log of an engine or
+                                                    embedder
 
 Not here: what any of it means. Invariants:
 - attempt.json is written atomically before the step that it records can be interrupted;

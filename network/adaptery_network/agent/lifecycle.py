@@ -113,6 +113,7 @@ def capabilities(config: AgentConfig) -> dict[str, object]:
     """Return what the card of an agent says it can do; heartbeats say what it can do now."""
     return {
         "base_models": sorted(config.base_models),
+        "embedding_models": sorted(config.embedding_models),
         "worker_slots": config.worker_slots,
         "stages": ["sft"],
     }
