@@ -5,8 +5,9 @@ never hold a token. So this server extension forwards an allow-list of paths wit
 token.
 """
 
-from adaptery_jupyter.extension import load_jupyter_server_extension
+from adaptery_jupyter.extension import link_jupyter_server_extension, load_jupyter_server_extension
 
+_link_jupyter_server_extension = link_jupyter_server_extension
 _load_jupyter_server_extension = load_jupyter_server_extension
 
 
@@ -15,4 +16,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "adaptery_jupyter"}]
 
 
-__all__ = ["load_jupyter_server_extension"]
+__all__ = ["link_jupyter_server_extension", "load_jupyter_server_extension"]

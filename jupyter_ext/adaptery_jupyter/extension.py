@@ -10,6 +10,19 @@ from jupyter_server.utils import url_path_join
 from adaptery_jupyter.forward import ForwardHandler, Service
 from adaptery_jupyter.views import AboutHandler, ViewsHandler
 
+#: How Jupyter AI names the persona of `persona.py`.
+PERSONA_ID = "jupyter-ai-personas::adaptery_jupyter::AdapteryPersona"
+
+
+def link_jupyter_server_extension(server: Any) -> None:
+    """Let our persona answer in Jupyter AI's chat where nobody else is named.
+
+    What an administrator or the user configured stands. Extensions are linked before any is loaded,
+    so Jupyter AI reads this; where it is not installed nobody does.
+    """
+    if os.environ.get("ADAPTERY_URL"):
+        server.config.PersonaManager.setdefault("default_persona_id", PERSONA_ID)
+
 
 def load_jupyter_server_extension(server: Any) -> None:
     """Add the handlers; without `ADAPTERY_URL` nothing is forwarded, and the Lab panel says so."""

@@ -11,3 +11,5 @@ load_subconfig(str(Path(__file__).resolve().parents[2] / "jupyterhub_config.py")
 
 state = os.environ["ADAPTERY_STATE_DIR"]
 c.SimpleLocalProcessSpawner.home_dir_template = f"{state}/home/{{username}}"
+if singleuser := os.environ.get("ADAPTERY_TEST_SINGLEUSER"):
+    c.Spawner.cmd = [singleuser]
