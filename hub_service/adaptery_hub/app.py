@@ -21,11 +21,9 @@ import secrets
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-import httpx
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.web import Application as WebApplication
@@ -35,14 +33,16 @@ from traitlets.config import Application
 
 from adaptery.files import write_atomic
 from adaptery.signing import SigningKey
-from adaptery.times import from_text
 from adaptery_hub import compute, logs
+from adaptery_hub.admissions import Admissions
+from adaptery_hub.audit import AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.handlers.base import Handler, OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
+from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.keys import KeyRules, Keys
@@ -54,7 +54,8 @@ from adaptery_hub.publishing import Publisher
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
 from adaptery_hub.settings import MEBIBYTE, ServiceSettings
-from adaptery_hub.tenants import Tenants, UserCreatedAt
+from adaptery_hub.succession import Succession
+from adaptery_hub.tenants import Tenants
 from adaptery_hub.uploads import Uploads
 
 # Named, not `__name__`: run as `-m adaptery_hub.app` this module is called `__main__`.
@@ -64,8 +65,6 @@ logger = logging.getLogger("adaptery_hub.app")
 CONFIG_SECTIONS = frozenset({"AdapteryService", "ServiceSettings", "Application", "HubOAuth"})
 #: How often interrupted uploads are looked through.
 SWEEP_SECONDS = 3600.0
-#: How long the Hub may take to say when a user was created.
-HUB_TIMEOUT_SECONDS = 5.0
 #: A refused body is read to its end up to so much more than the upload limit, so that the sender
 #: reads the answer instead of a reset connection.
 DRAIN_BYTES = 64 * MEBIBYTE
@@ -110,15 +109,19 @@ class AdapteryService(ServiceSettings, Application):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         hub_auth = HubOAuth.instance(cache_max_age=self.identity_cache_seconds)
-        services = build_services(self, HubIdentities(hub_auth), _created_at(hub_auth))
+        services = build_services(self, HubIdentities(hub_auth))
         await start_services(services)
         server = listen(services)
-        sweep = asyncio.create_task(_sweep_for_ever(services))
+        background = [
+            asyncio.create_task(_sweep_for_ever(services)),
+            asyncio.create_task(services.hub_watch.run()),
+        ]
         logs.log(logger, logging.INFO, "service_started")
         await stop.wait()
         logs.log(logger, logging.INFO, "service_stopping")
         server.stop()
-        sweep.cancel()
+        for task in background:
+            task.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(services.quiet(), self.shutdown_seconds)
         await server.close_all_connections()
@@ -139,11 +142,7 @@ class AdapteryService(ServiceSettings, Application):
         return problems
 
 
-def build_services(
-    settings: ServiceSettings,
-    identities: IdentitySource,
-    user_created_at: UserCreatedAt | None = None,
-) -> Services:
+def build_services(settings: ServiceSettings, identities: IdentitySource) -> Services:
     """Build the parts of the service; nothing runs yet."""
     state = settings.state_path
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -151,7 +150,9 @@ def build_services(
     objects = FilesystemStore(state / "objects")
     drafts = Drafts(state / "drafts", settings.max_draft_records)
     metrics = Metrics()
-    tenants = Tenants(database, user_created_at, _organisations(settings))
+    succession = Succession(AuditLog(compute.AUDIT_WRITER), _organisations(settings))
+    tenants = Tenants(database, succession)
+    admissions = Admissions()
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
     return Services(
@@ -160,6 +161,7 @@ def build_services(
         objects=objects,
         identities=identities,
         tenants=tenants,
+        hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
         keys=Keys(database, identities, tenants, rules),
         key_limits=KeyLimits(database),
         drafts=drafts,
@@ -170,6 +172,7 @@ def build_services(
         ),
         published=PublishedVersions(objects, key.verify_key),
         metrics=metrics,
+        admissions=admissions,
     )
 
 
@@ -272,23 +275,6 @@ def _close(services: Services) -> None:
     services.uploads.close()
     services.drafts.close()
     services.db.close()
-
-
-def _created_at(hub_auth: HubOAuth) -> UserCreatedAt:
-    async def ask(hub_name: str) -> datetime | None:
-        url = f"{hub_auth.api_url}/users/{quote(hub_name, safe='')}"
-        headers = {"Authorization": f"token {hub_auth.api_token}"}
-        try:
-            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS) as client:
-                answer = await client.get(url, headers=headers)
-            created = answer.json().get("created") if answer.status_code == 200 else None
-            return from_text(created) if created else None
-        except (httpx.HTTPError, ValueError) as error:
-            # It is only kept for later comparison; nobody is locked out for want of it.
-            logs.log_exception(logger, "user_created_at_unknown", error)
-            return None
-
-    return ask
 
 
 def _organisations(settings: ServiceSettings) -> set[str]:

@@ -10,24 +10,24 @@ Invariants:
 - Groups and scopes are those of the Hub's answer to this request's token (cached at most 30 s), and
   are never read from our database. An own key has no Hub token: there the Hub is asked about its
   owner, and the scopes are the key's verbs.
+- A user is a name and the time of its creation: whoever comes after a deleted one is another. The
+  Hub that does not say when lets nobody in.
 - No token, cookie or Hub error text leaves this module.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, cast
-from urllib.parse import quote
 
-import httpx
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado.web import HTTPError, RequestHandler
 
 from adaptery.errors import NotAllowedError, UnavailableError
-from adaptery.times import from_text
+from adaptery_hub.hub_users import HubUser, HubUsers
+from adaptery_hub.token_owners import TokenOwners
 
 #: The custom Hub scopes of this service end in one of the words below.
 SCOPE_PREFIX = "custom:adaptery:"
@@ -36,10 +36,6 @@ SCOPES = frozenset({"read", "write", "infer", "admin"})
 SUBSCOPES: Mapping[str, frozenset[str]] = {"write": frozenset({"read"})}
 #: How long the Hub's answer about a token is believed.
 IDENTITY_CACHE_SECONDS = 30
-#: How many owners of keys are remembered before all are asked about anew.
-REMEMBERED_USERS = 10_000
-#: How long the Hub may take to say who is in which group.
-HUB_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,7 @@ class HubModel:
     scopes: frozenset[str]  # the Hub's, unfiltered
     admin: bool = False
     token_kind: str = "token"  # noqa: S105 - session | token, not a secret
-
-
-@dataclass(frozen=True)
-class HubUser:
-    """What the Hub says about a user whose own token did not come with the request."""
-
-    name: str
-    groups: tuple[str, ...]
-    created_at: datetime | None
+    created_at: datetime | None = None  # of a user; tells two of one name apart
 
 
 @dataclass(frozen=True)
@@ -124,6 +112,22 @@ class IdentitySource(Protocol):
         """
         ...
 
+    async def has_group(self, hub_name: str) -> bool:
+        """Return whether the Hub has a group of this name now.
+
+        Raises:
+            UnavailableError: the Hub did not answer.
+        """
+        ...
+
+    async def may_look(self) -> bool:
+        """Return whether the Hub lets the service see all users and groups.
+
+        Raises:
+            UnavailableError: the Hub did not answer.
+        """
+        ...
+
 
 class HubIdentities:
     """Asks JupyterHub, with the caller's own token; about owners of keys with the service's."""
@@ -131,10 +135,19 @@ class HubIdentities:
     def __init__(self, hub_auth: HubOAuth) -> None:
         self._hub_auth = hub_auth
         self._users = HubUsers(hub_auth)
+        self._owners = TokenOwners(self._user_of, self._users.ask)
 
     async def user(self, hub_name: str) -> HubUser | None:
         """See `IdentitySource.user`."""
         return await self._users.get(hub_name)
+
+    async def has_group(self, hub_name: str) -> bool:
+        """See `IdentitySource.has_group`."""
+        return await self._users.has_group(hub_name)
+
+    async def may_look(self) -> bool:
+        """See `IdentitySource.may_look`."""
+        return await self._users.may_look()
 
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `IdentitySource.identify`."""
@@ -144,19 +157,28 @@ class HubIdentities:
             # Awaited: `current_user` alone would block the loop while the Hub answers.
             answer = await self._hub_auth.get_user(handler, sync=False)
             if answer is not None and fresh:
-                answer = await self._ask_again(handler)
+                token = self._token(handler)
+                answer = await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+            if answer is None:
+                _check_session(handler)
+                return None
+            model = self._model(cast("Mapping[str, object]", answer), handler)
+            if model.kind != "user":
+                return model
+            created_at = await self._owners.created_at(self._token(handler), model.name)
         except HTTPError as error:
             raise UnavailableError(
                 "JupyterHub did not answer who you are.", hint="Try again in a moment."
             ) from error
-        if answer is None:
-            _check_session(handler)
-            return None
-        return self._model(cast("Mapping[str, object]", answer), handler)
+        return None if created_at is None else replace(model, created_at=created_at)
 
-    async def _ask_again(self, handler: RequestHandler) -> Mapping[str, object] | None:
-        token = self._hub_auth.get_token(handler)
-        return await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+    def _token(self, handler: RequestHandler) -> str:
+        """Return the token that came; beside one that is not valid, a session is none."""
+        return str(self._hub_auth.get_token(handler))
+
+    async def _user_of(self, token: str) -> str | None:
+        answer = await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+        return None if answer is None else str(answer["name"])
 
     def _model(self, answer: Mapping[str, object], handler: RequestHandler) -> HubModel:
         scopes = frozenset(cast("Sequence[str]", answer.get("scopes") or ()))
@@ -174,47 +196,6 @@ class HubIdentities:
             admin=bool(answer.get("admin")),
             token_kind="token" if getattr(handler, "_token_authenticated", False) else "session",
         )
-
-
-class HubUsers:
-    """Asks JupyterHub about users with the service's own token, and believes it for a while."""
-
-    def __init__(self, hub_auth: HubOAuth) -> None:
-        self._hub_auth = hub_auth
-        self._known: dict[str, tuple[float, HubUser | None]] = {}
-
-    async def get(self, hub_name: str) -> HubUser | None:
-        """Return the user; None if the Hub has none of that name.
-
-        Raises:
-            UnavailableError: the Hub did not answer.
-        """
-        asked_at, user = self._known.get(hub_name, (0.0, None))
-        if time.monotonic() - asked_at < self._hub_auth.cache_max_age and hub_name in self._known:
-            return user
-        user = await self._ask(hub_name)
-        if len(self._known) >= REMEMBERED_USERS:
-            self._known.clear()
-        self._known[hub_name] = (time.monotonic(), user)
-        return user
-
-    async def _ask(self, hub_name: str) -> HubUser | None:
-        url = f"{self._hub_auth.api_url}/users/{quote(hub_name, safe='')}"
-        headers = {"Authorization": f"token {self._hub_auth.api_token}"}
-        try:
-            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS) as client:
-                answer = await client.get(url, headers=headers)
-            if answer.status_code == 404:
-                return None
-            model = answer.raise_for_status().json()
-            created = model.get("created")
-            groups = tuple(sorted(model.get("groups") or ()))
-            return HubUser(hub_name, groups, from_text(created) if created else None)
-        except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
-            raise UnavailableError(
-                "JupyterHub did not answer about the owner of this key.",
-                hint="Try again in a moment.",
-            ) from error
 
 
 def _forget_answer(handler: HubOAuthenticated) -> None:

@@ -36,7 +36,8 @@ from adaptery.schemas.keys import KeyCreate
 from adaptery.times import Clock, now
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import keys as statements
-from adaptery_hub.identity import HubUser, Identity, IdentitySource, KeyHold
+from adaptery_hub.hub_users import HubUser
+from adaptery_hub.identity import Identity, IdentitySource, KeyHold
 from adaptery_hub.tenants import Tenants
 
 #: How often the last use of a key is written down.
@@ -190,7 +191,7 @@ class Keys:
             tenant_id=row["tenant_id"],
             hub_name=row["hub_name"],
             slug=row["slug"],
-            groups=groups,
+            groups=tuple(tenant.hub_name for tenant in tenants),
             group_tenants=tuple(tenant.id for tenant in tenants),
             group_slugs=tuple(tenant.slug for tenant in tenants),
             scopes=frozenset(row["verbs"]),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
+    from adaptery_hub.hub_watch import HubWatch
     from adaptery_hub.identity import IdentitySource
     from adaptery_hub.key_limits import KeyLimits
     from adaptery_hub.keys import Keys
@@ -45,6 +46,7 @@ class Services:
     objects: ObjectStore
     identities: IdentitySource
     tenants: Tenants
+    hub_watch: HubWatch
     keys: Keys
     key_limits: KeyLimits
     drafts: Drafts

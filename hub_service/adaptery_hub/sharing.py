@@ -16,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -36,8 +37,17 @@ def give(
     identity: Identity,
     thing: RowMapping,
     wanted: GrantPut,
+    created_at: datetime | None = None,
 ) -> RowMapping:
     """Give a right on a thing, or change the one that was given; return the grant.
+
+    Args:
+        connection: an open transaction.
+        tenants: who is who.
+        identity: the giver.
+        thing: what is shared.
+        wanted: the right, and whose it will be.
+        created_at: when the Hub made the user whom the grant names, if it has one.
 
     Raises:
         InvalidInputError: the principal is no name, two accounts, or no group of the giver.
@@ -45,7 +55,7 @@ def give(
         QuotaError: there are too many grants.
     """
     right = Right.of(wanted.right)
-    principal = _principal(connection, tenants, identity, thing, wanted.principal)
+    principal = _principal(connection, tenants, identity, thing, wanted.principal, created_at)
     if principal.id == thing["tenant_id"]:
         _check_owner(principal, right)
     return grants.put(connection, thing["id"], principal.id, int(right), identity.tenant_id)
@@ -60,9 +70,9 @@ def take(connection: Connection, thing: RowMapping, text: str) -> RowMapping:
         InvalidInputError: the text is no name, or names two accounts that have a grant.
     """
     _check_name(text)
-    named = [Tenant(**row) for row in statements.named(connection, text)]
+    named = [Tenant(**row) for row in statements.named(connection, text, dormant=True)]
     found = [(one, grants.find(connection, thing["id"], one.id)) for one in named]
-    granted = [grant for _, grant in found if grant is not None]
+    granted = _granted(found, text)
     if len(granted) > 1:
         raise _two_accounts()
     if granted:
@@ -77,12 +87,19 @@ def take(connection: Connection, thing: RowMapping, text: str) -> RowMapping:
 
 
 def _principal(
-    connection: Connection, tenants: Tenants, identity: Identity, thing: RowMapping, text: str
+    connection: Connection,
+    tenants: Tenants,
+    identity: Identity,
+    thing: RowMapping,
+    text: str,
+    created_at: datetime | None,
 ) -> Tenant:
     _check_name(text)
     named = [Tenant(**row) for row in statements.named(connection, text)]
     if text.startswith("@"):
-        return _only(named) if named else tenants.expect(connection, text.removeprefix("@"))
+        if named:
+            return _only(named)
+        return tenants.expect(connection, text.removeprefix("@"), created_at)
     known = {*identity.group_tenants, thing["tenant_id"]}
     mine = [
         group
@@ -95,6 +112,14 @@ def _principal(
             "Name a group that you are a member of; write @name for a user.",
         )
     return _only(mine)
+
+
+def _granted(found: Sequence[tuple[Tenant, RowMapping | None]], text: str) -> list[RowMapping]:
+    granted = [(one, grant) for one, grant in found if grant is not None]
+    if any(one.state == statements.DORMANT for one, _ in granted):
+        # Who came after somebody has the same Hub name; lists show the slugs, so that one is meant.
+        granted = [(one, grant) for one, grant in granted if one.prefix == text] or granted
+    return [grant for _, grant in granted]
 
 
 def _only(named: Sequence[Tenant]) -> Tenant:

@@ -1,18 +1,19 @@
-"""From Hub names to tenants: minted on first sight, found again by the exact Hub name.
+"""From Hub names to tenants: minted on first sight, found again for as long as the name is theirs.
 
 A tenant is a Hub user, a Hub group or a Hub service. Its slug is minted once and never changes;
-only ids go into keys, subjects and foreign keys. Membership of groups is not stored at all.
+only ids go into keys, subjects and foreign keys. Membership of groups is not stored at all. Who
+comes after whom under one name is decided by `succession`.
 
 Invariants:
 
-- One row per (kind, exact Hub name), however many requests see the name first at once.
-- A suspended tenant gets no identity.
+- Of one (kind, exact Hub name) one row is awake, however many requests see the name first at once.
+- A suspended tenant gets no identity, and nobody acts for a suspended or a dormant group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -21,10 +22,9 @@ from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import tenants as statements
 from adaptery_hub.identity import HubModel, Identity, service_scopes
+from adaptery_hub.succession import HubName, Succession
 
-#: Asks the Hub when a user was created; None when it does not say.
-UserCreatedAt = Callable[[str], Awaitable[datetime | None]]
-#: How many (kind, name) pairs are remembered before the memory is dropped and read anew.
+#: How many Hub names are remembered before the memory is dropped and read anew.
 REMEMBERED_TENANTS = 20_000
 
 
@@ -35,8 +35,9 @@ class Tenant:
     id: str
     kind: str  # user | group | service
     hub_name: str
+    hub_created_at: datetime | None
     slug: str
-    state: str  # active | suspended | expected
+    state: str  # active | suspended | expected | dormant
 
     @property
     def prefix(self) -> str:
@@ -47,88 +48,99 @@ class Tenant:
 class Tenants:
     """Finds and mints tenants."""
 
-    def __init__(
-        self,
-        database: Database,
-        user_created_at: UserCreatedAt | None = None,
-        reserved: Collection[str] = (),
-    ) -> None:
-        """Make a finder.
-
-        Args:
-            database: where tenants are kept.
-            user_created_at: asks the Hub about a new user.
-            reserved: slugs that no tenant gets: `organisation/model` must stay a base model.
-        """
-        self._reserved = frozenset(reserved)
+    def __init__(self, database: Database, succession: Succession) -> None:
+        self.succession = succession
         self._database = database
-        self._user_created_at = user_created_at
         # Ids and slugs never change, so remembering them is safe; the state is read each time.
-        self._remembered: dict[tuple[str, str], Tenant] = {}
+        self._remembered: dict[HubName, Tenant] = {}
 
     async def identity_of(self, model: HubModel) -> Identity:
         """Return the identity of a Hub user or service, minting tenants not seen before.
 
         Raises:
-            NotAllowedError: the tenant is suspended.
+            NotAllowedError: the tenant is suspended, or the user is gone and another has the name.
         """
-        names = [(model.kind, model.name), *(("group", group) for group in model.groups)]
-        found = await self._find(names)
-        own = found[0]
-        if await self._database.read(lambda c: statements.state_of(c, own.id)) != "active":
+        who = HubName(model.kind, model.name, model.created_at)
+        own, *groups = await self._find([who, *_groups(model.groups)])
+        if own.state != statements.ACTIVE:
             raise NotAllowedError(
                 "This account is suspended in Adaptery.", hint="Ask an administrator."
             )
+        members = _active(groups)
         return Identity(
             tenant_id=own.id,
             hub_name=own.hub_name,
             slug=own.slug,
-            groups=model.groups,
-            group_tenants=tuple(tenant.id for tenant in found[1:]),
-            group_slugs=tuple(tenant.slug for tenant in found[1:]),
+            groups=tuple(tenant.hub_name for tenant in members),
+            group_tenants=tuple(tenant.id for tenant in members),
+            group_slugs=tuple(tenant.slug for tenant in members),
             scopes=service_scopes(model.scopes),
             token_kind=model.token_kind,
             kind=own.kind,
         )
 
-    def expect(self, connection: Connection, hub_name: str) -> Tenant:
+    def expect(
+        self, connection: Connection, hub_name: str, created_at: datetime | None = None
+    ) -> Tenant:
         """Return the tenant of a user whom the service has not seen, made for a grant.
 
         It is not remembered: it goes with its last grant, unless its user has come by then.
         """
-        return Tenant(**statements.expect(connection, hub_name, self._reserved))
+        return Tenant(**self.succession.expect(connection, hub_name, created_at))
 
     async def of_groups(self, hub_names: Sequence[str]) -> list[Tenant]:
-        """Return the tenants of Hub groups, minting those not seen before."""
-        return await self._find([("group", hub_name) for hub_name in hub_names])
+        """Return the tenants of Hub groups for whom one may act, minting those not seen before."""
+        return _active(await self._find(_groups(hub_names)))
 
-    async def _find(self, names: Sequence[tuple[str, str]]) -> list[Tenant]:
+    async def _find(self, names: Sequence[HubName]) -> list[Tenant]:
+        """Return the tenants of these names, each with its state now."""
         missing = [name for name in names if name not in self._remembered]
         if missing:
             await self._learn(missing)
-        return [self._remembered[name] for name in names]
+        found = [self._remembered[name] for name in names]
+        states = await self._states(found)
+        gone = [
+            name
+            for name, tenant in zip(names, found, strict=True)
+            if states[tenant.id] in (statements.DORMANT, None)
+        ]
+        if gone:  # fallen asleep since it was remembered: somebody else has the name now
+            await self._learn(gone)
+            found = [self._remembered[name] for name in names]
+            states = await self._states(found)
+        return [replace(tenant, state=states[tenant.id] or "") for tenant in found]
 
-    async def _learn(self, names: Sequence[tuple[str, str]]) -> None:
+    async def _states(self, found: Sequence[Tenant]) -> dict[str, str | None]:
+        ids = [tenant.id for tenant in found]
+        states = await self._database.read(lambda c: statements.states_of(c, ids))
+        return {id: states.get(id) for id in ids}
+
+    async def _learn(self, names: Sequence[HubName]) -> None:
         if len(self._remembered) > REMEMBERED_TENANTS:
             self._remembered.clear()
-        found = await self._database.read(lambda c: statements.find(c, names))
-        unknown = [
-            name
-            for name in names
-            if name not in found or found[name]["state"] == statements.EXPECTED
-        ]
-        if unknown:
-            created_at = await self._creation_times(unknown)
-            found |= await self._database.write(
-                lambda c: statements.mint(c, unknown, created_at, self._reserved)
-            )
-        self._remembered |= {name: Tenant(**row) for name, row in found.items()}
+        places = [(name.kind, name.name) for name in names]
+        known = await self._database.read(lambda c: statements.find(c, places))
+        for name in names:
+            row = known.get((name.kind, name.name))
+            if row is None or not _is_settled(row, name):
+                row = await self._database.write(lambda c, n=name: self.succession.tenant_of(c, n))
+            self._remembered[name] = Tenant(**row)
 
-    async def _creation_times(self, names: Sequence[tuple[str, str]]) -> dict[str, datetime | None]:
-        if self._user_created_at is None:
-            return {}
-        users = [hub_name for kind, hub_name in names if kind == "user"]
-        return {user: await self._user_created_at(user) for user in users}
+
+def _is_settled(row: statements.Row, name: HubName) -> bool:
+    """Whether a tenant is who is meant, and nothing is to be written down about it."""
+    same = name.kind != "user" or (
+        name.created_at is not None and row["hub_created_at"] == name.created_at
+    )
+    return same and row["state"] != statements.EXPECTED
+
+
+def _groups(hub_names: Sequence[str]) -> list[HubName]:
+    return [HubName("group", hub_name) for hub_name in hub_names]
+
+
+def _active(tenants: Sequence[Tenant]) -> list[Tenant]:
+    return [tenant for tenant in tenants if tenant.state == statements.ACTIVE]
 
 
 def owner_for(connection: Connection, identity: Identity, name: str | None) -> Tenant:

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ from adaptery_hub.app import (
     start_services,
     stop_services,
 )
-from adaptery_hub.identity import SCOPE_PREFIX, HubModel, HubUser
+from adaptery_hub.hub_users import HubUser
+from adaptery_hub.identity import SCOPE_PREFIX, HubModel
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from support.waiting import eventually
 
 USER_SCOPES = ("read", "write", "infer")
+#: When the Hub made every user of whom a test says nothing else.
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class TokenTableIdentities:
@@ -42,7 +45,9 @@ class TokenTableIdentities:
         self.fresh_checks = 0
         self.silent = False  # whether the Hub does not answer
         self.gone: set[str] = set()  # users whom the Hub has deleted
+        self.gone_groups: set[str] = set()  # groups that the Hub has deleted
         self.created_at: dict[str, datetime] = {}  # of users whom the Hub has made again
+        self.hides = False  # whether the Hub does not let the service see users and groups
 
     def add(
         self,
@@ -53,7 +58,19 @@ class TokenTableIdentities:
     ) -> None:
         """Let a token in."""
         held = frozenset(SCOPE_PREFIX + scope for scope in scopes)
-        self.models[token] = HubModel(name=name, kind="user", groups=groups, scopes=held)
+        created_at = self.created_at.get(name, CREATED_AT)
+        self.models[token] = HubModel(name, "user", groups, held, created_at=created_at)
+
+    def delete(self, name: str) -> None:
+        """Delete a user with all tokens, as the Hub does."""
+        self.models = {token: m for token, m in self.models.items() if m.name != name}
+        self.gone.add(name)
+
+    def make_again(self, name: str) -> None:
+        """Delete a user and make another of the same name."""
+        self.delete(name)
+        self.gone.discard(name)
+        self.created_at[name] = self.created_at.get(name, CREATED_AT) + timedelta(days=1)
 
     async def identify(self, handler: RequestHandler, *, fresh: bool) -> HubModel | None:
         """See `adaptery_hub.identity.IdentitySource`."""
@@ -66,10 +83,23 @@ class TokenTableIdentities:
 
     async def user(self, hub_name: str) -> HubUser | None:
         """See `adaptery_hub.identity.IdentitySource`; the token that was added last counts."""
+        if self.silent:
+            raise UnavailableError("JupyterHub did not answer about a user or group.")
         if hub_name in self.gone:
             return None
         groups = [m.groups for m in self.models.values() if m.name == hub_name]
-        return HubUser(hub_name, groups[-1] if groups else (), self.created_at.get(hub_name))
+        created_at = self.created_at.get(hub_name, CREATED_AT)
+        return HubUser(hub_name, groups[-1] if groups else (), created_at)
+
+    async def has_group(self, hub_name: str) -> bool:
+        """See `adaptery_hub.identity.IdentitySource`."""
+        if self.silent:
+            raise UnavailableError("JupyterHub did not answer about a user or group.")
+        return hub_name not in self.gone_groups
+
+    async def may_look(self) -> bool:
+        """See `adaptery_hub.identity.IdentitySource`."""
+        return not self.hides
 
 
 class Service:

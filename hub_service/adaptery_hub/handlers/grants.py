@@ -14,6 +14,7 @@ from adaptery_hub import sharing
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import grants as statements
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.hub_users import HubUser
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
@@ -50,10 +51,15 @@ class GrantsHandler(Handler):
         """Give somebody a right, or change the one that they were given."""
         self.check_query()
         wanted = self.body(GrantPut)
+        # Asked whoever it is: that the answer took time must not say whom the service has seen.
+        user = await self._hub_user(wanted.principal)
+        created_at = user.created_at if user is not None else None
 
         def give(connection: Connection) -> RowMapping:
             thing = self.managed(connection, path)
-            row = sharing.give(connection, self.services.tenants, self.identity, thing, wanted)
+            row = sharing.give(
+                connection, self.services.tenants, self.identity, thing, wanted, created_at
+            )
             details = {"principal": row["prefix"], "right": wanted.right}
             self.audit(connection, "grant.put", thing["id"], **details)
             return row
@@ -86,6 +92,11 @@ class GrantsHandler(Handler):
         """
         (thing_id,) = path.values()
         return fetch(connection, self.table, self.identity, thing_id, Right.MANAGE)
+
+    async def _hub_user(self, principal: str) -> HubUser | None:
+        if not principal.startswith("@"):
+            return None
+        return await self.services.identities.user(principal.removeprefix("@"))
 
     def _principal(self) -> str:
         principal = self.query("principal")

@@ -11,7 +11,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from adaptery.errors import UnavailableError
-from adaptery_hub.identity import HubUser, HubUsers
+from adaptery_hub.hub_users import HubUser, HubUsers
 
 
 class Hub:

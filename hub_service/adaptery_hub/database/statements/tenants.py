@@ -1,8 +1,12 @@
-"""Statements about tenants."""
+"""Statements about tenants.
+
+Of one Hub name there is at most one tenant that is not dormant: whoever has the name now. Which of
+them a caller is, `adaptery_hub.succession` says.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,58 +16,125 @@ from sqlalchemy.engine import Connection
 from adaptery.ids import new_id
 from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
-from adaptery_hub.database.tables import grants, tenants
+from adaptery_hub.database.tables import grants, keys, tenants
 
 Row = dict[str, Any]
 Name = tuple[str, str]  # kind, exact Hub name
 
+ACTIVE = "active"
 #: The state of whoever was named in a grant before the service ever saw them.
 EXPECTED = "expected"
+#: The state of whoever is gone from the Hub. What they own stays, and nobody acts as them.
+DORMANT = "dormant"
 
-_COLUMNS = (tenants.c.id, tenants.c.kind, tenants.c.hub_name, tenants.c.slug, tenants.c.state)
+_COLUMNS = (
+    tenants.c.id,
+    tenants.c.kind,
+    tenants.c.hub_name,
+    tenants.c.hub_created_at,
+    tenants.c.slug,
+    tenants.c.state,
+)
+_alive = tenants.c.state != DORMANT
 
 
 def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Row]:
-    """Return the tenants with these exact names; names without a tenant are left out."""
+    """Return who has these exact names now; names without a tenant are left out."""
     rows = connection.execute(
-        sa.select(*_COLUMNS).where(sa.tuple_(tenants.c.kind, tenants.c.hub_name).in_(names))
+        sa.select(*_COLUMNS).where(sa.tuple_(tenants.c.kind, tenants.c.hub_name).in_(names), _alive)
     ).mappings()
     return {(row["kind"], row["hub_name"]): dict(row) for row in rows}
 
 
-def mint(
+def find_dormant(
+    connection: Connection, hub_name: str, hub_created_at: datetime, before: datetime
+) -> Row | None:
+    """Return the user of this name and time who was gone before that moment."""
+    statement = sa.select(*_COLUMNS).where(
+        tenants.c.kind == "user",
+        tenants.c.hub_name == hub_name,
+        tenants.c.hub_created_at == hub_created_at,
+        tenants.c.state == DORMANT,
+        tenants.c.dormant_at < before,
+    )
+    row = connection.execute(statement.order_by(tenants.c.id.desc()).limit(1)).mappings().first()
+    return dict(row) if row else None
+
+
+def insert(
     connection: Connection,
-    names: Sequence[Name],
-    created_at: Mapping[str, datetime | None],
+    kind: str,
+    hub_name: str,
+    state: str,
+    *,
+    hub_created_at: datetime | None = None,
     reserved: Collection[str] = (),
-) -> dict[Name, Row]:
-    """Insert the tenants of `names` that are still missing and return them all, as seen.
+) -> Row:
+    """Insert a tenant and return it as seen.
 
     Args:
         connection: an open transaction.
-        names: whom to insert.
-        created_at: when the Hub made which user.
+        kind: user, group or service.
+        hub_name: exactly as the Hub spells it.
+        state: active or expected.
+        hub_created_at: when the Hub made the user.
         reserved: slugs that nobody gets, besides those that nobody gets anywhere.
     """
-    found = find(connection, names)
-    for kind, hub_name in names:
-        row, hub_created_at = found.get((kind, hub_name)), created_at.get(hub_name)
-        if row is None:
-            row = _insert(connection, kind, hub_name, "active", reserved, hub_created_at)
-        elif row["state"] == EXPECTED:
-            row |= {"state": "active"}
-            connection.execute(
-                sa.update(tenants)
-                .where(tenants.c.id == row["id"])
-                .values(state="active", hub_created_at=hub_created_at)
-            )
-        found[kind, hub_name] = row
-    return found
+    id = new_id("tn")
+    row = {
+        "id": id,
+        "kind": kind,
+        "hub_name": hub_name,
+        "hub_created_at": hub_created_at,
+        "slug": _slug(connection, kind, hub_name, RESERVED.union(reserved), id),
+        "state": state,
+    }
+    connection.execute(sa.insert(tenants).values(**row, created_at=now()))
+    return row
 
 
-def expect(connection: Connection, hub_name: str, reserved: Collection[str] = ()) -> Row:
-    """Insert a user whom nobody has seen yet: whoever logs in with this name will be it."""
-    return _insert(connection, "user", hub_name, EXPECTED, reserved)
+def wake(connection: Connection, tenant_id: str, hub_created_at: datetime | None) -> None:
+    """Let a tenant be active that was expected or dormant."""
+    connection.execute(
+        sa.update(tenants)
+        .where(tenants.c.id == tenant_id)
+        .values(state=ACTIVE, hub_created_at=hub_created_at, dormant_at=None)
+    )
+
+
+def stamp(connection: Connection, tenant_id: str, hub_created_at: datetime) -> None:
+    """Note when the Hub made a user of whom that was not known."""
+    connection.execute(
+        sa.update(tenants)
+        .where(tenants.c.id == tenant_id, tenants.c.hub_created_at.is_(None))
+        .values(hub_created_at=hub_created_at)
+    )
+
+
+def put_to_sleep(connection: Connection, tenant_id: str, moment: datetime) -> bool:
+    """Let a tenant be dormant and end its keys for good; return whether it was awake until now."""
+    statement = (
+        sa.update(tenants)
+        .where(tenants.c.id == tenant_id, _alive)
+        .values(state=DORMANT, dormant_at=moment)
+    )
+    if connection.execute(statement).rowcount == 0:
+        return False
+    connection.execute(
+        sa.update(keys)
+        .where(keys.c.tenant_id == tenant_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=moment)
+    )
+    return True
+
+
+def awake(connection: Connection, kind: str, after: str, limit: int) -> list[Row]:
+    """Return up to `limit` tenants of a kind that were seen and are not dormant, behind an id."""
+    statement = sa.select(*_COLUMNS).where(
+        tenants.c.kind == kind, _alive, tenants.c.state != EXPECTED, tenants.c.id > after
+    )
+    rows = connection.execute(statement.order_by(tenants.c.id).limit(limit)).mappings()
+    return [dict(row) for row in rows]
 
 
 def forget_expected(connection: Connection, ids: Sequence[str]) -> None:
@@ -74,16 +145,23 @@ def forget_expected(connection: Connection, ids: Sequence[str]) -> None:
     )
 
 
-def named(connection: Connection, text: str) -> list[Row]:
+def named(connection: Connection, text: str, *, dormant: bool = False) -> list[Row]:
     """Return those whom a text names, by slug or exact Hub name: `@user`, otherwise a group.
 
     The slug of one can be the Hub name of another; then both are returned.
+
+    Args:
+        connection: an open transaction.
+        text: the name.
+        dormant: whether it may also mean somebody who is gone.
     """
     kinds = ("user", "service") if text.startswith("@") else ("group",)
     name = text.removeprefix("@")
     statement = sa.select(*_COLUMNS).where(
         tenants.c.kind.in_(kinds), sa.or_(tenants.c.slug == name, tenants.c.hub_name == name)
     )
+    if not dormant:
+        statement = statement.where(_alive)
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
@@ -93,9 +171,10 @@ def get_many(connection: Connection, ids: Sequence[str]) -> list[Row]:
     return [dict(row) for row in rows]
 
 
-def state_of(connection: Connection, tenant_id: str) -> str | None:
-    """Return the state of one tenant."""
-    return connection.scalar(sa.select(tenants.c.state).where(tenants.c.id == tenant_id))
+def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the states of tenants by their ids."""
+    rows = connection.execute(sa.select(tenants.c.id, tenants.c.state).where(tenants.c.id.in_(ids)))
+    return {row.id: row.state for row in rows}
 
 
 def lock(connection: Connection, tenant_id: str) -> None:
@@ -113,24 +192,14 @@ def by_prefix(connection: Connection, prefix: str) -> Row | None:
     return dict(row) if row else None
 
 
-def _insert(
-    connection: Connection,
-    kind: str,
-    hub_name: str,
-    state: str,
-    reserved: Collection[str],
-    hub_created_at: datetime | None = None,
-) -> Row:
-    row = {
-        "id": new_id("tn"),
-        "kind": kind,
-        "hub_name": hub_name,
-        "slug": mint_slug(hub_name, _slugs(connection, kind), RESERVED.union(reserved)),
-        "state": state,
-    }
-    extra = {"created_at": now(), "hub_created_at": hub_created_at}
-    connection.execute(sa.insert(tenants).values(**row, **extra))
-    return row
+def _slug(
+    connection: Connection, kind: str, hub_name: str, reserved: Collection[str], id: str
+) -> str:
+    taken = _slugs(connection, kind)
+    try:
+        return mint_slug(hub_name, taken, reserved)
+    except ValueError:  # so many had this name before
+        return mint_slug(f"{hub_name} {id}", taken, reserved)
 
 
 def _slugs(connection: Connection, kind: str) -> set[str]:
