@@ -45,6 +45,8 @@ _HASHED = (
 #: Rows that are held in memory while a chain is checked.
 VERIFIED_ROWS = 1000
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 Detail = str | int | bool | None | list[str]
 
 
@@ -173,7 +175,7 @@ def _canonical(row: Mapping[str, object]) -> bytes:
     Plain ASCII text has one normal form and one order, and whole numbers have one spelling.
     """
     if all(map(_is_plain, cast("Mapping[str, object]", row["details"]).values())):
-        text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = _ENCODER.encode(row)
         if text.isascii():
             return text.encode()
     return canonical_json(row)
