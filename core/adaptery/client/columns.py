@@ -15,8 +15,9 @@ from adaptery.schemas.jobs import Task
 from adaptery.schemas.keys import Key
 
 if TYPE_CHECKING:
-    from adaptery.client.datasets import Dataset, Version
+    from adaptery.client.datasets import Dataset
     from adaptery.client.jobs import Job
+    from adaptery.client.versions import Version
 
 Facts = list[tuple[str, object]]
 

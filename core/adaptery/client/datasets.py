@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from adaptery.client.columns import DATASETS, FILES, VERSIONS, dataset_facts, version_facts
+from adaptery.client.columns import DATASETS, FILES, VERSIONS, dataset_facts
 from adaptery.client.connection import ANSWER_SECONDS, PAGE_ITEMS, Connection, checked, path_of
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
-from adaptery.client.sharing import Grant, RightWord, Sharing
+from adaptery.client.sharing import Shared
+from adaptery.client.versions import Version
 from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.records import Kind, Record
@@ -27,55 +28,12 @@ PUBLISH_SECONDS = 3600.0  # how long publish() waits unless told otherwise
 UploadProgress = Callable[[int, int], None]
 
 
-class Version:
-    """One immutable snapshot of a dataset."""
+class Dataset(Shared):
+    """A dataset and its draft.
 
-    def __init__(self, connection: Connection, info: schemas.Version) -> None:
-        self._connection = connection
-        self.info = info
-
-    @property
-    def connection(self) -> Connection:
-        """The connection that this came over."""
-        return self._connection
-
-    def __repr__(self) -> str:
-        return f"<Version {self.name}: {self.info.records} records, {self.info.content_digest}>"
-
-    def _repr_html_(self) -> str:
-        return card(f"Version {self.name}", version_facts(self))
-
-    @property
-    def id(self) -> str:
-        """The opaque id."""
-        return self.info.id
-
-    @property
-    def name(self) -> str:
-        """The pinned name, such as `@demo/visits@1`."""
-        return self.info.name
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records in their order.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        path = path_of("api", "versions", self.id, "records")
-        for item in self._connection.pages(path, schemas.RecordItem, lambda item: item.id):
-            yield Record.from_dict(item.record)
-
-    def manifest(self) -> dict[str, Any]:
-        """Return the signed manifest, not yet verified; see `adaptery.manifests`.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        return self._connection.send("GET", path_of("api", "versions", self.id, "manifest")).json()
-
-
-class Dataset:
-    """A dataset and its draft."""
+    Of the rights, `use` trains on its versions, `view` reads them and the draft, `edit` changes the
+    draft, `manage` publishes and shares.
+    """
 
     def __init__(self, connection: Connection, info: schemas.Dataset) -> None:
         self._connection = connection
@@ -333,44 +291,6 @@ class Dataset:
             AdapteryError: what the service raised.
         """
         return self._connection.post(self._path("edits", "redo"), schemas.EditResult)
-
-    # -- sharing ------------------------------------------------------------------------------
-
-    @property
-    def _sharing(self) -> Sharing:
-        return Sharing(self._connection, self._path())
-
-    def share(self, principal: str, right: RightWord) -> Grant:
-        """Give a user or group a right on this dataset, or change the one that they were given.
-
-        Args:
-            principal: `@user`, by short or exact Hub name, or a group that you are a member of.
-            right: `use` trains on its versions, `view` reads them and the draft, `edit` changes
-                the draft, `manage` publishes and shares.
-
-        Raises:
-            InvalidInputError: if there is no such right, or the principal cannot be named.
-            NotAllowedError: if you do not manage this dataset.
-            AdapteryError: what the service raised.
-        """
-        return self._sharing.share(principal, right)
-
-    def unshare(self, principal: str | Grant) -> None:
-        """Take away what a user or group was given; what is running on it ends.
-
-        Raises:
-            NotFoundError: if this is not shared with them.
-            AdapteryError: what the service raised.
-        """
-        self._sharing.unshare(principal)
-
-    def shared_with(self) -> Listing[Grant]:
-        """Return who was given which right, oldest grant first; the owner has theirs without.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        return self._sharing.shared_with()
 
     # -- versions -----------------------------------------------------------------------------
 

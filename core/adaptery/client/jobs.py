@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from adaptery.client.columns import JOBS, job_facts
 from adaptery.client.connection import Connection, path_of
-from adaptery.client.datasets import Version
 from adaptery.client.listing import Listing, card
 from adaptery.client.progress import ProgressBar, followed, wanted
-from adaptery.client.sharing import Grant, RightWord, Sharing
+from adaptery.client.sharing import Shared
+from adaptery.client.versions import Version
 from adaptery.errors import DeadlineError, InternalError, UnavailableError
 from adaptery.schemas import jobs as schemas
 from adaptery.states import FINAL_STATES, JobState
@@ -28,8 +28,12 @@ RECONNECT_ATTEMPTS = 60
 OptionValue = schemas.OptionValue
 
 
-class Job:
-    """One requested run."""
+class Job(Shared):
+    """One requested run.
+
+    Of the rights, `view` sees its state, numbers and log, `manage` cancels and shares it; its
+    adapter is shared by itself, see `Hub.adapters`.
+    """
 
     def __init__(
         self,
@@ -178,42 +182,6 @@ class Job:
             AdapteryError: what the service raised.
         """
         return list(self._pages("metrics"))
-
-    @property
-    def _sharing(self) -> Sharing:
-        return Sharing(self._connection, self._path())
-
-    def share(self, principal: str, right: RightWord) -> Grant:
-        """Give a user or group a right on this job, or change the one that they were given.
-
-        Args:
-            principal: `@user`, by short or exact Hub name, or a group that you are a member of.
-            right: `view` sees its state, numbers and log, `manage` cancels and shares it; its
-                adapter is shared by itself, see `Hub.adapters`.
-
-        Raises:
-            InvalidInputError: if there is no such right, or the principal cannot be named.
-            NotAllowedError: if you do not manage this job.
-            AdapteryError: what the service raised.
-        """
-        return self._sharing.share(principal, right)
-
-    def unshare(self, principal: str | Grant) -> None:
-        """Take away what a user or group was given; what is running on it ends.
-
-        Raises:
-            NotFoundError: if this is not shared with them.
-            AdapteryError: what the service raised.
-        """
-        self._sharing.unshare(principal)
-
-    def shared_with(self) -> Listing[Grant]:
-        """Return who was given which right, oldest grant first; the owner has theirs without.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        return self._sharing.shared_with()
 
     def _pages(self, what: str) -> Iterator[schemas.JobEvent]:
         return self._connection.pages(

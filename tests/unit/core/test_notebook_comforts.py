@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 import adaptery
-from adaptery.client.datasets import Dataset, Version
+from adaptery.client.datasets import Dataset
+from adaptery.client.versions import Version
 from adaptery.client.jobs import Job
 from adaptery.client.listing import ROWS_LIMIT, Listing
 from adaptery.client.notebook import Display

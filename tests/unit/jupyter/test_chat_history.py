@@ -1,6 +1,7 @@
 """What of a chat in Lab is sent along with a question."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +56,6 @@ def test_the_question_is_whole_and_the_rest_is_bounded(said: list[tuple[str, str
     messages = asked(chat(*said, ("ada", question)))
     assert messages[-1][0] == "user" and messages[-1][1].endswith(question)
     assert messages[0][0] == "user"
-    assert all(one[0] != other[0] for one, other in zip(messages, messages[1:], strict=False))
+    assert all(one[0] != other[0] for one, other in pairwise(messages))
     assert len(messages) <= TURNS_KEPT + 1
     assert sum(len(text) for _, text in messages) <= len(question) + CHARACTERS_KEPT + 2
