@@ -24,7 +24,7 @@ COMPONENTS = {
     "spawner": "adaptery_spawner",
 }
 VIEW_FILES = ["page.js", "page.css"] + [
-    f"{view}.js" for view in ("hosts", "panel", "curate", "train", "jobs", "watch", "chat")
+    f"{view}.js" for view in ("hosts", "panel", "curate", "train", "jobs", "watch", "chat", "keys")
 ]
 HEAVY = "torch transformers peft trl"
 

@@ -37,7 +37,7 @@ from adaptery.errors import AdapteryError, InternalError, NotOfferedError, Unava
 logger = logging.getLogger("adaptery.widgets")
 
 #: The views that a cell may open.
-VIEWS = ("panel", "curate", "train", "jobs", "watch", "chat")
+VIEWS = ("panel", "curate", "train", "jobs", "watch", "chat", "keys")
 #: Asks that one widget answers at a time; a view needs three or four.
 RUNNING_LIMIT = 32
 #: Characters of an id; views make some thirty.

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { build } from "esbuild";
 
 const outdir = process.argv[2] ?? "../../core/adaptery/views";
-const views = ["panel", "curate", "train", "jobs", "watch", "chat"];
+const views = ["panel", "curate", "train", "jobs", "watch", "chat", "keys"];
 
 await build({
   entryPoints: [

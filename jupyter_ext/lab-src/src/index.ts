@@ -7,7 +7,7 @@ import { IFileBrowserFactory } from "@jupyterlab/filebrowser";
 import { ILauncher } from "@jupyterlab/launcher";
 import type { Start } from "./contract";
 import { DATASET_FILE } from "./dataset-file";
-import { icon } from "./icon";
+import { icon, iconOf } from "./icon";
 import { JobNotices } from "./job-notices";
 import { NewDataset } from "./new-dataset";
 import { AdapteryServer } from "./server";
@@ -27,6 +27,7 @@ const CARDS = [
   { view: "train", label: "Train an adapter", caption: "Choose a dataset and a base model, and start a job" },
   { view: "jobs", label: "Jobs", caption: "What waits, trains and is done" },
   { view: "chat", label: "Chat", caption: "Talk to an adapter, beside its base model" },
+  { view: "keys", label: "Keys", caption: "Let programs outside the Hub ask an adapter" },
 ];
 
 /** The views that the command opens; a link in a notebook may name any word. */
@@ -93,7 +94,7 @@ function addOpenCommands(app: JupyterFrontEnd, opener: Opener): void {
   app.commands.addCommand(OPEN, {
     label: (args) => cardOf(args as OpenArgs)?.label ?? "Open a view of Adaptery",
     caption: (args) => cardOf(args as OpenArgs)?.caption ?? "",
-    icon: (args) => (args.isPalette ? undefined : icon),
+    icon: (args) => (args.isPalette ? undefined : iconOf((args as OpenArgs).view ?? "jobs")),
     execute: (args) => {
       const { view = "jobs", start = {}, id } = args as OpenArgs;
       if (!VIEWS.includes(view)) throw new Error("There is no such view.");

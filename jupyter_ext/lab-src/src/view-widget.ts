@@ -5,7 +5,7 @@ import { Dialog, showDialog } from "@jupyterlab/apputils";
 import type { Message } from "@lumino/messaging";
 import { Widget } from "@lumino/widgets";
 import type { Json, Place, Start } from "./contract";
-import { icon } from "./icon";
+import { iconOf } from "./icon";
 import { type AdapteryServer, AwayError, ServerError } from "./server";
 
 /** What a tab is called until its view says what it shows. */
@@ -16,6 +16,7 @@ const TITLES: Readonly<Record<string, string>> = {
   jobs: "Jobs",
   watch: "Watch a job",
   chat: "Chat",
+  keys: "Keys",
 };
 
 /** How soon a view that nobody answered is asked for again. */
@@ -40,7 +41,7 @@ export class ViewWidget extends Widget implements Place {
     this.node.style.overflow = "auto";
     this.node.style.background = "var(--jp-layout-color1)"; // as the views, which may be shorter
     this.node.style.outline = "none"; // it takes the focus only to hand it on
-    this.title.icon = icon;
+    this.title.icon = iconOf(view);
     this.title.label = this.title.caption = TITLES[view] ?? view;
     void this.fill();
   }
@@ -80,7 +81,7 @@ export class ViewWidget extends Widget implements Place {
     const view = this.node.querySelector(".ady");
     if (!view || view.dispatchEvent(new Event("ady-leaving", { cancelable: true }))) return true;
     const title = `Close ${this.title.label}?`;
-    const body = "Something here is not finished: an upload, or a change that is not saved. It is lost when you close it.";
+    const body = "Something here is not finished: an upload, a change that is not saved, or a secret that is not copied. It is lost when you close it.";
     const answer = await showDialog({ title, body, buttons: [Dialog.cancelButton({ label: "Stay" }), Dialog.warnButton({ label: "Close" })] });
     return answer.button.accept;
   }

@@ -56,6 +56,7 @@ class Chat {
   private readonly send = control("button", { type: "submit", class: "main" }, "Send");
   private readonly stop = control("button", { type: "button", hidden: true }, "Stop");
   private readonly clear = control("button", { type: "button" }, "New chat");
+  private readonly outside = control("button", { type: "button", hidden: true }, "Use from outside");
   private readonly life = new AbortController();
   private start: Start | null = null;
   /** The model to begin with, until it was looked for. */
@@ -78,6 +79,7 @@ class Chat {
       element("label", { class: "model" }, "Model", this.model),
       element("label", { class: "check" }, this.beside, "Base model beside it"),
       this.settings.button,
+      this.outside,
       this.clear,
     );
     const form = element("form", {}, this.text, this.send, this.stop);
@@ -109,6 +111,13 @@ class Chat {
     this.model.addEventListener("focus", () => void this.look());
     this.model.addEventListener("change", () => this.chosen());
     this.clear.addEventListener("click", () => this.startOver());
+    this.outside.addEventListener("click", () => this.openKeys());
+  }
+
+  /** The keys with which programs outside the Hub ask the adapter that is chosen. */
+  private openKeys(): void {
+    const start = { adapter: this.model.value };
+    this.host.call("view.open", { view: "keys", start }).catch((error: unknown) => this.notices.problem(error));
   }
 
   private startOver(): void {
@@ -182,6 +191,7 @@ class Chat {
     if (this.beside.disabled) this.beside.checked = false;
     this.lock.hidden = model === null || !this.locked(model);
     this.send.disabled = !this.lock.hidden;
+    this.outside.hidden = model === null || model.base === null || model.restricted;
     if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, this.lockWords()));
     if (model) this.remember(model);
   }

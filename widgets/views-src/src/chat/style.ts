@@ -35,5 +35,5 @@ export const CHAT_STYLE = `
 .ady-chat form { display: flex; margin: 0; gap: 8px; align-items: flex-end; padding: 10px 12px 12px; border-top: 1px solid var(--edge); }
 .ady-chat form textarea { flex: 1; min-width: 0; min-height: 56px; padding: 7px 10px; }
 @container (max-width: 480px) { .ady-chat label.model { flex-basis: 100%; } }
-@container (min-width: 481px) { .ady-chat .bar { flex-wrap: nowrap; } }
+@container (min-width: 700px) { .ady-chat .bar { flex-wrap: nowrap; } }
 `;

@@ -63,10 +63,12 @@ class Curate {
 
   private choose(begin = false): void {
     const context = this.next();
-    const datasets = new Datasets(context, (dataset) => this.show(dataset, null));
+    // Whoever asks for a new dataset once more, where views are tabs, comes back to the form that is open.
+    const begins = (open: boolean): void => this.here(open ? "New dataset" : "Datasets", open ? { new: true } : {});
+    const datasets = new Datasets(context, { open: (dataset) => this.show(dataset, null), begins });
     this.body.replaceChildren(datasets.element);
-    this.here("Datasets", {});
     if (begin) datasets.open();
+    else begins(false);
   }
 
   private async open(id: string, operation: string | null): Promise<void> {

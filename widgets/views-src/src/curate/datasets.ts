@@ -31,7 +31,8 @@ export class Datasets {
 
   constructor(
     private readonly context: Context,
-    private readonly onOpen: (dataset: Dataset) => void,
+    /** Hears which dataset is opened, and whether the form of a new one is. */
+    private readonly tell: { open(dataset: Dataset): void; begins(open: boolean): void },
   ) {
     const head = element("tr", {}, column("Name"), column("Records", "number"), column("Sensitivity", "wide"), column("Owner", "wide"), column("Changed", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Datasets", hidden: true }, element("thead", {}, head), this.body);
@@ -75,7 +76,7 @@ export class Datasets {
   private row(dataset: Dataset): HTMLElement {
     const { name, records, sensitivity, tenant, updated_at: at, right, description } = dataset;
     const open = control("button", { type: "button", class: "link" }, name);
-    open.addEventListener("click", () => this.onOpen(dataset));
+    open.addEventListener("click", () => this.tell.open(dataset));
     const about = description ? [element("p", { class: "soft about" }, description)] : [];
     return element(
       "tr",
@@ -125,11 +126,13 @@ export class Datasets {
     const form = new NewDataset(this.context, (dataset) => {
       this.form.replaceChildren();
       this.begin.hidden = false;
-      if (dataset) this.onOpen(dataset);
-      else this.begin.focus();
+      if (dataset) return this.tell.open(dataset);
+      this.tell.begins(false);
+      this.begin.focus();
     });
     this.begin.hidden = true;
     this.form.replaceChildren(form.element);
     form.focus();
+    this.tell.begins(true);
   }
 }

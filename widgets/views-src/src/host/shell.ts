@@ -8,7 +8,7 @@
 import type { Args, Host, Json } from "./host";
 
 /** The views by name; each is a module of its own. */
-export type ViewName = "panel" | "curate" | "train" | "jobs" | "watch" | "chat";
+export type ViewName = "panel" | "curate" | "train" | "jobs" | "watch" | "chat" | "keys";
 
 export interface Place {
   start(): Json | Promise<Json>;

@@ -1,6 +1,7 @@
 // One job in a table. It is written once and then changed in place, so that focus and selection stay.
 
 import type { Job } from "../host/things";
+import { cell, label, say } from "../parts/cells";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
 import { momentWords } from "../parts/words";
@@ -93,19 +94,4 @@ export class Row {
 function chipOf(job: Job, kind: SectionKind): string {
   if (!kind.final) return job.cancel_requested ? "cancelling …" : "";
   return kind.states.length > 1 ? job.state : "";
-}
-
-function cell(...children: Node[]): HTMLElement {
-  return element("td", { role: "cell" }, ...children);
-}
-
-/** What a card says before a value; in a table the head of the column says it. */
-function label(words: string): HTMLElement {
-  return element("span", { class: "label", "aria-hidden": "true" }, words);
-}
-
-/** Leaves what has not changed alone: a selection in it stays. */
-function say(node: HTMLElement, words: string): void {
-  if (node.textContent !== words) node.textContent = words;
-  node.hidden = words === "";
 }

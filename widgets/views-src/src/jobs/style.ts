@@ -39,5 +39,4 @@ export const JOBS_STYLE = `
 @container (max-width: 479px) {
   .ady-jobs .since { display: flex !important; gap: 8px; align-items: baseline; }
 }
-@container (max-width: 420px) { .ady-jobs { padding: 12px; } .ady-jobs .row > .main { width: 100%; } }
 `;

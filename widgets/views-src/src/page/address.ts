@@ -20,6 +20,7 @@ const VIEWS: Record<ViewName, Record<string, RegExp>> = {
   jobs: { search: NAME },
   watch: { job: id("jb") },
   chat: { model: NAME },
+  keys: { adapter: NAME },
 };
 
 /** What an address names; null if it is none of ours. No address at all is the overview. */

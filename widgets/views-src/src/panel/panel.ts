@@ -93,6 +93,7 @@ class Panel {
       kind,
       {
         open: (row) => row.opens && this.open(row.opens.view, row.opens.start),
+        key: (row) => this.open("keys", { adapter: row.asked }),
         share: (row) => row.shares && openShare(this.el.querySelector<HTMLElement>(".ady")!, this.host, row.shares, this.over.signal),
       },
       () => section.look().catch((error: unknown) => {
@@ -134,6 +135,7 @@ class Panel {
         many: "adapters",
         load: (wanted, typed) => this.load<Adapter>("adapters.list", sought(typed), wanted, adapterRows),
         empty: "No adapter yet. Each job that completes makes one, which you can chat with here.",
+        action: { words: "Keys", act: () => this.open("keys", {}) },
       },
       {
         title: "Agents",

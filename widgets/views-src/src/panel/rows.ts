@@ -8,6 +8,7 @@ import { control, element } from "../parts/elements";
 export interface LineActions {
   open(row: Row): void;
   share(row: Row): void;
+  key(row: Row): void;
 }
 
 class Line {
@@ -19,9 +20,10 @@ class Line {
   private readonly facts = element("span", { class: "facts" });
   private readonly progress = element("progress", { max: "1" });
   private readonly share = control("button", { type: "button", class: "small", "aria-haspopup": "dialog" }, "Share");
+  private readonly key = control("button", { type: "button", class: "small" }, "Key");
   row: Row;
 
-  constructor(row: Row, { open, share }: LineActions) {
+  constructor(row: Row, { open, share, key }: LineActions) {
     this.row = row;
     const parts = [element("span", { class: "first" }, this.title, this.lock, this.badge), this.progress, this.facts];
     if (row.opens) {
@@ -31,7 +33,8 @@ class Line {
       this.target = element("div", { class: "line" }, ...parts);
     }
     this.share.addEventListener("click", () => share(this.row));
-    this.element = element("li", {}, this.target, this.share);
+    this.key.addEventListener("click", () => key(this.row));
+    this.element = element("li", {}, this.target, this.key, this.share);
     this.update(row);
   }
 
@@ -46,6 +49,9 @@ class Line {
     this.facts.title = row.at ?? "";
     this.share.hidden = row.shares === null;
     this.share.setAttribute("aria-label", `Share ${row.title}`);
+    this.key.hidden = row.asked === null;
+    this.key.title = "Use it from outside, with a key";
+    this.key.setAttribute("aria-label", `Key for ${row.title}: use it from outside`);
     this.progress.hidden = row.progress === null;
     this.progress.value = row.progress ?? 0;
     this.progress.setAttribute("aria-label", `Progress of ${row.title}`);

@@ -18,7 +18,7 @@ export const PANEL_STYLE = `
 .ady-panel .count { flex: none;  color: var(--soft); font-size: 13px; font-weight: 400; font-variant-numeric: tabular-nums; }
 .ady-panel ul { margin: 2px -8px 0 0; padding: 0; list-style: none; }
 .ady-panel li { display: flex; gap: 6px; align-items: center; }
-.ady-panel li > .small { flex: none; margin-right: 8px; }
+.ady-panel li > .small { flex: none; } .ady-panel li > .small:last-child { margin-right: 8px; }
 .ady-panel .line { display: block; flex: 1 1 0; min-width: 0; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
 .ady-panel button.line:hover { background: var(--tint); }
 .ady-panel .first { display: flex; gap: 8px; align-items: baseline; }

@@ -22,6 +22,8 @@ export interface Row {
   opens: { view: ViewName; start: { [name: string]: Json } } | null;
   /** What can be shared here; null if the reader does not manage it. */
   shares: Shared | null;
+  /** The adapter that programs outside the Hub may ask with a key. */
+  asked: string | null;
 }
 
 export interface Dataset {
@@ -120,6 +122,7 @@ export function adapterRows(adapters: Adapter[]): Row[] {
     restricted: adapter.sensitivity === "restricted",
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
+    asked: adapter.sensitivity === "restricted" ? null : adapter.full_name,
     shares: adapter.right === "manage" ? { kind: "adapters", id: adapter.id, name: adapter.full_name, owner: adapter.tenant } : null,
   }));
 }
@@ -171,7 +174,7 @@ export function bareWordOf(typed: string): string {
 }
 
 function plain(id: string, title: string): Row {
-  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null };
+  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, asked: null };
 }
 
 /** The newest come first; a sorted copy. */

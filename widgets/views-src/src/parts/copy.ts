@@ -14,11 +14,12 @@ export async function copy(text: string): Promise<boolean> {
   }
 }
 
-/** A button that copies what `text` gives, and says so. `name` holds its words: whoever speaks to it says those. */
-export function copyButton(words: string, name: string, text: () => string): HTMLButtonElement {
+/** A button that copies what `text` gives, and says so. `name` holds its words: whoever speaks to it says those. `done` hears that it worked. */
+export function copyButton(words: string, name: string, text: () => string, done: () => void = () => undefined): HTMLButtonElement {
   const button = control("button", { type: "button", class: "small", "aria-label": name, title: name }, words);
   button.addEventListener("click", () => {
     void copy(text()).then((copied) => {
+      if (copied) done();
       const said = copied ? "Copied" : "Not allowed here";
       show(said, said);
       setTimeout(() => show(words, name), SAID_MS);

@@ -4,7 +4,7 @@ import { confirm } from "./dialog";
 
 /** Sent to the element of a view before it goes; a view cancels it to be kept. Tabs of Lab send it too. */
 const LEAVING = "ady-leaving";
-const WORDS = "Something here is not finished: an upload, or a change that is not saved. It is lost when you leave.";
+const WORDS = "Something here is not finished: an upload, a change that is not saved, or a secret that is not copied. It is lost when you leave.";
 
 /** Have the reader asked before `root` is taken away while it is busy. */
 export function guard(root: HTMLElement, isBusy: () => boolean): void {

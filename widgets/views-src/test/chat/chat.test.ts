@@ -57,6 +57,20 @@ async function show(): Promise<void> {
   await eventually(() => find<HTMLSelectElement>("select").options.length > 0);
 }
 
+it("leads to the keys of an adapter, and of nothing that a key cannot ask", async () => {
+  host.answer("adapters.list", () => page(SOAP, SECRET));
+  await show();
+  button("Use from outside").click();
+  await eventually(() => host.asks("view.open").length > 0);
+  expect(host.asks("view.open")).toEqual([{ view: "keys", start: { adapter: "@demo/soap@1" } }]);
+  const select = find<HTMLSelectElement>("select");
+  for (const model of ["tiny", "@demo/secret@1"]) {
+    select.value = model;
+    select.dispatchEvent(new Event("change"));
+    expect(() => button("Use from outside")).toThrow();
+  }
+});
+
 it("takes the focus from what it was opened in, and from nothing else", async () => {
   await show();
   expect(document.activeElement).not.toBe(message());

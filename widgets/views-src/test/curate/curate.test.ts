@@ -152,7 +152,10 @@ describe("the datasets", () => {
     for (const start of [{ new: true }, { new: "true" }]) {
       const { el, host } = shown({}, start);
       await eventually(() => el.querySelector("form.new"));
-      expect(host.asks("view.here")).toEqual([{ title: "Datasets", start: {} }]); // a reload shows the list
+      const form = { title: "New dataset", start: { new: true } };
+      expect(host.asks("view.here")).toEqual([form]); // whoever asks for one again comes back to it
+      await press(el, "Cancel");
+      expect(host.asks("view.here")).toEqual([form, { title: "Datasets", start: {} }]);
     }
   });
 

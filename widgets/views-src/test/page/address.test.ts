@@ -14,6 +14,7 @@ describe("an address", () => {
       ["watch", { job: JOB }, `#watch?job=${JOB}`],
       ["jobs", { search: "a & b=c #1?" }, "#jobs?search=a%20%26%20b%3Dc%20%231%3F"],
       ["chat", { model: "@demo/soap@3" }, "#chat?model=@demo/soap@3"],
+      ["keys", { adapter: "@demo/soap@3" }, "#keys?adapter=@demo/soap@3"],
       ["chat", { model: "a*0.7+b*0.3" }, "#chat?model=a*0.7%2Bb*0.3"],
     ] as const) {
       expect(hashOf(view, start)).toBe(hash);
@@ -38,6 +39,7 @@ describe("an address", () => {
     expect(hashOf("curate", { new: true })).toBe("#curate?new=true");
     expect(hashOf("curate", { new: false })).toBe("#curate");
     expect(hashOf("curate", { dataset: JOB })).toBe("#curate");
+    expect(hashOf("keys", { adapter: "@demo/soap@1", secret: "ak-1" })).toBe("#keys?adapter=@demo/soap@1");
     expect(hashOf("watch", null)).toBe("#watch");
     expect(hashOf("watch", [JOB])).toBe("#watch");
     expect(hashOf("jobs", { search: "x".repeat(301) })).toBe("#jobs");

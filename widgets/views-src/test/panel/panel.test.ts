@@ -68,10 +68,20 @@ it("shows four sections with counts, each line of which opens its view", async (
   expect(opened()).toEqual({ view: "jobs", start: {} });
 });
 
+it("leads to the keys, and to those of one adapter", async () => {
+  await shown();
+  button(part("Adapters"), "Keys").click();
+  expect(opened()).toEqual({ view: "keys", start: {} });
+  const keys = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Key");
+  expect(keys.filter(({ hidden }) => !hidden).map((key) => key.getAttribute("aria-label"))).toContain("Key for @demo/soap@1: use it from outside");
+  keys[0]!.click();
+  expect(opened()).toEqual({ view: "keys", start: { adapter: "@demo/soap@1" } });
+});
+
 it("shares an adapter that the reader manages, and no other", async () => {
   host.answer("grants.list", () => page());
   await shown();
-  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")];
+  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Share");
   expect(buttons.map(({ hidden }) => hidden)).toEqual([false, true]);
   buttons[0]!.click();
   await eventually(() => host.asks("grants.list").length > 0);

@@ -1,0 +1,92 @@
+// How a program uses a key, in three ways. Pure: text in, text out.
+
+export interface Target {
+  /** The address of the service, with a slash at its end. */
+  service: string;
+  /** What may be named as the model. */
+  models: readonly string[];
+  /** Whether the key may ask, or only list. */
+  infers: boolean;
+  /** Only while it is shown. */
+  secret: string | null;
+}
+
+export interface Snippet {
+  name: string;
+  title: string;
+  text: string;
+}
+
+const PLACEHOLDER = "ak-...";
+
+export function snippetsOf(target: Target): Snippet[] {
+  const curl = { name: "curl", title: "curl", text: target.infers ? curlAsks(target) : curlLists(target) };
+  if (!target.infers) return [curl];
+  return [{ name: "openai", title: "OpenAI", text: openai(target) }, { name: "langchain", title: "LangChain", text: langchain(target) }, curl];
+}
+
+/** A key of one adapter has an address that means it; one of several says which. */
+function baseOf({ service, models }: Target): string {
+  const [model, ...others] = models;
+  return model === undefined || others.length > 0 ? `${service}v1` : `${service}a/${model.split("/").map(segment).join("/")}/v1`;
+}
+
+/** Names of ours, such as @demo, stay as they are. */
+function segment(name: string): string {
+  return encodeURIComponent(name).replace(/%40/g, "@");
+}
+
+function modelOf({ models }: Target): string {
+  return models[0] ?? "";
+}
+
+function openai(target: Target): string {
+  return `from openai import OpenAI
+
+client = OpenAI(
+    base_url=${python(baseOf(target))},
+    api_key=${python(target.secret ?? PLACEHOLDER)},
+)
+answer = client.chat.completions.create(
+    model=${python(modelOf(target))},
+    messages=[{"role": "user", "content": "Hello"}],
+)
+print(answer.choices[0].message.content)`;
+}
+
+function langchain(target: Target): string {
+  return `from langchain_openai import ChatOpenAI
+
+model = ChatOpenAI(
+    model=${python(modelOf(target))},
+    base_url=${python(baseOf(target))},
+    api_key=${python(target.secret ?? PLACEHOLDER)},
+)
+print(model.invoke("Hello").content)`;
+}
+
+function curlAsks(target: Target): string {
+  const body = JSON.stringify({ model: modelOf(target), messages: [{ role: "user", content: "Hello" }] });
+  return `curl ${shell(`${baseOf(target)}/chat/completions`)} \\
+  -H ${shell(bearer(target))} \\
+  -H 'Content-Type: application/json' \\
+  -d ${shell(body)}`;
+}
+
+function curlLists(target: Target): string {
+  return `curl ${shell(`${target.service}v1/models`)} \\
+  -H ${shell(bearer(target))}`;
+}
+
+function bearer({ secret }: Target): string {
+  return `Authorization: Bearer ${secret ?? PLACEHOLDER}`;
+}
+
+/** A string of JSON is one of Python. */
+function python(text: string): string {
+  return JSON.stringify(text);
+}
+
+function shell(text: string): string {
+  return `'${text.replace(/'/g, `'\\''`)}'`;
+}
