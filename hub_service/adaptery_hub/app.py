@@ -40,7 +40,8 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.drafts import Drafts
-from adaptery_hub.handlers.base import Handler, OpenAINotFoundHandler
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource

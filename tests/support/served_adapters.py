@@ -16,7 +16,8 @@ from adaptery_hub.fleet.live import BaseModelReport
 from adaptery_hub.gateway import Gateway, InferOrder
 from adaptery_hub.usage import UsageLog
 from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
-from support.scripted_fleet import USAGE, ScriptedFleet, text, words
+from support.scripted_answers import frames_for
+from support.scripted_fleet import Script, ScriptedFleet
 from support.service import Client, Service
 
 #: The option of `running_service` that these adapters need.
@@ -26,14 +27,17 @@ AGENT = "ag_a"
 
 @dataclass
 class Fleet(ScriptedFleet):
-    """Answers chats and texts; a stream stops after its first frame while `held` is set."""
+    """Answers chats and texts; a stream stops after its first frame while `held` is set.
+
+    `says` is what it does instead of answering what it is asked.
+    """
 
     held: bool = False
+    says: Script = field(default_factory=list)
     freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
-        say = text if order.path == "chat/completions" else words
-        self.scripts[agent_id] = [say("He"), say("llo"), USAGE]
+        self.scripts[agent_id] = self.says or list(frames_for(order.path, order.request))
         try:
             async for frame in super().infer(agent_id, order):
                 yield frame

@@ -9,6 +9,7 @@ Invariants:
 - What this release does not serve (`auto`, mixes, checkpoints) is refused by its form alone, before
   anything is looked up, so that the refusal says nothing about what exists.
 - The answer always names the pinned version.
+- A restricted adapter is refused on the open channel only to who may use it.
 - An address (`a/<tenant>/<name>/v1`) or an own key that is bound to one adapter answers with that
   one or not at all: `model` may be empty, its base model or any name of it.
 - An own key reaches no base model.
@@ -20,7 +21,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import InvalidInputError, NotFoundError, NotOfferedError
+from adaptery.errors import (
+    FieldProblem,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    NotOfferedError,
+    SealedChannelRequiredError,
+)
 from adaptery.names import (
     BaseRef,
     DefaultRef,
@@ -48,6 +56,7 @@ class AdapterTarget:
     weight_digest: str
     content_digests: tuple[str, ...]
     job_id: str | None = None  # that made it
+    sensitivity: str = "internal"
 
 
 @dataclass(frozen=True)
@@ -67,18 +76,21 @@ class Resolver:
         self._database = database
         self._base_models = base_models
 
-    async def resolve(self, identity: Identity, model: str, bound: str | None = None) -> Target:
+    async def resolve(
+        self, identity: Identity, model: str, bound: str | None = None, *, sealed: bool = False
+    ) -> Target:
         """Returns what answers as `model` for this caller.
 
         Args:
             identity: The caller.
             model: What the request says.
             bound: The name of the adapter that the address is bound to, if it is to one.
+            sealed: Whether the service will not read what is asked.
 
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
-            NotOfferedError: This release does not serve this form of a name, or the adapter is
-                restricted.
+            NotOfferedError: This release does not serve this form of a name.
+            SealedChannelRequiredError: The adapter is restricted, and the channel is open.
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
             row = await self._database.read(lambda c: self._find_bound(c, identity, model, bound))
@@ -90,17 +102,52 @@ class Resolver:
                 return Target(name, name, self._base_models.digest(name))
             row = await self._database.read(lambda c: _find(c, identity, ref))
         if row is None:
-            raise NotFoundError(
-                "There is no such model, or you may not use it.",
-                hint="GET v1/models lists the models that you may use",
-            )
-        if row["sensitivity"] == RESTRICTED:
-            raise NotOfferedError(
-                "This adapter is restricted: it may answer only over the sealed channel, "
-                "which is not offered yet.",
-                hint="train on a dataset that is internal or open",
+            raise _no_such_model()
+        if row["sensitivity"] == RESTRICTED and not sealed:
+            raise SealedChannelRequiredError(
+                hint="ask it with adaptery.connect() or in JupyterLab, which seal by themselves"
             )
         return adapter_target(row)
+
+    async def adapter(self, identity: Identity, adapter_id: str) -> Target:
+        """Returns the adapter with this id, whatever its sensitivity, if the caller may use it.
+
+        Raises:
+            NotFoundError: There is none that the caller may use.
+        """
+        row = await self._database.read(
+            lambda c: adapters.find_usable(c, identity, adapter_id=adapter_id)
+        )
+        if row is None:
+            raise _no_such_model()
+        return adapter_target(row)
+
+    async def find_pinned(self, identity: Identity, model: str) -> RowMapping:
+        """Returns the row of the adapter that `model` means, whenever it is asked.
+
+        Args:
+            identity: The caller.
+            model: An adapter's name with its version, or its job.
+
+        Raises:
+            InvalidInputError: The name has no version: another adapter may be the newest soon.
+            NotAllowedError: It is a base model, which everyone sees.
+            NotFoundError: There is no such adapter, or the caller may not use it.
+            NotOfferedError: This release does not serve this form of a name.
+        """
+        ref = self._read(model)
+        if self._base_name(ref) is not None:
+            raise NotAllowedError(
+                "This is a base model, which is there for everyone.",
+                hint="only adapters that you manage can be deleted",
+            )
+        if isinstance(ref, NamedRef) and ref.name.version is None:
+            problem = FieldProblem("model", "does not say which version.", "Add it, as in soap@2.")
+            raise InvalidInputError(errors=[problem])
+        row = await self._database.read(lambda c: _find(c, identity, ref))
+        if row is None:
+            raise _no_such_model()
+        return row
 
     def _find_bound(
         self, connection: Connection, identity: Identity, model: str, bound: str | None
@@ -143,7 +190,11 @@ def adapter_target(row: RowMapping) -> Target:
         base_model=row["base_model"],
         base_weight_digest=row["base_weight_digest"],
         adapter=AdapterTarget(
-            row["id"], row["weight_digest"], tuple(row["content_digests"]), row["job_id"]
+            row["id"],
+            row["weight_digest"],
+            tuple(row["content_digests"]),
+            row["job_id"],
+            row["sensitivity"],
         ),
     )
 
@@ -151,6 +202,13 @@ def adapter_target(row: RowMapping) -> Target:
 def find_adapter(connection: Connection, identity: Identity, name: str) -> RowMapping | None:
     """Returns the adapter with this name that the caller may use; the newest without a version."""
     return _find(connection, identity, _path_ref(name))
+
+
+def _no_such_model() -> NotFoundError:
+    return NotFoundError(
+        "There is no such model, or you may not use it.",
+        hint="GET v1/models lists the models that you may use",
+    )
 
 
 def _path_ref(text: str) -> ModelRef | None:

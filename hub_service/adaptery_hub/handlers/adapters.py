@@ -56,21 +56,7 @@ class AdapterHandler(Handler):
 
     async def delete(self, adapter: str) -> None:
         """Delete the adapter; its number is not given out again."""
-        row = await self.find(adapter, Right.MANAGE)
-        audit, identity = compute_of(self).audit, self.identity
-        details = {"weight_digest": row["weight_digest"], "bytes": row["bytes"]}
-
-        def remove(connection: Connection) -> None:
-            statements.set_state(connection, adapter, statements.COMPLETED, statements.DELETED)
-            grants.remove_all(connection, adapter)
-            entry = AuditEntry(
-                "adapter.delete", identity.tenant_id, adapter, details, self.request_id
-            )
-            audit.append(connection, entry)
-
-        await self.services.db.write(remove)
-        self.services.admissions.recheck(adapter)
-        await asyncio.to_thread(self.services.objects.remove_folder, adapter_prefix(adapter))
+        await delete_adapter(self, await self.find(adapter, Right.MANAGE))
         self.answer_nothing()
 
     async def find(self, adapter: str, right: Right) -> RowMapping:
@@ -85,8 +71,7 @@ class AdapterHandler(Handler):
         )
         if row is None:
             raise NotFoundError()
-        if row["right"] < right:
-            raise NotAllowedError(f"This needs the right to {right.word}.")
+        check_right(row, right)
         return row
 
 
@@ -116,6 +101,42 @@ class AdapterDownloadHandler(AdapterHandler):
                 await self.flush()
             except StreamClosedError:
                 return
+
+
+def check_right(row: RowMapping, right: Right) -> None:
+    """Looks whether the caller, who may use an adapter, has this right on it.
+
+    Raises:
+        NotAllowedError: The caller has not.
+    """
+    if row["right"] < right:
+        raise NotAllowedError(f"This needs the right to {right.word}.")
+
+
+async def delete_adapter(handler: Handler, row: RowMapping) -> None:
+    """Deletes an adapter that the caller manages; running answers of it end.
+
+    Raises:
+        NotFoundError: Somebody else has just deleted it.
+    """
+    services, audit, identity = handler.services, compute_of(handler).audit, handler.identity
+    adapter_id = row["id"]
+    details = {"weight_digest": row["weight_digest"], "bytes": row["bytes"]}
+    entry = AuditEntry(
+        "adapter.delete", identity.tenant_id, adapter_id, details, handler.request_id
+    )
+
+    def remove(connection: Connection) -> None:
+        if not statements.set_state(
+            connection, adapter_id, statements.COMPLETED, statements.DELETED
+        ):
+            raise NotFoundError()
+        grants.remove_all(connection, adapter_id)
+        audit.append(connection, entry)
+
+    await services.db.write(remove)
+    services.admissions.recheck(adapter_id)
+    await asyncio.to_thread(services.objects.remove_folder, adapter_prefix(adapter_id))
 
 
 def pack(objects: ObjectStore, adapter_id: str, files: Sequence[Mapping[str, str]]) -> IO[bytes]:

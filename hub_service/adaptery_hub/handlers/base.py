@@ -37,13 +37,15 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from adaptery import key_secrets
 from adaptery.errors import (
     AdapteryError,
+    ConflictError,
     FieldProblem,
+    InsufficientQuotaError,
     InternalError,
     InvalidInputError,
     MethodNotAllowedError,
+    MissingExtraError,
     NotAllowedError,
     NotAuthenticatedError,
-    NotFoundError,
     RateLimitError,
     TooLargeError,
     from_problem,
@@ -70,6 +72,9 @@ PAGE_LIMIT_MAX = 200
 
 #: The schemes that JupyterHub takes, before something that can only be meant as an own key.
 _KEY_HEADER = re.compile(rf"(?:bearer|token)\s+({key_secrets.PREFIX}.*)", re.IGNORECASE)
+
+#: OpenAI's clients would otherwise ask twice more before they say so.
+_USELESS_TO_RETRY = (ConflictError, InsufficientQuotaError, MissingExtraError)
 
 logger = logging.getLogger(__name__)
 
@@ -408,25 +413,13 @@ class OpenAIHandler(Handler):
         return 400 if error.status == 422 else error.status
 
     def render_error(self, error: AdapteryError) -> None:
-        """See `Handler.render_error`."""
+        """See `Handler.render_error`; OpenAI's clients also read when, and whether, to retry."""
         self.set_header("Content-Type", "application/json")
+        if error.retry_after_seconds is not None:
+            self.set_header("Retry-After-Ms", str(math.ceil(error.retry_after_seconds * 1000)))
+        if isinstance(error, _USELESS_TO_RETRY):
+            self.set_header("X-Should-Retry", "false")
         self.finish(json.dumps(error.to_openai(), ensure_ascii=False))
-
-
-class NotFoundHandler(Handler):
-    """Answers every path that no route knows."""
-
-    async def admit(self) -> None:
-        """Refuse.
-
-        Raises:
-            NotFoundError: always.
-        """
-        raise NotFoundError("There is no such route.", hint="See api/openapi.json.")
-
-
-class OpenAINotFoundHandler(OpenAIHandler, NotFoundHandler):
-    """Answers unknown paths under `v1/`, in OpenAI's shape."""
 
 
 def check_json(raw: bytes) -> None:

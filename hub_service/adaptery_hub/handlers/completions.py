@@ -158,9 +158,4 @@ ROUTES = [
         NotOfferedHandler,
         {"POST": Operation("infer", "Not offered yet: answers the error `not_offered`.")},
     ),
-    Route(
-        "v1/responses",
-        NotOfferedHandler,
-        {"POST": Operation("infer", "Not offered yet: answers the error `not_offered`.")},
-    ),
 ]

@@ -7,8 +7,10 @@ from datetime import datetime
 from adaptery_hub.database.statements import adapters as statements
 from adaptery_hub.gateway import Target, adapter_target
 from adaptery_hub.gateway.resolution import RESTRICTED
+from adaptery_hub.handlers.adapters import check_right, delete_adapter
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.permissions import Right
 from adaptery_hub.routes import Operation, Route
 
 _OWNED_BY_SERVICE = "adaptery"
@@ -26,11 +28,7 @@ class ModelsHandler(OpenAIHandler):
             describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)
             for card in cards
         ]
-        models += [
-            describe_model(adapter_target(row), row["created_at"])
-            for row in rows
-            if row["sensitivity"] != RESTRICTED
-        ]
+        models += [describe_model(adapter_target(row), row["created_at"]) for row in rows]
         self.answer_json({"object": "list", "data": models})
 
 
@@ -42,7 +40,7 @@ class _ModelHandler(OpenAIHandler):
             NotFoundError: There is no such model, or the caller may not use it.
         """
         compute = compute_of(self)
-        target = await compute.gateway.resolver.resolve(self.identity, name, bound)
+        target = await compute.gateway.resolver.resolve(self.identity, name, bound, sealed=True)
         created_at = compute.base_models.created_at()
         adapter = target.adapter
         if adapter is not None:
@@ -59,6 +57,18 @@ class ModelHandler(_ModelHandler):
         self.answer_json(await self.describe(name, f"{tenant}/{adapter}" if tenant else None))
 
 
+class OwnModelHandler(ModelHandler):
+    """One model, at the address where it can be deleted."""
+
+    async def delete(self, name: str) -> None:
+        """Delete the adapter that a name with its version means to the caller."""
+        row = await compute_of(self).gateway.resolver.find_pinned(self.identity, name)
+        check_right(row, Right.MANAGE)
+        await delete_adapter(self, row)
+        model = adapter_target(row).model
+        self.answer_json({"id": model, "object": "model", "deleted": True})
+
+
 class BoundModelsHandler(_ModelHandler):
     """The one model of an address that is bound to an adapter."""
 
@@ -69,8 +79,13 @@ class BoundModelsHandler(_ModelHandler):
 
 
 def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
-    """Returns OpenAI's model object, with vLLM's `root`, `parent` and our `base_model`, `kind`."""
+    """Returns OpenAI's model object, with vLLM's `root`, `parent` and what is ours.
+
+    Ours are `base_model`, `kind`, `sensitivity` (of an adapter) and `channel`: a client must look
+    at it before it sends a prompt, for what is `sealed` must not be sent in the open.
+    """
     owner, slash, _ = target.model.rpartition("/")
+    sensitivity = target.adapter.sensitivity if target.adapter is not None else None
     return {
         "id": target.model,
         "object": "model",
@@ -80,6 +95,8 @@ def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
         "parent": target.base_model if target.adapter is not None else None,
         "base_model": target.base_model,
         "kind": "adapter" if target.adapter is not None else "base",
+        "sensitivity": sensitivity,
+        "channel": "sealed" if sensitivity == RESTRICTED else "open",
     }
 
 
@@ -95,8 +112,16 @@ ROUTES = [
     ),
     Route(
         "v1/models/{name:path}",
-        ModelHandler,
-        {"GET": Operation("read|infer", "One model that I may use.", keys=True)},
+        OwnModelHandler,
+        {
+            "GET": Operation("read|infer", "One model that I may use.", keys=True),
+            "DELETE": Operation(
+                "write",
+                "Delete an adapter that I manage, by its name with the version; as "
+                "`DELETE api/adapters/{adapter}` does.",
+                fresh_identity=True,
+            ),
+        },
     ),
     Route(
         "a/{tenant}/{adapter}/v1/models",

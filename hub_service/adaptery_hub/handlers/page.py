@@ -30,7 +30,8 @@ from adaptery.errors import (
     from_problem,
 )
 from adaptery.ids import new_id
-from adaptery_hub.handlers.base import Handler, NotFoundHandler
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.not_found import NotFoundHandler
 from adaptery_hub.identity import SCOPE_PREFIX
 from adaptery_hub.routes import Operation, Route
 
