@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from adaptery_inference.engine.sampling import Choice
 from adaptery_inference.engine.scheduler import Chunk
 from adaptery_inference.layers.cache import KVCache
 from adaptery_inference.layers.lora import AdapterWeights
@@ -21,22 +22,15 @@ class ModelRunner:
         self._batcher = batcher
         self.forward_passes = 0  # counted, so that a test can see three adapters in one pass
 
-    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, AdapterWeights]) -> list[int]:
+    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, AdapterWeights]) -> list[Choice]:
         """The next token of each sampling chunk, in the order of ``chunks``."""
         ordered = self._batcher.order(chunks)
         logits = self.logits(ordered, adapters)
         sampling = [chunk for chunk in ordered if chunk.samples]
         if not sampling:
             return []
-        params = [chunk.sequence.params for chunk in sampling]
-        positions = [chunk.start + chunk.length for chunk in sampling]
-        chosen = dict(
-            zip(
-                (chunk.sequence.id for chunk in sampling),
-                sample(logits, params, positions),
-                strict=True,
-            )
-        )
+        rows = [chunk.sequence for chunk in sampling]
+        chosen = {row.id: choice for row, choice in zip(rows, sample(logits, rows), strict=True)}
         return [chosen[chunk.sequence.id] for chunk in chunks if chunk.samples]
 
     def logits(

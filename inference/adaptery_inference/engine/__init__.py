@@ -16,7 +16,8 @@ from adaptery_inference.engine.engine import (
     Runner,
     StepResult,
 )
-from adaptery_inference.engine.sampling import SamplingParams
+from adaptery_inference.engine.grammars import Grammar, Matcher
+from adaptery_inference.engine.sampling import Choice, SamplingParams
 from adaptery_inference.engine.scheduler import Chunk, Scheduler, SchedulerLimits, Step
 from adaptery_inference.engine.sequences import FinishReason, Sequence
 from adaptery_inference.engine.text import IncrementalText, StopScanner
@@ -27,11 +28,14 @@ __all__ = [
     "AdapterStore",
     "AdapterWanted",
     "BlockManager",
+    "Choice",
     "Chunk",
     "Engine",
     "EngineLoad",
     "FinishReason",
+    "Grammar",
     "IncrementalText",
+    "Matcher",
     "MemoryBudget",
     "Output",
     "Prompt",

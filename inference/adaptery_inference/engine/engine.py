@@ -18,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from adaptery.errors import AdapteryError, EngineBusyError, InternalError, NotFoundError
 from adaptery_inference.engine.adapters import Adapter, AdapterState
-from adaptery_inference.engine.sampling import NO_TOKEN, SamplingParams
+from adaptery_inference.engine.sampling import NO_TOKEN, Choice, SamplingParams
 from adaptery_inference.engine.scheduler import Chunk, Scheduler
 from adaptery_inference.engine.sequences import FinishReason, Sequence
 from adaptery_inference.engine.text import Decode, IncrementalText
@@ -39,7 +39,7 @@ QUEUE_RETRY_SECONDS = 2.0
 class Runner(Protocol[W_contra]):
     """What computes a step."""
 
-    def run(self, chunks: ListOf[Chunk], adapters: Mapping[str, W_contra]) -> list[int]:
+    def run(self, chunks: ListOf[Chunk], adapters: Mapping[str, W_contra]) -> list[Choice]:
         """Compute all chunks in one forward pass.
 
         Args:
@@ -48,7 +48,7 @@ class Runner(Protocol[W_contra]):
 
         Returns:
             The next token of each chunk that samples, in the order of ``chunks``; `NO_TOKEN` where
-            its numbers are not finite.
+            its numbers are not finite, or its matcher has given up.
         """
         ...
 
@@ -70,14 +70,21 @@ class Output:
 
     sequence_id: str
     text: str = ""
-    tokens: int = 0
+    choice: Choice | None = None  # the token that was made
+    ended_by_token: bool = False  # whether that token is the end, and no part of the answer
     finish_reason: FinishReason | None = None
+    stop: str | None = None  # the stop string that ended it
     error: AdapteryError | None = None
 
     @property
     def is_last(self) -> bool:
         """Whether the sequence has ended."""
         return self.finish_reason is not None or self.error is not None
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were made."""
+        return int(self.choice is not None)
 
 
 @dataclass(frozen=True)
@@ -167,9 +174,9 @@ class Engine(Generic[W]):
             want(adapter)
         if not step.chunks:
             return StepResult([], 0)
-        tokens = self._runner.run(step.chunks, self._weights(step.chunks))
+        choices = self._runner.run(step.chunks, self._weights(step.chunks))
         computed = sum(chunk.length for chunk in step.chunks)
-        return StepResult(self._collect(step.chunks, tokens), computed)
+        return StepResult(self._collect(step.chunks, choices), computed)
 
     def register(self, name: str, adapter: Adapter, weights: W) -> None:
         """Point ``name`` to a validated adapter, and keep its weights if there is room.
@@ -252,32 +259,38 @@ class Engine(Generic[W]):
         adapters = {chunk.sequence.adapter for chunk in chunks} - {None}
         return {a.digest: self.adapters.weights(a) for a in adapters if a is not None}
 
-    def _collect(self, chunks: ListOf[Chunk], tokens: ListOf[int]) -> list[Output]:
+    def _collect(self, chunks: ListOf[Chunk], choices: ListOf[Choice]) -> list[Output]:
         for chunk in chunks:
             self.scheduler.computed(chunk)
         sampling = [chunk.sequence for chunk in chunks if chunk.samples]
         self._meter.add(len(sampling))
         return [
-            self._accept(sequence, token) for sequence, token in zip(sampling, tokens, strict=True)
+            self._accept(sequence, choice)
+            for sequence, choice in zip(sampling, choices, strict=True)
         ]
 
-    def _accept(self, sequence: Sequence, token: int) -> Output:
+    def _accept(self, sequence: Sequence, choice: Choice) -> Output:
+        token, matcher = choice.token, sequence.matcher
         if token == NO_TOKEN:
-            return self._fail([sequence], BrokenNumbersError())[0]
+            return self._fail([sequence], _no_token_error(sequence))[0]
         sequence.tokens.append(token)
-        if token in self._eos_tokens and not sequence.params.ignore_eos:
+        ends = not sequence.params.ignore_eos or matcher is not None
+        ended = ends and token in self._eos_tokens
+        if ended:
             text, reason = "", FinishReason.STOP
         else:
+            if matcher is not None:
+                matcher.accept(token)
             text = sequence.text.append(token)
             reason = self._finish_reason(sequence)
         if reason is not None:
             text += sequence.text.finish()
             del self._sequences[sequence.id]
             self.scheduler.remove(sequence)
-        return Output(sequence.id, text, tokens=1, finish_reason=reason)
+        return Output(sequence.id, text, choice, ended, reason, sequence.text.stop)
 
     def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
-        if sequence.text.stopped:
+        if sequence.text.stop is not None or (sequence.matcher and sequence.matcher.complete):
             return FinishReason.STOP
         if sequence.output_tokens >= sequence.max_output_tokens:
             return FinishReason.LENGTH
@@ -286,3 +299,13 @@ class Engine(Generic[W]):
     def _fail(self, sequences: ListOf[Sequence], error: AdapteryError) -> list[Output]:
         self.cancel([sequence.id for sequence in sequences])
         return [Output(sequence.id, error=error) for sequence in sequences]
+
+
+def _no_token_error(sequence: Sequence) -> AdapteryError:
+    """Why no token could be chosen."""
+    grammar, matcher = sequence.params.grammar, sequence.matcher
+    if grammar is not None and matcher is not None and matcher.broken:
+        return BadRequestError.for_field(
+            grammar.field, "is too complex to be followed.", "Make it smaller or less nested."
+        )
+    return BrokenNumbersError()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from adaptery_inference.engine.adapters import Adapter
+from adaptery_inference.engine.grammars import Matcher
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.engine.text import IncrementalText
 
@@ -32,6 +33,7 @@ class Sequence:
     max_output_tokens: int
     text: IncrementalText
     adapter: Adapter | None = None
+    matcher: Matcher | None = field(init=False)  # follows the output, also through a preemption
     prompt_tokens: int = field(init=False)
     computed: int = 0
     blocks: list[int] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Sequence:
     def __post_init__(self) -> None:
         assert self.tokens, "a sequence needs at least one token"
         self.prompt_tokens = len(self.tokens)
+        self.matcher = self.params.grammar.matcher() if self.params.grammar else None
 
     @property
     def pending(self) -> int:

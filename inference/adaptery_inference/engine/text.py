@@ -24,7 +24,12 @@ class StopScanner:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.stopped = False
+        self.stop: str | None = None  # the stop string that was found
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return self.stop is not None
 
     def feed(self, text: str) -> str:
         """Add ``text``; answer what may be shown now. After a stop, nothing more may."""
@@ -33,10 +38,11 @@ class StopScanner:
         if not self._stops:
             return text
         held = self._held + text
-        found = [at for at in (held.find(stop) for stop in self._stops) if at >= 0]
+        found = [(held.find(stop), stop) for stop in self._stops if stop in held]
         if found:
-            self.stopped, self._held = True, ""
-            return held[: min(found)]
+            end, self.stop = min(found)
+            self._held = ""
+            return held[:end]
         keep = self._partial_stop_length(held)
         self._held = held[len(held) - keep :]
         return held[: len(held) - keep]
@@ -67,9 +73,9 @@ class IncrementalText:
         self._shown = 0  # characters of the new tokens' text that were passed on
 
     @property
-    def stopped(self) -> bool:
-        """Whether a stop string ended the text."""
-        return self._stops.stopped
+    def stop(self) -> str | None:
+        """The stop string that ended the text."""
+        return self._stops.stop
 
     def append(self, token: int) -> str:
         """Add a token; answer the text that may be shown now."""

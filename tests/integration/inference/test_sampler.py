@@ -1,12 +1,25 @@
 from collections import Counter
+from collections.abc import Iterable
 
 import torch
 
-from adaptery_inference.engine import SamplingParams
-from adaptery_inference.sampler import NUCLEUS_CANDIDATES, sample
+from adaptery_inference.engine import IncrementalText, SamplingParams, Sequence
+from adaptery_inference.sampler import NUCLEUS_CANDIDATES
+from adaptery_inference.sampler import sample as choose
 
 PROBABILITIES = [0.5, 0.25, 0.125, 0.0625, 0.0625]
 LOGITS = torch.tensor(PROBABILITIES).log()
+
+
+def row(params: SamplingParams, position: int) -> Sequence:
+    return Sequence("row", [0] * (position + 1), params, 1, IncrementalText(str))
+
+
+def sample(
+    logits: torch.Tensor, params: list[SamplingParams], positions: Iterable[int]
+) -> list[int]:
+    rows = [row(chosen, position) for chosen, position in zip(params, positions, strict=True)]
+    return [choice.token for choice in choose(logits, rows)]
 
 
 def draws(count: int = 400, **options: object) -> Counter[int]:

@@ -10,6 +10,7 @@ from adaptery_inference.engine import (
     Adapter,
     AdapterStore,
     BlockManager,
+    Choice,
     Chunk,
     Engine,
     MemoryBudget,
@@ -36,13 +37,13 @@ class CountingRunner:
     steps: list[list[Chunk]] = field(default_factory=list)
     adapters_seen: list[set[str]] = field(default_factory=list)
 
-    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, int]) -> list[int]:
+    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, int]) -> list[Choice]:
         self.steps.append(list(chunks))
         self.adapters_seen.append(set(adapters))
         for chunk in chunks:
             assert len(chunk.sequence.blocks) * BLOCK_TOKENS >= chunk.start + chunk.length
             assert chunk.sequence.computed == chunk.start
-        return [self._next(chunk, adapters) for chunk in chunks if chunk.samples]
+        return [Choice(self._next(chunk, adapters)) for chunk in chunks if chunk.samples]
 
     def _next(self, chunk: Chunk, adapters: Mapping[str, int]) -> int:
         used = chunk.sequence.adapter
@@ -54,7 +55,7 @@ class BreakingRunner(CountingRunner):
 
     broken = True
 
-    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, int]) -> list[int]:
+    def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, int]) -> list[Choice]:
         if self.broken:
             raise RuntimeError("the device is gone")
         return super().run(chunks, adapters)

@@ -15,10 +15,10 @@ def stream(data: bytes, stops: tuple[str, ...] = ()) -> tuple[list[str], bool]:
     deltas: list[str] = []
     for byte in data:
         deltas.append(text.append(byte))
-        if text.stopped:
+        if text.stop is not None:
             break
     deltas.append(text.finish())
-    return deltas, text.stopped
+    return deltas, text.stop is not None
 
 
 @given(st.text())
