@@ -48,7 +48,9 @@ __all__ = [
     "RecordChangedError",
     "RecordError",
     "RefusedError",
+    "SealedChannelRequiredError",
     "SpecError",
+    "StorageQuotaError",
     "TooLargeError",
     "UnavailableError",
     "VersionExistsError",
@@ -188,6 +190,12 @@ class NotAllowedError(AdapteryError):
     status = 403
 
 
+class SealedChannelRequiredError(NotAllowedError):
+    """This adapter is restricted: it answers only over the sealed channel."""
+
+    code = "sealed_channel_required"
+
+
 class RefusedError(NotAllowedError):
     """The agent refused the message.
 
@@ -281,6 +289,13 @@ class InsufficientQuotaError(QuotaError):
 
     code = "insufficient_quota"  # as OpenAI has it, where it is the type as well
     openai_type = "insufficient_quota"
+
+
+class StorageQuotaError(QuotaError):
+    """There is no room for this in the storage of its owner."""
+
+    code = "storage_quota_exceeded"
+    status = 413  # not 429: time alone does not help, and clients would try again
 
 
 class UnavailableError(AdapteryError):
