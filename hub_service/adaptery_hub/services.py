@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 STREAMS_PER_TENANT = 64
 #: Answers of models that one tenant may be waiting for.
 ANSWERS_PER_TENANT = 64
+#: Reports on usage that one tenant may be waiting for: each adds up a long list.
+REPORTS_PER_TENANT = 2
 #: How often a stopping service looks whether the last request is answered.
 QUIET_POLL_SECONDS = 0.05
 
@@ -62,6 +64,7 @@ class Services:
     admissions: Admissions = field(default_factory=Admissions)
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
+    reports: Turnstile = field(default_factory=lambda: Turnstile("reports", REPORTS_PER_TENANT))
 
     async def quiet(self) -> None:
         """Wait until no request is being answered."""

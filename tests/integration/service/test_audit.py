@@ -1,0 +1,57 @@
+"""The audit as administrators read it."""
+
+from typing import Any
+
+import pytest
+
+from support.served_adapters import add_adapter
+from support.service import Client, Service
+
+ADMIN = ("read", "write", "infer", "admin")
+
+
+@pytest.fixture
+async def boss(service: Service, demo: Client, guest: Client) -> Client:
+    """An administrator, after two users have done something."""
+    adapter = await add_adapter(service, demo)
+    for name in ("one", "two"):
+        body = {"name": name, "adapters": [adapter]}
+        await demo.json("POST", "api/keys", 201, json=body)
+    grant = {"principal": "@guest", "right": "use"}
+    await demo.json("PUT", f"api/adapters/{adapter}/grants", json=grant)
+    await guest.json("POST", "api/keys", 201, json={"name": "three", "adapters": [adapter]})
+    return service.client("boss", scopes=ADMIN)
+
+
+async def found(client: Client, query: str = "") -> list[Any]:
+    return (await client.json("GET", f"api/audit?{query}"))["items"]
+
+
+async def test_rows_are_listed_newest_first_and_paged(boss: Client) -> None:
+    every = await found(boss)
+    assert [row["action"] for row in every][:1] == ["key.create"]
+    assert [row["seq"] for row in every] == list(range(len(every), 0, -1))
+    assert every[-2]["row_hash"] == every[-3]["prev"]
+    page = await boss.json("GET", "api/audit?limit=2")
+    assert page["has_more"] and page["items"] == every[:2]
+    assert await found(boss, f"after={every[1]['id']}") == every[2:]
+
+
+async def test_rows_are_found_by_actor_thing_action_and_time(boss: Client) -> None:
+    every = await found(boss)
+    of_demo = await found(boss, "actor=@demo")
+    assert of_demo == [row for row in every if row["actor"] == "@demo"] != every
+    assert await found(boss, f"actor={of_demo[0]['actor_id']}") == of_demo
+    assert len(await found(boss, "actor=@demo&action=key.create")) == 2
+    key = (await found(boss, "action=key.create"))[0]
+    assert await found(boss, f"thing={key['thing_id']}") == [key]
+    assert await found(boss, f"request={key['request_id']}") == [key]
+    assert await found(boss, "to=2020-01-01") == []
+    assert await found(boss, "from=2020-01-01") == every
+    await boss.json("GET", "api/audit?actor=@nobody", 404)
+    await boss.json("GET", "api/audit?from=x", 422)
+
+
+async def test_only_administrators_read_it(demo: Client, boss: Client) -> None:
+    assert (await demo.get("api/audit")).status_code == 403
+    assert await found(boss)
