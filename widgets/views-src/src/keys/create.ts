@@ -16,8 +16,8 @@ const VERBS: readonly [string, string][] = [["infer read", "Ask, and list its ad
 /** Source: adaptery.schemas.keys. */
 const LIMITS: Schema = {
   properties: {
-    tokens_per_day: { type: "integer", title: "Tokens per day", description: "Prompts and answers together, from midnight to midnight UTC.", minimum: 1, maximum: 1_000_000_000 },
-    requests_per_minute: { type: "integer", title: "Requests per minute", description: "Evenly, with as many at once.", minimum: 1, maximum: 100_000 },
+    tokens_per_day: { type: "integer", title: "Tokens per day", description: "Prompts and answers together, each day in UTC. No limit if empty.", minimum: 1, maximum: 1_000_000_000 },
+    requests_per_minute: { type: "integer", title: "Requests per minute", description: "Evenly, with as many at once. No limit if empty.", minimum: 1, maximum: 100_000 },
   },
 };
 const NAME_CHARACTERS = "80";

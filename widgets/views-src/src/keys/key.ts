@@ -33,7 +33,7 @@ export interface Status {
   note: string;
 }
 
-const SOON_MS = 7 * 86_400_000;
+const SOON_MS = 3 * 86_400_000;
 
 export function stateOf(key: Key, now: number): State {
   if (key.revoked_at !== null) return "revoked";

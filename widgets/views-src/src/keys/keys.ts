@@ -204,7 +204,7 @@ class Keys {
   }
 
   private showUse(key: Key): void {
-    const title = element("h3", { id: uniqueId() }, `Use ${key.name}`);
+    const title = element("h3", { id: uniqueId() }, `Use “${key.name}”`);
     const close = control("button", { type: "button" }, "Close");
     const words = "Put your key in the place of ak-... : its secret was shown when it was made. If it is lost, rotate the key.";
     const dialog = element("dialog", { class: "key", "aria-labelledby": title.id }, title, element("p", {}, words), new Use(key, this.who.url).element, element("div", { class: "row" }, element("span", { class: "end" }), close));
@@ -226,7 +226,7 @@ class Keys {
   }
 
   private async revoke(key: Key): Promise<void> {
-    if (!(await confirm(this.root, `Revoke ${key.name}?`, endWords(key), "Revoke the key", "Keep it"))) return;
+    if (!(await confirm(this.root, `Revoke “${key.name}”?`, endWords(key), "Revoke the key", "Keep it"))) return;
     const args: Args = { key: key.id };
     try {
       await this.persist(() => this.host.call("keys.revoke", args)); // said twice it is the same

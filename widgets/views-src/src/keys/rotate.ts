@@ -9,7 +9,7 @@ const OVERLAPS: readonly [string, string][] = [["0", "Not at all: it is dead at 
 
 /** How many minutes the present secret works on; null if the reader thought better of it. */
 export function askToRotate(within: HTMLElement, { name, prefix }: Key): Promise<number | null> {
-  const title = element("h3", { id: uniqueId() }, `Rotate ${name}?`);
+  const title = element("h3", { id: uniqueId() }, `Rotate “${name}”?`);
   const select = control("select", {}, ...OVERLAPS.map(([value, words]) => element("option", { value }, words)));
   const field = new Field("overlap_minutes", "The old secret works", select);
   const no = control("button", { type: "button" }, "Keep it");

@@ -56,7 +56,7 @@ export class Row {
     say(this.state, state);
     this.state.className = `chip ${mood}`.trim();
     say(this.note, note);
-    this.bar.hidden = key.tokens_per_day === null;
+    this.bar.hidden = key.tokens_per_day === null || !isAlive(key, now);
     this.bar.value = Math.min(1, key.tokens_today / (key.tokens_per_day ?? Infinity));
     this.bar.setAttribute("aria-label", `Tokens of today that ${key.name} has used`);
     this.element.classList.toggle("ended", !isAlive(key, now));

@@ -31,7 +31,7 @@ export class SecretDialog {
   ) {
     this.secret = key.secret;
     this.use = new Use({ ...key }, url);
-    const title = element("h3", { id: uniqueId() }, `The secret of ${key.name}`);
+    const title = element("h3", { id: uniqueId() }, `The secret of “${key.name}”`);
     const copy = copyButton("Copy", "Copy the secret", () => this.secret, () => (this.taken = true));
     copy.classList.add("main");
     copy.autofocus = true;

@@ -22,9 +22,9 @@ export const KEYS_STYLE = `
 .ady-keys .label { display: none !important; }
 .ady-keys .actions .row { gap: 6px 8px; justify-content: flex-end; }
 .ady-keys .more { align-self: flex-start; }
-.ady-keys dialog.key { width: min(92vw, 40em); max-height: 92vh; overflow-y: auto; }
+.ady-keys dialog.key { width: 50em; max-width: min(92vw, 50em); max-height: 92vh; overflow-y: auto; }
 .ady-keys dialog.key > * + * { margin-top: 12px; }
-.ady-keys dialog.key p { margin-bottom: 0; }
+.ady-keys dialog.key p { margin-bottom: 0; } .ady-keys dialog.key .field p { margin: 0; }
 .ady-keys dialog.key .form { margin-top: 12px; }
 .ady-keys dialog [role=alert]:empty { display: none; }
 .ady-keys h4 { margin: 0; font-size: 13px; font-weight: 600; }
@@ -32,9 +32,9 @@ export const KEYS_STYLE = `
 .ady-keys .chosen li { display: flex; gap: 8px; align-items: center; justify-content: space-between; padding: 4px 0; overflow-wrap: anywhere; }
 .ady-keys .chosen span { min-width: 0; }
 .ady-keys .once { padding: 10px 12px; border: 1px solid var(--rim); border-radius: 6px; background: var(--tint); }
-.ady-keys .secret { flex: 1 1 16em; overflow-wrap: anywhere; }
+.ady-keys .secret { flex: 1 1 16em; word-break: break-all; }
 .ady-keys .warning { color: var(--bad); font-weight: 600; }
-.ady-keys .use pre { margin: 0 0 8px; padding: 10px 12px; border-radius: 6px; background: var(--tint); white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.45; }
+.ady-keys .use pre { margin: 0 0 8px; padding: 10px 12px; border-radius: 6px; background: var(--tint); white-space: pre-wrap; word-break: break-all; line-height: 1.45; }
 .ady-keys .use > * + * { margin-top: 8px; }
 @container (max-width: 860px) {
   .ady-keys thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

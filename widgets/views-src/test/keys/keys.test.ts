@@ -121,7 +121,7 @@ describe("making a key", () => {
     await fill();
     field("Tokens per day").value = "5000";
     submit();
-    await eventually(() => dialog()?.textContent?.includes("The secret of triage"));
+    await eventually(() => dialog()?.textContent?.includes("The secret of “triage”"));
     expect(host.asks("keys.create")).toEqual([{ name: "triage", adapters: ["@demo/soap@1"], verbs: ["infer", "read"], expires_in_days: 30, tokens_per_day: 5000 }]);
     expect(el.innerHTML).not.toContain(SECRET);
     button("Show the secret").click();
@@ -238,7 +238,7 @@ describe("a key", () => {
     button("Rotate: pipeline").click();
     field("The old secret works").value = "60";
     button("Make a new secret").click();
-    await eventually(() => dialog()?.textContent?.includes("The secret of pipeline"));
+    await eventually(() => dialog()?.textContent?.includes("The secret of “pipeline”"));
     expect(host.asks("keys.rotate")).toEqual([{ key: "ak_1", overlap_minutes: 60 }]);
     expect(dialog()!.textContent).toContain("The old secret works no more.");
   });
