@@ -19,7 +19,9 @@ from adaptery.files import write_atomic
 from adaptery.sealed import Frame
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
+from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
+from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.fleet.offers import FileOffers
@@ -28,7 +30,9 @@ from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.fleet.session_desk import SessionDesk
 from adaptery_hub.fleet.staging import StagingArea
 from adaptery_hub.gateway import CacheSalts, Gateway, InferOrder, Resolver
+from adaptery_hub.gateway.embedding import EmbeddingGateway, EmbedOrder
 from adaptery_hub.gateway.gateway import SALT_SECRET_BYTES
+from adaptery_hub.gateway.sealed import Desk, SealedChannel
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
 from adaptery_hub.services import Services
@@ -56,6 +60,8 @@ class Compute:
     queue: EmbeddedQueue
     jobs: JobDesk
     gateway: Gateway
+    embeddings: EmbeddingGateway
+    sealed: SealedChannel
     usage: UsageLog
     fleet: Fleet | None = None
 
@@ -79,33 +85,35 @@ class _NoNetwork:
         raise NoAgentError("No network of agents is configured.")
         yield  # makes this an asynchronous generator
 
+    async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
+        raise NoAgentError("No network of agents is configured.")
+        yield  # makes this an asynchronous generator
+
+    def sealed_desk(self) -> Desk:
+        raise NoAgentError("No network of agents is configured.")
+
 
 async def start_compute(services: Services) -> None:
     """Builds the parts and starts what runs in the background."""
     settings, database = services.settings, services.db
     audit = AuditLog(AUDIT_WRITER)
     tasks = await asyncio.to_thread(_load_tasks, settings)
-    base_models = BaseModels(
-        database,
-        audit,
-        settings.base_models,
-        settings.default_base_model,
-        settings.pinned_digests,
-    )
-    await base_models.start()
+    base_models, embedding_models = await _start_models(settings, database, audit)
     queue = EmbeddedQueue(database, audit, _rules(settings))
     spool = await asyncio.to_thread(Spool, settings.state_path / "usage")
     usage = UsageLog(database, audit, spool=spool)
     await usage.start()
-    fleet = await _start_fleet(services, audit, tasks, base_models, queue)
-    gateway = Gateway(
-        Resolver(database, base_models),
-        fleet or _NoNetwork(),
-        usage,
-        salts=await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret"),
+    services.key_limits.pending_tokens = usage.pending_tokens
+    fleet = await _start_fleet(services, audit, tasks, base_models, embedding_models, queue)
+    salts = await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret")
+    resolver, network = Resolver(database, base_models), fleet or _NoNetwork()
+    gateway = Gateway(resolver, network, usage, salts=salts)
+    sealed = SealedChannel(resolver, network, usage, salts)
+    jobs = JobDesk(database, queue, tasks, base_models, services.storage)
+    embeddings = EmbeddingGateway(embedding_models, base_models.names, network, usage)
+    services.compute = Compute(
+        audit, tasks, base_models, queue, jobs, gateway, embeddings, sealed, usage, fleet
     )
-    jobs = JobDesk(database, queue, tasks, base_models)
-    services.compute = Compute(audit, tasks, base_models, queue, jobs, gateway, usage, fleet)
 
 
 async def stop_compute(services: Services) -> None:
@@ -118,11 +126,35 @@ async def stop_compute(services: Services) -> None:
     await compute.usage.stop()
 
 
+async def _start_models(
+    settings: ServiceSettings, database: Database, audit: AuditLog
+) -> tuple[BaseModels, EmbeddingModels]:
+    pins, embedding = settings.pinned_digests, settings.embedding_models
+    base_models = BaseModels(
+        database,
+        audit,
+        settings.base_models,
+        settings.default_base_model,
+        {name: digest for name, digest in pins.items() if name not in embedding},
+    )
+    embedding_models = EmbeddingModels(
+        database,
+        audit,
+        embedding,
+        next(iter(embedding), ""),
+        {name: digest for name, digest in pins.items() if name in embedding},
+    )
+    await base_models.start()
+    await embedding_models.start()
+    return base_models, embedding_models
+
+
 async def _start_fleet(
     services: Services,
     audit: AuditLog,
     tasks: TaskCatalog,
     base_models: BaseModels,
+    embedding_models: EmbeddingModels,
     queue: EmbeddedQueue,
 ) -> Fleet | None:
     settings, database = services.settings, services.db
@@ -141,6 +173,7 @@ async def _start_fleet(
             database=database,
             queue=queue,
             base_models=base_models,
+            embedding_models=embedding_models,
             roster=roster,
             identity=identity,
             desk=desk,

@@ -2,7 +2,8 @@
 
 Requests are counted in this process, as a bucket that fills evenly: several replicas each let a key
 have its requests per minute. Tokens are counted in the database, in the usage of ended requests and
-in what running ones have reserved, so all replicas agree.
+in what running ones have reserved, so all replicas agree; what an ended one cost and this process has
+not yet written is added (`pending_tokens`).
 
 Invariants:
 - A request reserves the tokens that it may make before it begins, in the transaction that counts;
@@ -86,6 +87,8 @@ class KeyLimits:
         self._clock = clock
         self._monotonic = monotonic
         self._buckets: dict[str, Bucket] = {}
+        #: Tells the tokens of a key that the database does not count yet; see `UsageLog`.
+        self.pending_tokens: Callable[[str], int] = lambda key_id: 0
 
     def take_request(self, key: KeyHold) -> tuple[Headers, float]:
         """Count a request; return the headers that tell of it, and 0 or the seconds to wait."""
@@ -154,6 +157,7 @@ class KeyLimits:
         assert limit is not None
         statements.lock(connection, key.id)
         spent = statements.spent_since(connection, key.id, midnight(moment))
+        spent += self.pending_tokens(key.id)
         running_since = moment - timedelta(seconds=RESERVED_SECONDS)
         left = limit - spent - statements.reserved_since(connection, key.id, running_since)
         if left < prompts:

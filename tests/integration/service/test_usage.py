@@ -271,6 +271,24 @@ async def test_the_whole_path_is_accounted_and_no_content_is_anywhere(tmp_path: 
         assert not path.is_file() or canary.encode() not in path.read_bytes(), path
 
 
+async def test_tokens_of_a_key_count_before_they_are_written(
+    service: Service, demo: Client
+) -> None:
+    await serve(service)
+    adapter = await add_adapter(service, demo)
+    body = {"name": "k", "adapters": [adapter], "tokens_per_day": 20}
+    made = await demo.json("POST", "api/keys", 201, json=body)
+    compute = service.services.compute
+    assert compute is not None
+    me = (await demo.json("GET", "api/whoami"))["id"]
+    await compute.usage.add(replace(ENTRY, tenant_id=me, key_id=made["id"], prompt_tokens=16))
+    program = service.anonymous({"Authorization": f"Bearer {made['secret']}"})
+    chat = {"model": "@demo/soap", "messages": [{"role": "user", "content": "x"}]}
+    answer = await program.post("v1/chat/completions", json=chat)
+    assert answer.status_code == 429
+    assert answer.headers["x-ratelimit-remaining-tokens"] == "0"
+
+
 async def test_a_service_that_ends_has_written_all_usage(tmp_path: Any) -> None:
     for expected in (1, 2):
         async with running_service(tmp_path) as service:
