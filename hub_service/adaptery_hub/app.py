@@ -39,6 +39,7 @@ from adaptery_hub.audit import AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
+from adaptery_hub.database.statements import storage as storage_statements
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
@@ -55,6 +56,7 @@ from adaptery_hub.publishing import Publisher
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
 from adaptery_hub.settings import MEBIBYTE, ServiceSettings
+from adaptery_hub.storage import StorageDesk
 from adaptery_hub.succession import Succession
 from adaptery_hub.tenants import Tenants
 from adaptery_hub.uploads import Uploads
@@ -154,6 +156,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     succession = Succession(AuditLog(compute.AUDIT_WRITER), _organisations(settings))
     tenants = Tenants(database, succession)
     admissions = Admissions()
+    storage = StorageDesk(database, settings.storage_quota_bytes)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
     return Services(
@@ -166,10 +169,11 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         keys=Keys(database, identities, tenants, rules),
         key_limits=KeyLimits(database),
         drafts=drafts,
+        storage=storage,
         uploads=Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes),
         operations=Operations(database, metrics),
         publisher=Publisher(
-            database, drafts, objects, key, state / "staging", settings.shard_records
+            database, drafts, objects, key, state / "staging", settings.shard_records, storage
         ),
         published=PublishedVersions(objects, key.verify_key),
         metrics=metrics,
@@ -184,6 +188,7 @@ async def start_services(services: Services) -> None:
         if row["kind"] == "publish":
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
     await _remove_orphans(services)
+    await _count_drafts(services)
     await services.uploads.recover(services.settings.upload_keep_hours * 3600)
     await compute.start_compute(services)
 
@@ -263,6 +268,15 @@ async def _remove_orphans(services: Services) -> None:
         await services.uploads.remove(dataset_id)
 
 
+async def _count_drafts(services: Services) -> None:
+    """Note the sizes of drafts from before they were counted."""
+    for dataset_id in await services.db.read(storage_statements.uncounted_drafts):
+        size = await services.drafts.size(dataset_id)
+        await services.db.write(
+            lambda c, d=dataset_id, s=size: storage_statements.count_draft(c, d, s)
+        )
+
+
 async def _sweep_for_ever(services: Services) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
@@ -279,8 +293,9 @@ def _close(services: Services) -> None:
 
 
 def _organisations(settings: ServiceSettings) -> set[str]:
-    """Return the first parts of the names of the base models, as slugs are spelt."""
-    return {name.partition("/")[0].lower() for name in settings.base_models if "/" in name}
+    """Return the first parts of the names of the models, as slugs are spelt."""
+    names = {*settings.base_models, *settings.embedding_models}
+    return {name.partition("/")[0].lower() for name in names if "/" in name}
 
 
 def _manifest_key(path: Path) -> SigningKey:

@@ -46,6 +46,7 @@ def configure(
     local_agent: bool = True,
     worker_slots: int = 1,
     engine_threads: int | None = None,
+    embedding_models: Mapping[str, str | Path] | None = None,
     default_base_model: str | None = None,
     pinned_digests: Mapping[str, str] | None = None,
     tasks_dir: str | Path | None = None,
@@ -69,9 +70,12 @@ def configure(
         admin_groups: Hub groups whose members may run Adaptery.
         local_agent: whether this machine trains and serves; otherwise only agents that join do.
         worker_slots: jobs that the local agent runs at a time.
-        engine_threads: threads of the local engine; None lets it choose.
+        engine_threads: threads of the local engine and embedder; None lets them choose.
+        embedding_models: name to source, as of `base_models`: a folder that sentence-transformers
+            saved, or `hf:org/name`; the first is the default. The local agent needs the extra
+            `embeddings`.
         default_base_model: what an empty model name means; the first of `base_models` if None.
-        pinned_digests: base model name to the only weight digest that is accepted for it.
+        pinned_digests: name of a model to the only weight digest that is accepted for it.
         tasks_dir: folder with task files (YAML) that replace the shipped ones.
         max_upload_bytes: largest file that a user may upload.
         lease_seconds: how long an agent may be silent about a job before the job goes to another.
@@ -87,7 +91,8 @@ def configure(
     state = Path(state_dir).resolve()
     models = {name: str(source) for name, source in base_models.items()}
     pinned = dict(pinned_digests or {})
-    _check_models(models, default_base_model, pinned)
+    embedding = {name: str(source) for name, source in (embedding_models or {}).items()}
+    _check_models(models, embedding, default_base_model, pinned)
     _check_options(more or {})
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     state.chmod(0o700)
@@ -95,6 +100,7 @@ def configure(
         "state_dir": str(state),
         "broker_url": f"nats://127.0.0.1:{broker_port}",
         "base_models": models,
+        "embedding_models": embedding,
         "pinned_digests": pinned,
         "default_base_model": default_base_model or next(iter(models)),
         "max_upload_bytes": max_upload_bytes,
@@ -110,6 +116,7 @@ def configure(
         service["local_agent_token_file"] = str(folder / "join.token")
         agent = {
             "base_models": models,
+            "embedding_models": embedding,
             "models_dir": str(save_models_in or state / "models"),
             "worker_slots": worker_slots,
             **({"engine_threads": engine_threads} if engine_threads else {}),
@@ -149,16 +156,24 @@ def configure_proxy(c: Any, *, state_dir: str | Path, api_port: int) -> None:
 
 
 def _check_models(
-    models: Mapping[str, str], default: str | None, pinned: Mapping[str, str]
+    models: Mapping[str, str],
+    embedding: Mapping[str, str],
+    default: str | None,
+    pinned: Mapping[str, str],
 ) -> None:
     if not models:
         raise ValueError("base_models is empty: name at least one base model and its source.")
-    for name in models:
-        if name.count("/") != 1:
-            raise ValueError(f"base model {name!r} must be named organisation/model.")
-    for name in [*([default] if default else []), *pinned]:
-        if name not in models:
-            raise ValueError(f"{name!r} is not one of base_models.")
+    for kind, names in (("base model", models), ("embedding model", embedding)):
+        for name in names:
+            if name.count("/") != 1:
+                raise ValueError(f"{kind} {name!r} must be named organisation/model.")
+    if both := sorted(set(models) & set(embedding)):
+        raise ValueError(f"{both[0]!r} is in base_models and in embedding_models.")
+    if default and default not in models:
+        raise ValueError(f"{default!r} is not one of base_models.")
+    for name in pinned:
+        if name not in models and name not in embedding:
+            raise ValueError(f"{name!r} is not one of base_models or embedding_models.")
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -99,6 +99,13 @@ class ServiceSettings(Configurable):
         "file or hf:org/name). Agents hold the weights; the service only knows their digests.",
     ).tag(config=True)
 
+    embedding_models = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Embedding models that users may ask for vectors: name -> source (a folder that "
+        "sentence-transformers saved, or hf:org/name). An empty model name means the first.",
+    ).tag(config=True)
+
     default_base_model = Unicode(
         help="What an empty model name means. Default: the first of `base_models`."
     ).tag(config=True)
@@ -106,8 +113,8 @@ class ServiceSettings(Configurable):
     pinned_digests = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="Base model name -> the only weight digest that is accepted for it. Without a pin, "
-        "the first agent that reports the base model decides, and that is audited.",
+        help="Name of a base or embedding model -> the only weight digest that is accepted for "
+        "it. Without a pin, the first agent that reports the model decides, and that is audited.",
     ).tag(config=True)
 
     local_agent_token_file = Unicode(
@@ -133,6 +140,13 @@ class ServiceSettings(Configurable):
 
     max_open_jobs_per_tenant = Int(
         100, help="How many jobs of one user or group may be open at once."
+    ).tag(config=True)
+
+    storage_quota_bytes = Int(
+        20 * 1024 * MEBIBYTE,
+        min=0,
+        help="How much one user or group may keep here, in bytes: drafts, versions, checkpoints "
+        "and adapters; 0 means no limit. `adaptery tenant quota` sets another for one of them.",
     ).tag(config=True)
 
     max_key_days = Int(

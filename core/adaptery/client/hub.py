@@ -7,6 +7,7 @@ token.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Literal, overload
 
 import httpx
@@ -17,6 +18,7 @@ from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request
 from adaptery.client.columns import BASE_MODELS, TASKS
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Datasets
+from adaptery.client.embeddings import Embeddings, embed
 from adaptery.client.jobs import Jobs
 from adaptery.client.keys import Keys
 from adaptery.client.listing import Listing, card
@@ -107,7 +109,24 @@ class Hub:
             AdapteryError: what the service raised.
         """
         answer = self._connection.send("GET", "v1/models").json()
-        return [str(model["id"]) for model in answer["data"]]
+        chats = (model for model in answer["data"] if model.get("kind") != "embedding")
+        return [str(model["id"]) for model in chats]
+
+    def embed(self, texts: Sequence[str], model: str = "") -> Embeddings:
+        """Return one vector for each text, however many there are.
+
+        Warns if texts are longer than what the model reads: their vectors stand for the beginning.
+
+        Args:
+            texts: what to embed; a single text is a list of one.
+            model: the name of an embedding model; "" is the default one.
+
+        Raises:
+            InvalidInputError: if a text is empty or no text; it is named by its place.
+            NotFoundError: if there is no such embedding model.
+            AdapteryError: what the service raised.
+        """
+        return embed(self._connection, texts, model)
 
     def base_of(self, model: str) -> str | None:
         """Return the base model that an adapter was made for; None for a base model.

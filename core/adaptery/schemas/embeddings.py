@@ -8,13 +8,15 @@ Source: OpenAI API reference (embeddings); openai-python, `resources/embeddings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from adaptery.errors import FieldProblem, InvalidInputError
 
-__all__ = ["TEXTS_LIMIT", "TEXT_CHARACTERS", "EmbeddingRequest"]
+__all__ = ["TEXTS_LIMIT", "TEXT_CHARACTERS", "EmbeddingRequest", "text_problems"]
 
 TEXTS_LIMIT = 2048  # of one request, as OpenAI has it
 #: Of one text. A model reads some hundred tokens of it; even with every character escaped it fits
@@ -29,6 +31,12 @@ _TOKENS = FieldProblem(
     "holds token ids; only text is offered, for each model has its own tokens.",
     "send text; in langchain-openai: OpenAIEmbeddings(check_embedding_ctx_length=False)",
 )
+
+
+def text_problems(texts: Sequence[object]) -> list[FieldProblem]:
+    """Return what is wrong with texts, each named by its place; some of it, if it is much."""
+    problems = (_problem(f"input.{place}", text) for place, text in enumerate(texts))
+    return list(islice((problem for problem in problems if problem is not None), _NAMED_LIMIT))
 
 
 def _problem(where: str, text: object) -> FieldProblem | None:
@@ -53,18 +61,17 @@ def _texts(value: object) -> object:
         InvalidInputError: it is none; each wrong text is named by its place.
     """
     if not isinstance(value, list):
-        problems = [_problem("input", value)]
-        texts: list[object] = [value]
+        problem = _problem("input", value)
+        texts, problems = [value], [problem] if problem is not None else []
     else:
         texts = cast("list[object]", value)
-        problems = [_problem(f"input.{place}", text) for place, text in enumerate(texts)]
         if not 1 <= len(texts) <= TEXTS_LIMIT:
             reason = f"has {len(texts)} texts; the limit is {TEXTS_LIMIT}."
             problems = [FieldProblem("input", reason, f"send 1 to {TEXTS_LIMIT} at a time")]
-        if texts and all(map(_is_tokens, texts)):
-            problems = [_TOKENS]
-    if found := [problem for problem in problems if problem is not None]:
-        raise InvalidInputError(errors=found[:_NAMED_LIMIT])
+        else:
+            problems = [_TOKENS] if all(map(_is_tokens, texts)) else text_problems(texts)
+    if problems:
+        raise InvalidInputError(errors=problems)
     return texts
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,12 +29,15 @@ from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import agents as statements
 from adaptery_hub.database.statements import attempts
+from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.dispatcher import Dispatcher
 from adaptery_hub.fleet.heartbeats import read_heartbeat
 from adaptery_hub.fleet.live import AgentView, Heartbeat, LiveView, StateChange
 from adaptery_hub.fleet.orders import Orders
 from adaptery_hub.fleet.roster import Roster
+from adaptery_hub.fleet.sealed_desk import SealedDesk
 from adaptery_hub.fleet.session_desk import SessionDesk
+from adaptery_hub.gateway.embedding import EmbedOrder
 from adaptery_hub.gateway.gateway import InferOrder
 from adaptery_hub.queue.port import Queue
 from adaptery_hub.queue.rules import REAP_SECONDS
@@ -58,6 +62,7 @@ class FleetParts:
     database: Database
     queue: Queue
     base_models: BaseModels
+    embedding_models: EmbeddingModels
     roster: Roster
     identity: NetworkIdentity
     desk: SessionDesk
@@ -76,6 +81,7 @@ class Fleet:
         self._clock = clock
         self._transport: NatsTransport | None = None
         self._orders: Orders | None = None
+        self._sealed_desk: SealedDesk | None = None
         self._dispatcher: Dispatcher | None = None
         self._sessions: SessionServer | None = None
         self._join_desk: JoinDesk | None = None
@@ -142,6 +148,28 @@ class Fleet:
         finally:
             await frames.aclose()
 
+    async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
+        """Asks one agent for vectors and yields its frames; see `gateway.EmbeddingFleet`.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+        """
+        if self._orders is None:
+            raise NoAgentError("The network is not connected.")
+        async with aclosing(self._orders.embed(agent_id, order)) as frames:
+            async for frame in frames:
+                yield frame
+
+    def sealed_desk(self) -> SealedDesk:
+        """Returns the desk for callers that seal their own requests; see `gateway.sealed`.
+
+        Raises:
+            NoAgentError: The network is not connected.
+        """
+        if self._sealed_desk is None:
+            raise NoAgentError("The network is not connected.")
+        return self._sealed_desk
+
     def cancel_soon(self, job_id: str, tenant_id: str) -> None:
         """Tells the agent of a job to end it; if that fails, its next report tells it."""
         task = asyncio.create_task(self._cancel(job_id, tenant_id), name=f"cancel {job_id}")
@@ -192,6 +220,7 @@ class Fleet:
         parts = self._parts
         caller = Caller(transport, clock=self._clock)
         self._orders = Orders(caller, parts.identity, self.roster, self._clock)
+        self._sealed_desk = SealedDesk(transport, parts.identity, self.roster, self._clock)
         self._dispatcher = Dispatcher(
             parts.queue,
             self.live,
@@ -251,6 +280,7 @@ class Fleet:
         if await self._parts.base_models.observe(beat.base_models):
             await self._parts.queue.prepare()
             self.wake()
+        await self._parts.embedding_models.observe(beat.embedding_models)
         await self._store_seen(beat, moment)
         if _free_slots(self.live.get(beat.agent_id)) > had_room:
             self.wake()

@@ -7,12 +7,14 @@ not said. Not here: signatures (`adaptery.sealed`), what follows from a heartbea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adaptery.embedding_models import DIMENSIONS_LIMIT
 from adaptery.errors import IntegrityError
 from adaptery.schemas.common import DigestText, Instant
-from adaptery_hub.fleet.live import BaseModelReport, EngineReport, Heartbeat
+from adaptery_hub.fleet.live import BaseModelReport, EmbeddingModelReport, EngineReport, Heartbeat
 
 SLOTS_LIMIT = 256  # workers of one host; more is not believed
 _LIST_LIMIT = 2_000  # adapters or attempts of one host
@@ -32,6 +34,13 @@ class _BaseModel(_Said):
     weight_digest: DigestText
 
 
+class _EmbeddingModel(_BaseModel):
+    dimensions: int = Field(ge=1, le=DIMENSIONS_LIMIT)
+    max_tokens: int = Field(ge=1)
+    state: str = Field(default="stopped", max_length=20)
+    running: int = Field(default=0, ge=0)
+
+
 class _Engine(_Said):
     state: str = Field(default="stopped", max_length=20)
     running: int = Field(default=0, ge=0)
@@ -46,8 +55,10 @@ class _Beat(_Said):
     at: Instant
     version: str = Field(default="", max_length=40)
     draining: bool = False
+    features: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=100)
     slots: _Slots = _Slots()
     base_models: list[_BaseModel] = Field(default=[], max_length=100)
+    embedding_models: list[_EmbeddingModel] = Field(default=[], max_length=100)
     engine: _Engine = _Engine()
     attempts: list[str] = Field(default=[], max_length=_LIST_LIMIT)
     load: dict[str, object] = {}
@@ -69,9 +80,16 @@ def read_heartbeat(document: Mapping[str, object]) -> Heartbeat:
         seq=beat.seq,
         sent_at=beat.at,
         version=beat.version,
+        features=frozenset(beat.features),
         workers=min(beat.slots.workers, SLOTS_LIMIT),
         workers_free=0 if beat.draining else min(beat.slots.free, SLOTS_LIMIT),
         base_models=tuple(BaseModelReport(m.name, m.weight_digest) for m in beat.base_models),
+        embedding_models=tuple(
+            EmbeddingModelReport(
+                m.name, m.weight_digest, m.dimensions, m.max_tokens, m.state, m.running
+            )
+            for m in beat.embedding_models
+        ),
         engine=EngineReport(
             engine.state,
             engine.running,

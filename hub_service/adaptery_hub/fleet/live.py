@@ -33,6 +33,16 @@ class BaseModelReport:
 
 
 @dataclass(frozen=True)
+class EmbeddingModelReport(BaseModelReport):
+    """An embedding model that an agent says it holds."""
+
+    dimensions: int
+    max_tokens: int
+    state: str = "stopped"  # of the process that serves it
+    running: int = 0
+
+
+@dataclass(frozen=True)
 class EngineReport:
     """What an agent says about its engine."""
 
@@ -51,9 +61,11 @@ class Heartbeat:
     seq: int
     sent_at: datetime
     version: str = ""
+    features: frozenset[str] = frozenset()  # what earlier releases do not understand
     workers: int = 0
     workers_free: int = 0
     base_models: tuple[BaseModelReport, ...] = ()
+    embedding_models: tuple[EmbeddingModelReport, ...] = ()
     engine: EngineReport = EngineReport()
     attempts: tuple[str, ...] = ()
     load: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -76,6 +88,11 @@ class AgentView:
     def holds(self, weight_digest: str) -> bool:
         """Whether the agent holds the base model with these weights."""
         return any(model.weight_digest == weight_digest for model in self.beat.base_models)
+
+    def embedder(self, weight_digest: str) -> EmbeddingModelReport | None:
+        """The embedding model with these weights; None if the agent does not hold it."""
+        models = self.beat.embedding_models
+        return next((model for model in models if model.weight_digest == weight_digest), None)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from adaptery import base64url
 from adaptery.sealed import Frame, Grant, Verb, derive_session_key, sign_grant
 from adaptery.times import Clock, now, to_text
 from adaptery_hub.fleet.roster import Roster
+from adaptery_hub.gateway.embedding import EmbedOrder
 from adaptery_hub.gateway.gateway import InferOrder
 from adaptery_hub.queue.port import Claim
 from adaptery_network.broker import NetworkIdentity
@@ -102,9 +103,30 @@ class Orders:
             async for frame in opened:
                 yield frame
 
+    async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
+        """Asks an agent for vectors and yields its frames; closing it tells the agent to stop.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+        """
+        target = order.target
+        body: dict[str, object] = {
+            "model": {"name": target.model, "weight_digest": target.weight_digest},
+            "input": list(order.texts),
+        }
+        not_after = self._clock() + timedelta(seconds=GRANT_SECONDS)
+        grant = self._granter(
+            "embed", target.model, order.caller, not_after, weight_digest=target.weight_digest
+        )
+        frames = self._caller.stream(
+            self._roster.card(agent_id), "embed", grant, body, FRAME_SECONDS
+        )
+        async with aclosing(frames) as opened:
+            async for frame in opened:
+                yield frame
+
     def _session(self, session_id: str, agent_id: str) -> Mapping[str, str]:
-        key = derive_session_key(self._identity.session_master, session_id, agent_id)
-        return {"id": session_id, "key": base64url.encode(key)}
+        return session_reference(self._identity, session_id, agent_id)
 
     def _granter(
         self,
@@ -129,3 +151,11 @@ class Orders:
             return sign_grant(grant, self._identity.signing_key)
 
         return grant_for
+
+
+def session_reference(
+    identity: NetworkIdentity, session_id: str, agent_id: str
+) -> Mapping[str, str]:
+    """Returns a session as it is handed to its agent inside a seal."""
+    key = derive_session_key(identity.session_master, session_id, agent_id)
+    return {"id": session_id, "key": base64url.encode(key)}

@@ -28,11 +28,13 @@ class Need:
 
     base_weight_digest: str
     adapter_weight_digest: str | None = None
+    feature: str | None = None  # that the agent must understand
 
 
 def eligible(view: AgentView, need: Need) -> bool:
     """Whether this agent can serve the request at all."""
-    return view.state == "live" and view.holds(need.base_weight_digest)
+    understands = need.feature is None or need.feature in view.beat.features
+    return view.state == "live" and view.holds(need.base_weight_digest) and understands
 
 
 def choose(views: Iterable[AgentView], need: Need, tried: Collection[str] = ()) -> AgentView | None:
@@ -47,3 +49,21 @@ def _cost(view: AgentView, need: Need) -> tuple[int, int, float, str]:
     line = engine.running + engine.waiting + (0 if resident else RESIDENCY_WORTH_REQUESTS)
     readiness = _READINESS.get(engine.state, len(_READINESS))
     return readiness, line, -engine.tokens_per_second, view.agent_id
+
+
+def choose_embedder(
+    views: Iterable[AgentView], weight_digest: str, tried: Collection[str] = ()
+) -> AgentView | None:
+    """Returns the best agent with this embedding model; None if there is none."""
+
+    def cost(view: AgentView) -> tuple[int, int, str]:
+        model = view.embedder(weight_digest)
+        assert model is not None
+        return _READINESS.get(model.state, len(_READINESS)), model.running, view.agent_id
+
+    candidates = [
+        view
+        for view in views
+        if view.agent_id not in tried and view.state == "live" and view.embedder(weight_digest)
+    ]
+    return min(candidates, key=cost, default=None)

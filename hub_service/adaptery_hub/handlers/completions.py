@@ -13,13 +13,13 @@ from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
-from adaptery.errors import AdapteryError, NotOfferedError
+from adaptery.errors import AdapteryError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery_hub.database import tables
 from adaptery_hub.gateway import OpenAnswer
 from adaptery_hub.gateway.rebuild import answer_count, most_tokens
-from adaptery_hub.handlers.admission import while_admitted
-from adaptery_hub.handlers.base import Handler, OpenAIHandler
+from adaptery_hub.handlers.admission import until_closed, while_admitted
+from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import EventStream
 from adaptery_hub.identity import Identity
@@ -99,38 +99,9 @@ class ChatCompletionsHandler(CompletionsHandler):
     schema = ChatRequest
 
 
-class NotOfferedHandler(OpenAIHandler):
-    """Parts of OpenAI's API that clients ask for and that are not offered yet."""
-
-    async def post(self) -> None:
-        """Say so.
-
-        Raises:
-            NotOfferedError: Always.
-        """
-        raise NotOfferedError(
-            "This part of OpenAI's API is not offered yet.", hint="use v1/chat/completions"
-        )
-
-
 async def _send_all(stream: EventStream, chunks: AsyncIterator[Mapping[str, object]]) -> None:
     async for chunk in chunks:
         await stream.send(chunk)
-
-
-async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
-    """Does the work, and drops it when the client leaves."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(handler.closed.wait())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-    finally:
-        leaving.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
 
 _BOUND = "a/{tenant}/{adapter}/"
@@ -152,10 +123,5 @@ ROUTES = [
         f"{_BOUND}v1/completions",
         CompletionsHandler,
         {"POST": replace(_COMPLETE, summary=_BOUND_TEXT)},
-    ),
-    Route(
-        "v1/embeddings",
-        NotOfferedHandler,
-        {"POST": Operation("infer", "Not offered yet: answers the error `not_offered`.")},
     ),
 ]

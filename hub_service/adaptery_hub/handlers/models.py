@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from adaptery_hub.database.statements import adapters as statements
+from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.gateway import Target, adapter_target
 from adaptery_hub.gateway.resolution import RESTRICTED
 from adaptery_hub.handlers.adapters import check_right, delete_adapter
@@ -20,7 +21,7 @@ class ModelsHandler(OpenAIHandler):
     """All models of the caller."""
 
     async def get(self) -> None:
-        """List base models, then the adapters that the caller may use; to a key, its adapters."""
+        """List base and embedding models, then adapters I may use; to a key, its adapters."""
         compute = compute_of(self)
         rows = await self.services.db.read(lambda c: statements.list_usable(c, self.identity))
         cards = await compute.base_models.cards() if self.identity.key is None else []
@@ -28,6 +29,8 @@ class ModelsHandler(OpenAIHandler):
             describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)
             for card in cards
         ]
+        if self.identity.key is None:
+            models += await describe_embedding_models(compute.embeddings.models)
         models += [describe_model(adapter_target(row), row["created_at"]) for row in rows]
         self.answer_json({"object": "list", "data": models})
 
@@ -54,6 +57,11 @@ class ModelHandler(_ModelHandler):
 
     async def get(self, name: str, tenant: str = "", adapter: str = "") -> None:
         """Answer the model that a name means to the caller."""
+        embedding_models = compute_of(self).embeddings.models
+        if name in embedding_models.names and not tenant and self.identity.key is None:
+            described = await describe_embedding_models(embedding_models)
+            self.answer_json(next(model for model in described if model["id"] == name))
+            return
         self.answer_json(await self.describe(name, f"{tenant}/{adapter}" if tenant else None))
 
 
@@ -98,6 +106,31 @@ def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
         "sensitivity": sensitivity,
         "channel": "sealed" if sensitivity == RESTRICTED else "open",
     }
+
+
+async def describe_embedding_models(models: EmbeddingModels) -> list[dict[str, object]]:
+    """Returns OpenAI's model objects of the embedding models, with what their vectors are."""
+    described: list[dict[str, object]] = []
+    for card in await models.cards():
+        report = models.report(card.name)
+        described.append(
+            {
+                "id": card.name,
+                "object": "model",
+                "created": int(card.created_at.timestamp()),
+                "owned_by": _OWNED_BY_SERVICE,
+                "root": card.name,
+                "parent": None,
+                "base_model": None,
+                "kind": "embedding",
+                "sensitivity": None,
+                "channel": "open",
+                # Unknown until an agent that has it is heard.
+                "dimensions": report.dimensions if report else None,
+                "max_tokens": report.max_tokens if report else None,
+            }
+        )
+    return described
 
 
 ROUTES = [

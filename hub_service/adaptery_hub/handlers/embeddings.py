@@ -1,0 +1,121 @@
+"""`v1/embeddings`: vectors of texts, as OpenAI has it.
+
+The whole answer is here before the first byte of it is sent, so an answer with a good status has a
+vector for each text. It is written piece by piece: no long step keeps other requests waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+from sqlalchemy.engine import Connection
+
+from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.schemas.embeddings import EmbeddingRequest
+from adaptery_hub.gateway.embedding import Vectors, numbers
+from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.base import OpenAIHandler
+from adaptery_hub.handlers.completions import until_closed
+from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.identity import Identity
+from adaptery_hub.routes import Operation, Route
+
+#: Says of how many texts the model has read the beginning only.
+TRUNCATED_HEADER = "X-Adaptery-Truncated-Texts"
+#: Vectors that are written in one step: some milliseconds of work.
+_WRITE_VECTORS = 64
+
+
+class EmbeddingsHandler(OpenAIHandler):
+    """Embeddings."""
+
+    async def post(self) -> None:
+        """Answer one vector for each text."""
+        self._check_key()
+        self.hold(self.services.answers)
+        await until_closed(self, self._serve(self.body(EmbeddingRequest)))
+
+    async def _serve(self, request: EmbeddingRequest) -> None:
+        # An embedding model is there for everyone: only the token is looked at again.
+        await while_admitted(self, self._answer(request), None, _nothing_to_check)
+
+    async def _answer(self, request: EmbeddingRequest) -> None:
+        gateway = compute_of(self).embeddings
+        vectors = await gateway.embed(self.identity, request, self.request_id)
+        if vectors.truncated:
+            self.set_header(TRUNCATED_HEADER, str(vectors.truncated))
+        self.set_header("Content-Type", "application/json")
+        for piece in render(vectors, request.encoding_format):
+            self.write(piece)
+            await self.flush()
+            await asyncio.sleep(0)  # what is flushed at once gives nobody else a turn
+        self.finish()
+
+    def _check_key(self) -> None:
+        if self.identity.key is not None:
+            raise NotAllowedError(
+                "This key is for its adapters, which make no vectors.",
+                hint="use a token of the Hub",
+            )
+
+
+class BoundEmbeddingsHandler(OpenAIHandler):
+    """The address of an adapter, where clients that are set to it ask for embeddings too."""
+
+    async def post(self, tenant: str, adapter: str) -> None:
+        """Say that there are none; nothing is looked up, so nothing is told.
+
+        Raises:
+            NotFoundError: always.
+        """
+        raise NotFoundError(
+            "An adapter makes no embeddings.", hint="ask an embedding model at v1/embeddings"
+        )
+
+
+def render(vectors: Vectors, encoding: Literal["float", "base64"]) -> Iterator[str]:
+    """Yields the pieces of OpenAI's answer."""
+    name = json.dumps(vectors.model, ensure_ascii=False)
+    yield f'{{"object":"list","model":{name},"data":['
+    for start in range(0, len(vectors.packed), _WRITE_VECTORS):
+        some = vectors.packed[start : start + _WRITE_VECTORS]
+        entries = (
+            f'{{"object":"embedding","index":{start + place},"embedding":{_spell(one, encoding)}}}'
+            for place, one in enumerate(some)
+        )
+        yield ("," if start else "") + ",".join(entries)
+    tokens = vectors.prompt_tokens
+    yield f'],"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}'
+
+
+def _spell(packed: bytes, encoding: Literal["float", "base64"]) -> str:
+    if encoding == "base64":
+        return f'"{base64.b64encode(packed).decode()}"'
+    # Nine digits tell one float32 from every other.
+    return f"[{','.join([f'{number:.9g}' for number in numbers(packed)])}]"
+
+
+def _nothing_to_check(connection: Connection, identity: Identity) -> None:
+    return None
+
+
+ROUTES = [
+    Route(
+        "v1/embeddings",
+        EmbeddingsHandler,
+        {
+            "POST": Operation(
+                "infer", "One vector for each text.", request=EmbeddingRequest, keys=True
+            )
+        },
+    ),
+    Route(
+        "a/{tenant}/{adapter}/v1/embeddings",
+        BoundEmbeddingsHandler,
+        {"POST": Operation("infer", "Always 404: an adapter makes no embeddings.", keys=True)},
+    ),
+]
