@@ -93,7 +93,7 @@ class Keys:
                 hint="Copy it again; a key is ak- and 49 letters and digits.",
             )
         secret_hash, moment = key_secrets.hash_secret(secret), self._clock()
-        row = await self._database.read(lambda c: statements.by_hash(c, secret_hash, moment))
+        row = await self._database.look_up(lambda c: statements.by_hash(c, secret_hash, moment))
         if row is None:
             raise NotAuthenticatedError(
                 "This key is not in force: it was revoked or rotated, or it has expired.",

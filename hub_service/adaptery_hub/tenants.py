@@ -112,7 +112,7 @@ class Tenants:
 
     async def _states(self, found: Sequence[Tenant]) -> dict[str, str | None]:
         ids = [tenant.id for tenant in found]
-        states = await self._database.read(lambda c: statements.states_of(c, ids))
+        states = await self._database.look_up(lambda c: statements.states_of(c, ids))
         return {id: states.get(id) for id in ids}
 
     async def _learn(self, names: Sequence[HubName]) -> None:

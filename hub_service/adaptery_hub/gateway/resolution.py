@@ -26,7 +26,6 @@ from adaptery.errors import (
     InvalidInputError,
     NotAllowedError,
     NotFoundError,
-    NotOfferedError,
     SealedChannelRequiredError,
 )
 from adaptery.names import (
@@ -93,14 +92,16 @@ class Resolver:
             SealedChannelRequiredError: The adapter is restricted, and the channel is open.
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
-            row = await self._database.read(lambda c: self._find_bound(c, identity, model, bound))
+            row = await self._database.look_up(
+                lambda c: self._find_bound(c, identity, model, bound)
+            )
         else:
             ref = self._read(model)
             # An own key reaches adapters only.
             name = self._base_name(ref) if identity.key is None else None
             if name is not None:
                 return Target(name, name, self._base_models.digest(name))
-            row = await self._database.read(lambda c: _find(c, identity, ref))
+            row = await self._database.look_up(lambda c: _find(c, identity, ref))
         if row is None:
             raise _no_such_model()
         if row["sensitivity"] == RESTRICTED and not sealed:

@@ -9,7 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -18,6 +17,7 @@ from sqlalchemy.engine import Connection
 from adaptery.errors import UnavailableError
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.identity import Identity
+from adaptery_hub.interruption import Interruption
 
 #: Asks the database whether an identity may still have what it gets; raises if it may not.
 Check = Callable[[Connection, Identity], object]
@@ -40,41 +40,36 @@ async def while_admitted(
         NotFoundError: the caller has no right any more.
         Exception: whatever the work raises.
     """
-    working = asyncio.ensure_future(work)
-    with handler.services.admissions.watch(thing_id) as doubt:
-        others = [
-            asyncio.ensure_future(_watch_rights(handler, check, doubt)),
-            asyncio.ensure_future(_watch_token(handler, doubt)),
-            asyncio.ensure_future(handler.closed.wait()),
-        ]
-        try:
-            done, _ = await asyncio.wait({working, *others}, return_when=asyncio.FIRST_COMPLETED)
-            for task in {working} & done or done:
-                task.result()
-        finally:
-            for task in (working, *others):
-                task.cancel()
-            await asyncio.gather(working, *others, return_exceptions=True)
+    admissions, interruption = handler.services.admissions, Interruption()
 
-
-async def _watch_rights(handler: Handler, check: Check, doubt: asyncio.Event) -> None:
-    seconds = handler.services.admissions.look_again_seconds
-    # What was checked when the request came is old by now if the answer was long in coming.
-    patience = max(0.0, seconds - handler.request.request_time())
-    while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(doubt.wait(), patience)
-        doubt.clear()
+    async def look() -> None:
         identity = handler.identity
-        await handler.services.db.read(lambda c, i=identity: check(c, i))
-        patience = seconds
+        try:
+            await handler.services.db.look_up(lambda c: check(c, identity))
+        except Exception as error:
+            interruption.interrupt(error)
 
-
-async def _watch_token(handler: Handler, doubt: asyncio.Event) -> None:
-    while True:
-        await asyncio.sleep(handler.services.admissions.look_again_seconds)
+    async def look_at_token() -> None:
         before = handler.identity
-        with suppress(UnavailableError):
-            await handler.authenticate()
+        try:
+            with suppress(UnavailableError):
+                await handler.authenticate()
+        except Exception as error:
+            interruption.interrupt(error)
+            return
         if handler.identity != before:
-            doubt.set()
+            await look()
+
+    passed_seconds = handler.request.request_time()
+    with (
+        handler.when_closed(interruption.interrupt),
+        admissions.watch(thing_id, look, look_at_token, passed_seconds),
+    ):
+        await interruption.run(work)
+
+
+async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
+    """Do the work, and drop it when the client leaves."""
+    interruption = Interruption()
+    with handler.when_closed(interruption.interrupt):
+        await interruption.run(work)

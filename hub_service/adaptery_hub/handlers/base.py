@@ -24,7 +24,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyterhub.services.auth import HubOAuthenticated
@@ -92,6 +93,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.services = services
         self.route = route
         self.closed = asyncio.Event()
+        self._when_closed: set[Callable[[], None]] = set()
         self._identity: Identity | None = None
         self._body = bytearray()
         services.open_requests.add(self)
@@ -215,6 +217,11 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         if admitted and self._received_bytes <= JSON_BODY_LIMIT_BYTES:
             self._body += chunk
 
+    @property
+    def received_bytes(self) -> int:
+        """How large the body is that came."""
+        return self._received_bytes
+
     def body(self, schema: type[M]) -> M:
         """Return the JSON body as `schema`.
 
@@ -329,9 +336,22 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         """
         self._leave.append(turnstile.enter(self.identity.tenant_id))
 
+    @contextmanager
+    def when_closed(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Call `tell` if the client leaves, or has left, meanwhile."""
+        self._when_closed.add(tell)
+        if self.closed.is_set():
+            asyncio.get_running_loop().call_soon(tell)
+        try:
+            yield
+        finally:
+            self._when_closed.discard(tell)
+
     def on_connection_close(self) -> None:
         """Note that the client has gone; streams end when they see it."""
         self.closed.set()
+        for tell in list(self._when_closed):
+            tell()
         self._over()
         super().on_connection_close()
 

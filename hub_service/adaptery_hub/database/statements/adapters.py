@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements.names import full_name_holds
 from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, right_of, visible
+from adaptery_hub.permissions import Right, parameters, placeholder, right_of, visible
 
 _adapters = tables.adapters
 _tenants = tables.tenants
@@ -107,15 +108,38 @@ def find_named(
         group: Whether the slug is a group's.
         number: The version.
     """
-    statement = _shown(identity).where(_adapters.c.name == name)
-    if slug is None:
-        statement = statement.where(_adapters.c.tenant_id == identity.tenant_id)
+    shape = (slug is not None, group, number is not None)
+    given = {"asked_name": name, "asked_slug": slug, "asked_number": number}
+    if identity.key is not None:
+        statement = _named(identity, *shape)
     else:
+        statement = _named_by_groups(len(identity.group_tenants), *shape)
+        given |= parameters(identity)
+    return connection.execute(statement, given).mappings().first()
+
+
+@lru_cache(maxsize=512)
+def _named_by_groups(
+    groups: int, owned: bool, group: bool, numbered: bool
+) -> sa.Select[tuple[object, ...]]:
+    """Builds the statement of `find_named` once for all who are in so many groups."""
+    return _named(placeholder(groups), owned, group, numbered)
+
+
+def _named(
+    identity: Identity, owned: bool, group: bool, numbered: bool
+) -> sa.Select[tuple[object, ...]]:
+    statement = _shown(identity).where(_adapters.c.name == sa.bindparam("asked_name"))
+    if owned:
         is_group = _tenants.c.kind == "group"
-        statement = statement.where(_tenants.c.slug == slug, is_group if group else ~is_group)
-    if number is not None:
-        statement = statement.where(_adapters.c.number == number)
-    return _newest(connection, statement)
+        statement = statement.where(
+            _tenants.c.slug == sa.bindparam("asked_slug"), is_group if group else ~is_group
+        )
+    else:
+        statement = statement.where(_adapters.c.tenant_id == identity.tenant_id)
+    if numbered:
+        statement = statement.where(_adapters.c.number == sa.bindparam("asked_number"))
+    return _newest_first(statement)
 
 
 def usable_of(
@@ -186,5 +210,8 @@ def set_state(connection: Connection, adapter_id: str, old: str, new: str) -> bo
 
 
 def _newest(connection: Connection, statement: sa.Select[tuple[object, ...]]) -> RowMapping | None:
-    statement = statement.order_by(_adapters.c.number.desc(), _adapters.c.id.desc()).limit(1)
-    return connection.execute(statement).mappings().first()
+    return connection.execute(_newest_first(statement)).mappings().first()
+
+
+def _newest_first(statement: sa.Select[tuple[object, ...]]) -> sa.Select[tuple[object, ...]]:
+    return statement.order_by(_adapters.c.number.desc(), _adapters.c.id.desc()).limit(1)

@@ -37,6 +37,11 @@ _COLUMNS = (
 )
 _alive = tenants.c.state != DORMANT
 
+#: Asked in each request, so it is built once.
+_STATES_OF = sa.select(tenants.c.id, tenants.c.state).where(
+    tenants.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+
 
 def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Row]:
     """Return who has these exact names now; names without a tenant are left out."""
@@ -173,7 +178,7 @@ def get_many(connection: Connection, ids: Sequence[str]) -> list[Row]:
 
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     """Return the states of tenants by their ids."""
-    rows = connection.execute(sa.select(tenants.c.id, tenants.c.state).where(tenants.c.id.in_(ids)))
+    rows = connection.execute(_STATES_OF, {"ids": list(ids)})
     return {row.id: row.state for row in rows}
 
 
