@@ -2,8 +2,8 @@
 
 Requests are counted in this process, as a bucket that fills evenly: several replicas each let a key
 have its requests per minute. Tokens are counted in the database, in the usage of ended requests and
-in what running ones have reserved, so all replicas agree; what an ended one cost and this process has
-not yet written is added (`pending_tokens`).
+in what running ones have reserved, so all replicas agree; what this process has not yet written of
+ended ones is added (`pending_tokens`).
 
 Invariants:
 - A request reserves the tokens that it may make before it begins, in the transaction that counts;

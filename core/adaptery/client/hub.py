@@ -22,11 +22,13 @@ from adaptery.client.embeddings import Embeddings, embed
 from adaptery.client.jobs import Jobs
 from adaptery.client.keys import Keys
 from adaptery.client.listing import Listing, card
+from adaptery.client.usage import Moment, UsageListing, fetch_audit, fetch_usage
 from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
 from adaptery.schemas.jobs import Task
+from adaptery.schemas.usage import AuditRow, UsageOf
 
 __all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Hub", "connect"]
 
@@ -127,6 +129,65 @@ class Hub:
             AdapteryError: what the service raised.
         """
         return embed(self._connection, texts, model)
+
+    def usage(
+        self,
+        by: str | Sequence[str] = "day",
+        *,
+        days: int = 30,
+        of: UsageOf = "mine",
+        since: Moment | None = None,
+        until: Moment | None = None,
+        adapter: str | None = None,
+        key: str | None = None,
+    ) -> UsageListing:
+        """Return what requests cost, added up; the last half second may be missing.
+
+        Args:
+            by: what is told apart: `day`, `hour`, `key`, `adapter`, `base_model`, `kind`,
+                `channel`; of everyone also `user` and `owner`; several, or `total`.
+            days: how many days, today included.
+            of: `mine`; `adapters`, those the caller manages: how much, by the day, not by whom; or
+                `everyone`, for administrators.
+            since: the first day or moment, in place of `days`.
+            until: the last day, or the moment before which it ends; now, if absent.
+            adapter: only with this adapter: an id.
+            key: only by this own key: an id.
+
+        Raises:
+            InvalidInputError: if it cannot be told so, or the time is too long.
+            NotAllowedError: if it is not the caller's to see.
+            AdapteryError: what the service raised.
+        """
+        return fetch_usage(self._connection, by, days, of, since, until, adapter, key)
+
+    def audit(
+        self,
+        *,
+        limit: int = 200,
+        actor: str | None = None,
+        thing: str | None = None,
+        action: str | None = None,
+        request: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> Listing[AuditRow]:
+        """Return what was done, newest first; for administrators.
+
+        Args:
+            limit: how many rows at most.
+            actor: who did it: `@user`, a group, or a tenant's id.
+            thing: with which thing: an id.
+            action: what, such as `infer` or `key.create`.
+            request: in which request: an id.
+            since: the first day or moment.
+            until: the last day, or the moment before which it ends.
+
+        Raises:
+            NotAllowedError: if the caller is no administrator.
+            AdapteryError: what the service raised.
+        """
+        return fetch_audit(self._connection, limit, actor, thing, action, request, since, until)
 
     def base_of(self, model: str) -> str | None:
         """Return the base model that an adapter was made for; None for a base model.

@@ -1,0 +1,77 @@
+"""``adaptery usage`` on the command line: what requests cost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptery.client.usage import UsageListing
+    from adaptery.commands import Subparsers
+
+__all__ = ["register"]
+
+DESCRIPTION = (
+    "Tell what requests cost, added up. Needs ADAPTERY_URL and JUPYTERHUB_API_TOKEN in the "
+    "environment; servers have them."
+)
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    usage = subparsers.add_parser("usage", help="what requests cost", description=DESCRIPTION)
+    usage.add_argument(
+        "--by",
+        default="day",
+        help="what is told apart, joined by commas: day, hour, key, adapter, base_model, kind, "
+        "channel; of everyone also user and owner; or total",
+    )
+    usage.add_argument("--days", type=int, default=30, help="how many days, today included")
+    usage.add_argument(
+        "--from", dest="since", metavar="DAY", help="the first day, in place of --days"
+    )
+    usage.add_argument("--to", dest="until", metavar="DAY", help="the last day; default: today")
+    whose = usage.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--adapters",
+        action="store_true",
+        help="of the adapters that I manage: how much, by the day, not by whom",
+    )
+    whose.add_argument("--everyone", action="store_true", help="of all users; for administrators")
+    usage.add_argument("--adapter", help="only with this adapter: an id")
+    usage.add_argument("--key", help="only by this own key: an id")
+    usage.add_argument("--csv", action="store_true", help="write CSV")
+    usage.set_defaults(run=_usage)
+
+
+def _usage(arguments: argparse.Namespace) -> int:
+    from adaptery.client import connect
+
+    of = "everyone" if arguments.everyone else "adapters" if arguments.adapters else "mine"
+    with connect() as hub:
+        found = hub.usage(
+            arguments.by,
+            days=arguments.days,
+            of=of,
+            since=arguments.since,
+            until=arguments.until,
+            adapter=arguments.adapter,
+            key=arguments.key,
+        )
+    sys.stdout.write(found.to_csv() if arguments.csv else _aligned(found))
+    return 0
+
+
+def _aligned(found: UsageListing) -> str:
+    cells = [["" if value is None else f"{value}" for value in row] for row in found.table()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numbers = len(cells[0]) - 5  # the sums stand at the right of their columns
+    lines = (
+        "  ".join(
+            cell.rjust(width) if place >= numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+    return "".join(f"{line}\n" for line in lines)
