@@ -40,7 +40,7 @@ def register(subparsers: Subparsers) -> None:
     creating.add_argument(
         "--verb",
         action="append",
-        choices=("infer", "read"),
+        choices=("infer", "read", "embed"),
         help="what it may do: ask its adapters, or only list them; default: both",
     )
     creating.add_argument("--days", type=int, help="how long it lives; default: as long as it may")

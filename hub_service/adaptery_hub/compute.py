@@ -106,7 +106,8 @@ async def start_compute(services: Services) -> None:
     services.key_limits.pending_tokens = usage.pending_tokens
     fleet = await _start_fleet(services, audit, tasks, base_models, embedding_models, queue)
     salts = await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret")
-    resolver, network = Resolver(database, base_models), fleet or _NoNetwork()
+    resolver = Resolver(database, base_models, embedding_models.names)
+    network = fleet or _NoNetwork()
     gateway = Gateway(resolver, network, usage, salts=salts)
     sealed = SealedChannel(resolver, network, usage, salts)
     jobs = JobDesk(database, queue, tasks, base_models, services.storage)

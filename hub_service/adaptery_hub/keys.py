@@ -40,6 +40,8 @@ from adaptery_hub.hub_users import HubUser
 from adaptery_hub.identity import Identity, IdentitySource, KeyHold
 from adaptery_hub.tenants import Tenants
 
+#: The scope that a verb needs of the token that makes the key, where it has another name.
+VERB_SCOPES: Mapping[str, str] = {"embed": "infer"}
 #: How often the last use of a key is written down.
 USE_NOTED_SECONDS = 60.0
 
@@ -231,7 +233,7 @@ def _row(connection: Connection, key_id: str, tenant_id: str | None) -> RowMappi
 def _check_maker(identity: Identity, wanted: KeyCreate) -> None:
     if identity.kind != "user":
         raise NotAllowedError("Only users have keys.", hint="A Hub service has its own token.")
-    if missing := set(wanted.verbs) - identity.scopes:
+    if missing := {VERB_SCOPES.get(verb, verb) for verb in wanted.verbs} - identity.scopes:
         raise NotAllowedError(
             f"A key cannot do more than the token that makes it, which lacks: "
             f"{', '.join(sorted(missing))}.",

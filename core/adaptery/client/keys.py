@@ -49,7 +49,7 @@ class Keys:
         Args:
             name: what the caller calls it.
             adapters: names or ids; without a version, the newest one now.
-            verbs: `infer` asks the adapters, `read` lists them.
+            verbs: `infer` asks the adapters, `read` lists them, `embed` asks embedding models.
             expires_in_days: the administrator's limit if absent.
             tokens_per_day: no limit if absent.
             requests_per_minute: no limit if absent.

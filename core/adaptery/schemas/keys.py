@@ -26,8 +26,9 @@ KeyName = Annotated[
     ),
 ]
 
-#: `infer` asks its adapters; `read` only lists them.
-KeyVerb = Literal["infer", "read"]
+#: `infer` asks its adapters; `read` only lists them; `embed` asks embedding models, which are
+#: everyone's.
+KeyVerb = Literal["infer", "read", "embed"]
 
 
 class KeyCreate(Model):
@@ -38,7 +39,7 @@ class KeyCreate(Model):
     adapters: tuple[Annotated[str, Field(min_length=1, max_length=400)], ...] = Field(
         min_length=1, max_length=ADAPTERS_LIMIT
     )
-    verbs: tuple[KeyVerb, ...] = Field(default=("infer", "read"), min_length=1, max_length=2)
+    verbs: tuple[KeyVerb, ...] = Field(default=("infer", "read"), min_length=1, max_length=3)
     #: The administrator's limit if absent.
     expires_in_days: int | None = Field(default=None, ge=1, le=36_500)
     tokens_per_day: int | None = Field(default=None, ge=1, le=TOKENS_PER_DAY_LIMIT)

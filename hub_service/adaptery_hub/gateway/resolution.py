@@ -17,6 +17,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -71,9 +72,13 @@ class Target:
 class Resolver:
     """Finds what a model name means for a caller."""
 
-    def __init__(self, database: Database, base_models: BaseModels) -> None:
+    def __init__(
+        self, database: Database, base_models: BaseModels, embedding_models: Collection[str] = ()
+    ) -> None:
+        """Makes a resolver; `embedding_models` are names that it can say something better of."""
         self._database = database
         self._base_models = base_models
+        self._embedding_models = embedding_models
 
     async def resolve(
         self, identity: Identity, model: str, bound: str | None = None, *, sealed: bool = False
@@ -89,6 +94,7 @@ class Resolver:
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of a name.
+            InvalidInputError: The model is an embedding model.
             SealedChannelRequiredError: The adapter is restricted, and the channel is open.
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
@@ -96,6 +102,8 @@ class Resolver:
                 lambda c: self._find_bound(c, identity, model, bound)
             )
         else:
+            if model in self._embedding_models:
+                raise _makes_vectors()
             ref = self._read(model)
             # An own key reaches adapters only.
             name = self._base_name(ref) if identity.key is None else None
@@ -203,6 +211,12 @@ def adapter_target(row: RowMapping) -> Target:
 def find_adapter(connection: Connection, identity: Identity, name: str) -> RowMapping | None:
     """Returns the adapter with this name that the caller may use; the newest without a version."""
     return _find(connection, identity, _path_ref(name))
+
+
+def _makes_vectors() -> InvalidInputError:
+    return InvalidInputError(
+        errors=[FieldProblem("model", "is an embedding model.", "ask it at v1/embeddings")]
+    )
 
 
 def _no_such_model() -> NotFoundError:

@@ -179,7 +179,10 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
                 "An own key reaches models and completions only.",
                 hint="Use a token of the Hub for everything else.",
             )
-        _check_scope(self.operation.scope, identity)
+        if verb := self.operation.key_verb:
+            _check_verb(verb, identity)
+        else:
+            _check_scope(self.operation.scope, identity)
         return identity
 
     def _count_request(self, key: KeyHold) -> None:
@@ -484,6 +487,14 @@ def _check_scope(scope: str, identity: Identity) -> None:
         names = " or ".join(SCOPE_PREFIX + word for word in wanted)
         raise NotAllowedError(
             f"This needs the scope {names}.", hint="Use a token that has it, or ask for the role."
+        )
+
+
+def _check_verb(verb: str, key: Identity) -> None:
+    if verb not in key.scopes:
+        raise NotAllowedError(
+            f"This needs a key that was made with the verb {verb!r}.",
+            hint="Make one, or use a token of the Hub.",
         )
 
 

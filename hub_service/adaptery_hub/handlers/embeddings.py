@@ -10,16 +10,16 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from adaptery.errors import NotAllowedError, NotFoundError
+from adaptery.errors import NotFoundError
 from adaptery.schemas.embeddings import EmbeddingRequest
 from adaptery_hub.gateway.embedding import Vectors, numbers
-from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
-from adaptery_hub.handlers.completions import until_closed
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.identity import Identity
 from adaptery_hub.routes import Operation, Route
@@ -35,13 +35,21 @@ class EmbeddingsHandler(OpenAIHandler):
 
     async def post(self) -> None:
         """Answer one vector for each text."""
-        self._check_key()
         self.hold(self.services.answers)
         await until_closed(self, self._serve(self.body(EmbeddingRequest)))
 
     async def _serve(self, request: EmbeddingRequest) -> None:
-        # An embedding model is there for everyone: only the token is looked at again.
-        await while_admitted(self, self._answer(request), None, _nothing_to_check)
+        async with self._reserved(request):
+            # An embedding model is there for everyone: only the token is looked at again.
+            await while_admitted(self, self._answer(request), None, _nothing_to_check)
+
+    def _reserved(self, request: EmbeddingRequest) -> AbstractAsyncContextManager[object]:
+        """Hold what the request may read of its key's tokens, if it came with a key."""
+        key = self.identity.key
+        if key is None:
+            return nullcontext()
+        most = sum(len(text) + 2 for text in request.input)  # a token is a character or more
+        return self.services.key_limits.reserved(key, self.request_id, most, 1, self.tell_limits)
 
     async def _answer(self, request: EmbeddingRequest) -> None:
         gateway = compute_of(self).embeddings
@@ -54,13 +62,6 @@ class EmbeddingsHandler(OpenAIHandler):
             await self.flush()
             await asyncio.sleep(0)  # what is flushed at once gives nobody else a turn
         self.finish()
-
-    def _check_key(self) -> None:
-        if self.identity.key is not None:
-            raise NotAllowedError(
-                "This key is for its adapters, which make no vectors.",
-                hint="use a token of the Hub",
-            )
 
 
 class BoundEmbeddingsHandler(OpenAIHandler):
@@ -109,7 +110,11 @@ ROUTES = [
         EmbeddingsHandler,
         {
             "POST": Operation(
-                "infer", "One vector for each text.", request=EmbeddingRequest, keys=True
+                "infer",
+                "One vector for each text.",
+                request=EmbeddingRequest,
+                keys=True,
+                key_verb="embed",
             )
         },
     ),

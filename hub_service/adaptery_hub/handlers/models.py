@@ -11,6 +11,7 @@ from adaptery_hub.gateway.resolution import RESTRICTED
 from adaptery_hub.handlers.adapters import check_right, delete_adapter
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import Operation, Route
 
@@ -29,7 +30,7 @@ class ModelsHandler(OpenAIHandler):
             describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)
             for card in cards
         ]
-        if self.identity.key is None:
+        if may_embed(self.identity):
             models += await describe_embedding_models(compute.embeddings.models)
         models += [describe_model(adapter_target(row), row["created_at"]) for row in rows]
         self.answer_json({"object": "list", "data": models})
@@ -58,7 +59,7 @@ class ModelHandler(_ModelHandler):
     async def get(self, name: str, tenant: str = "", adapter: str = "") -> None:
         """Answer the model that a name means to the caller."""
         embedding_models = compute_of(self).embeddings.models
-        if name in embedding_models.names and not tenant and self.identity.key is None:
+        if name in embedding_models.names and not tenant and may_embed(self.identity):
             described = await describe_embedding_models(embedding_models)
             self.answer_json(next(model for model in described if model["id"] == name))
             return
@@ -106,6 +107,11 @@ def describe_model(target: Target, created_at: datetime) -> dict[str, object]:
         "sensitivity": sensitivity,
         "channel": "sealed" if sensitivity == RESTRICTED else "open",
     }
+
+
+def may_embed(identity: Identity) -> bool:
+    """Whether the caller reaches embedding models: everyone does, but a key that is not for it."""
+    return identity.key is None or "embed" in identity.scopes
 
 
 async def describe_embedding_models(models: EmbeddingModels) -> list[dict[str, object]]:

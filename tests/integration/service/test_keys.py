@@ -271,7 +271,8 @@ async def test_a_key_that_may_only_read_does_not_infer(
 async def test_every_route_is_closed_to_keys_but_the_few(
     service: Service, demo: Client, soap: str
 ) -> None:
-    key = program(service, (await make_key(demo, "soap"))["secret"])
+    made = await make_key(demo, "soap", verbs=["infer", "read", "embed"])
+    key = program(service, made["secret"])
     stranger = program(service, make_secret())
     open_to_keys = set()
     for route in all_routes():
@@ -298,10 +299,12 @@ async def test_every_route_is_closed_to_keys_but_the_few(
         ("GET", "v1/models/{name:path}"),
         ("POST", "v1/chat/completions"),
         ("POST", "v1/completions"),
+        ("POST", "v1/embeddings"),
         ("GET", "a/{tenant}/{adapter}/v1/models"),
         ("GET", "a/{tenant}/{adapter}/v1/models/{name:path}"),
         ("POST", "a/{tenant}/{adapter}/v1/chat/completions"),
         ("POST", "a/{tenant}/{adapter}/v1/completions"),
+        ("POST", "a/{tenant}/{adapter}/v1/embeddings"),
     }
 
 
