@@ -42,6 +42,7 @@ from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import storage as storage_statements
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.lorax import LoraxNotFoundHandler
 from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.hub_watch import HubWatch
@@ -211,6 +212,7 @@ def make_web_application(services: Services) -> WebApplication:
     given: dict[str, object] = {"services": services, "route": unknown}
     rules.append((f"{prefix}oauth_callback", LoginEndHandler, {}))
     rules.append((f"{prefix}(?:v1|a)/.*", OpenAINotFoundHandler, given))
+    rules.append((f"{prefix}lorax/.*", LoraxNotFoundHandler, given))
     return WebApplication(
         rules,  # pyright: ignore[reportArgumentType]
         default_handler_class=PageNotFoundHandler,

@@ -38,6 +38,7 @@ from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
+from adaptery_hub.storage import StorageDesk
 from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
 
 #: Stands for weights that no agent has reported yet, while a spec is checked.
@@ -67,7 +68,9 @@ class JobDesk:
         queue: EmbeddedQueue,
         tasks: TaskCatalog,
         base_models: BaseModels,
+        storage: StorageDesk | None = None,
     ) -> None:
+        self._storage = storage
         self._database = database
         self._queue = queue
         self._tasks = tasks
@@ -84,6 +87,7 @@ class JobDesk:
             NotAllowedError: The caller may see the dataset but not use it.
             ConflictError: Its key came with another request before.
             QuotaError: The caller has too many open jobs.
+            StorageQuotaError: The caller has no room for what a job leaves.
         """
         request = _request_key(wanted)
         if request is not None:
@@ -92,6 +96,8 @@ class JobDesk:
             )
             if made is not None:
                 return made
+        if self._storage is not None:
+            await self._storage.check(identity.tenant_id)
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
         task = self._task(wanted.task)
         options = self._tasks.check_options(task.name, wanted.options)

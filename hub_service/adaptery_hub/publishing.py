@@ -47,6 +47,7 @@ from adaptery_hub.drafts import Draft, DraftRecord, Drafts
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
 from adaptery_hub.publish_reports import Tally, make_report
+from adaptery_hub.storage import Reservation, StorageDesk
 
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
 ROW_GROUP_RECORDS = 1000
@@ -95,26 +96,29 @@ class Publisher:
         key: SigningKey,
         staging: Path,
         shard_records: int,
+        storage: StorageDesk,
     ) -> None:
         self.database = database
         self.drafts = drafts
         self.objects = objects
         self.key = key
         self.staging = staging
+        self.storage = storage
         self.shard_records = shard_records
         # Whatever lies here is of a publish that died.
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True, mode=0o700)
 
-    def work(self, dataset_id: str, creator_id: str, note: Note) -> PublishWork:
+    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
         """Return the work of publishing a draft, for `Operations.start`.
 
         Args:
             dataset_id: the draft.
+            owner_id: whose storage it takes.
             creator_id: who publishes.
             note: called in the transaction that makes the version, to write it down.
         """
-        return PublishWork(self, dataset_id, creator_id, note)
+        return PublishWork(self, dataset_id, owner_id, creator_id, note)
 
     def sweep(self, dataset_id: str) -> None:
         """Remove folders in the store that no version of the dataset names. Blocking."""
@@ -138,8 +142,12 @@ class _Written:
 class PublishWork:
     """One publish. See `adaptery_hub.operations.Work`."""
 
-    def __init__(self, publisher: Publisher, dataset_id: str, creator_id: str, note: Note) -> None:
+    def __init__(
+        self, publisher: Publisher, dataset_id: str, owner_id: str, creator_id: str, note: Note
+    ) -> None:
         self._publisher = publisher
+        self._owner_id = owner_id
+        self._room: Reservation | None = None
         self._note = note
         self._dataset_id = dataset_id
         self._creator_id = creator_id
@@ -156,6 +164,7 @@ class PublishWork:
             InvalidInputError: the draft is empty.
             RecordError: a record in it is not valid.
             VersionExistsError: its content is published already.
+            StorageQuotaError: its owner has no room for it.
             Cancelled: the operation was cancelled.
         """
         progress.report(0, 0)
@@ -167,6 +176,7 @@ class PublishWork:
         number = publisher.database.read_now(lambda c: self._number(c, written.content_digest))
         manifest = self._manifest(written, number)
         write_atomic(self._folder / MANIFEST_NAME, manifest.to_bytes())
+        self._room = publisher.storage.reserve_now(self._owner_id, written.bytes)
         progress.report(progress.done, progress.total)  # the last moment to cancel
         self._store(version_prefix(self._dataset_id, written.content_digest))
         self._row = {
@@ -190,14 +200,20 @@ class PublishWork:
         """Insert the row; from here on the version exists."""
         version = describe_version(statements.insert(connection, self._row))
         self._note(connection, version)
+        self._give_room_back()
         return {"version": version.model_dump(mode="json")}
 
     def abandon(self) -> None:
         """Remove what lies in the staging folder and, without a row, in the store."""
+        self._give_room_back()
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._stored:
             # Not simply our folder: if only the answer to a commit was lost, a row names it.
             self._publisher.sweep(self._dataset_id)
+
+    def _give_room_back(self) -> None:
+        if self._room is not None:
+            self._room.release()
 
     def _number(self, connection: Connection, digest: str) -> int:
         statements.check_new(connection, self._dataset_id, digest)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from adaptery_hub.published import PublishedVersions
     from adaptery_hub.publishing import Publisher
     from adaptery_hub.settings import ServiceSettings
+    from adaptery_hub.storage import StorageDesk
     from adaptery_hub.tenants import Tenants
     from adaptery_hub.uploads import Uploads
 
@@ -52,6 +53,7 @@ class Services:
     keys: Keys
     key_limits: KeyLimits
     drafts: Drafts
+    storage: StorageDesk
     uploads: Uploads
     operations: Operations
     publisher: Publisher

@@ -5,9 +5,10 @@ published versions, checkpoints and adapters. Sizes are in the rows of these thi
 
 Invariants:
 
-- What is refused is refused before its bytes are taken. Whoever is let in has a place reserved, and
-  a reservation is counted from before the sizes are read until after they are written down: so
-  what goes on at once never takes more than there is by more than what it says too little.
+- What is refused is refused before its bytes are taken. Whoever is let in has room reserved, and a
+  reservation is counted from before the sizes are read until the size of what came is written down.
+  So what goes on at once goes over the quota by no more than it turns out larger than it said it
+  was: a draft takes more than the files that were imported into it.
 - A job that runs is never broken off for want of space: new ones are refused instead.
 
 Reservations are kept in this process. Several replicas overshoot by what is under way in the
@@ -42,6 +43,12 @@ class Reservation:
         """Give the room back; it may be called again."""
         self._give_back(self)
         self.bytes = 0
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,20 @@ class Uploads:
         self._active: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    def announced_bytes(self, content_range: str | None, content_length: int) -> int:
+        """Return how much a request brings, and those that complete its file will bring.
+
+        Raises:
+            TooLargeError: the file is announced larger than the limit.
+            InvalidInputError: the range is malformed.
+        """
+        part = ByteRange.parse(content_range) if content_range else None
+        if (part.total if part else content_length) > self._max_bytes:
+            raise self._too_large()
+        if part is not None:
+            return part.total - part.first
+        return content_length or self._max_bytes  # it does not say: as much as may come
+
     async def begin(
         self, dataset_id: str, name: str, content_range: str | None, content_length: int
     ) -> Receiver:

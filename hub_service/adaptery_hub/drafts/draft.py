@@ -32,6 +32,14 @@ class Draft:
         """Return how many records there are, of one file if it is given."""
         return self._records.count(file)
 
+    def size(self) -> int:
+        """Return how many bytes it takes; a page that was freed is used again and not counted."""
+        pages, free, page_bytes = (
+            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * page_bytes
+
     def page(self, query: RecordQuery) -> tuple[list[DraftRecord], int]:
         """Return the records on a page, fewer if they are large, and how many there are in all.
 

@@ -69,6 +69,13 @@ class Drafts:
         async with self._lock(dataset_id):
             await _in_thread(self._writers, lambda: self._remove(dataset_id))
 
+    async def size(self, dataset_id: str) -> int:
+        """Return how many bytes a draft takes; 0 if there is none."""
+        try:
+            return await self.read(dataset_id, Draft.size)
+        except NotFoundError:
+            return 0
+
     def read_now(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Like `read`, in the calling thread."""
         return self._run(dataset_id, fn, "BEGIN")

@@ -59,13 +59,16 @@ class DatasetsHandler(Handler):
         # The draft first: a row without a draft would be a dataset that nobody can use or delete.
         await self.services.drafts.create(dataset_id)
         try:
-            row = await self.services.db.write(lambda c: self._insert(c, dataset_id, wanted))
+            size = await self.services.drafts.size(dataset_id)
+            row = await self.services.db.write(lambda c: self._insert(c, dataset_id, wanted, size))
         except BaseException:
             await self.services.drafts.remove(dataset_id)
             raise
         self.answer(describe_dataset(row))
 
-    def _insert(self, connection: Connection, dataset_id: str, wanted: DatasetCreate) -> RowMapping:
+    def _insert(
+        self, connection: Connection, dataset_id: str, wanted: DatasetCreate, size: int
+    ) -> RowMapping:
         owner = owner_for(connection, self.identity, wanted.tenant)
         statements.insert(
             connection,
@@ -75,6 +78,7 @@ class DatasetsHandler(Handler):
             name=wanted.name,
             sensitivity=wanted.sensitivity,
             description=wanted.description,
+            draft_bytes=size,
             limit=self.services.settings.max_datasets_per_tenant,
         )
         self.audit(connection, "dataset.create", dataset_id, name=f"{owner.prefix}/{wanted.name}")

@@ -15,6 +15,7 @@ from adaptery_hub.drafts import Draft
 from adaptery_hub.handlers.base import Handler, content_length
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.storage import Reservation
 from adaptery_hub.uploads import OffsetError, Receiver, check_format
 
 #: Characters of a file name.
@@ -55,6 +56,7 @@ class FileHandler(Handler):
     """One file of a draft, named by its id or its name."""
 
     _receiver: Receiver | None = None
+    _room: Reservation | None = None
 
     async def admit(self) -> None:
         """Authorise an upload before its first byte is kept."""
@@ -63,15 +65,14 @@ class FileHandler(Handler):
             return
         self.check_query()
         dataset, name = self.path_kwargs["dataset"], self.path_kwargs["file"]
-        await self._row(dataset, Right.EDIT)
+        row = await self._row(dataset, Right.EDIT)
         check_file_name(name)
         check_format(self.query("format"))
-        self._receiver = await self.services.uploads.begin(
-            dataset,
-            name,
-            self.request.headers.get("Content-Range"),
-            content_length(self.request.headers.get("Content-Length")),
-        )
+        uploads, announced = self.services.uploads, self.request.headers.get("Content-Range")
+        length = content_length(self.request.headers.get("Content-Length"))
+        size = uploads.announced_bytes(announced, length)
+        self._room = await self.services.storage.reserve(row["tenant_id"], size)
+        self._receiver = await uploads.begin(dataset, name, announced, length)
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand the next bytes of an upload on; called by tornado, which waits."""
@@ -101,7 +102,7 @@ class FileHandler(Handler):
         )
         if fresh:
             count = await services.drafts.read(dataset, lambda draft: draft.count())
-            await services.db.write(lambda c: statements.touch_dataset(c, dataset, count))
+            await self._touch(dataset, count)
         # Of a file that is there already, a part is still only a part: its content may differ.
         status = 201 if fresh else 200 if receiver.complete else 202
         self.answer(describe_file(row), status)
@@ -118,7 +119,7 @@ class FileHandler(Handler):
         services.uploads.discard_part(dataset, row["name"])
         count = await services.drafts.write(dataset, remove)
         await services.db.write(lambda c: statements.remove(c, row["id"]))
-        await services.db.write(lambda c: statements.touch_dataset(c, dataset, count))
+        await self._touch(dataset, count)
         self.answer_nothing()
 
     def on_finish(self) -> None:
@@ -141,6 +142,12 @@ class FileHandler(Handler):
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             self.services.uploads.release(receiver)
+        if self._room is not None:
+            self._room.release()
+
+    async def _touch(self, dataset: str, count: int) -> None:
+        size = await self.services.drafts.size(dataset)
+        await self.services.db.write(lambda c: statements.touch_dataset(c, dataset, count, size))
 
     async def _row(self, dataset: str, right: Right) -> RowMapping:
         return await self.services.db.read(

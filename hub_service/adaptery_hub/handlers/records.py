@@ -21,6 +21,7 @@ from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.storage import Reservation
 
 _POSITION_DIGITS = 18  # more would not fit SQLite's integers
 
@@ -66,12 +67,24 @@ class DraftHandler(Handler):
         row = await self.services.db.read(
             lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
         )
+        self._owner: str = row["tenant_id"]
         return Right(row["right"])
+
+    async def room(self) -> Reservation:
+        """Reserve room for what came, in the name of the owner of the dataset; authorise first.
+
+        Raises:
+            StorageQuotaError: there is none.
+        """
+        return await self.services.storage.reserve(self._owner, self.received_bytes)
 
     async def touch(self, dataset: str) -> None:
         """Note the new number of records."""
         count = await self.services.drafts.read(dataset, Draft.count)
-        await self.services.db.write(lambda c: file_statements.touch_dataset(c, dataset, count))
+        size = await self.services.drafts.size(dataset)
+        await self.services.db.write(
+            lambda c: file_statements.touch_dataset(c, dataset, count, size)
+        )
 
     async def answer_records(self, dataset: str, query: RecordQuery) -> None:
         """Answer a page of records; the query asks for one more than the page has."""
@@ -92,8 +105,11 @@ class RecordsHandler(DraftHandler):
         await self.authorise(dataset, Right.EDIT)
         body = self.body(RecordCreate)
         record, editor = Record.from_dict(body.record), self.identity.tenant_id
-        item = await self.services.drafts.write(dataset, lambda d: d.add(record, editor, body.key))
-        await self.touch(dataset)
+        with await self.room():
+            item = await self.services.drafts.write(
+                dataset, lambda d: d.add(record, editor, body.key)
+            )
+            await self.touch(dataset)
         self.answer(describe_record(item))
 
     def _wanted(self) -> RecordQuery:
@@ -144,10 +160,11 @@ class RecordHandler(DraftHandler):
         body = self.body(RecordPatch)
         wanted = Record.from_dict(body.record)
         position, editor = _existing(record), self.identity.tenant_id
-        item = await self.services.drafts.write(
-            dataset, lambda d: d.replace(position, wanted, editor, body.expected)
-        )
-        await self.touch(dataset)
+        with await self.room():
+            item = await self.services.drafts.write(
+                dataset, lambda d: d.replace(position, wanted, editor, body.expected)
+            )
+            await self.touch(dataset)
         self.answer(describe_record(item))
 
     async def delete(self, dataset: str, record: str) -> None:

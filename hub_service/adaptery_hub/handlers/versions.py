@@ -46,8 +46,11 @@ class DatasetVersionsHandler(Handler):
         """Begin to publish the draft."""
         self.body(PublishRequest)
         services, identity = self.services, self.identity
-        await services.db.read(lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE))
-        work = services.publisher.work(dataset, identity.tenant_id, self._note)
+        row = await services.db.read(
+            lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE)
+        )
+        await services.storage.check(row["tenant_id"])
+        work = services.publisher.work(dataset, row["tenant_id"], identity.tenant_id, self._note)
         row = await services.operations.start(identity, "publish", dataset, work)
         self.answer(describe_operation(row, services.operations))
 

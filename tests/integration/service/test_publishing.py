@@ -139,8 +139,8 @@ class Waits(Publisher):
 
     go_on = False
 
-    def work(self, dataset_id: str, creator_id: str, note: Note) -> PublishWork:
-        return _WaitingWork(self, dataset_id, creator_id, note)
+    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
+        return _WaitingWork(self, dataset_id, owner_id, creator_id, note)
 
 
 class _WaitingWork(PublishWork):

@@ -17,15 +17,15 @@ class DiesAtAStep(Publisher):
 
     step = ""
 
-    def work(self, dataset_id: str, creator_id: str, note: Note) -> PublishWork:
-        return _DyingWork(self, dataset_id, creator_id, note, self.step)
+    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
+        return _DyingWork(self, dataset_id, owner_id, creator_id, note, self.step)
 
 
 class _DyingWork(PublishWork):
     def __init__(
-        self, publisher: Publisher, dataset: str, creator: str, note: Note, step: str
+        self, publisher: Publisher, dataset: str, owner: str, creator: str, note: Note, step: str
     ) -> None:
-        super().__init__(publisher, dataset, creator, note)
+        super().__init__(publisher, dataset, owner, creator, note)
         self._step = step
 
     def _manifest(self, *args):  # type: ignore[no-untyped-def]

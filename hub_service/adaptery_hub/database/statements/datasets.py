@@ -44,6 +44,7 @@ def insert(
     sensitivity: str,
     description: str,
     limit: int,
+    draft_bytes: int | None = None,
 ) -> None:
     """Insert a dataset.
 
@@ -73,6 +74,7 @@ def insert(
             sensitivity=sensitivity,
             description=description,
             records=0,
+            draft_bytes=draft_bytes,
         )
     )
 

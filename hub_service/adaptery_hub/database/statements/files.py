@@ -114,10 +114,10 @@ def _unready(
     return connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().one()
 
 
-def touch_dataset(connection: Connection, dataset_id: str, records: int) -> None:
-    """Note that a draft changed and how many records it holds now."""
+def touch_dataset(connection: Connection, dataset_id: str, records: int, draft_bytes: int) -> None:
+    """Note that a draft changed, how many records it holds and how much it takes now."""
     connection.execute(
         sa.update(datasets)
         .where(datasets.c.id == dataset_id)
-        .values(records=records, updated_at=now())
+        .values(records=records, draft_bytes=draft_bytes, updated_at=now())
     )

@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.ids import new_id
 from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
+from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import grants, keys, tenants
 
 Row = dict[str, Any]
@@ -174,6 +175,12 @@ def get_many(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """Return the tenants with these ids."""
     rows = connection.execute(sa.select(*_COLUMNS).where(tenants.c.id.in_(ids))).mappings()
     return [dict(row) for row in rows]
+
+
+def details_of(connection: Connection, ids: Sequence[str]) -> dict[str, RowMapping]:
+    """Return all that is known of tenants, by their ids, with `prefix`."""
+    statement = sa.select(tenants, prefix_column().label("prefix")).where(tenants.c.id.in_(ids))
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
