@@ -13,16 +13,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adaptery.client import Hub, connect
     from adaptery.client.magics import MagicShell
+    from adaptery.client.sealing import AsyncSealingClient, SealingClient
     from adaptery.errors import AdapteryError
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["AdapteryError", "Hub", "__version__", "connect"]
+__all__ = [
+    "AdapteryError",
+    "AsyncSealingClient",
+    "Hub",
+    "SealingClient",
+    "__version__",
+    "connect",
+]
 
 _HOMES = {
     "connect": "adaptery.client",
     "Hub": "adaptery.client",
     "AdapteryError": "adaptery.errors",
+    "SealingClient": "adaptery.client.sealing",
+    "AsyncSealingClient": "adaptery.client.sealing",
 }
 
 

@@ -3,6 +3,7 @@
 live, heartbeats          who is there, from verified heartbeats (pure)
 roster                    whom we trust: signed cards, join tokens
 orders, dispatcher        sealed orders; jobs to free slots
+sealed_desk               grants for callers that seal, and the relay
 session_desk              what agents ask within sessions
 offers, staging, registration   files out, files in, and what becomes of them
 fleet                     the whole

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.digests import sha256_bytes
 from adaptery.errors import IntegrityError, NotFoundError, RefusedError
 from adaptery.ids import new_id
-from adaptery.sealed import AgentCard, open_card
+from adaptery.sealed import AgentCard, JsonObject, open_card
 from adaptery.signing import VerifyKey
 from adaptery.times import Clock, now
 from adaptery_hub import logs
@@ -42,6 +42,7 @@ class KnownAgent:
     card: AgentCard
     identity_key: VerifyKey
     user_key: str | None
+    signed_card: JsonObject = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,10 @@ class Roster:
         """Stores a new agent."""
         await self._database.write(lambda c: self._enrol(c, joined))
         self._known[joined.card.agent] = KnownAgent(
-            joined.card, VerifyKey.from_text(joined.card.identity_key), joined.user_key
+            joined.card,
+            VerifyKey.from_text(joined.card.identity_key),
+            joined.user_key,
+            joined.signed_card,
         )
         logs.log(logger, logging.INFO, "agent_joined", agent=joined.card.agent)
 
@@ -174,7 +178,7 @@ class Roster:
         except IntegrityError:
             logs.log(logger, logging.WARNING, "agent_card_refused", agent=row["id"])
             return
-        self._known[row["id"]] = KnownAgent(card, key, row["broker_key"])
+        self._known[row["id"]] = KnownAgent(card, key, row["broker_key"], row["card"])
 
     def _redeem(self, connection: Connection, token_id: str, secret: str) -> Sequence[str]:
         row = statements.get_token(connection, token_id)

@@ -153,11 +153,16 @@ class Gateway:
             adapter_id=target.adapter.id if target.adapter else None,
         )
 
+    def can_answer(self, target: Target) -> bool:
+        """Whether there is an agent that could be asked now."""
+        known = target.base_weight_digest is not None
+        return known and choose(self._fleet.views(), need_of(target)) is not None
+
     async def _begin(
         self, order: InferOrder, account: _Account
     ) -> tuple[Frame | None, AsyncGenerator[Frame, None]]:
         """Asks one agent after the other until one begins to answer."""
-        need = _need(order.target)
+        need = need_of(order.target)
         tried: set[str] = set()
         last: AdapteryError | None = None
         while (view := choose(self._fleet.views(), need, tried)) is not None:
@@ -177,7 +182,7 @@ class Gateway:
                     agent=view.agent_id,
                     code=error.code,
                 )
-        raise _no_answer(last)
+        raise no_answer(last)
 
 
 class _Account:
@@ -220,14 +225,20 @@ class _Account:
         )
 
 
-def _need(target: Target) -> Need:
+def need_of(target: Target) -> Need:
+    """Returns what an agent must have to answer for a target.
+
+    Raises:
+        NoAgentError: No agent has ever reported its base model.
+    """
     if target.base_weight_digest is None:
-        raise _no_answer(None)
+        raise no_answer(None)
     adapter = target.adapter
     return Need(target.base_weight_digest, adapter.weight_digest if adapter else None)
 
 
-def _no_answer(last: AdapteryError | None) -> AdapteryError:
+def no_answer(last: AdapteryError | None) -> AdapteryError:
+    """Returns the error to raise when no agent is left to ask; `last` is how the last one ended."""
     if isinstance(last, UnavailableError):
         return last
     message = (

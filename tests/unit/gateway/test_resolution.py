@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adaptery.errors import AdapteryError, NotFoundError, NotOfferedError
+from adaptery.errors import (
+    AdapteryError,
+    NotFoundError,
+    NotOfferedError,
+    SealedChannelRequiredError,
+)
 from adaptery.schemas.jobs import JobCreate
 from adaptery.states import AttemptOutcome
 from adaptery_hub.gateway import Target
@@ -99,7 +104,7 @@ async def test_a_restricted_adapter_does_not_answer_on_the_open_channel(bench: "
     await bench.hub.database.write(
         lambda c: c.execute(tables.adapters.update().values(sensitivity="restricted"))
     )
-    with pytest.raises(NotOfferedError):
+    with pytest.raises(SealedChannelRequiredError):
         await resolve(bench, "demo", "notes")
     with pytest.raises(NotFoundError):
         await resolve(bench, "guest", "@demo/notes")
