@@ -41,7 +41,8 @@ def register(subparsers: Subparsers) -> None:
         "--verb",
         action="append",
         choices=("infer", "read", "embed"),
-        help="what it may do: ask its adapters, or only list them; default: both",
+        help="what it may do: ask its adapters, list them (the default is both), or ask embedding "
+        "models",
     )
     creating.add_argument("--days", type=int, help="how long it lives; default: as long as it may")
     creating.add_argument("--tokens-per-day", type=int, help="default: no limit")

@@ -47,7 +47,14 @@ def _register_agent(subparsers: argparse._SubParsersAction[argparse.ArgumentPars
         metavar="NAME=SOURCE",
         help="a base model to serve: a folder, a .gguf file or hf:org/name; may be repeated",
     )
-    joining.add_argument("--models-dir", type=Path, help="where converted base models are kept")
+    joining.add_argument(
+        "--embedding-model",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="an embedding model to serve: a folder or hf:org/name; may be repeated",
+    )
+    joining.add_argument("--models-dir", type=Path, help="where converted models are kept")
     joining.add_argument("--worker-slots", type=int, help="jobs at a time")
     joining.add_argument("--tls-ca", type=Path, help="a CA file to trust for the broker")
     joining.set_defaults(run=_join)
@@ -84,6 +91,7 @@ def _join(arguments: argparse.Namespace) -> int:
     config = load_config(
         state,
         base_models=_read_models(arguments.base_model) or None,
+        embedding_models=_read_models(arguments.embedding_model) or None,
         models_dir=arguments.models_dir and arguments.models_dir.absolute(),
         worker_slots=arguments.worker_slots,
         tls_ca=arguments.tls_ca and arguments.tls_ca.absolute(),
@@ -125,6 +133,12 @@ def _describe(status: Mapping[str, object]) -> list[str]:
         case {"base_models": [*models]}:
             lines += [f"base model: {model['name']} {model['weight_digest']}" for model in models]
     match status:
+        case {"embedding_models": [*models]}:
+            lines += [
+                f"embedding model: {model['name']} {model['weight_digest']}, {model['state']}"
+                for model in models
+            ]
+    match status:
         case {"engine": {"state": state, "running": running, "adapters": [*adapters]}}:
             lines.append(f"engine: {state}, running: {running}, adapters: {len(adapters)}")
     return lines
@@ -161,7 +175,7 @@ def _read_models(given: Sequence[str]) -> dict[str, str]:
         name, sign, source = entry.partition("=")
         if not (sign and name and source):
             raise InvalidInputError(
-                "A base model is given as NAME=SOURCE.", hint="for example tiny=/models/tiny"
+                "A model is given as NAME=SOURCE.", hint="for example tiny=/models/tiny"
             )
         models[name] = source
     return models

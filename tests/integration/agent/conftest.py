@@ -198,9 +198,12 @@ class AgentProcess:
         self.models = self.state / "models"
         config = {
             "base_models": {"tiny": str(self.source)},
+            "embedding_models": {"tiny-embedder": str(self.source)},
             "worker_command": program("worker"),
             "engine_command": program("engine"),
             "convert_command": program("convert"),
+            "embedder_command": program("embedder"),
+            "convert_embedder_command": program("convert_embedder"),
             "heartbeat_seconds": 0.2,
             "worker_grace_seconds": 5,
             "drain_seconds": 8,
