@@ -16,6 +16,7 @@ from adaptery_inference.engine.blocks import BlockManager
 from adaptery_inference.engine.budget import MemoryBudget
 from adaptery_inference.engine.engine import Engine
 from adaptery_inference.engine.scheduler import Scheduler, SchedulerLimits
+from adaptery_inference.grammars import GrammarCompiler, vocabulary_of
 from adaptery_inference.layers.cache import KVCache
 from adaptery_inference.layers.lora import AdapterWeights
 from adaptery_inference.models.batching import Batcher
@@ -40,6 +41,8 @@ class BuiltEngine:
     batcher: Batcher
     reader: AdapterReader
     tokenizer: ChatTokenizer
+    grammars: GrammarCompiler
+    token_bytes: Callable[[int], bytes]
     base_model: BaseModelInfo
 
 
@@ -75,17 +78,28 @@ def build_engine(config: ServeConfig) -> BuiltEngine:
     )
     runner = ModelRunner(model, cache, batcher)
     tokenizer = ChatTokenizer(config.model)
+    end_tokens = tokenizer.end_tokens() | set(spec.eos_tokens)
+    vocabulary = vocabulary_of(tokenizer.to_json(), spec.vocabulary, end_tokens)
     engine = Engine(
         runner,
         scheduler,
         decode=tokenizer.decode,
-        eos_tokens=tokenizer.end_tokens() | set(spec.eos_tokens),
+        eos_tokens=end_tokens,
         context_tokens=context,
     )
     limits = AdapterLimits(max_rank=config.max_adapter_rank)
     reader = AdapterReader(spec, dtype, device, limits, base_model.weight_digest)
     log.info("base model ready dtype=%s context_tokens=%d", dtype, context)
-    return BuiltEngine(engine, runner, batcher, reader, tokenizer, base_model)
+    return BuiltEngine(
+        engine,
+        runner,
+        batcher,
+        reader,
+        tokenizer,
+        GrammarCompiler(vocabulary),
+        lambda token: vocabulary.decode_bytes([token]),
+        base_model,
+    )
 
 
 def choose_dtype(

@@ -12,8 +12,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from adaptery.errors import InvalidInputError
 from adaptery_inference.errors import BadRequestError
+from adaptery_inference.tool_prompts import plain_messages
 
 _PROBE = "probe"
+_PROBE_TOOL = {"type": "function", "function": {"name": _PROBE, "parameters": {}}}
+_TURN = ({"role": "user", "content": _PROBE},)
+Message = Mapping[str, object]
 
 
 class ChatTokenizer:
@@ -30,6 +34,7 @@ class ChatTokenizer:
             raise InvalidInputError("The base model has no fast tokenizer (tokenizer.json).")
         self._wrapper = found
         self._tokenizer = found.backend_tokenizer
+        self._template_knows_tools = self._probe_tools()
 
     @property
     def size(self) -> int:
@@ -40,13 +45,23 @@ class ChatTokenizer:
         """Tokens of a plain prompt, with the special tokens that the model wants before it."""
         return self._tokenizer.encode(text, add_special_tokens=True).ids
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    def to_json(self) -> str:
+        """The whole tokenizer, as its ``tokenizer.json``."""
+        return self._tokenizer.to_str()
+
+    def encode_chat(self, messages: Sequence[Message], tools: Sequence[Message] = ()) -> list[int]:
         """Tokens of a conversation, up to where the assistant speaks.
+
+        Args:
+            messages: with arguments of calls as objects, not as text.
+            tools: that the model is told of, by its template or in the system message.
 
         Raises:
             BadRequestError: the model has no chat template, or it refuses these roles.
         """
-        text = self._render(messages, prompt=True)
+        if not self._template_knows_tools:
+            messages, tools = plain_messages(messages, tools), ()
+        text = self._render(messages, tools, prompt=True)
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -62,7 +77,7 @@ class ChatTokenizer:
         ends = {token for token in (self._wrapper.eos_token_id,) if isinstance(token, int)}
         if self._wrapper.chat_template is None:
             return ends
-        turn = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE}]
+        turn = [*_TURN, {"role": "assistant", "content": _PROBE}]
         try:
             after = self._render(turn, prompt=False).rpartition(_PROBE)[2]
         except BadRequestError:
@@ -71,14 +86,25 @@ class ChatTokenizer:
         special = self._tokenizer.get_added_tokens_decoder()
         return ends | {token for token in tokens[:1] if token in special}
 
-    def _render(self, messages: Sequence[Mapping[str, str]], *, prompt: bool) -> str:
+    def _probe_tools(self) -> bool:
+        """Whether a tool changes what the chat template makes of a turn."""
+        try:
+            with_tool = self._render(_TURN, [_PROBE_TOOL], prompt=True)
+            return with_tool != self._render(_TURN, prompt=True)
+        except BadRequestError:
+            return False
+
+    def _render(
+        self, messages: Sequence[Message], tools: Sequence[Message] = (), *, prompt: bool
+    ) -> str:
         if self._wrapper.chat_template is None:
             raise BadRequestError(
                 "The base model has no chat template. Use /v1/completions instead."
             )
         try:
             text = self._wrapper.apply_chat_template(
-                [dict(message) for message in messages],
+                [dict(message) for message in messages],  # pyright: ignore[reportArgumentType]
+                tools=[dict(tool) for tool in tools] or None,
                 tokenize=False,
                 add_generation_prompt=prompt,
             )

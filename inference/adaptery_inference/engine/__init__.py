@@ -16,7 +16,7 @@ from adaptery_inference.engine.engine import (
     Runner,
     StepResult,
 )
-from adaptery_inference.engine.grammars import Grammar, Matcher
+from adaptery_inference.engine.grammars import Grammar, GrammarSource, Matcher
 from adaptery_inference.engine.sampling import Choice, SamplingParams
 from adaptery_inference.engine.scheduler import Chunk, Scheduler, SchedulerLimits, Step
 from adaptery_inference.engine.sequences import FinishReason, Sequence
@@ -34,6 +34,7 @@ __all__ = [
     "EngineLoad",
     "FinishReason",
     "Grammar",
+    "GrammarSource",
     "IncrementalText",
     "Matcher",
     "MemoryBudget",

@@ -10,7 +10,16 @@ Invariants:
   where the answer may end.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class GrammarSource:
+    """A grammar as text, and the field of the request that asked for it."""
+
+    text: str
+    field: str
 
 
 class Matcher(Protocol):

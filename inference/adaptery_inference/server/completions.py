@@ -1,7 +1,8 @@
 """The routes that generate: chat completions and completions, whole or streamed.
 
 A caller who goes away frees the rows at once. An error before the first byte is a status; later it
-is an event in the stream.
+is an event in the stream. Of ``best_of`` answers, those that the model found likeliest per token
+are shown; a stream of them begins when all are made.
 """
 
 import asyncio
@@ -11,17 +12,17 @@ from collections.abc import Sequence
 from tornado.iostream import StreamClosedError
 
 from adaptery.errors import AdapteryError, InternalError
-from adaptery_inference.engine.engine import Output
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.errors import BadRequestError
-from adaptery_inference.server.answers import Answer, Shape
+from adaptery_inference.server.answers import Answer, Shape, usage_of
+from adaptery_inference.server.forms import Form, answer_grammar, form_of
 from adaptery_inference.server.generation import Generation
 from adaptery_inference.server.handlers import Handler, log
 from adaptery_inference.server.requests import (
-    MAX_ANSWERS,
     ChatGeneration,
     CompletionGeneration,
     parse,
+    sampling_of,
 )
 
 _Prompts = Sequence[tuple[list[int], Sequence[SamplingParams]]]
@@ -39,38 +40,68 @@ class GenerationHandler(Handler):
         if self._generation is not None:
             self._generation.close()
 
+    async def prompts(
+        self,
+        request: ChatGeneration | CompletionGeneration,
+        tokens: Sequence[list[int]],
+        form: Form,
+        made: int,
+    ) -> _Prompts:
+        """Each prompt with how its answers are sampled."""
+        grammar = await self.engine.grammar(form.grammar) if form.grammar else None
+        params = [
+            sampling_of(
+                request,
+                number,
+                vocabulary=self.engine.tokenizer.size,
+                grammar=grammar,
+                ranked=made > request.n,
+            )
+            for number in range(len(tokens) * made)
+        ]
+        return [(each, params[i * made : (i + 1) * made]) for i, each in enumerate(tokens)]
+
     async def generate(
-        self, request: ChatGeneration | CompletionGeneration, prompts: _Prompts
+        self, request: ChatGeneration | CompletionGeneration, prompts: _Prompts, form: Form
     ) -> None:
         """Run the prompts and answer."""
         adapter = await self.engine.adapter(request.model)
         shape = Shape(
-            chat=isinstance(request, ChatGeneration), model=request.model or self.engine.base_name
+            chat=isinstance(request, ChatGeneration),
+            model=request.model or self.engine.base_name,
+            top_logprobs=request.top_logprobs_limit(),
+            token_ids=bool(request.return_token_ids),
+            bytes_of=self.engine.token_bytes,
         )
         async with self.engine.generation(prompts, adapter) as generation:
             self._generation = generation
             if self._gone:
                 return
+            made = len(prompts[0][1])
+            answers = [
+                Answer(
+                    form.reader(),
+                    None if shape.top_logprobs is None else shape.bytes_of,
+                    keeps=made > request.n or not request.stream,
+                )
+                for _ in range(generation.size)
+            ]
+            run = _Run(generation, answers, shape, made, request.n)
             if request.stream:
-                await self._answer_stream(generation, shape, with_usage=request.wants_usage)
+                await self._answer_stream(run, with_usage=request.wants_usage())
             else:
-                await self._answer_whole(generation, shape)
+                await self._answer_whole(run)
 
-    async def _answer_whole(self, generation: Generation, shape: Shape) -> None:
-        answers = [Answer() for _ in range(generation.size)]
-        async for batch in generation.batches():
-            for number, output in batch:
-                _extend(answers[number], output)
+    async def _answer_whole(self, run: "_Run") -> None:
+        await run.finish()
         if not self._gone:
-            self.answer(shape.whole(answers, generation.prompt_tokens))
+            self.answer(run.shape.whole(run.best(), run.usage()))
 
-    async def _answer_stream(
-        self, generation: Generation, shape: Shape, *, with_usage: bool
-    ) -> None:
+    async def _answer_stream(self, run: "_Run", *, with_usage: bool) -> None:
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-cache")
         try:
-            await self._stream(generation, shape, with_usage=with_usage)
+            await self._stream(run, with_usage=with_usage)
         except StreamClosedError:
             return  # on_connection_close has freed the rows
         except AdapteryError as error:
@@ -79,21 +110,22 @@ class GenerationHandler(Handler):
             log.exception("a stream failed")
             self._end_with_error(InternalError())
 
-    async def _stream(self, generation: Generation, shape: Shape, *, with_usage: bool) -> None:
-        answers = [Answer() for _ in range(generation.size)]
-        for number in range(generation.size):
+    async def _stream(self, run: "_Run", *, with_usage: bool) -> None:
+        shape = run.shape
+        for number in range(run.shown):
             self._event(shape.first(number))
         await self.flush()
-        async for batch in generation.batches():
-            for number, output in batch:
-                _extend(answers[number], output)
-                if output.text:
-                    self._event(shape.delta(number, output.text, None))
-                if output.is_last:
-                    self._event(shape.delta(number, "", output.finish_reason))
-            await self.flush()
+        if run.is_choice:
+            await run.finish()
+            for number, answer in enumerate(run.best()):
+                self._event(shape.delta(number, answer.whole()))
+        else:
+            async for batch in run.generation.batches():
+                for number, output in batch:
+                    self._event(shape.delta(number, run.answers[number].extend(output)))
+                await self.flush()
         if with_usage:
-            self._event(shape.usage(answers, generation.prompt_tokens))
+            self._event(shape.usage(run.usage()))
         self.write("data: [DONE]\n\n")
         await self.finish()
 
@@ -117,11 +149,11 @@ class ChatCompletionsHandler(GenerationHandler):
     async def post(self) -> None:
         """Answer a conversation."""
         request = parse(ChatGeneration, self.request.body)
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        form = form_of(request)
+        messages, tools = request.conversation(), [tool.to_dict() for tool in form.tools]
         # A long conversation takes a while to tokenise; other callers' streams go on meanwhile.
-        tokens = await asyncio.to_thread(self.engine.tokenizer.encode_chat, messages)
-        params = [request.sampling(number) for number in range(request.n)]
-        await self.generate(request, [(tokens, params)])
+        tokens = await asyncio.to_thread(self.engine.tokenizer.encode_chat, messages, tools)
+        await self.generate(request, await self.prompts(request, [tokens], form, request.n), form)
 
 
 class CompletionsHandler(GenerationHandler):
@@ -130,19 +162,10 @@ class CompletionsHandler(GenerationHandler):
     async def post(self) -> None:
         """Continue one or several prompts."""
         request = parse(CompletionGeneration, self.request.body)
-        prompts = request.prompts()
-        if len(prompts) * request.n > MAX_ANSWERS:
-            raise BadRequestError.for_field(
-                "prompt", f"asks for more than {MAX_ANSWERS} answers.", "Send fewer at a time."
-            )
-        tokens = await asyncio.to_thread(lambda: [self._encode(prompt) for prompt in prompts])
-        await self.generate(
-            request,
-            [
-                (each, [request.sampling(i * request.n + k) for k in range(request.n)])
-                for i, each in enumerate(tokens)
-            ],
-        )
+        made, texts = request.made_each(), request.prompts()
+        form = Form(grammar=answer_grammar(request.response_format))
+        tokens = await asyncio.to_thread(lambda: [self._encode(text) for text in texts])
+        await self.generate(request, await self.prompts(request, tokens, form, made), form)
 
     def _encode(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
@@ -153,7 +176,43 @@ class CompletionsHandler(GenerationHandler):
         return prompt
 
 
-def _extend(answer: Answer, output: Output) -> None:
-    answer.text += output.text
-    answer.tokens += output.tokens
-    answer.finish_reason = output.finish_reason or answer.finish_reason
+class _Run:
+    """The answers to one request: those that are made, and those that are shown."""
+
+    def __init__(
+        self, generation: Generation, answers: Sequence[Answer], shape: Shape, made: int, n: int
+    ) -> None:
+        self.generation = generation
+        self.answers = answers
+        self.shape = shape
+        self._made, self._n = made, n  # of each prompt
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether more answers are made than are shown."""
+        return self._made > self._n
+
+    @property
+    def shown(self) -> int:
+        """How many answers are shown."""
+        return len(self.answers) // self._made * self._n
+
+    async def finish(self) -> None:
+        """Make all answers."""
+        async for batch in self.generation.batches():
+            for number, output in batch:
+                self.answers[number].extend(output)
+
+    def best(self) -> list[Answer]:
+        """The answers that are shown: of each prompt, the likeliest ones first."""
+        if not self.is_choice:
+            return list(self.answers)
+        best: list[Answer] = []
+        for start in range(0, len(self.answers), self._made):
+            made = self.answers[start : start + self._made]
+            best += sorted(made, key=lambda answer: answer.mean_logprob, reverse=True)[: self._n]
+        return best
+
+    def usage(self) -> dict[str, int]:
+        """Counts of tokens, those of answers that are not shown too."""
+        return usage_of(self.answers, self.generation.prompt_tokens)

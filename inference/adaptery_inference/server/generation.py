@@ -17,6 +17,7 @@ from adaptery_inference.adapter_weights import AdapterReader
 from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.engine.engine import EngineLoad, Output, Prompt
+from adaptery_inference.engine.grammars import Grammar, GrammarSource
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.engine.thread import EngineThread
 from adaptery_inference.layers.lora import AdapterWeights
@@ -105,7 +106,10 @@ class EngineService:
         self._thread = EngineThread(built.engine, built.reader.read)
         self._reader: AdapterReader = built.reader
         self._loading = asyncio.Lock()  # one at a time: each holds a whole adapter in memory
+        self._compiling = asyncio.Lock()  # one at a time: others' streams need the other cores
+        self._grammars = built.grammars
         self.tokenizer = built.tokenizer
+        self.token_bytes = built.token_bytes
         self.base_name = built.base_model.name
         self.draining = False
 
@@ -169,6 +173,15 @@ class EngineService:
     async def load(self) -> EngineLoad:
         """How busy the engine is."""
         return await asyncio.wrap_future(self._thread.call(lambda engine: engine.load()))
+
+    async def grammar(self, source: GrammarSource) -> Grammar:
+        """The compiled grammar; compiled on a thread of its own.
+
+        Raises:
+            BadRequestError: it cannot be followed, with the reason.
+        """
+        async with self._compiling:
+            return await asyncio.to_thread(self._grammars.compile, source)
 
     def generation(
         self, prompts: Sequence[tuple[list[int], Sequence[SamplingParams]]], adapter: Adapter | None

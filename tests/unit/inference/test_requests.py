@@ -8,7 +8,9 @@ from adaptery_inference.server.requests import (
     CompletionGeneration,
     LoadAdapter,
     parse,
+    sampling_of,
 )
+from adaptery_inference.engine import SamplingParams
 
 MESSAGES = [{"role": "user", "content": "a secret"}]
 
@@ -17,30 +19,34 @@ def chat(**fields: object) -> ChatGeneration:
     return parse(ChatGeneration, json.dumps({"messages": MESSAGES, **fields}).encode())
 
 
+def sampling(number: int = 0, **fields: object) -> SamplingParams:
+    return sampling_of(chat(**fields), number, vocabulary=100)
+
+
 def test_nulls_and_unknown_fields_count_as_left_out() -> None:
     ignored = {"logit_bias": None, "parallel": 1, "cache_salt": "of-a-tenant"}
-    request = chat(temperature=None, top_p=None, n=None, stop=None, **ignored)
-    assert request.sampling(0).temperature == 1.0
-    assert request.sampling(0).stop == ()
+    params = sampling(temperature=None, top_p=None, n=None, stop=None, **ignored)
+    assert params.temperature == 1.0
+    assert params.stop == ()
 
 
 def test_the_newer_name_of_a_limit_wins() -> None:
-    assert chat(max_tokens=5, max_completion_tokens=3).sampling(0).max_tokens == 3
+    assert sampling(max_tokens=5, max_completion_tokens=3).max_tokens == 3
 
 
 def test_a_stop_may_be_one_string_or_several() -> None:
-    assert chat(stop="a").stop == ("a",)
-    assert chat(stop=["a", "b"]).stop == ("a", "b")
+    assert sampling(stop="a").stop == ("a",)
+    assert sampling(stop=["a", "b"]).stop == ("a", "b")
 
 
 def test_answers_of_one_seed_differ_from_each_other_only() -> None:
-    assert [chat(seed=7).sampling(k).seed for k in (0, 1)] == [7, 8]
-    assert chat().sampling(0).seed != chat().sampling(0).seed
+    assert [sampling(k, seed=7).seed for k in (0, 1)] == [7, 8]
+    assert sampling().seed != sampling().seed
 
 
 def test_all_tokens_may_be_written_as_zero_or_minus_one() -> None:
-    assert chat(top_k=-1).sampling(0).top_k is chat(top_k=0).sampling(0).top_k is None
-    assert chat(top_k=5).sampling(0).top_k == 5
+    assert sampling(top_k=-1).top_k is sampling(top_k=0).top_k is None
+    assert sampling(top_k=5).top_k == 5
 
 
 def test_prompts_may_be_text_texts_or_tokens() -> None:
