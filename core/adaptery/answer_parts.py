@@ -131,6 +131,7 @@ class TokenLogprob(Alternative):
     """A token of the answer, how likely it was, and what might have stood there."""
 
     top: tuple[Alternative, ...] = ()
+    id: int | None = None  # in the vocabulary of the base model, where it was asked for
 
 
 @dataclass(frozen=True)
@@ -236,8 +237,10 @@ class DeltaReader:
         raw = choice.get("logprobs")
         if top is None or not isinstance(raw, dict):
             return ()
-        read = _chat_logprobs if self.chat else _text_logprobs
-        return read(cast("Json", raw), top, self.limits.tokens)
+        if self.chat:
+            return _chat_logprobs(cast("Json", raw), top, self.limits.tokens)
+        ids = _listed(choice.get("token_ids"))
+        return _text_logprobs(cast("Json", raw), ids, top, self.limits.tokens)
 
 
 def _tool_piece(call: Mapping[str, object]) -> ToolPiece:
@@ -261,7 +264,7 @@ def _chat_logprobs(raw: Json, top: int, most: int) -> tuple[TokenLogprob, ...]:
     return tuple(read)
 
 
-def _text_logprobs(raw: Json, top: int, most: int) -> tuple[TokenLogprob, ...]:
+def _text_logprobs(raw: Json, ids: list[object], top: int, most: int) -> tuple[TokenLogprob, ...]:
     tokens = _listed(raw.get("tokens"))[: most + 1]
     logprobs, tops = _listed(raw.get("token_logprobs")), _listed(raw.get("top_logprobs"))
     read: list[TokenLogprob] = []
@@ -273,7 +276,8 @@ def _text_logprobs(raw: Json, top: int, most: int) -> tuple[TokenLogprob, ...]:
             for name, value in list(found.items())[: top + 1 if top else 0]
         )
         logprob = logprobs[position] if position < len(logprobs) else None
-        read.append(TokenLogprob(_token(token), _logprob(logprob), None, others))
+        id_ = count(ids[position]) if position < len(ids) else None
+        read.append(TokenLogprob(_token(token), _logprob(logprob), None, others, id_))
     return tuple(read)
 
 

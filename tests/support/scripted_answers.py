@@ -47,9 +47,11 @@ def _texts(chat: bool, request: Mapping[str, object]) -> Iterator[Json]:
     tokens = ('{"a":', " 1}") if request.get("response_format") else ("He", "llo")
     for token in tokens:
         text: Json = {"delta": {"content": token}} if chat else {"text": token}
-        yield {**text, "logprobs": _logprobs(chat, request, token)}
+        ids = {"token_ids": [len(token)]} if request.get("return_token_ids") else {}
+        yield {**text, "logprobs": _logprobs(chat, request, token), **ids}
     end: Json = {"delta": {}} if chat else {"text": ""}
-    yield {**end, "finish_reason": "stop", "stop_reason": None}
+    stops = cast("list[str]", request.get("stop", []))
+    yield {**end, "finish_reason": "stop", "stop_reason": stops[0] if stops else None}
 
 
 def _calls(request: Mapping[str, object]) -> Iterator[Json]:

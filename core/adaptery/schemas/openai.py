@@ -235,6 +235,7 @@ class CompletionRequest(_Sampling):
     ]
     best_of: int | None = Field(default=None, ge=1, le=CHOICES_LIMIT)
     logprobs: int | None = Field(default=None, ge=0, le=5)
+    return_token_ids: bool | None = None  # vLLM's; LoRAX's answers hold them
 
     @field_validator("prompt")
     @classmethod
@@ -274,6 +275,7 @@ class CompletionRequest(_Sampling):
             "max_tokens": self.max_tokens,
             "best_of": self.best_of if (self.best_of or 1) > self.n else None,
             "logprobs": self.logprobs,
+            "return_token_ids": self.return_token_ids or None,
         }
         return {**self._shared(model), **_present(fields)}
 

@@ -32,7 +32,10 @@ WHOLE_LIMIT_BYTES = 32 * 1024 * 1024
 
 
 class OpenAnswer:
-    """An answer whose first frame has come. Use either `chunks` or `whole`, once."""
+    """An answer whose first frame has come.
+
+    Use one of `chunks`, `whole`, `deltas` and `all_deltas`, once.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class OpenAnswer:
         self._account = account
         self._wants_usage = wants_usage
         self._started_at = started_at  # of time.monotonic
-        self._usage = Usage()
+        self.usage = Usage()  # known once the answer has ended
 
     async def chunks(self) -> AsyncGenerator[Json, None]:
         """Yields the chunks of a streamed answer; close it when the caller leaves.
@@ -62,12 +65,12 @@ class OpenAnswer:
         Raises:
             AdapteryError: The agent ended the answer early.
         """
-        async with aclosing(self._deltas()) as deltas:
+        async with aclosing(self.deltas()) as deltas:
             async for delta in deltas:
                 chunk = self._shape.chunk(self.head, delta)
                 yield {**chunk, "usage": None} if self._wants_usage else chunk  # as OpenAI has it
         if self._wants_usage:
-            yield self._shape.usage_chunk(self.head, self._usage)
+            yield self._shape.usage_chunk(self.head, self.usage)
 
     async def whole(self) -> Json:
         """Returns the plain answer.
@@ -76,9 +79,19 @@ class OpenAnswer:
             TooLargeError: It is more than is kept in memory.
             AdapteryError: The agent ended the answer early.
         """
+        deltas = await self.all_deltas()
+        return self._shape.whole(self.head, deltas, self.usage)
+
+    async def all_deltas(self) -> list[Delta]:
+        """Returns what the answer is made of.
+
+        Raises:
+            TooLargeError: It is more than is kept in memory.
+            AdapteryError: The agent ended the answer early.
+        """
         deltas: list[Delta] = []
         kept_bytes = 0
-        async with aclosing(self._deltas()) as more:
+        async with aclosing(self.deltas()) as more:
             async for some in more:
                 deltas += some
                 kept_bytes += sum(delta.size() for delta in some)
@@ -87,19 +100,24 @@ class OpenAnswer:
                         f"The answer is over the {WHOLE_LIMIT_BYTES} bytes of a plain one.",
                         hint="ask for a stream, or for fewer answers, tokens or logprobs",
                     )
-        return self._shape.whole(self.head, deltas, self._usage)
+        return deltas
 
     async def close(self) -> None:
         """Ends an answer, in case that nobody began to read it."""
         await self._end(CANCELLED)
 
-    async def _deltas(self) -> AsyncGenerator[list[Delta], None]:
+    async def deltas(self) -> AsyncGenerator[list[Delta], None]:
+        """Yields what the answer is made of, as it comes; close it when the caller leaves.
+
+        Raises:
+            AdapteryError: The agent ended the answer early.
+        """
         outcome = CANCELLED
         try:
             async with aclosing(self._frames()) as frames:
                 async for frame in frames:
                     if frame.type == "usage":
-                        self._usage = Usage.read(frame.value, self._shape.limits.made_tokens)
+                        self.usage = Usage.read(frame.value, self._shape.limits.made_tokens)
                     elif deltas := self._shape.read(frame.value):
                         yield deltas
             outcome = COMPLETED
@@ -119,4 +137,4 @@ class OpenAnswer:
     async def _end(self, outcome: str) -> None:
         await self._rest.aclose()
         duration_ms = int((time.monotonic() - self._started_at) * 1000)
-        await self._account(outcome, self._usage, duration_ms)
+        await self._account(outcome, self.usage, duration_ms)

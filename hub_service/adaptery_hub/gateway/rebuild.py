@@ -53,7 +53,7 @@ CHAT_FIELDS = _SHARED_FIELDS | {
     "tool_choice",
     "parallel_tool_calls",
 }
-COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt", "best_of"}
+COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt", "best_of", "return_token_ids"}
 
 DEFAULT_MAX_TOKENS = 512  # when the caller does not say
 MAX_TOKENS_LIMIT = 32_768  # an engine applies its own context length, which is smaller

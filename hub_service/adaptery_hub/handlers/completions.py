@@ -7,7 +7,7 @@ stream, which OpenAI's clients raise; the stream then ends without `[DONE]`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 
@@ -31,12 +31,20 @@ class CompletionsHandler(OpenAIHandler):
     """Text completions."""
 
     schema: type[ChatRequest] | type[CompletionRequest] = CompletionRequest
+    #: What a stream that is whole ends with.
+    last_event: str | None = "[DONE]"
 
     async def post(self, tenant: str = "", adapter: str = "") -> None:
         """Answer a prompt; below `a/<tenant>/<adapter>/`, with that adapter."""
-        self.hold(self.services.answers)
         bound = f"{tenant}/{adapter}" if tenant else None
-        await until_closed(self, self._serve(self.body(self.schema), bound))
+        await self.serve(self.body(self.schema), bound)
+
+    async def serve(
+        self, request: ChatRequest | CompletionRequest, bound: str | None = None
+    ) -> None:
+        """Answer a request, until its client leaves."""
+        self.hold(self.services.answers)
+        await until_closed(self, self._serve(request, bound))
 
     async def _serve(self, request: ChatRequest | CompletionRequest, bound: str | None) -> None:
         async with self._reserved(request) as limit:
@@ -64,24 +72,34 @@ class CompletionsHandler(OpenAIHandler):
             if request.stream:
                 await self._stream(answer)
             else:
-                await self._while_admitted(self._whole(answer), answer)
+                await self._while_admitted(self.send_whole(answer), answer)
         finally:
             await asyncio.shield(answer.close())
 
-    async def _whole(self, answer: OpenAnswer) -> None:
+    async def send_whole(self, answer: OpenAnswer) -> None:
+        """Answer plainly."""
         self.answer_json(await answer.whole())
+
+    def events(self, answer: OpenAnswer) -> AsyncGenerator[Mapping[str, object], None]:
+        """Return what is sent of a streamed answer."""
+        return answer.chunks()
+
+    def error_event(self, error: AdapteryError) -> Mapping[str, object]:
+        """Return what is sent where a streamed answer breaks off."""
+        return error.to_openai()
 
     async def _stream(self, answer: OpenAnswer) -> None:
         stream = EventStream(self)
-        async with aclosing(answer.chunks()) as chunks:
+        async with aclosing(self.events(answer)) as events:
             await stream.open()
             try:
-                await self._while_admitted(_send_all(stream, chunks), answer)
+                await self._while_admitted(_send_all(stream, events), answer)
             except AdapteryError as error:
                 self.services.metrics.errors.labels(error.code).inc()
-                await stream.send(error.to_openai())
+                await stream.send(self.error_event(error))
                 return
-        await stream.send("[DONE]")
+        if self.last_event is not None:
+            await stream.send(self.last_event)
 
     async def _while_admitted(self, work: Awaitable[None], answer: OpenAnswer) -> None:
         adapter_id = answer.adapter_id

@@ -92,7 +92,7 @@ CHAT = {
     "tool_choice": "required",
     "parallel_tool_calls": False,
 }
-TEXT = {"prompt": "x", "best_of": 3, "logprobs": 2}
+TEXT = {"prompt": "x", "best_of": 3, "logprobs": 2, "return_token_ids": True}
 
 
 def test_the_list_of_fields_is_closed_and_each_of_them_is_used() -> None:
