@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from playwright.sync_api import Locator, Page, ViewportSize, expect
@@ -30,6 +30,7 @@ class Stage:
     guest: ServicePage
     lab: LabPages
     journey: Journey
+    keys: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,62 @@ def chat(stage: Stage) -> Page:
     return stage.demo.page
 
 
+def keys_none(stage: Stage) -> Page:
+    view = stage.guest.go_to("Keys", "keys")
+    expect(view).to_contain_text("You have no key yet", timeout=PATIENCE_MS)
+    return view.page
+
+
+def keys(stage: Stage) -> Page:
+    for dialog in stage.demo.page.get_by_role("dialog").all():
+        dialog.evaluate("(dialog) => dialog.close()")
+    stage.demo.go_to("Overview", "panel")
+    view = stage.demo.go_to("Keys", "keys")
+    if not stage.keys:
+        stage.keys = [_new_key(stage, view, name) for name in ("kept", "ended")]
+        view.get_by_role("button", name="Revoke: ended").click()
+        view.get_by_role("button", name="Revoke the key").click()
+    expect(view.get_by_text("revoked", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def _new_key(stage: Stage, view: Locator, name: str) -> str:
+    view.get_by_role("button", name="New key").click()
+    view.get_by_label("Name", exact=True).fill(name)
+    view.get_by_label("Adapters", exact=True).click()
+    view.get_by_role("option", name=stage.journey.adapter["full_name"]).click()
+    view.get_by_label("Tokens per day").fill("1000")
+    view.get_by_role("button", name="Create key").click()
+    view.get_by_role("button", name="Show the secret").click(timeout=PATIENCE_MS)
+    view.get_by_role("button", name="Close").click()
+    return name
+
+
+def keys_new(stage: Stage) -> Page:
+    page = keys(stage)
+    page.get_by_role("button", name="New key").click()
+    page.get_by_label("Adapters", exact=True).click()
+    page.get_by_role("option", name=stage.journey.adapter["full_name"]).click()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
+    return page
+
+
+def keys_secret(stage: Stage) -> Page:
+    page = keys(stage)
+    page.get_by_role("button", name="Rotate: kept").click()
+    page.get_by_role("button", name="Make a new secret").click()
+    page.get_by_role("button", name="Show the secret").click(timeout=PATIENCE_MS)
+    return page
+
+
+def keys_use(stage: Stage) -> Page:
+    page = keys(stage)
+    page.get_by_role("button", name="Use it: kept").click()
+    page.get_by_role("tab", name="curl").click()
+    return page
+
+
 STATES: tuple[State, ...] = (
     overview,
     overview_of_nothing,
@@ -215,6 +272,11 @@ STATES: tuple[State, ...] = (
     watch_nothing,
     chat_begins,
     chat,
+    keys_none,
+    keys,
+    keys_new,
+    keys_secret,
+    keys_use,
 )
 #: States with all that one may press in a view; the others have no more kinds of it.
 BUSY: tuple[State, ...] = (
@@ -229,6 +291,7 @@ BUSY: tuple[State, ...] = (
     jobs,
     watch,
     chat,
+    keys,
 )
 
 

@@ -80,7 +80,7 @@ def test_the_journey_goes_by_links_and_keys(page: Page, journey: Journey) -> Non
     expect(page).to_have_url(re.compile(rf"#watch\?job={journey.job['id']}$"))
     expect(page.get_by_role("main")).to_contain_text(journey.job["name"])
     expect(page.get_by_role("link", name="Jobs")).to_have_attribute("aria-current", "page")
-    for name in ("Curate", "Train", "Jobs", "Chat", "Overview"):
+    for name in ("Curate", "Train", "Jobs", "Chat", "Keys", "Overview"):
         go_to(page, name)
         link = page.get_by_role("link", name=name)
         expect(link).to_have_attribute("aria-current", "page")
@@ -91,7 +91,7 @@ def test_the_journey_goes_by_links_and_keys(page: Page, journey: Journey) -> Non
 def test_it_fits_a_narrow_window(page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 800})
     try:
-        for name in ("Curate", "Train", "Jobs", "Chat", "Overview"):
+        for name in ("Curate", "Train", "Jobs", "Chat", "Keys", "Overview"):
             go_to(page, name)
             expect(page.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
             assert page.evaluate("document.documentElement.scrollWidth") == 320, name

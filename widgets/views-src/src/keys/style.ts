@@ -8,7 +8,7 @@ export const KEYS_STYLE = `
 .ady-keys .empty code { overflow-wrap: anywhere; }
 .ady-keys table { table-layout: fixed; }
 .ady-keys thead th { font-size: 12px; }
-.ady-keys thead th:nth-child(1) { width: 18%; } .ady-keys thead th:nth-child(2) { width: 21%; } .ady-keys thead th:nth-child(4) { width: 20%; } .ady-keys thead th:nth-child(5) { width: 19%; }
+.ady-keys thead th:nth-child(1) { width: 15%; } .ady-keys thead th:nth-child(2) { width: 19%; } .ady-keys thead th:nth-child(4) { width: 20.5%; } .ady-keys thead th:nth-child(5) { width: 23.5%; }
 .ady-keys td, .ady-keys tbody th { padding: 8px 10px; }
 .ady-keys tbody th { color: var(--ink); font-weight: 400; white-space: normal; overflow-wrap: anywhere; }
 .ady-keys thead th:first-child, .ady-keys tbody th { padding-left: 0; }

@@ -34,6 +34,7 @@ export const PANEL_STYLE = `
 .ady-panel .none { padding: 4px 8px; color: var(--soft); font-size: 13px; text-wrap: pretty; }
 .ady-panel .foot { padding: 0 8px; gap: 4px 16px; }
 .ady-panel .foot button { padding: 4px 0; font-size: 13px; }
+@container (max-width: 340px) { .ady-panel li { flex-wrap: wrap; } .ady-panel li > .line { flex-basis: 100%; } .ady-panel li > .small { margin: 0 0 6px 8px; } .ady-panel li > .small + .small { margin-left: 0; } }
 @container (min-width: 700px) {
   .ady-panel .find { max-width: 26em; }
   .ady-panel .parts { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; }
