@@ -13,7 +13,7 @@ Source: LoRAX, router/src/lib.rs (CompatGenerateResponse, StreamResponse); lorax
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from adaptery.answer_parts import Delta, TokenLogprob, Usage
@@ -25,21 +25,49 @@ Json = dict[str, object]
 
 
 @dataclass
+class _Answer:
+    """An answer as it grows."""
+
+    request: LoraxRequest
+    texts: list[str] = field(default_factory=list[str])
+    reason: str = "eos_token"
+    tokens: int = 0
+
+    def add(self, delta: Delta) -> list[Json]:
+        """Adds what a chunk adds; returns the tokens of it."""
+        self.texts.append(delta.text)
+        self.reason = _reason(delta) or self.reason
+        self.tokens += len(delta.logprobs)
+        return _tokens(delta)
+
+    def text(self) -> str:
+        """The text as it is answered."""
+        text = "".join(self.texts)
+        return self.request.inputs + text if self.request.parameters.return_full_text else text
+
+    def details(self, usage: Usage) -> Json:
+        """What is told of it; usage counts the answers among which it was the best as well."""
+        return {
+            "finish_reason": self.reason,
+            "prompt_tokens": usage.prompt_tokens,
+            "generated_tokens": self.tokens or usage.completion_tokens,
+            "skipped_tokens": 0,
+            "seed": self.request.parameters.seed,
+        }
+
+
 class LoraxStream:
     """Turns what comes of an answer into events: one for each token, the last one at the end."""
 
-    request: LoraxRequest
-    _text: list[str] = field(default_factory=list[str])
-    _held: Json | None = None  # the newest token: it may turn out to be the last
-    _reason: str = "eos_token"
+    def __init__(self, request: LoraxRequest) -> None:
+        self._answer = _Answer(request)
+        self._held: Json | None = None  # the newest token: it may turn out to be the last
 
     def feed(self, deltas: Iterable[Delta]) -> list[Json]:
         """Returns the events of all tokens but the newest."""
         events: list[Json] = []
         for delta in deltas:
-            self._text.append(delta.text)
-            self._reason = _reason(delta) or self._reason
-            for token in _tokens(delta):
+            for token in self._answer.add(delta):
                 if self._held is not None:
                     events.append(_event(self._held))
                 self._held = token
@@ -47,43 +75,22 @@ class LoraxStream:
 
     def end(self, usage: Usage) -> Json:
         """Returns the last event."""
-        details: Json = {
-            "finish_reason": self._reason,
-            "prompt_tokens": usage.prompt_tokens,
-            "generated_tokens": usage.completion_tokens,
-            "seed": self.request.parameters.seed,
+        event = _event(self._held or _token(None, ""))
+        whole: Json = {
+            "generated_text": self._answer.text(),
+            "details": self._answer.details(usage),
         }
-        text = _whole_text(self.request, self._text)
-        return {
-            **_event(self._held or _token(None, "")),
-            "generated_text": text,
-            "details": details,
-        }
+        return {**event, **whole}
 
 
-def lorax_answer(request: LoraxRequest, deltas: Sequence[Delta], usage: Usage) -> Json:
+def lorax_answer(request: LoraxRequest, deltas: Iterable[Delta], usage: Usage) -> Json:
     """Returns the plain answer that the deltas add up to."""
-    answer: Json = {"generated_text": _whole_text(request, [delta.text for delta in deltas])}
+    answer = _Answer(request)
+    tokens = [token for delta in deltas for token in answer.add(delta)]
     if not request.parameters.details:
-        return answer
-    reasons = [reason for delta in deltas if (reason := _reason(delta))]
-    tokens = [token for delta in deltas for token in _tokens(delta)]
-    answer["details"] = {
-        "finish_reason": reasons[-1] if reasons else "eos_token",
-        "prompt_tokens": usage.prompt_tokens,
-        # Of the answer that is given; usage counts those among which it was the best as well.
-        "generated_tokens": len(tokens) if request.parameters.best_of else usage.completion_tokens,
-        "skipped_tokens": 0,
-        "seed": request.parameters.seed,
-        "prefill": [],
-        "tokens": tokens,
-    }
-    return answer
-
-
-def _whole_text(request: LoraxRequest, texts: Iterable[str]) -> str:
-    text = "".join(texts)
-    return request.inputs + text if request.parameters.return_full_text else text
+        return {"generated_text": answer.text()}
+    details: Json = {**answer.details(usage), "prefill": [], "tokens": tokens}
+    return {"generated_text": answer.text(), "details": details}
 
 
 def _reason(delta: Delta) -> str | None:
@@ -97,12 +104,12 @@ def _reason(delta: Delta) -> str | None:
 def _tokens(delta: Delta) -> list[Json]:
     """Returns the tokens of a delta, its text shared out among them."""
     entries = delta.logprobs
+    if not entries:  # held back until it was no stop sequence; or the engine tells no tokens
+        return [_token(None, delta.text)] if delta.text else []
     texts = [entry.token for entry in entries]
     if "".join(texts) != delta.text:
-        # A part of a character, or of what might have become a stop sequence, came with no text.
-        texts = [*[""] * (len(entries) - 1), delta.text] if entries else [delta.text]
-    if not entries:
-        return [_token(None, delta.text)] if delta.text else []
+        # Parts of characters have no text of their own.
+        texts = [*[""] * (len(entries) - 1), delta.text]
     return [_token(entry, text) for entry, text in zip(entries, texts, strict=True)]
 
 
