@@ -4,6 +4,7 @@ What always holds:
 - The token goes to the service's own address and nowhere else: redirects are not followed.
 - An error answer raises the class that the service raised; an answer of a proxy or of the Hub in
   between becomes the nearest class, and its content is not shown.
+- What is asked of a restricted adapter is sealed (`sealing`).
 - Only what may come twice is repeated after a lost connection: reading, and what carries a key.
 """
 
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 import adaptery
 from adaptery.client.event_streams import Event, read_events
+from adaptery.client.sealing import SealingClient
 from adaptery.client.stopping import Stop
 from adaptery.errors import (
     AdapteryError,
@@ -139,7 +141,7 @@ class Connection:
         self._client = self._open()
 
     def _open(self) -> httpx.Client:
-        return httpx.Client(
+        return SealingClient(
             base_url=self.url,
             headers=self._headers,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),

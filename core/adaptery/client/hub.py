@@ -141,7 +141,7 @@ class Hub:
         adapter: str | None = None,
         key: str | None = None,
     ) -> UsageListing:
-        """Return what requests cost, added up; the last half second may be missing.
+        """Return what requests cost, added up; the last quarter of a second may be missing.
 
         Args:
             by: what is told apart: `day`, `hour`, `key`, `adapter`, `base_model`, `kind`,
@@ -199,6 +199,16 @@ class Hub:
         path = path_of("v1", "models", *model.split("/"))
         return self._connection.send("GET", path).json().get("parent")
 
+    def is_sealed(self, model: str) -> bool:
+        """Say whether a model is restricted: what is asked of it is sealed, and only then answered.
+
+        Raises:
+            NotFoundError: if the model does not exist or is not the caller's to use.
+            AdapteryError: what the service raised.
+        """
+        path = path_of("v1", "models", *model.split("/"))
+        return self._connection.send("GET", path).json().get("channel") == "sealed"
+
     @overload
     def chat(
         self,
@@ -211,6 +221,7 @@ class Hub:
         top_p: float | None = None,
         seed: int | None = None,
         stop: list[str] | None = None,
+        sealed: bool = False,
     ) -> ChatStream: ...
 
     @overload
@@ -225,6 +236,7 @@ class Hub:
         top_p: float | None = None,
         seed: int | None = None,
         stop: list[str] | None = None,
+        sealed: bool = False,
     ) -> ChatAnswer: ...
 
     def chat(
@@ -238,6 +250,7 @@ class Hub:
         top_p: float | None = None,
         seed: int | None = None,
         stop: list[str] | None = None,
+        sealed: bool = False,
     ) -> ChatStream | ChatAnswer:
         """Ask a base model or an adapter.
 
@@ -250,9 +263,12 @@ class Hub:
             top_p: nucleus sampling.
             seed: makes sampling repeatable.
             stop: texts that end the answer.
+            sealed: whether the service must not be able to read this, whatever the model; what is
+                asked of a restricted adapter never is readable to it.
 
         Raises:
             InvalidInputError: if the model is not a name.
+            MissingExtraError: if it has to be sealed, and `adaptery[sealed]` is not installed.
             NotFoundError: if the model does not exist or is not the caller's to use.
             AdapteryError: what the service raised; for a stream, while it is iterated over.
         """
@@ -267,6 +283,7 @@ class Hub:
             "top_p": top_p,
             "seed": seed,
             "stop": stop,
+            "sealed": True if sealed else None,
         }
         body = chat_request(model, messages, options, stream=stream)
         return ChatStream(self._connection, body) if stream else complete(self._connection, body)

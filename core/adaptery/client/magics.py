@@ -94,11 +94,17 @@ class Magics:
     ) -> None:
         page = _page(names)
         answers: list[str] = []
+        # What is asked of a restricted adapter is nobody else's to read beside it either.
+        sealed = wanted.beside and hub.is_sealed(wanted.model)
         try:
             for name in names:
                 page.begin(name)
                 stream = hub.chat(
-                    name, messages, max_tokens=wanted.max_tokens, temperature=wanted.temperature
+                    name,
+                    messages,
+                    max_tokens=wanted.max_tokens,
+                    temperature=wanted.temperature,
+                    sealed=sealed,
                 )
                 with closing(iter(stream)) as pieces:
                     for piece in pieces:

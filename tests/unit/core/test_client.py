@@ -477,12 +477,17 @@ def chunk(text=None, reason=None, **fields):
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
+#: What the client asks before it sends a question.
+LOOKED_UP = {"id": "@demo/soap@1", "channel": "open"}
+
+
 def test_a_streamed_answer_arrives_in_pieces_and_whole():
     last = chunk(choices=[], usage=USAGE)
     answer = Answer([chunk("Hel"), chunk("lo"), chunk(reason="stop"), last, b"data: [DONE]\n\n"])
     service = ScriptedService().on(
         "POST", "v1/chat/completions", httpx.Response(200, stream=answer)
     )
+    service.on("GET", "v1/models/soap", LOOKED_UP)
     stream = connect(service).chat("soap", "hi", max_tokens=5)
     assert list(stream) == ["Hel", "lo"]
     assert stream.answer.text == "Hello" and stream.answer.model == "@demo/soap@1"
@@ -498,6 +503,7 @@ def test_leaving_a_stream_early_ends_the_request():
     service = ScriptedService().on(
         "POST", "v1/chat/completions", httpx.Response(200, stream=answer)
     )
+    service.on("GET", "v1/models/soap", LOOKED_UP)
     pieces = iter(connect(service).chat("soap", "hi"))
     next(pieces)
     pieces.close()
@@ -532,10 +538,12 @@ def test_a_whole_answer_and_its_errors():
     refusal = httpx.Response(
         404, json=NotFoundError().to_openai(), headers={"x-request-id": "rq_9"}
     )
-    service = ScriptedService().on("POST", "v1/chat/completions", body, refusal)
+    service = ScriptedService().on("POST", "v1/chat/completions", body)
+    service.on("GET", "v1/models/@other/soap", refusal)
     hub = connect(service)
     answer = hub.chat("", [{"role": "user", "content": "hi"}], stream=False)
     assert (answer.text, answer.finish_reason, answer.model) == ("Hello", "length", "tiny")
     with pytest.raises(NotFoundError) as caught:
         hub.chat("@other/soap", "hi", stream=False)
     assert caught.value.request_id == "rq_9"
+    assert service.requests[-1].method == "GET", "what cannot be answered is not sent"

@@ -33,7 +33,8 @@ def test_a_terminal_shows_the_words_and_obeys_none(capsys: pytest.CaptureFixture
     shell = NotedShell()
     with scripted_http() as service:
         said = Stream(chunk("So\n"), chunk("far\x1b[2J"), "[DONE]")
-        service.script = {"POST v1/chat/completions": said, "GET v1/models/a": {"parent": "b"}}
+        models = {"GET v1/models/a": {"parent": "b"}, "GET v1/models/b": {"parent": None}}
+        service.script = {"POST v1/chat/completions": said, **models}
         magics(service, shell).chat("a --beside --into note", "Hello")
     assert capsys.readouterr().out == "a:\nSo\nfar?[2J\nb:\nSo\nfar?[2J\n"
     assert shell.user_ns == {"_": "So\nfar\x1b[2J", "note": "So\nfar\x1b[2J"}
