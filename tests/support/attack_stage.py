@@ -1,0 +1,221 @@
+"""Callers of every kind and things of every kind on a running service, for the attack matrix.
+
+`owner` owns one thing of each kind; the group `radiology` owns another set, made by `owner` too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from adaptery.times import now
+from adaptery_hub.database import tables
+from support.attack_rules import Caller, Right
+from support.service import Client, Service, alpaca
+from support.shared_things import make_adapter
+
+GROUP = "radiology"
+#: What each right that is given out is called, and to whom it goes.
+GRANTED = {"user": "use", "viewer": "view", "editor": "edit", "manager": "manage"}
+#: Jobs and adapters know fewer rights than datasets: what is given instead.
+INSTEAD = {
+    ("adapter", "edit"): "view",
+    ("job", "use"): None,
+    ("job", "edit"): "view",
+}
+RIGHT_OF = {"use": Right.USE, "view": Right.VIEW, "edit": Right.EDIT, "manage": Right.MANAGE}
+KINDS = ("dataset", "job", "adapter")
+ADMIN = frozenset({"read", "write", "infer", "admin"})
+CHAT = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+
+
+@dataclass(frozen=True)
+class Things:
+    """Ids and names of one set of things."""
+
+    ids: dict[str, str]
+    tenant: str  # as names begin
+    name: str  # of the adapter
+
+    @property
+    def model(self) -> str:
+        return f"{self.tenant}/{self.name}"
+
+    def path(self, template: str) -> str:
+        """Return the path of an operation on these things."""
+        bound = {"tenant": self.tenant, "adapter": self.name}
+        names = bound if template.startswith("a/") else self.ids
+        pinned = f"{self.model}@1".replace("/", "%2F")
+        return template.replace("{name:path}", pinned).format(**names)
+
+    def body(self, method: str, template: str) -> dict[str, object]:
+        """Return a body that is right."""
+        match method, template.rpartition("/")[2]:
+            case _, "completions" if template.endswith("chat/completions"):
+                return {"model": self.model, **CHAT}
+            case _, "completions":
+                return {"model": self.model, "prompt": "hi", "max_tokens": 1}
+            case "PUT", "grants":
+                return {"principal": "@bystander", "right": "view"}
+            case "POST", "jobs":
+                return {"name": "again", "dataset": self.ids["version"]}
+            case "POST", "keys":
+                return {"name": "again", "adapters": [self.ids["adapter"]]}
+            case "POST", "records":
+                return {"record": {"kind": "text", "text": "x"}}
+            case "PATCH", "{record}":
+                return {"record": {"kind": "text", "text": "y"}}
+            case "PATCH", "{dataset}":
+                return {"description": "x"}
+            case _:
+                return {}
+
+
+@dataclass
+class Stage:
+    """The running service with its callers."""
+
+    service: Service
+    clients: dict[str, Client] = field(default_factory=dict)
+    number: int = 0
+
+    def user(self, name: str, *scopes: str, groups: tuple[str, ...] = ()) -> Client:
+        """Return a client of a user, made once for each set of scopes."""
+        label = f"{name}:{','.join(scopes)}"
+        if label not in self.clients:
+            held = scopes or ("read", "write", "infer")
+            self.clients[label] = self.service.client(name, groups=groups, scopes=held)
+        return self.clients[label]
+
+    @property
+    def owner(self) -> Client:
+        return self.user("owner", groups=(GROUP,))
+
+    async def things(self, group: bool = False) -> Things:
+        """Make one thing of each kind, shared with those who have a right by a grant."""
+        self.number += 1
+        name, owner = f"secret{self.number}", self.owner
+        tenant = {"tenant": GROUP} if group else {}
+        dataset = await owner.dataset(name, **tenant)
+        file = await owner.upload(dataset, alpaca(3))
+        ended = await owner.publish(dataset)
+        version = ended["result"]["version"]["id"]
+        body = {"name": name, "dataset": version}
+        job = await owner.json("POST", "api/jobs", 201, json=body)
+        adapter = await make_adapter(self.service, owner, job["id"], name)
+        if group:
+            await self._hand_to_group(adapter)
+        key = await owner.json("POST", "api/keys", 201, json={"name": name, "adapters": [adapter]})
+        ids = {
+            "dataset": dataset,
+            "file": file["id"],
+            "record": "1",
+            "version": version,
+            "operation": ended["id"],
+            "job": job["id"],
+            "adapter": adapter,
+            "key": key["id"],
+        }
+        if not group:
+            await self._share(ids)
+        prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
+        return Things(ids, prefix, name)
+
+    async def _hand_to_group(self, adapter: str) -> None:
+        table = tables.tenants
+        group = sa.select(table.c.id).where(table.c.kind == "group", table.c.hub_name == GROUP)
+        change = tables.adapters.update().where(tables.adapters.c.id == adapter)
+        values = {"tenant_id": group.scalar_subquery()}
+        await self.service.services.db.write(lambda c: c.execute(change.values(values)))
+
+    async def _share(self, ids: dict[str, str]) -> None:
+        for kind in KINDS:
+            path = f"api/{kind}s/{ids[kind]}/grants"
+            for user, right in GRANTED.items():
+                given = INSTEAD.get((kind, right), right)
+                if given is not None:
+                    await self._give(path, user, given)
+            await self._give(path, "revoked", "manage")
+            await self.owner.json("DELETE", path, 204, params={"principal": "@revoked"})
+
+    async def _give(self, path: str, user: str, right: str) -> None:
+        await self.user(user).json("GET", "api/whoami")  # who has not come has no short name yet
+        body = {"principal": f"@{user}", "right": right}
+        await self.owner.json("PUT", path, json=body)
+
+    async def callers(self, things: Things) -> list[tuple[Caller, Client]]:
+        """Return everyone who could ask for these things, which `owner` owns."""
+        everything = dict.fromkeys((*KINDS, "key", "operation"), Right.MANAGE)
+        found = [
+            (Caller("anonymous", known=False), self.service.anonymous()),
+            (Caller("unknown token", known=False), self._bearer("nobody")),
+            (Caller("half a key", known=False), self._bearer("ak-abc")),
+            (Caller("unrelated user"), self.user("unrelated")),
+            (Caller("member of a group"), self.user("member", groups=(GROUP,))),
+            (Caller("owner", rights=everything), self.owner),
+            (Caller("revoked"), self.user("revoked")),
+            (Caller("admin", scopes=ADMIN), self.admin),
+            *(
+                (Caller(user, rights=_granted(right)), self.user(user))
+                for user, right in GRANTED.items()
+            ),
+            *(
+                (
+                    Caller(f"owner, {scope} only", True, frozenset({scope}), everything),
+                    self.user("owner", scope, groups=(GROUP,)),
+                )
+                for scope in ("read", "write", "infer", "admin")
+            ),
+        ]
+        return found + await self._key_callers(things)
+
+    @property
+    def admin(self) -> Client:
+        return self.user("admin", "read", "write", "infer", "admin")
+
+    async def _key_callers(self, things: Things) -> list[tuple[Caller, Client]]:
+        verbs = frozenset({"read", "infer"})
+        mine = {"adapter": Right.USE}
+        strange, job = self.user("unrelated"), things.ids["job"]
+        other = await make_adapter(self.service, self.owner, job, f"other{self.number}")
+        theirs = await make_adapter(self.service, strange, job, f"theirs{self.number}")
+        adapter = things.ids["adapter"]
+        key, narrow = await self._key(self.owner, adapter), await self._key(self.owner, other)
+        silent = await self._key(self.owner, adapter, verbs=["read"])
+        expired = await self._key(self.owner, adapter)
+        revoked = await self._key(self.owner, adapter)
+        await self._expire(expired["id"])
+        await self.owner.json("DELETE", f"api/keys/{revoked['id']}", 204)
+        foreign = await self._key(strange, theirs)
+        return [
+            (Caller("own key", True, verbs, mine, key=True), self._bearer(key["secret"])),
+            (Caller("narrow key", True, verbs, key=True), self._bearer(narrow["secret"])),
+            (
+                Caller("key that only reads", True, frozenset({"read"}), mine, key=True),
+                self._bearer(silent["secret"]),
+            ),
+            (Caller("another's key", True, verbs, key=True), self._bearer(foreign["secret"])),
+            (Caller("expired key", known=False), self._bearer(expired["secret"])),
+            (Caller("revoked key", known=False), self._bearer(revoked["secret"])),
+        ]
+
+    async def _key(self, owner: Client, adapter: str, **fields: object) -> dict[str, str]:
+        self.number += 1
+        body = {"name": f"key {self.number}", "adapters": [adapter], **fields}
+        return await owner.json("POST", "api/keys", 201, json=body)
+
+    async def _expire(self, key: str) -> None:
+        keys = tables.keys
+        past = now() - timedelta(seconds=1)
+        change = keys.update().where(keys.c.id == key).values(expires_at=past)
+        await self.service.services.db.write(lambda c: c.execute(change))
+
+    def _bearer(self, secret: str) -> Client:
+        return self.service.anonymous({"Authorization": f"Bearer {secret}"})
+
+
+def _granted(right: str) -> dict[str, Right]:
+    given = {kind: INSTEAD.get((kind, right), right) for kind in KINDS}
+    return {kind: RIGHT_OF[name] for kind, name in given.items() if name is not None}
