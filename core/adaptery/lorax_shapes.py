@@ -33,12 +33,16 @@ class _Answer:
     reason: str = "eos_token"
     tokens: int = 0
 
-    def add(self, delta: Delta) -> list[Json]:
-        """Adds what a chunk adds; returns the tokens of it."""
+    def add(self, delta: Delta, tokens: list[Json]) -> None:
+        """Adds what a chunk adds, to the newest tokens too."""
         self.texts.append(delta.text)
         self.reason = _reason(delta) or self.reason
+        if self.tokens and tokens and not delta.logprobs:
+            # It was held back until it was known to be no stop sequence.
+            tokens[-1]["text"] = f"{tokens[-1]['text']}{delta.text}"
+        else:
+            tokens += _tokens(delta)
         self.tokens += len(delta.logprobs)
-        return _tokens(delta)
 
     def text(self) -> str:
         """The text as it is answered."""
@@ -61,21 +65,18 @@ class LoraxStream:
 
     def __init__(self, request: LoraxRequest) -> None:
         self._answer = _Answer(request)
-        self._held: Json | None = None  # the newest token: it may turn out to be the last
+        self._newest: list[Json] = []  # one token, which may turn out to be the last
 
     def feed(self, deltas: Iterable[Delta]) -> list[Json]:
         """Returns the events of all tokens but the newest."""
-        events: list[Json] = []
         for delta in deltas:
-            for token in self._answer.add(delta):
-                if self._held is not None:
-                    events.append(_event(self._held))
-                self._held = token
-        return events
+            self._answer.add(delta, self._newest)
+        ready, self._newest = self._newest[:-1], self._newest[-1:]
+        return [_event(token) for token in ready]
 
     def end(self, usage: Usage) -> Json:
         """Returns the last event."""
-        event = _event(self._held or _token(None, ""))
+        event = _event(self._newest[0] if self._newest else _token(None, ""))
         whole: Json = {
             "generated_text": self._answer.text(),
             "details": self._answer.details(usage),
@@ -86,7 +87,9 @@ class LoraxStream:
 def lorax_answer(request: LoraxRequest, deltas: Iterable[Delta], usage: Usage) -> Json:
     """Returns the plain answer that the deltas add up to."""
     answer = _Answer(request)
-    tokens = [token for delta in deltas for token in answer.add(delta)]
+    tokens: list[Json] = []
+    for delta in deltas:
+        answer.add(delta, tokens)
     if not request.parameters.details:
         return {"generated_text": answer.text()}
     details: Json = {**answer.details(usage), "prefill": [], "tokens": tokens}
@@ -104,7 +107,7 @@ def _reason(delta: Delta) -> str | None:
 def _tokens(delta: Delta) -> list[Json]:
     """Returns the tokens of a delta, its text shared out among them."""
     entries = delta.logprobs
-    if not entries:  # held back until it was no stop sequence; or the engine tells no tokens
+    if not entries:  # an engine that tells no tokens
         return [_token(None, delta.text)] if delta.text else []
     texts = [entry.token for entry in entries]
     if "".join(texts) != delta.text:

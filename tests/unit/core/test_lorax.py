@@ -152,15 +152,24 @@ def test_the_tokens_of_a_stream_are_its_text() -> None:
     events = [event for each in deltas for event in stream.feed([each])]
     events.append(stream.end(Usage(9, 5)))
     assert "".join(e["token"]["text"] for e in events) == "Heéab!"
-    assert [e["token"]["id"] for e in events] == [1, 2, 3, 4, 5, 0]
+    assert [e["token"]["id"] for e in events] == [1, 2, 3, 4, 5]
     assert all(e["generated_text"] is None and e["details"] is None for e in events[:-1])
     assert events[-1]["generated_text"] == "Heéab!"
     assert events[-1]["details"] == {
         "finish_reason": "length",
         "prompt_tokens": 9,
         "generated_tokens": 5,
+        "skipped_tokens": 0,
         "seed": 3,
     }
+
+
+def test_an_engine_that_tells_no_tokens_streams_its_text() -> None:
+    stream = LoraxStream(asked())
+    events = [event for text in ("a", "b", "c") for event in stream.feed([delta(text)])]
+    events.append(stream.end(Usage(1, 3)))
+    assert [e["token"]["text"] for e in events] == ["a", "b", "c"]
+    assert events[-1]["details"]["generated_tokens"] == 3
 
 
 def test_a_stream_of_nothing_has_one_event() -> None:
