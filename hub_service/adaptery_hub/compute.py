@@ -7,6 +7,7 @@ agent is connected. Everything else works.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Iterable
@@ -17,6 +18,7 @@ from pathlib import Path
 from adaptery.errors import NoAgentError
 from adaptery.files import write_atomic
 from adaptery.sealed import Frame
+from adaptery_hub import logs
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -32,6 +34,7 @@ from adaptery_hub.fleet.staging import StagingArea
 from adaptery_hub.gateway import CacheSalts, Gateway, InferOrder, Resolver
 from adaptery_hub.gateway.embedding import EmbeddingGateway, EmbedOrder
 from adaptery_hub.gateway.gateway import SALT_SECRET_BYTES
+from adaptery_hub.gateway.places import LineRules, PlaceMetrics, Places
 from adaptery_hub.gateway.sealed import Desk, SealedChannel
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
@@ -42,6 +45,8 @@ from adaptery_hub.tasks import TaskCatalog
 from adaptery_hub.usage import UsageLog
 from adaptery_network.agent_files import AgentFiles
 from adaptery_network.broker import NetworkIdentity
+
+logger = logging.getLogger(__name__)
 
 #: The audit chain of this service; several replicas would each need their own name.
 AUDIT_WRITER = "service"
@@ -108,12 +113,38 @@ async def start_compute(services: Services) -> None:
     salts = await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret")
     resolver = Resolver(database, base_models, embedding_models.names)
     network = fleet or _NoNetwork()
-    gateway = Gateway(resolver, network, usage, salts=salts)
+    places = Places(network.views, _line_rules(settings), PlaceMetrics(services.metrics.registry))
+    gateway = Gateway(resolver, network, usage, salts=salts, places=places)
     sealed = SealedChannel(resolver, network, usage, salts)
     jobs = JobDesk(database, queue, tasks, base_models, services.storage)
     embeddings = EmbeddingGateway(embedding_models, base_models.names, network, usage)
     services.compute = Compute(
         audit, tasks, base_models, queue, jobs, gateway, embeddings, sealed, usage, fleet
+    )
+    await log_audit_tail(services)
+
+
+async def log_audit_tail(services: Services) -> None:
+    """Notes where the audit ends outside of the database: rows that are cut off show against it."""
+    if services.compute is not None:
+        audit = services.compute.audit
+        tail = await services.db.read(audit.tail)
+        logs.log(
+            logger,
+            logging.INFO,
+            "audit_tail",
+            writer=audit.writer,
+            seq=tail.seq,
+            row_hash=tail.row_hash,
+        )
+
+
+def _line_rules(settings: ServiceSettings) -> LineRules:
+    return LineRules(
+        answers_per_agent=settings.answers_per_agent,
+        wait_seconds=settings.answer_wait_seconds,
+        per_tenant=settings.waiting_answers_per_tenant,
+        in_all=settings.waiting_answers,
     )
 
 
@@ -125,6 +156,7 @@ async def stop_compute(services: Services) -> None:
     if compute.fleet is not None:
         await compute.fleet.stop()
     await compute.usage.stop()
+    await log_audit_tail(services)
 
 
 async def _start_models(

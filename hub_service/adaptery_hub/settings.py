@@ -149,6 +149,31 @@ class ServiceSettings(Configurable):
         "and adapters; 0 means no limit. `adaptery tenant quota` sets another for one of them.",
     ).tag(config=True)
 
+    keep_checkpoints_days = Int(
+        30,
+        min=0,
+        help="How long the checkpoints of a job that is over are kept, in days; 0 means for ever. "
+        "`adaptery tenant retention` sets another number for the jobs of one user or group.",
+    ).tag(config=True)
+
+    keep_job_events_days = Int(
+        365,
+        min=0,
+        help="How long the numbers and the log of a job that is over are kept, in days; 0 means "
+        "for ever. Its summary stays. The same command sets another number for one of them.",
+    ).tag(config=True)
+
+    keep_usage_days = Int(
+        0, min=0, help="How long usage is kept row by row, in days; 0 means for ever."
+    ).tag(config=True)
+
+    keep_idle_drafts_days = Int(
+        0,
+        min=0,
+        help="After how many days without a change a dataset that was never published is deleted, "
+        "with its draft; 0 means never.",
+    ).tag(config=True)
+
     max_key_days = Int(
         90,
         min=1,
@@ -160,6 +185,27 @@ class ServiceSettings(Configurable):
     max_keys_per_tenant = Int(100, min=1, help="How many own keys in force one user may have.").tag(
         config=True
     )
+
+    answers_per_agent = Int(
+        32,
+        min=1,
+        help="How many answers one agent is asked for at a time; more wait in the gateway, where "
+        "tenants take turns. As many as its engine computes together (`max_rows`), or fewer.",
+    ).tag(config=True)
+
+    answer_wait_seconds = Float(
+        60.0,
+        min=0.0,
+        help="How long a request waits for an agent before it is refused, in seconds.",
+    ).tag(config=True)
+
+    waiting_answers_per_tenant = Int(
+        500, min=1, help="How many requests of one user may wait for an agent at once."
+    ).tag(config=True)
+
+    waiting_answers = Int(
+        2_000, min=1, help="How many requests may wait for an agent at once, of all users."
+    ).tag(config=True)
 
     @default("default_base_model")
     def _default_default_base_model(self) -> str:

@@ -15,7 +15,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,7 @@ from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
+from adaptery_hub.gateway.places import Place, Places
 from adaptery_hub.gateway.rebuild import CacheSalts, check_streamed, most_tokens, rebuild
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
@@ -56,6 +58,7 @@ class InferOrder:
     request: Mapping[str, object]
     target: Target
     caller: str  # tenant id
+    cost: int = 1  # tokens that may be made: what counts for whose turn it is
 
 
 class InferenceFleet(Protocol):
@@ -84,6 +87,7 @@ class Gateway:
         usage: UsageLog,
         clock: Clock = now,
         salts: CacheSalts | None = None,
+        places: Places | None = None,
     ) -> None:
         """Makes a gateway.
 
@@ -93,7 +97,9 @@ class Gateway:
             usage: where answers are accounted for.
             clock: tells the time.
             salts: of tenants in prefix caches; without, they change with each start.
+            places: at the agents, and the line before them.
         """
+        self._places = places or Places(fleet.views)
         self._salts = salts or CacheSalts(secrets.token_bytes(SALT_SECRET_BYTES))
         self.resolver = resolver
         self._fleet = fleet
@@ -123,13 +129,15 @@ class Gateway:
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of model.
             NoAgentError: No agent that has the base model is connected.
+            EngineBusyError: All agents are busy, and the line before them is too long.
             AdapteryError: Every agent that could answer failed to begin.
         """
         check_streamed(request)
         target = await self.resolver.resolve(identity, request.model, bound)
         shape = shape_of(request, most_tokens(request, limit))
         built = rebuild(request, self._salts.of(identity.tenant_id), limit)
-        order = InferOrder(shape.kind, built, target, identity.tenant_id)
+        cost = most_tokens(request, limit) * request.made_count()
+        order = InferOrder(shape.kind, built, target, identity.tenant_id, cost)
         started_at = time.monotonic()
         kind = shape.kind.partition("/")[0]  # chat or completions
         account = _Account(self._usage, target, identity, request_id, kind)
@@ -165,10 +173,10 @@ class Gateway:
         need = need_of(order.target)
         tried: set[str] = set()
         last: AdapteryError | None = None
-        while (view := choose(self._fleet.views(), need, tried)) is not None:
-            account.agent_id = view.agent_id
-            tried.add(view.agent_id)
-            frames = self._fleet.infer(view.agent_id, order)
+        while (place := await self._place(order, need, tried)) is not None:
+            agent_id = account.agent_id = place.view.agent_id
+            tried.add(agent_id)
+            frames = self._frames(place, order)
             try:
                 return await anext(frames, None), frames
             except _FINAL_ERRORS:
@@ -179,10 +187,22 @@ class Gateway:
                     logger,
                     logging.WARNING,
                     "agent_did_not_begin",
-                    agent=view.agent_id,
+                    agent=agent_id,
                     code=error.code,
                 )
         raise no_answer(last)
+
+    async def _place(self, order: InferOrder, need: Need, tried: Collection[str]) -> Place | None:
+        return await self._places.take(need, order.caller, order.cost, tried)
+
+    async def _frames(self, place: Place, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Yields an agent's frames, and gives its place back after them."""
+        try:
+            async with aclosing(self._fleet.infer(place.view.agent_id, order)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            place.release()
 
 
 class _Account:

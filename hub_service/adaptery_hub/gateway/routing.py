@@ -9,8 +9,9 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from adaptery_hub.fleet.live import AgentView
 
@@ -20,6 +21,9 @@ _READINESS = {"ready": 0, "starting": 1, "stopped": 2, "failed": 3}
 #: A loaded adapter is worth this many waiting requests: loading takes about as long as a few
 #: short answers.
 RESIDENCY_WORTH_REQUESTS = 4
+
+
+_NONE_RUNNING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,29 @@ def eligible(view: AgentView, need: Need) -> bool:
     return view.state == "live" and view.holds(need.base_weight_digest) and understands
 
 
-def choose(views: Iterable[AgentView], need: Need, tried: Collection[str] = ()) -> AgentView | None:
-    """Returns the best agent for the request; None if no agent can serve it."""
+def choose(
+    views: Iterable[AgentView],
+    need: Need,
+    tried: Collection[str] = (),
+    running: Mapping[str, int] = _NONE_RUNNING,
+) -> AgentView | None:
+    """Returns the best agent for the request; None if no agent can serve it.
+
+    Args:
+        views: the agents.
+        need: what the request needs.
+        tried: agents that are not asked again.
+        running: answers that this process has from each agent; a heartbeat is seconds old.
+    """
     candidates = [v for v in views if v.agent_id not in tried and eligible(v, need)]
-    return min(candidates, key=lambda view: _cost(view, need), default=None)
+    return min(candidates, key=lambda view: _cost(view, need, running), default=None)
 
 
-def _cost(view: AgentView, need: Need) -> tuple[int, int, float, str]:
+def _cost(view: AgentView, need: Need, running: Mapping[str, int]) -> tuple[int, int, float, str]:
     engine = view.beat.engine
     resident = need.adapter_weight_digest in (None, *engine.adapters)
-    line = engine.running + engine.waiting + (0 if resident else RESIDENCY_WORTH_REQUESTS)
+    here = max(engine.running, running.get(view.agent_id, 0))
+    line = here + engine.waiting + (0 if resident else RESIDENCY_WORTH_REQUESTS)
     readiness = _READINESS.get(engine.state, len(_READINESS))
     return readiness, line, -engine.tokens_per_second, view.agent_id
 
