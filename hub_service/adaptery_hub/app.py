@@ -284,6 +284,7 @@ async def _sweep_for_ever(services: Services) -> None:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             await services.uploads.recover(services.settings.upload_keep_hours * 3600)
+            await compute.log_audit_tail(services)
         except Exception as error:
             logs.log_exception(logger, "sweep_failed", error)
 

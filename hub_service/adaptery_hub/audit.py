@@ -75,7 +75,7 @@ class AuditLog:
     """Appends to the chain of one writer."""
 
     def __init__(self, writer: str, clock: Clock = now) -> None:
-        self._writer = writer
+        self.writer = writer
         self._clock = clock
 
     def append(self, connection: Connection, entry: AuditEntry) -> None:
@@ -86,9 +86,8 @@ class AuditLog:
         """Appends rows in this order inside the caller's transaction."""
         if not entries:
             return
-        statements.lock(connection, self._writer)
-        last = statements.tail(connection, self._writer)
-        tail = Tail(last["seq"], last["row_hash"]) if last is not None else Tail()
+        statements.lock(connection, self.writer)
+        tail = self.tail(connection)
         rows: list[dict[str, object]] = []
         for entry in entries:
             row = self._row(tail, entry)
@@ -96,11 +95,16 @@ class AuditLog:
             rows.append({**row, "row_hash": tail.row_hash})
         statements.insert(connection, rows)
 
+    def tail(self, connection: Connection) -> Tail:
+        """Returns where the chain ends now."""
+        last = statements.tail(connection, self.writer)
+        return Tail(last["seq"], last["row_hash"]) if last is not None else Tail()
+
     def _row(self, tail: Tail, entry: AuditEntry) -> dict[str, object]:
         return {
             "id": entry.id or new_id("au"),
             "created_at": entry.at or self._clock(),
-            "writer": self._writer,
+            "writer": self.writer,
             "seq": tail.seq + 1,
             "prev": tail.row_hash,
             "tenant_id": entry.tenant_id,

@@ -1,11 +1,14 @@
 """The audit as administrators read it."""
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adaptery.commands import main
 from support.served_adapters import add_adapter
-from support.service import Client, Service
+from support.service import Client, Service, running_service
 
 ADMIN = ("read", "write", "infer", "admin")
 
@@ -55,3 +58,17 @@ async def test_rows_are_found_by_actor_thing_action_and_time(boss: Client) -> No
 async def test_only_administrators_read_it(demo: Client, boss: Client) -> None:
     assert (await demo.get("api/audit")).status_code == 403
     assert await found(boss)
+
+
+async def test_tails_are_in_the_log_of_the_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "adaptery_hub.compute")
+    async with running_service(tmp_path) as service:
+        demo = service.client("demo")
+        await demo.json("DELETE", f"api/datasets/{await demo.dataset()}", 204)
+    assert [r.getMessage() for r in caplog.records].count("audit_tail") == 2
+    assert main(["audit", "verify", "--database", str(tmp_path / "adaptery.sqlite")]) == 0
+    tail = capsys.readouterr().out.strip()
+    fields = [getattr(record, "fields", {}) for record in caplog.records]
+    assert tail in [f"{f['writer']}:{f['seq']}:{f['row_hash']}" for f in fields if "seq" in f]

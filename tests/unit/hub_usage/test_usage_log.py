@@ -250,10 +250,16 @@ async def test_what_a_stop_cannot_write_waits_for_the_next_start(ledger: Ledger)
     assert ledger.spooled() == []
 
 
-async def test_one_row_that_the_database_refuses_keeps_no_other_out(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [{"tenant_id": "tn_of_nobody"}, {"prompt_tokens": 2**70}, {"model": "\ud800"}],
+)
+async def test_one_row_that_the_database_refuses_keeps_no_other_out(
+    ledger: Ledger, fault: dict[str, object]
+) -> None:
     log = ledger.log()
     await log.add(ledger.entry("rq_1"))
-    await log.add(ledger.entry("rq_2", tenant_id="tn_of_nobody"))
+    await log.add(ledger.entry("rq_2", **fault))
     await log.add(ledger.entry("rq_3"))
     await log.flush()
     assert [row["request_id"] for row in await ledger.rows()] == ["rq_1", "rq_3"]
