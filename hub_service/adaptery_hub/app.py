@@ -13,7 +13,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import difflib
 import logging
 import os
@@ -40,8 +39,9 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import storage as storage_statements
+from adaptery_hub.database.statements.retention import KeepDays
 from adaptery_hub.drafts import Drafts
-from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.base import Handler, stopping
 from adaptery_hub.handlers.lorax import LoraxNotFoundHandler
 from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
@@ -54,6 +54,7 @@ from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
 from adaptery_hub.published import PublishedVersions
 from adaptery_hub.publishing import Publisher
+from adaptery_hub.retention import Retention
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
 from adaptery_hub.settings import MEBIBYTE, ServiceSettings
@@ -67,7 +68,7 @@ logger = logging.getLogger("adaptery_hub.app")
 
 #: Sections of a config file that mean something here.
 CONFIG_SECTIONS = frozenset({"AdapteryService", "ServiceSettings", "Application", "HubOAuth"})
-#: How often interrupted uploads are looked through.
+#: How often interrupted uploads, and what was kept long enough, are looked through.
 SWEEP_SECONDS = 3600.0
 #: A refused body is read to its end up to so much more than the upload limit, so that the sender
 #: reads the answer instead of a reset connection.
@@ -123,11 +124,11 @@ class AdapteryService(ServiceSettings, Application):
         logs.log(logger, logging.INFO, "service_started")
         await stop.wait()
         logs.log(logger, logging.INFO, "service_stopping")
-        server.stop()
         for task in background:
             task.cancel()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(services.quiet(), self.shutdown_seconds)
+        # Whoever asks meanwhile is told to come again, rather than find nobody.
+        await services.drain(self.shutdown_seconds, stopping())
+        server.stop()
         await server.close_all_connections()
         await stop_services(services)
 
@@ -154,10 +155,12 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     objects = FilesystemStore(state / "objects")
     drafts = Drafts(state / "drafts", settings.max_draft_records)
     metrics = Metrics()
-    succession = Succession(AuditLog(compute.AUDIT_WRITER), _organisations(settings))
+    audit = AuditLog(compute.AUDIT_WRITER)
+    succession = Succession(audit, _organisations(settings))
     tenants = Tenants(database, succession)
     admissions = Admissions()
     storage = StorageDesk(database, settings.storage_quota_bytes)
+    uploads = Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
     return Services(
@@ -171,7 +174,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         key_limits=KeyLimits(database),
         drafts=drafts,
         storage=storage,
-        uploads=Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes),
+        retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),
+        uploads=uploads,
         operations=Operations(database, metrics),
         publisher=Publisher(
             database, drafts, objects, key, state / "staging", settings.shard_records, storage
@@ -285,6 +289,7 @@ async def _sweep_for_ever(services: Services) -> None:
         try:
             await services.uploads.recover(services.settings.upload_keep_hours * 3600)
             await compute.log_audit_tail(services)
+            await services.retention.sweep()
         except Exception as error:
             logs.log_exception(logger, "sweep_failed", error)
 
@@ -293,6 +298,15 @@ def _close(services: Services) -> None:
     services.uploads.close()
     services.drafts.close()
     services.db.close()
+
+
+def _keep_days(settings: ServiceSettings) -> KeepDays:
+    return KeepDays(
+        checkpoints=settings.keep_checkpoints_days,
+        job_events=settings.keep_job_events_days,
+        usage=settings.keep_usage_days,
+        drafts=settings.keep_idle_drafts_days,
+    )
 
 
 def _organisations(settings: ServiceSettings) -> set[str]:

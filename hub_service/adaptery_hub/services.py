@@ -6,13 +6,15 @@ It holds no logic. Parts that exist only when a broker is configured are None wi
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from adaptery_hub.admissions import Admissions
 from adaptery_hub.turnstile import Turnstile
 
 if TYPE_CHECKING:
+    from adaptery.errors import AdapteryError
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from adaptery_hub.operations import Operations
     from adaptery_hub.published import PublishedVersions
     from adaptery_hub.publishing import Publisher
+    from adaptery_hub.retention import Retention
     from adaptery_hub.settings import ServiceSettings
     from adaptery_hub.storage import StorageDesk
     from adaptery_hub.tenants import Tenants
@@ -38,6 +41,16 @@ ANSWERS_PER_TENANT = 64
 REPORTS_PER_TENANT = 2
 #: How often a stopping service looks whether the last request is answered.
 QUIET_POLL_SECONDS = 0.05
+#: How long requests that are ended may take to say so.
+END_SECONDS = 2.0
+
+
+class Interruptible(Protocol):
+    """A request that is being answered."""
+
+    def interrupt(self, reason: AdapteryError) -> None:
+        """End it with an error."""
+        ...
 
 
 @dataclass
@@ -54,6 +67,7 @@ class Services:
     key_limits: KeyLimits
     drafts: Drafts
     storage: StorageDesk
+    retention: Retention
     uploads: Uploads
     operations: Operations
     publisher: Publisher
@@ -62,11 +76,28 @@ class Services:
     #: Tasks, jobs, agents and inference; None until `compute.start_compute` has built it.
     compute: Compute | None = None
     #: Requests that are being answered; streams of events do not count, they end with the service.
-    open_requests: set[object] = field(default_factory=set[object])
+    open_requests: set[Interruptible] = field(default_factory=set["Interruptible"])
+    #: Whether the service ends: it takes no more requests.
+    draining: bool = False
     admissions: Admissions = field(default_factory=Admissions)
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
     reports: Turnstile = field(default_factory=lambda: Turnstile("reports", REPORTS_PER_TENANT))
+
+    async def drain(self, seconds: float, reason: AdapteryError) -> None:
+        """Take no more requests, let those that run end by themselves, then end them visibly.
+
+        Args:
+            seconds: that they have.
+            reason: what those are told that are ended.
+        """
+        self.draining = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.quiet(), seconds)
+        for request in list(self.open_requests):
+            request.interrupt(reason)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.quiet(), END_SECONDS)
 
     async def quiet(self) -> None:
         """Wait until no request is being answered."""

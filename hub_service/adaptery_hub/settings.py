@@ -79,7 +79,9 @@ class ServiceSettings(Configurable):
     ).tag(config=True)
 
     shutdown_seconds = Float(
-        5.0, help="How long open requests may finish after SIGTERM, in seconds."
+        10.0,
+        help="How long running answers and open requests may go on after SIGTERM, in seconds; then "
+        "they are ended with an error. New ones are answered 503.",
     ).tag(config=True)
 
     broker_url = Unicode(

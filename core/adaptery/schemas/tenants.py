@@ -17,6 +17,7 @@ __all__ = [
     "Storage",
     "StorageParts",
     "Tenant",
+    "TenantKind",
     "TenantPatch",
     "TenantState",
 ]
@@ -24,6 +25,7 @@ __all__ = [
 QUOTA_LIMIT_BYTES = 2**60  # an exbibyte
 DAYS_LIMIT = 36_500
 
+TenantKind = Literal["user", "group", "service"]
 TenantState = Literal["active", "suspended", "expected", "dormant"]
 
 
