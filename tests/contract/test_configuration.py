@@ -28,6 +28,9 @@ def configured(tmp_path: Path, **options: object) -> Config:
         ({"base_models": {"no-organisation": "x"}}, ValueError),
         ({"default_base_model": "tiny/other"}, ValueError),
         ({"pinned_digests": {"tiny/other": "sha256:0"}}, ValueError),
+        ({"embedding_models": {"no-organisation": "x"}}, ValueError),
+        ({"embedding_models": MODELS}, ValueError),
+        ({"embedding_models": {"e/e": "x"}, "default_base_model": "e/e"}, ValueError),
     ],
 )
 def test_a_wrong_option_stops_the_start(
@@ -64,6 +67,16 @@ def test_what_is_written_holds_no_secret_and_is_private(tmp_path: Path) -> None:
     assert service["lease_seconds"] == 60
     agent = json.loads((state / "agent/agent.json").read_text())
     assert agent["base_models"] == MODELS
+    assert agent["embedding_models"] == service["embedding_models"] == {}
+
+
+def test_embedding_models_reach_the_service_and_its_agent(tmp_path: Path) -> None:
+    given = {"tiny/embedder": Path("/models/embedder")}
+    configured(tmp_path, embedding_models=given, pinned_digests={"tiny/embedder": "sha256:0"})
+    service = json.loads((tmp_path / "state/service.json").read_text())["ServiceSettings"]
+    agent = json.loads((tmp_path / "state/agent/agent.json").read_text())
+    expected = {"tiny/embedder": "/models/embedder"}
+    assert service["embedding_models"] == agent["embedding_models"] == expected
 
 
 def test_the_shipped_deployment_is_complete(tmp_path: Path, monkeypatch: object) -> None:
