@@ -67,6 +67,11 @@ class Database:
         """The writing engine, for migrations and for commands without an event loop."""
         return self._writer
 
+    @property
+    def reader(self) -> Engine:
+        """The reading engine; on a server database it is the writing one."""
+        return self._reader
+
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in a read transaction and return its result.
 

@@ -67,12 +67,15 @@ class Queries:
 
 @contextmanager
 def counted(service: Service) -> Iterator[Queries]:
-    queries, engine = Queries(), service.services.db.engine
-    sa.event.listen(engine, "before_cursor_execute", queries)
+    queries, database = Queries(), service.services.db
+    engines = {database.engine, database.reader}
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", queries)
     try:
         yield queries
     finally:
-        sa.event.remove(engine, "before_cursor_execute", queries)
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", queries)
 
 
 def twin(things: Things) -> Things:
