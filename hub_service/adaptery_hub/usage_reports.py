@@ -29,6 +29,7 @@ from adaptery_hub.identity import Identity
 RANGE_DAYS = 400
 RANGE_DAYS_BY_HOUR = 32
 DEFAULT_DAYS = 30
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 TOTAL = "total"
 
 #: What is told of each kind of usage; more would say who used an adapter.
@@ -148,14 +149,8 @@ def report_of(
             hint="Your own usage needs none: leave out `of`.",
         )
     told_by = _dimensions(by, of)
-    until = until or now + timedelta(seconds=1)  # a row of this moment too
-    since = since or _midnight(until - timedelta(days=DEFAULT_DAYS))
-    limit = RANGE_DAYS_BY_HOUR if "hour" in told_by else RANGE_DAYS
-    if not timedelta(0) < until - since <= timedelta(days=limit):
-        problem = FieldProblem(
-            "from", "and `to` make no range, or too long a one.", f"Ask for at most {limit} days."
-        )
-        raise InvalidInputError(errors=[problem])
+    days = RANGE_DAYS_BY_HOUR if "hour" in told_by else RANGE_DAYS
+    since, until = _range(since, until, now, timedelta(days=days))
     wanted = UsageFilter(
         since=since,
         until=until,
@@ -165,6 +160,20 @@ def report_of(
         key_id=key_id,
     )
     return UsageReport(identity, of, told_by, wanted)
+
+
+def _range(
+    since: datetime | None, until: datetime | None, now: datetime, longest: timedelta
+) -> tuple[datetime, datetime]:
+    until = until or now + timedelta(seconds=1)  # a row of this moment too
+    if since is None:
+        # Nobody has used anything before the year 2000, and there is no day before the first.
+        since = _midnight(max(until, _EARLIEST) - timedelta(days=DEFAULT_DAYS))
+    if not timedelta(0) < until - since <= longest:
+        remedy = f"Ask for at most {longest.days} days."
+        problem = FieldProblem("from", "and `to` make no range, or too long a one.", remedy)
+        raise InvalidInputError(errors=[problem])
+    return since, until
 
 
 def _dimensions(by: Iterable[str], of: UsageOf) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ word would have to be believed.
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import NotFoundError
+from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.schemas.common import Page
 from adaptery.schemas.usage import AuditRow
@@ -16,8 +18,10 @@ from adaptery_hub.database.statements import audit as statements
 from adaptery_hub.database.statements import tenants as tenant_statements
 from adaptery_hub.database.statements.audit import AuditFilter
 from adaptery_hub.handlers.base import Handler
-from adaptery_hub.handlers.moments import RANGE_QUERY, range_of
+from adaptery_hub.handlers.filters import RANGE_QUERY, id_of, range_of
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+_ACTION = re.compile(r"[a-z_.]{1,60}")
 
 
 class AuditHandler(Handler):
@@ -27,14 +31,15 @@ class AuditHandler(Handler):
         """List rows, newest first."""
         after, limit = self.page()
         since, until = range_of(self)
-        actor = self.query("actor")
+        thing, request = id_of(self, "thing"), id_of(self, "request", "rq")
+        actor, action = self.query("actor"), self._action()
 
         def read(connection: Connection) -> list[RowMapping]:
             wanted = AuditFilter(
                 actor_id=_actor_id(connection, actor) if actor is not None else None,
-                thing_id=self.query("thing"),
-                action=self.query("action"),
-                request_id=self.query("request"),
+                thing_id=thing,
+                action=action,
+                request_id=request,
                 since=since,
                 until=until,
             )
@@ -42,6 +47,13 @@ class AuditHandler(Handler):
 
         rows = await self.services.db.read(read)
         self.answer_page([describe_row(row) for row in rows], limit)
+
+    def _action(self) -> str | None:
+        text = self.query("action")
+        if text is not None and not _ACTION.fullmatch(text):
+            problem = FieldProblem("action", "is no action.", "Use one such as key.create.")
+            raise InvalidInputError(errors=[problem])
+        return text
 
 
 def describe_row(row: RowMapping) -> AuditRow:

@@ -10,7 +10,7 @@ from adaptery.schemas.common import Page
 from adaptery.schemas.usage import UsageOf, UsageRow
 from adaptery.times import now
 from adaptery_hub.handlers.base import Handler
-from adaptery_hub.handlers.moments import RANGE_QUERY, range_of
+from adaptery_hub.handlers.filters import RANGE_QUERY, id_of, range_of
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.usage_reports import UsageReport, report_of
 
@@ -63,8 +63,8 @@ class UsageHandler(Handler):
             since,
             until,
             now(),
-            adapter_id=self.query("adapter"),
-            key_id=self.query("key"),
+            adapter_id=id_of(self, "adapter", "ad"),
+            key_id=id_of(self, "key", "ak"),
         )
 
     def _by(self) -> list[str]:

@@ -52,7 +52,8 @@ async def test_rows_are_found_by_actor_thing_action_and_time(boss: Client) -> No
     assert await found(boss, "to=2020-01-01") == []
     assert await found(boss, "from=2020-01-01") == every
     await boss.json("GET", "api/audit?actor=@nobody", 404)
-    await boss.json("GET", "api/audit?from=x", 422)
+    for query in ("from=x", "thing=x", "request=ad_1", "action=%00", "action=A", "of=x"):
+        await boss.json("GET", f"api/audit?{query}", 422)
 
 
 async def test_only_administrators_read_it(demo: Client, boss: Client) -> None:

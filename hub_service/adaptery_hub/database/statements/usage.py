@@ -38,16 +38,28 @@ COMPLETED, CANCELLED = "completed", "cancelled"
 #: Times are texts of one form on SQLite, and become them on PostgreSQL.
 _moment = sa.cast(_usage.c.created_at, sa.String)
 
+
+def _beginning(example: str) -> sa.ColumnElement[str]:
+    # Numbers and texts in groups are written out: PostgreSQL takes an expression with parameters
+    # for another one than the same with the same parameters elsewhere in the statement.
+    length = sa.literal_column(str(len(example)))
+    return sa.func.substr(_moment, sa.literal_column("1"), length)
+
+
+def _or_none(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(column, sa.literal_column("''"))
+
+
 #: What rows are told apart by, in the order in which they are sorted; "" stands for none.
 DIMENSIONS: Mapping[str, sa.ColumnElement[str]] = {
-    "day": sa.func.substr(_moment, 1, len("2026-01-02")),
-    "hour": sa.func.substr(_moment, 1, len("2026-01-02 03")),
+    "day": _beginning("2026-01-02"),
+    "hour": _beginning("2026-01-02 03"),
     "user": _usage.c.tenant_id,
-    "owner": sa.func.coalesce(_adapters.c.tenant_id, ""),
-    "key": sa.func.coalesce(_usage.c.key_id, ""),
-    "adapter": sa.func.coalesce(_usage.c.adapter_id, ""),
-    "base_model": sa.func.coalesce(_usage.c.base_model, ""),
-    "kind": sa.func.coalesce(_usage.c.kind, ""),
+    "owner": _or_none(_adapters.c.tenant_id),
+    "key": _or_none(_usage.c.key_id),
+    "adapter": _or_none(_usage.c.adapter_id),
+    "base_model": _or_none(_usage.c.base_model),
+    "kind": _or_none(_usage.c.kind),
     "channel": _usage.c.channel,
 }
 

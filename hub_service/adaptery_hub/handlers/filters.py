@@ -1,4 +1,4 @@
-"""`from` and `to` in a query: days or moments."""
+"""What narrows a list: `from` and `to`, which are days or moments, and ids."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.ids import is_id
 from adaptery.times import from_text
 from adaptery_hub.handlers.base import Handler
 
@@ -26,6 +27,20 @@ def range_of(handler: Handler) -> tuple[datetime | None, datetime | None]:
         InvalidInputError: One is no day and no moment.
     """
     return _moment(handler, "from", 0), _moment(handler, "to", 1)
+
+
+def id_of(handler: Handler, name: str, prefix: str | None = None) -> str | None:
+    """Return the id in a query parameter; None if it is absent.
+
+    Raises:
+        InvalidInputError: It is no id of this kind.
+    """
+    text = handler.query(name)
+    if text is not None and not is_id(text, prefix):
+        like = f"an id such as {prefix or 'ad'}_…"
+        problem = FieldProblem(name, "is no such id.", f"Use {like}.")
+        raise InvalidInputError(errors=[problem])
+    return text
 
 
 def _moment(handler: Handler, name: str, days_more: int) -> datetime | None:
