@@ -49,6 +49,7 @@ __all__ = [
     "RecordError",
     "RefusedError",
     "SealedChannelRequiredError",
+    "SlowReaderError",
     "SpecError",
     "StorageQuotaError",
     "TooLargeError",
@@ -322,6 +323,13 @@ class DeadlineError(AdapteryError):
 
     code = "timeout"
     status = 504
+
+
+class SlowReaderError(AdapteryError):
+    """The answer was not read as it came, so it was ended."""
+
+    code = "slow_reader"
+    status = 408
 
 
 class IntegrityError(AdapteryError):

@@ -4,7 +4,8 @@ For: whoever subscribes to a reply subject and reads at the pace of somebody els
 messages mean.
 
 What always holds:
-- An agent that sends without end, or much faster than its answer is read, is cut off.
+- An agent that sends without end, or much faster than its answer is read, is cut off: what waits
+  for a slow reader is bounded.
 - A reader that waits learns at once that the connection was lost.
 """
 
@@ -18,6 +19,7 @@ from adaptery.errors import (
     DeadlineError,
     IntegrityError,
     NoAgentError,
+    SlowReaderError,
     UnavailableError,
 )
 from adaptery_network.transport import Message
@@ -25,7 +27,7 @@ from adaptery_network.transport import Message
 __all__ = ["REPLY_LIMIT_BYTES", "UNREAD_LIMIT_BYTES", "Arrivals"]
 
 REPLY_LIMIT_BYTES: Final = 64 * 1024**2  # of one reply: a hundred thousand tokens with their frames
-UNREAD_LIMIT_BYTES: Final = 16 * 1024**2  # of it, what came and was not yet read
+UNREAD_LIMIT_BYTES: Final = 512 * 1024  # of it, what came and was not yet read: some 2,000 tokens
 
 
 class Arrivals:
@@ -47,7 +49,7 @@ class Arrivals:
         if self._total_bytes > REPLY_LIMIT_BYTES:
             self._end(IntegrityError("The agent's reply is larger than any answer."))
         elif self._unread_bytes > self._unread_limit_bytes:
-            self._end(IntegrityError("The agent's reply came much faster than it was read."))
+            self._end(SlowReaderError("The agent's reply came much faster than it was read."))
         else:
             self._messages.put_nowait(message)
 
@@ -66,7 +68,8 @@ class Arrivals:
             DeadlineError: if none came in time.
             NoAgentError: if nobody listens to what was asked.
             UnavailableError: if the connection was lost.
-            IntegrityError: if there is no end of them, or they come much too fast.
+            IntegrityError: if there is no end of them.
+            SlowReaderError: if they came much faster than they were taken.
         """
         try:
             async with asyncio.timeout(timeout_seconds):

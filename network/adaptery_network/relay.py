@@ -103,7 +103,8 @@ class Relay:
             DeadlineError: if the next message did not come in time.
             NoAgentError: if the agent is not connected.
             UnavailableError: if the connection to the broker was lost.
-            IntegrityError: if there is no end of messages, or they are not read fast enough.
+            IntegrityError: if there is no end of messages.
+            SlowReaderError: if they are not read fast enough.
         """
         first = True
         while True:

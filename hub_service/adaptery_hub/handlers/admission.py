@@ -17,7 +17,6 @@ from sqlalchemy.engine import Connection
 from adaptery.errors import UnavailableError
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.identity import Identity
-from adaptery_hub.interruption import Interruption
 
 #: Asks the database whether an identity may still have what it gets; raises if it may not.
 Check = Callable[[Connection, Identity], object]
@@ -40,36 +39,36 @@ async def while_admitted(
         NotFoundError: the caller has no right any more.
         Exception: whatever the work raises.
     """
-    admissions, interruption = handler.services.admissions, Interruption()
+    with handler.interruptible() as interruption:
 
-    async def look() -> None:
-        identity = handler.identity
-        try:
-            await handler.services.db.look_up(lambda c: check(c, identity))
-        except Exception as error:
-            interruption.interrupt(error)
+        async def look() -> None:
+            identity = handler.identity
+            try:
+                await handler.services.db.look_up(lambda c: check(c, identity))
+            except Exception as error:
+                interruption.interrupt(error)
 
-    async def look_at_token() -> None:
-        before = handler.identity
-        try:
-            with suppress(UnavailableError):
-                await handler.authenticate()
-        except Exception as error:
-            interruption.interrupt(error)
-            return
-        if handler.identity != before:
-            await look()
+        async def look_at_token() -> None:
+            before = handler.identity
+            try:
+                with suppress(UnavailableError):
+                    await handler.authenticate()
+            except Exception as error:
+                interruption.interrupt(error)
+                return
+            if handler.identity != before:
+                await look()
 
-    passed_seconds = handler.request.request_time()
-    with (
-        handler.when_closed(interruption.interrupt),
-        admissions.watch(thing_id, look, look_at_token, passed_seconds),
-    ):
-        await interruption.run(work)
+        passed_seconds = handler.request.request_time()
+        with handler.services.admissions.watch(thing_id, look, look_at_token, passed_seconds):
+            await interruption.run(work)
 
 
 async def until_closed(handler: Handler, work: Awaitable[None]) -> None:
-    """Do the work, and drop it when the client leaves."""
-    interruption = Interruption()
-    with handler.when_closed(interruption.interrupt):
+    """Do the work, and drop it when the client leaves or the service has to end.
+
+    Raises:
+        Exception: whatever the work raises.
+    """
+    with handler.interruptible() as interruption:
         await interruption.run(work)

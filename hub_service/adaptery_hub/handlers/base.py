@@ -24,7 +24,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,13 +49,16 @@ from adaptery.errors import (
     NotAuthenticatedError,
     RateLimitError,
     TooLargeError,
+    UnavailableError,
     from_problem,
 )
 from adaptery.ids import new_id
 from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
+from adaptery_hub.handlers.json_bodies import check_json
 from adaptery_hub.identity import SCOPE_PREFIX, Identity, KeyHold
+from adaptery_hub.interruption import Interruption
 from adaptery_hub.paging import fitting
 from adaptery_hub.routes import Operation, Route
 
@@ -69,6 +72,8 @@ W = TypeVar("W", bound=str)
 #: A JSON body larger than this is refused; files have their own, larger limit.
 JSON_BODY_LIMIT_BYTES = 4 * 1024 * 1024
 PAGE_LIMIT_DEFAULT = 50
+#: When the service is probably back that ends now.
+RESTART_SECONDS = 3.0
 PAGE_LIMIT_MAX = 200
 
 #: The schemes that JupyterHub takes, before something that can only be meant as an own key.
@@ -93,7 +98,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self.services = services
         self.route = route
         self.closed = asyncio.Event()
-        self._when_closed: set[Callable[[], None]] = set()
+        self._interruptions: list[Interruption] = []  # the innermost last
         self._identity: Identity | None = None
         self._body = bytearray()
         services.open_requests.add(self)
@@ -139,7 +144,10 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             TooLargeError: the announced body is over the limit.
             NotAuthenticatedError: no valid token came with the request.
             NotAllowedError: the token lacks the scope.
+            UnavailableError: the service is ending.
         """
+        if self.services.draining:
+            raise stopping()
         operation = self.route.methods.get(self.request.method or "")
         if operation is None:
             raise MethodNotAllowedError(hint=f"Allowed: {', '.join(self.route.methods)}.")
@@ -340,21 +348,34 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self._leave.append(turnstile.enter(self.identity.tenant_id))
 
     @contextmanager
-    def when_closed(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Call `tell` if the client leaves, or has left, meanwhile."""
-        self._when_closed.add(tell)
+    def interruptible(self) -> Iterator[Interruption]:
+        """Give the way into a piece of work that ends when the client leaves, or has left."""
+        interruption = Interruption()
+        self._interruptions.append(interruption)
         if self.closed.is_set():
-            asyncio.get_running_loop().call_soon(tell)
+            asyncio.get_running_loop().call_soon(interruption.interrupt)
         try:
-            yield
+            yield interruption
         finally:
-            self._when_closed.discard(tell)
+            self._interruptions.remove(interruption)
+
+    def interrupt(self, reason: AdapteryError) -> None:
+        """End the answer with an error, if it can still be told."""
+        if self._interruptions:
+            self._interruptions[-1].interrupt(reason)
+
+    def cut(self, reason: AdapteryError) -> None:
+        """End the answer and the connection: who does not read cannot be told."""
+        self.interrupt(reason)
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is not None:
+            stream.close()
 
     def on_connection_close(self) -> None:
         """Note that the client has gone; streams end when they see it."""
         self.closed.set()
-        for tell in list(self._when_closed):
-            tell()
+        for interruption in self._interruptions:
+            interruption.interrupt()
         self._over()
         super().on_connection_close()
 
@@ -388,7 +409,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             self.set_header("WWW-Authenticate", "Bearer")
         if isinstance(error, MethodNotAllowedError):
             self.set_header("Allow", ", ".join(self.route.methods))
-        if _waits_for_our_word(self.request):
+        if _waits_for_our_word(self.request) or self.services.draining:
             self.set_header("Connection", "close")
         if error.retry_after_seconds is not None:
             self.set_header("Retry-After", str(math.ceil(error.retry_after_seconds)))
@@ -445,29 +466,13 @@ class OpenAIHandler(Handler):
         self.finish(json.dumps(error.to_openai(), ensure_ascii=False))
 
 
-def check_json(raw: bytes) -> None:
-    """Refuse what JSON parsers disagree about: duplicate keys, NaN, bytes that are not UTF-8.
-
-    Raises:
-        InvalidInputError: the text is not one plain JSON value.
-    """
-    try:
-        json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise InvalidInputError("The body is not UTF-8.", hint="Send JSON in UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(
-            f"The body is not JSON (line {error.lineno}, column {error.colno}).",
-            hint="Send one JSON object.",
-        ) from None
-    except RecursionError:
-        raise InvalidInputError("The body is nested too deeply.") from None
-    except ValueError:
-        raise InvalidInputError(
-            "The body is not plain JSON: a key is given twice, or a number is NaN, infinite or too "
-            "long.",
-            hint="Give each key once, with finite numbers.",
-        ) from None
+def stopping() -> UnavailableError:
+    """Return the error of requests that come, or still run, while the service ends."""
+    return UnavailableError(
+        "Adaptery is being restarted.",
+        hint="Try again in a moment.",
+        retry_after_seconds=RESTART_SECONDS,
+    )
 
 
 def key_secret(request: HTTPServerRequest) -> str | None:
@@ -509,16 +514,3 @@ def _as_adaptery_error(error: BaseException | None, status: int) -> AdapteryErro
 def content_length(text: str | None) -> int:
     """Return the value of a `Content-Length` header; 0 if there is none."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
-
-
-def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError("duplicate key")
-        found[key] = value
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(name)

@@ -91,7 +91,7 @@ class CompletionsHandler(OpenAIHandler):
     async def _stream(self, answer: OpenAnswer) -> None:
         stream = EventStream(self)
         async with aclosing(self.events(answer)) as events:
-            await stream.open()
+            await stream.open(has_end=True)
             try:
                 await self._while_admitted(_send_all(stream, events), answer)
             except AdapteryError as error:

@@ -19,9 +19,8 @@ from adaptery.sealed import write_piece
 from adaptery_hub.database import tables
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from adaptery_hub.gateway.sealed import Accepted, SealedAnswer
-from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import Handler
-from adaptery_hub.handlers.completions import until_closed
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch
@@ -113,7 +112,6 @@ class SealedSendHandler(_SealedHandler):
 
     def _begin(self) -> None:
         self.hold(self.services.streams)
-        self.services.open_requests.discard(self)
         self.set_header("Content-Type", SEALED_MEDIA)
         self.set_header("X-Accel-Buffering", "no")  # nginx buffers answers without it
 

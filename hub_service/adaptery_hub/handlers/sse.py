@@ -9,12 +9,16 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 
-from adaptery.errors import AdapteryError
+from tornado.iostream import StreamClosedError
+
+from adaptery.errors import AdapteryError, SlowReaderError
 from adaptery_hub.handlers.admission import Check, while_admitted
 from adaptery_hub.handlers.base import Handler
 
 #: A comment is sent after this long without an event, so that proxies keep the connection.
 KEEP_ALIVE_SECONDS = 15.0
+#: A client that takes nothing for so long is cut off.
+UNREAD_SECONDS = 30.0
 SSE_MEDIA = "text/event-stream"
 
 
@@ -29,14 +33,18 @@ class EventStream:
         """Whether the client has gone."""
         return self._handler.closed.is_set()
 
-    async def open(self) -> None:
-        """Send the headers. From here on the request does not hold up the end of the service.
+    async def open(self, *, has_end: bool = False) -> None:
+        """Send the headers.
+
+        Args:
+            has_end: whether the end of the service waits for the end of the stream, for a while.
 
         Raises:
             QuotaError: the caller has too many streams open.
         """
         self._handler.hold(self._handler.services.streams)
-        self._handler.services.open_requests.discard(self._handler)
+        if not has_end:
+            self._handler.services.open_requests.discard(self._handler)
         self._handler.set_header("Content-Type", SSE_MEDIA)
         self._handler.set_header("Cache-Control", "no-cache, no-store")
         self._handler.set_header("X-Accel-Buffering", "no")  # nginx buffers answers without it
@@ -81,6 +89,17 @@ class EventStream:
         return event.is_set()
 
     async def _write(self, text: str) -> None:
-        if not self.closed:
-            self._handler.write(text)
+        if self.closed:
+            return
+        self._handler.write(text)
+        # Nothing more is taken from the agent until the kernel has taken this: a reader who stands
+        # still stops the answer where it is, and is cut off in the end.
+        patience = asyncio.get_running_loop().call_later(
+            UNREAD_SECONDS, self._handler.cut, SlowReaderError()
+        )
+        try:
             await self._handler.flush()
+        except StreamClosedError:
+            return  # `closed` tells
+        finally:
+            patience.cancel()

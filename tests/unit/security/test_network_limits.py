@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 import pytest
 
 from adaptery.answer_shapes import COUNT_LIMIT, Usage
-from adaptery.errors import IntegrityError
+from adaptery.errors import IntegrityError, SlowReaderError
 from adaptery.sealed import Frame, Grant, JsonObject, Session, derive_session_key
 from adaptery_network import arrivals
 from adaptery_network import sessions as sessions_module
@@ -142,7 +142,7 @@ async def test_what_a_slow_reader_leaves_unread_is_bounded(
     await anext(frames)
     while len(bus.seen) < 400:  # the reader takes nothing, the agent goes on
         await asyncio.sleep(0)
-    with pytest.raises(IntegrityError, match="faster"):
+    with pytest.raises(SlowReaderError, match="faster"):
         async with asyncio.timeout(10):
             while True:
                 await anext(frames)
