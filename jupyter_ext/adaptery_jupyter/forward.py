@@ -6,12 +6,15 @@ Invariants:
 2. No header of the browser travels except content type and range headers; no cookie ever does, and
    no token that the Jupyter server takes in a query. No cookie of the service is kept.
 3. Answers are streamed as they come, so that server-sent events arrive one by one; one that breaks
-   off breaks off here too.
-4. Of a body no more than `BODY_LIMIT_BYTES` is kept in memory, and a larger one goes nowhere.
+   off breaks off here too, and a browser that leaves leaves the service at once.
+4. What is asked of a restricted adapter is sealed here (`adaptery.client.sealing`): only this
+   server and the agent read it.
+5. Of a body no more than `BODY_LIMIT_BYTES` is kept in memory, and a larger one goes nowhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -21,6 +24,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.iostream import StreamClosedError
 
+from adaptery.client.sealing import AsyncSealingClient
 from adaptery.errors import NotFoundError, TooLargeError, UnavailableError
 from adaptery_jupyter.problems import refuse
 
@@ -48,13 +52,13 @@ class Service:
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
-        self._client: httpx.AsyncClient | None = None
+        self._client: AsyncSealingClient | None = None
 
     @property
     def client(self) -> httpx.AsyncClient:
         """The one client, made where it is first needed: it belongs to the loop that runs there."""
         if self._client is None:
-            self._client = httpx.AsyncClient(
+            self._client = AsyncSealingClient(
                 timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
                 # Streams keep their connections; a limit would make other requests wait for them.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
@@ -72,6 +76,13 @@ class ForwardHandler(APIHandler):
         self._service = service
         self._body = bytearray()
         self._received_bytes = 0
+        self._relaying: asyncio.Task[None] | None = None
+
+    def on_connection_close(self) -> None:
+        """End the request at the service: the browser has gone, whether or not more comes."""
+        if self._relaying is not None:
+            self._relaying.cancel()
+        super().on_connection_close()
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body. Too much is read to its end, so that the answer arrives."""
@@ -115,8 +126,11 @@ class ForwardHandler(APIHandler):
         if target is None:
             refuse(self, NotFoundError())
             return
+        self._relaying = asyncio.create_task(self._relay(target))
         try:
-            await self._relay(target)
+            await asyncio.wait({self._relaying})
+            if not self._relaying.cancelled():
+                self._relaying.result()
         except httpx.HTTPError:
             if self._headers_written:
                 self._cut()
@@ -142,7 +156,7 @@ class ForwardHandler(APIHandler):
             for name in _TO_BROWSER:
                 if name in answer.headers:
                     self.set_header(name, answer.headers[name])
-            async for chunk in answer.aiter_raw():
+            async for chunk in answer.aiter_bytes():
                 self.write(chunk)
                 await self.flush()
         await self.finish()

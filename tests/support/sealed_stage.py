@@ -124,6 +124,11 @@ class SealedStage:
         self.agents.append(agent)
         return agent
 
+    def routes(self) -> set[str]:
+        """Return the routes of the service that were asked so far."""
+        samples = self.service.services.metrics.requests.collect()[0].samples
+        return {sample.labels["route"] for sample in samples}
+
     async def usage(self, count: int = 1) -> list[dict[str, Any]]:
         """Return the rows of usage, the oldest first, once there are so many."""
         rows = await eventually(lambda: self._rows(count), timeout_seconds=10)

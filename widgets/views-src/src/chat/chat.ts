@@ -24,9 +24,10 @@ const ADVICE = {
   begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed. A conversation is stored nowhere: it is gone once you load this page again.",
 };
 const OLDER = "Older adapters: open them from the overview";
-const RESTRICTED = "This adapter is restricted: it answers only over the sealed channel";
+const RESTRICTED =
+  "This adapter is restricted: it answers only over the sealed channel, which a page of the service cannot have. Open it in JupyterLab or in a notebook; what you write there only you and the machine that answers can read.";
 
-/** What the place around this view says: the model to begin with, and whether it can seal. */
+/** What the place around this view says: the model to begin with, and that it cannot seal, if so. */
 interface Start {
   model?: string;
   sealed?: boolean;
@@ -65,6 +66,8 @@ class Chat {
   private running: AbortController | null = null;
   /** The last turn of the history. */
   private last: TurnBox | null = null;
+  /** A restricted adapter was asked: all of the conversation is sealed, whoever else is asked. */
+  private secret = false;
   /** What is left of an answer that was cut off, until the next question. */
   private cut: TurnBox | null = null;
   private advice = ADVICE.looking;
@@ -127,6 +130,7 @@ class Chat {
     this.notices.clear();
     this.log.clear();
     this.last = this.cut = null;
+    this.secret = false;
     this.log.advise(this.advice);
     this.text.focus();
   }
@@ -192,7 +196,7 @@ class Chat {
     this.lock.hidden = model === null || !this.locked(model);
     this.send.disabled = !this.lock.hidden;
     this.outside.hidden = model === null || model.base === null || model.restricted;
-    if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, this.lockWords()));
+    if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, RESTRICTED));
     if (model) this.remember(model);
   }
 
@@ -202,16 +206,11 @@ class Chat {
   }
 
   private get seals(): boolean {
-    return this.start?.sealed === true;
+    return this.start?.sealed !== false;
   }
 
   private locked(model: Model): boolean {
     return model.restricted && !this.seals;
-  }
-
-  private lockWords(): string {
-    if (this.start?.sealed === false) return `${RESTRICTED}. This page has none: open it in Lab, and ask there once sealing is offered.`;
-    return `${RESTRICTED}, which is not offered here yet. Choose another model.`;
   }
 
   private advise(advice: string): void {
@@ -242,6 +241,7 @@ class Chat {
   private async ask(asking: Asking): Promise<void> {
     if (this.running) return;
     const { question, models } = asking;
+    this.secret ||= models.some((model) => model.restricted);
     const controller = this.begin(asking.anew);
     const box = this.log.add(question, models.map((model) => model.title));
     const sampling = this.settings.sampling();
@@ -271,7 +271,7 @@ class Chat {
   ): Promise<void> {
     const answer = box.answers[index]!;
     const messages = this.conversation.messages(model.id, question, { system: this.settings.system, anew }) as unknown as Json;
-    const args = { model: model.id, messages, ...sampling, stream_options: { include_usage: true } };
+    const args = { model: model.id, messages, ...sampling, stream_options: { include_usage: true }, ...(this.secret ? { sealed: true } : {}) };
     let ending: Ending = "cut";
     try {
       for await (const event of this.host.stream("chat", args, controller.signal)) {

@@ -94,7 +94,7 @@ export interface Whoami {
 export const SENSITIVITIES: Readonly<Record<string, string>> = {
   open: "Anyone may know it: its adapters answer over any channel.",
   internal: "For people with a right on it. The usual choice.",
-  restricted: "Personal or secret: its adapters need the sealed channel, which is not offered yet, so they do not answer in this release.",
+  restricted: "Personal or secret: its adapters answer only over the sealed channel, in JupyterLab, notebooks and the Python client.",
 };
 
 export const FORMATS: Readonly<Record<string, string>> = { alpaca: "Alpaca", sharegpt: "ShareGPT", text: "Text" };

@@ -111,5 +111,5 @@ function lock(): HTMLElement {
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", "M4.5 7V5a3.5 3.5 0 0 1 7 0v2h.5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1zM6 7h4V5a2 2 0 0 0-4 0z");
   picture.append(path);
-  return element("span", { class: "lock", title: "Restricted: it needs the sealed channel, which is not offered yet" }, picture, "restricted");
+  return element("span", { class: "lock", title: "Restricted: it answers only over the sealed channel" }, picture, "restricted");
 }

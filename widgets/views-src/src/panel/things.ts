@@ -1,4 +1,4 @@
-// What the four lists show of each thing. Pure: no DOM, no host.
+// What the lists show of each thing. Pure: no DOM, no host.
 
 import type { Json } from "../host/host";
 import type { ViewName } from "../host/shell";
@@ -110,15 +110,11 @@ function jobFacts(job: Job): string[] {
   return job.state === "created" ? why : [...why, agoWords(job.finished_at ?? job.created_at)];
 }
 
-/** The newest come first, as the service lists them. Restricted ones need the sealed channel, which is not offered yet. */
+/** The newest come first, as the service lists them. Restricted ones answer over the sealed channel only. */
 export function adapterRows(adapters: Adapter[]): Row[] {
   return adapters.map((adapter) => ({
     ...plain(adapter.id, adapter.full_name),
-    facts: [
-      `on ${adapter.base_model}`,
-      agoWords(adapter.created_at),
-      ...(adapter.sensitivity === "restricted" ? ["does not answer yet"] : []),
-    ],
+    facts: [`on ${adapter.base_model}`, agoWords(adapter.created_at)],
     restricted: adapter.sensitivity === "restricted",
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
@@ -173,7 +169,8 @@ export function bareWordOf(typed: string): string {
   return wordOf(typed.replace(/\S*\//g, ""));
 }
 
-function plain(id: string, title: string): Row {
+/** A line that says nothing yet. */
+export function plain(id: string, title: string): Row {
   return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, asked: null };
 }
 

@@ -16,7 +16,7 @@ const TYPING_MS = 250;
 const LOOK_EVERY_MS = 10_000;
 
 const RESTRICTED =
-  "This dataset is restricted. An adapter that is trained on it does not answer in this release: that needs the sealed channel, which is not offered yet.";
+  "This dataset is restricted, and so is an adapter that is trained on it: it answers in JupyterLab, in notebooks and to the Python client, which seal what is asked; not on the service's page, nor to other programs.";
 
 interface Listener {
   /** Another version is chosen. */

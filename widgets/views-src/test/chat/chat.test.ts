@@ -172,27 +172,40 @@ describe("a restricted adapter", () => {
     await show();
   };
 
-  it("is shown, but is not what begins and cannot be asked", async () => {
-    await choose({});
-    expect(find<HTMLSelectElement>("select").value).toBe("tiny");
-    find<HTMLSelectElement>("select").value = SECRET.full_name;
+  const pick = (model: string): void => {
+    find<HTMLSelectElement>("select").value = model;
     find("select").dispatchEvent(new Event("change"));
-    expect(find("[role=status]").textContent).toContain("not offered here yet");
+  };
+
+  it("is shown on the service's page, but is not what begins and cannot be asked there", async () => {
+    await choose({ sealed: false });
+    expect(find<HTMLSelectElement>("select").value).toBe("tiny");
+    pick(SECRET.full_name);
+    expect(find("[role=status]").textContent).toContain("Open it in JupyterLab or in a notebook");
+    expect(button("Send").disabled).toBe(true);
     say("Hello");
     expect(host.asks("chat")).toEqual([]);
     expect(message().value).toBe("Hello");
   });
 
-  it("is for Lab where the page cannot seal", async () => {
-    await choose({ sealed: false, model: SECRET.full_name });
-    expect(find("[role=status]").textContent).toContain("open it in Lab");
-    expect(button("Send").disabled).toBe(true);
+  it("is asked where the place can seal, and so is the base model beside it", async () => {
+    await choose({ model: SECRET.full_name });
+    find<HTMLInputElement>("input[type=checkbox]").click();
+    await ask("Hello");
+    expect(host.asks("chat").map(({ model, sealed }) => [model, sealed])).toEqual([
+      [SECRET.full_name, true],
+      ["tiny", true],
+    ]);
   });
 
-  it("is asked where the place can seal", async () => {
-    await choose({ sealed: true, model: SECRET.full_name });
+  it("has all of its conversation sealed, until a new one begins", async () => {
+    await choose({ model: SECRET.full_name });
     await ask("Hello");
-    expect(host.asks("chat")).toHaveLength(1);
+    pick("tiny");
+    await ask("And you?");
+    button("New chat").click();
+    await ask("Another thing");
+    expect(host.asks("chat").map(({ sealed }) => sealed)).toEqual([true, true, undefined]);
   });
 });
 

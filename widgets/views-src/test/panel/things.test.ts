@@ -31,14 +31,12 @@ describe("the overview shows", () => {
     expect(going!.badge!.words).toBe("being cancelled");
   });
 
-  it("which adapters are restricted, and that those do not answer yet", () => {
+  it("which adapters are restricted", () => {
     const adapter = (sensitivity: string, right = "use"): Adapter => ({ id: "ad_1", full_name: "@demo/soap@1", base_model: "tiny", sensitivity, created_at: THEN, tenant: "@demo", right });
     expect(adapterRows([adapter("internal")])[0]!.shares).toBeNull();
     expect(adapterRows([adapter("internal", "manage")])[0]!.shares).toEqual({ kind: "adapters", id: "ad_1", name: "@demo/soap@1", owner: "@demo" });
     expect(adapterRows([adapter("internal")])[0]).toMatchObject({ restricted: false, opens: { view: "chat", start: { model: "@demo/soap@1" } } });
-    expect(adapterRows([adapter("internal")])[0]!.facts).not.toContain("does not answer yet");
     expect(adapterRows([adapter("restricted")])[0]).toMatchObject({ restricted: true });
-    expect(adapterRows([adapter("restricted")])[0]!.facts).toContain("does not answer yet");
   });
 
   it("agents by what they are good for, with their load for whom it is told", () => {

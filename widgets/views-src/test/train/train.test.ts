@@ -66,13 +66,13 @@ describe("the form", () => {
     expect(host.asks("view.open")).toEqual([{ view: "watch", start: { job: "jb_new" } }]);
   });
 
-  it("warns before hours of training that what is made of a restricted dataset does not answer", async () => {
+  it("says before hours of training where what is made of a restricted dataset answers", async () => {
     const host = hostOf();
     host.answer("datasets.list", () => page(dataset("ds_visits", "visits", "restricted"), dataset("ds_empty", "empty")));
     const el = await shown(host);
     const warning = (): string => labelled(el, "Dataset").closest(".field")!.querySelector(".hint.warns:not([hidden])")?.textContent ?? "";
     await choose(el, "@demo/visits");
-    expect(warning()).toContain("does not answer in this release");
+    expect(warning()).toContain("not on the service's page");
     await choose(el, "@demo/empty");
     expect(warning()).toBe("");
     await choose(el, "@demo/visits");
