@@ -142,7 +142,8 @@ def vocabulary_of(tokenizer_json: str, size: int, end_tokens: Collection[int]) -
 
 
 def _refusal(field: str, error: str) -> BadRequestError:
-    reason = error.rpartition(_WRAPPING)[2].partition("\n")[0][:MAX_REASON_CHARACTERS]
+    lines = error.rpartition(_WRAPPING)[2].replace("<non-verbose/>", "")
+    reason = " ".join(lines.split())[:MAX_REASON_CHARACTERS].rstrip(".:")
     return BadRequestError.for_field(
         field, f"cannot be followed: {reason}.", "Make it smaller, or leave out what is not known."
     )

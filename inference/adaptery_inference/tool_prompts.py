@@ -11,13 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 Message = Mapping[str, object]
-_INTRODUCTION = (
-    "You may call one or more functions to help with the request of the user. These functions can "
-    "be called; each line is one, as JSON:"
-)
+_INTRODUCTION = "You may call functions. Each line is one, as JSON:"
 _INSTRUCTION = (
-    "To call a function, answer with a JSON object between tags, and nothing else:\n"
-    '<tool_call>\n{"name": <name of the function>, "arguments": <its arguments>}\n</tool_call>'
+    "To call one, answer with nothing but\n"
+    '<tool_call>\n{"name": <its name>, "arguments": <an object>}\n</tool_call>'
 )
 
 
@@ -45,7 +42,7 @@ def plain_messages(
 def _introduced(
     plain: list[dict[str, object]], tools: Sequence[Message]
 ) -> list[dict[str, object]]:
-    lines = [json.dumps(tool, ensure_ascii=False) for tool in tools]
+    lines = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
     text = "\n".join([_INTRODUCTION, *lines, _INSTRUCTION])
     if plain and plain[0]["role"] == "system":
         return [{"role": "system", "content": f"{plain[0]['content']}\n\n{text}"}, *plain[1:]]

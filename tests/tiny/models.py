@@ -17,7 +17,12 @@ FAMILIES = ("llama", "qwen2", "qwen3", "mistral")
 
 
 def build_tiny_model(
-    folder: Path, *, family: str = "llama", seed: int = 0, tied: bool = True
+    folder: Path,
+    *,
+    family: str = "llama",
+    seed: int = 0,
+    tied: bool = True,
+    context_tokens: int = CONTEXT_TOKENS,
 ) -> Path:
     """Write a 2-layer fp32 model with a tokenizer into ``folder`` and return it."""
     import torch
@@ -25,7 +30,7 @@ def build_tiny_model(
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tiny_tokenizer()
-    config = _config(family, vocab_size=len(tokenizer), tied=tied)
+    config = _config(family, vocab_size=len(tokenizer), tied=tied, context_tokens=context_tokens)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -64,7 +69,7 @@ def build_tiny_tokenizer():
     return fast
 
 
-def _config(family: str, *, vocab_size: int, tied: bool):
+def _config(family: str, *, vocab_size: int, tied: bool, context_tokens: int):
     from transformers import AutoConfig
 
     if family not in FAMILIES:
@@ -77,7 +82,7 @@ def _config(family: str, *, vocab_size: int, tied: bool):
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 16,
-        "max_position_embeddings": CONTEXT_TOKENS,
+        "max_position_embeddings": context_tokens,
         "initializer_range": INITIALIZER_RANGE,
         "tie_word_embeddings": tied,
         "bos_token_id": 0,

@@ -22,7 +22,9 @@ _STYLE = {
     "key_separator": ": ?",
     "json_allowed_escapes": 'nrbtf\\"',
 }
-_NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
+_NO_ARGUMENTS = {"type": "object", "properties": {}}
+#: Where one of these stands, ``properties`` are not all that an object may have.
+_OPEN = ("$ref", "allOf", "anyOf", "oneOf", "patternProperties")
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,14 @@ def _call_rules(tools: Sequence[Tool]) -> list[str]:
 
 
 def _parameters(tool: Tool) -> dict[str, object]:
-    """The schema of the arguments; always that of an object."""
-    given = tool.function.parameters
-    return {**given, "type": "object"} if given else _NO_ARGUMENTS
+    """The schema of the arguments: always that of an object, without made-up properties.
+
+    Most schemas do not forbid other properties, and small models would go on to invent some.
+    """
+    given = tool.function.parameters or _NO_ARGUMENTS
+    listed = "properties" in given and not any(word in given for word in _OPEN)
+    closed: dict[str, object] = {"additionalProperties": False} if listed else {}
+    return {**closed, **given, "type": "object"}
 
 
 def _json(schema: object) -> str:

@@ -1,7 +1,8 @@
-"""The shapes of log probabilities in OpenAI's two kinds of answers.
+r"""The shapes of log probabilities in OpenAI's two kinds of answers.
 
-A token's text may be a part of a character; then it holds a replacement, and chat answers have the
-bytes. An end token is no part of an answer and is not listed.
+A token may be a part of a character. Chat answers then show a replacement, and the bytes beside it;
+completions, whose tokens are keys, show the bytes as OpenAI does: ``bytes:\xf0\x9f``. An end token
+is no part of an answer and is not listed.
 
 Source: OpenAI API reference, ``logprobs`` of chat completions and of completions.
 """
@@ -71,7 +72,11 @@ def _entry(token: int, logprob: float | None, bytes_of: BytesOf) -> dict[str, ob
 
 
 def _text(token: int, bytes_of: BytesOf) -> str:
-    return bytes_of(token).decode("utf-8", errors="replace")
+    raw = bytes_of(token)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
 
 
 def _finite(logprob: float | None) -> float:

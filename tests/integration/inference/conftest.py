@@ -1,8 +1,9 @@
 """Tiny models and adapters, built once, and an engine over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
 from adaptery_inference.build import BuiltEngine, build_engine
 from adaptery_inference.config import ServeConfig
 from support.engine import Reference, TinyEngine
+from support.engine_server import serving
 from tiny import build_tiny_adapter, build_tiny_model
 
 BASE_NAME = "tiny/base"
@@ -67,6 +69,26 @@ def build(base: Path, tmp_path: Path) -> Callable[..., BuiltEngine]:
 @pytest.fixture
 def tiny_engine(build: Callable[..., BuiltEngine], adapters: dict[str, Path]) -> TinyEngine:
     return TinyEngine(build(), adapters)
+
+
+@pytest.fixture
+async def client(build: Callable[..., BuiltEngine]) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(build()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def roomy_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model with room for tools: it has a token for each byte."""
+    return named(build_tiny_model(tmp_path_factory.mktemp("roomy"), context_tokens=2048))
+
+
+@pytest.fixture
+async def roomy(
+    build: Callable[..., BuiltEngine], roomy_base: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(build(model=roomy_base)) as client:
+        yield client
 
 
 def named(folder: Path) -> Path:

@@ -1,63 +1,27 @@
 """The HTTP server as the agent and OpenAI's client see it."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from openai import AsyncOpenAI
-from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from adaptery_inference.build import BuiltEngine
-from adaptery_inference.server.generation import EngineService
-from adaptery_inference.server.main import make_app
 from support.engine import Reference
+from support.engine_server import TOKEN, events, serving
 from support.waiting import eventually
 
-TOKEN = "a-token"
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = {"messages": HELLO, "temperature": 0, "max_tokens": 8}
 #: Longer than any test waits for, shorter than the context.
 ENDLESS = {"messages": HELLO, "temperature": 0, "max_tokens": 450, "ignore_eos": True}
 
 
-@asynccontextmanager
-async def serving(built: BuiltEngine) -> AsyncIterator[httpx.AsyncClient]:
-    service = EngineService(built)
-    service.start()
-    server = HTTPServer(make_app(service, TOKEN))
-    sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
-    url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-    try:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
-            yield client
-    finally:
-        server.stop()
-        await server.close_all_connections()
-        await asyncio.to_thread(service.stop)
-
-
-@pytest.fixture
-async def client(build: Callable[..., BuiltEngine]) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(build()) as client:
-        yield client
-
-
 async def load_adapter(client: httpx.AsyncClient, name: str, folder: Path) -> httpx.Response:
     body = {"lora_name": name, "lora_path": str(folder)}
     return await client.post("/v1/load_lora_adapter", json=body)
-
-
-async def events(response: httpx.Response) -> AsyncIterator[dict]:
-    async for line in response.aiter_lines():
-        if line.startswith("data: ") and line != "data: [DONE]":
-            yield json.loads(line[len("data: ") :])
 
 
 async def running(client: httpx.AsyncClient) -> int:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from adaptery_inference.engine import SamplingParams
 from adaptery_inference.errors import BadRequestError
 from adaptery_inference.server.requests import (
     ChatGeneration,
@@ -10,7 +11,6 @@ from adaptery_inference.server.requests import (
     parse,
     sampling_of,
 )
-from adaptery_inference.engine import SamplingParams
 
 MESSAGES = [{"role": "user", "content": "a secret"}]
 
