@@ -29,6 +29,8 @@ c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {"admin"}
 c.JupyterHub.load_groups = {"radiology": {"users": ["demo", "colleague"]}}
 
+embedder = os.environ.get("ADAPTERY_EMBEDDING_MODEL")
+
 adaptery_hub.configure(
     c,
     state_dir=state,
@@ -36,6 +38,7 @@ adaptery_hub.configure(
     broker_port=port + 4,
     admin_users={"admin"},
     base_models={"tiny/tiny-llama": os.environ["ADAPTERY_BASE_MODEL"]},
+    embedding_models={"tiny/tiny-embedder": embedder} if embedder else None,
     max_upload_bytes=2 * 1024**2,
     lease_seconds=8,
     engine_threads=1,

@@ -9,7 +9,7 @@ import pytest
 from local_hub import HubProcess, HubUser
 from support.api import Api, Journey, take_the_journey
 from support.hubs import start_hub
-from tiny import build_tiny_model
+from tiny import build_tiny_embedder, build_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +18,16 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[HubProcess]:
-    hub = start_hub(tmp_path_factory.mktemp("hub") / "state", tiny_base)
+def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_embedder(tmp_path_factory.mktemp("embedder") / "model")
+
+
+@pytest.fixture(scope="session")
+def hub(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_embedder: Path
+) -> Iterator[HubProcess]:
+    state = tmp_path_factory.mktemp("hub") / "state"
+    hub = start_hub(state, tiny_base, ADAPTERY_EMBEDDING_MODEL=str(tiny_embedder))
     try:
         yield hub
     finally:
