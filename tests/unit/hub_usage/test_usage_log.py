@@ -362,3 +362,12 @@ async def test_a_process_that_is_killed_under_load_loses_nothing(ledger: Ledger)
     assert set(said) <= set(written)
     assert len(await ledger.chain()) == len(written)
     assert ledger.spooled() == []
+
+
+async def test_usage_is_on_the_disk_before_its_line_goes(ledger: Ledger) -> None:
+    def waits(connection: Connection) -> int:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    normal, full = 1, 2
+    assert await ledger.hub.database.write(waits, durable=True) == full
+    assert await ledger.hub.database.write(waits) == normal
