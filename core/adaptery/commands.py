@@ -1,9 +1,9 @@
 """The command `adaptery`.
 
-Core brings `adaptery data check`, `adaptery keys` and `adaptery usage`. The other components add
-theirs through the entry-point group `adaptery.commands`: each entry is a function
-`register(subparsers)` that adds parsers and sets, for each, `set_defaults(run=function)`; the
-function takes the parsed arguments and returns the exit status.
+Core brings `adaptery data check`, `adaptery keys`, `adaptery usage` and `adaptery tenant`. The
+other components add theirs through the entry-point group `adaptery.commands`: each entry is a
+function `register(subparsers)` that adds parsers and sets, for each, `set_defaults(run=function)`;
+the function takes the parsed arguments and returns the exit status.
 
 What always holds: an error of ours ends with status 1 and its message on stderr, never with a
 traceback; secrets are never taken from the command line.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import adaptery
-from adaptery import key_commands, usage_commands
+from adaptery import key_commands, tenant_commands, usage_commands
 from adaptery.errors import AdapteryError, InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     _register_data(subparsers)
     key_commands.register(subparsers)
     usage_commands.register(subparsers)
+    tenant_commands.register(subparsers)
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda found: found.name):
         _register_entry(subparsers, entry)
     return parser

@@ -13,6 +13,7 @@ from adaptery.schemas.grants import Grant
 from adaptery.schemas.jobs import Job as JobInfo
 from adaptery.schemas.jobs import Task
 from adaptery.schemas.keys import Key
+from adaptery.schemas.tenants import Storage, Tenant
 
 if TYPE_CHECKING:
     from adaptery.client.datasets import Dataset
@@ -110,6 +111,36 @@ KEYS: Columns[Key] = (
     ("Owner", lambda it: it.owner),
     ("Id", lambda it: it.id),
 )
+
+TENANTS: Columns[Tenant] = (
+    ("Tenant", lambda it: it.name),
+    ("Kind", lambda it: it.kind),
+    ("Name on the Hub", lambda it: it.hub_name),
+    ("State", lambda it: it.state),
+    ("Dormant since", lambda it: it.dormant_at),
+    ("Datasets", lambda it: it.datasets),
+    ("Jobs", lambda it: it.jobs),
+    ("Adapters", lambda it: it.adapters),
+    ("Stores", lambda it: size_of(it.storage.used_bytes)),
+    ("Quota", lambda it: quota_of(it.storage)),
+    ("Id", lambda it: it.id),
+)
+
+STORAGE: Columns[Storage] = (
+    ("Tenant", lambda it: it.tenant),
+    ("Stores", lambda it: size_of(it.used_bytes)),
+    ("Quota", lambda it: quota_of(it)),
+    ("Drafts", lambda it: size_of(it.parts.drafts)),
+    ("Uploads under way", lambda it: size_of(it.parts.uploads)),
+    ("Versions", lambda it: size_of(it.parts.versions)),
+    ("Checkpoints", lambda it: size_of(it.parts.checkpoints)),
+    ("Adapters", lambda it: size_of(it.parts.adapters)),
+)
+
+
+def quota_of(storage: Storage) -> str:
+    """Return how much a tenant may store."""
+    return "no limit" if storage.quota_bytes is None else size_of(storage.quota_bytes)
 
 
 def dataset_facts(dataset: Dataset) -> Facts:

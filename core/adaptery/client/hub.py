@@ -15,19 +15,21 @@ import httpx
 from adaptery.client.adapters import Adapters
 from adaptery.client.agents import Agents
 from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request, complete
-from adaptery.client.columns import BASE_MODELS, TASKS
+from adaptery.client.columns import BASE_MODELS, STORAGE, TASKS
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Datasets
 from adaptery.client.embeddings import Embeddings, embed
 from adaptery.client.jobs import Jobs
 from adaptery.client.keys import Keys
 from adaptery.client.listing import Listing, card
+from adaptery.client.tenants import Tenants
 from adaptery.client.usage import Moment, UsageListing, fetch_audit, fetch_usage
 from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
 from adaptery.schemas.jobs import Task
+from adaptery.schemas.tenants import Storage
 from adaptery.schemas.usage import AuditRow, UsageOf
 
 __all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Hub", "connect"]
@@ -51,6 +53,8 @@ class Hub:
         self.adapters = Adapters(connection)
         self.agents = Agents(connection)
         self.keys = Keys(connection)
+        #: For administrators.
+        self.tenants = Tenants(connection)
         #: What the views ask; programs use the methods above.
         self.verbs = Verbs(connection)
 
@@ -85,6 +89,15 @@ class Hub:
             AdapteryError: what the service raised.
         """
         return self._connection.get("api/whoami", Whoami)
+
+    def storage(self) -> Listing[Storage]:
+        """Return what the caller and the caller's groups store, and how much they may.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        found = self._connection.pages("api/storage", Storage, lambda account: account.tenant)
+        return Listing(found, "account", STORAGE)
 
     def base_models(self) -> Listing[BaseModelCard]:
         """Return the registered base models.

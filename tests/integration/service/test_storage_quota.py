@@ -206,3 +206,16 @@ async def test_a_deleted_adapter_takes_no_room(service: Service, demo: Client) -
     before = (await used(demo))["used_bytes"]
     await demo.json("DELETE", f"api/adapters/{adapter}", 204)
     assert (await used(demo))["used_bytes"] == before - 2
+
+
+async def test_accounts_come_by_the_page(service: Service) -> None:
+    member = service.client("member", groups=("a", "b", "c"))
+    seen: list[str] = []
+    while True:
+        query = {"limit": 1} | ({"after": seen[-1]} if seen else {})
+        page = await member.json("GET", "api/storage", params=query)
+        seen += [account["tenant"] for account in page["items"]]
+        if not page["has_more"]:
+            break
+    assert len(seen) == len(set(seen)) == 4
+    assert seen[0] == "@member"
