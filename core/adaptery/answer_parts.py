@@ -309,7 +309,12 @@ def _finish(choice: Mapping[str, object]) -> str | None:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if value.isascii():
+        return value
+    # Half of a surrogate pair is no character, and no answer could carry it.
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _listed(value: object) -> list[object]:

@@ -115,4 +115,6 @@ class ChatMessage(Lenient):
             message["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.role == "tool" and self.tool_call_id is not None:
             message["tool_call_id"] = self.tool_call_id
+        if self.role == "tool" and self.name is not None:
+            message["name"] = self.name  # of the tool; some templates write it
         return message

@@ -26,6 +26,8 @@ SCHEMA_CHARACTERS = 65_536  # written as compact JSON
 #: Levels of JSON; each level of a nested object takes two. A sealed message has no more than 64.
 SCHEMA_DEPTH = 40
 
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
 Json = dict[str, JsonValue]
 
 
@@ -43,9 +45,10 @@ def _check_part(part: object, levels_left: int) -> None:
         raise ValueError(f"is nested deeper than {SCHEMA_DEPTH} levels")
     if isinstance(part, dict):
         fields = cast("dict[str, object]", part)
-        target = fields.get("$ref")
-        if isinstance(target, str) and not target.startswith("#"):
-            raise ValueError("has a $ref out of itself; begin it with #")
+        for name in _REFERENCES:
+            target = fields.get(name)
+            if isinstance(target, str) and not target.startswith("#"):
+                raise ValueError(f"has a {name} out of itself; begin it with #")
         for item in fields.values():
             _check_part(item, levels_left - 1)
     elif isinstance(part, list):

@@ -187,6 +187,14 @@ def test_usage_is_believed_up_to_what_was_asked_for() -> None:
     assert Usage.read(said, limits.made_tokens) == Usage(2, 30)
 
 
+def test_half_a_character_is_none() -> None:
+    shape = ChatShape(AnswerLimits(tools=True))
+    piece = call_piece("\ud800")
+    deltas = shape.read(chat_raw({"content": "é\ud800", "tool_calls": [piece]}))
+    text = json.dumps(shape.chunk(HEAD, deltas), ensure_ascii=False)
+    assert "é?" in text and text.encode()
+
+
 FIELDS = [
     *("choices", "delta", "index", "content", "text", "tool_calls", "function", "name", "id"),
     *("arguments", "logprobs", "tokens", "token", "logprob", "top_logprobs", "bytes"),

@@ -158,6 +158,10 @@ REFUSED: list[tuple[dict, str]] = [
         {"response_format": schema_format({"$ref": "file:///etc/passwd"})},
         "response_format.json_schema.schema",
     ),
+    (
+        {"response_format": schema_format({"$dynamicRef": "x.json"})},
+        "response_format.json_schema.schema",
+    ),
 ]
 REFUSED_CHATS: list[tuple[dict, str]] = [
     ({"top_logprobs": 1}, "top_logprobs"),
@@ -222,12 +226,13 @@ def test_calls_of_tools_and_their_results_are_messages() -> None:
         "function_call": None,
         "tool_calls": [{**call, "internal": "x"}],
     }
-    result = {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "9"}]}
+    parts = [{"type": "text", "text": "9"}]
+    result = {"role": "tool", "tool_call_id": "call_1", "name": "f", "content": parts}
     built = chat(messages=[*HELLO, said, result]).engine_request("m")["messages"]
     assert built == [
         *HELLO,
         {"role": "assistant", "content": "", "tool_calls": [call]},
-        {"role": "tool", "content": "9", "tool_call_id": "call_1"},
+        {"role": "tool", "content": "9", "tool_call_id": "call_1", "name": "f"},
     ]
 
 
