@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -135,6 +136,29 @@ def test_jobs(service: ServicePage) -> None:
     jobs = service.go_to("Jobs", "jobs")
     expect(jobs.get_by_role("table", name="Queued jobs")).to_be_visible(timeout=PATIENCE_MS)
     take(service.page, "jobs")
+
+
+def test_keys(service: ServicePage, hub: HubProcess) -> None:
+    api = Api.of(HubUser(hub, "demo"))
+    make_key(api, "pilot of last spring", revoked=True)
+    secret = make_key(api, "clinic web page", tokens_per_day=500, requests_per_minute=20)
+    address = f"{hub.service_url}a/@demo/soap/v1/chat/completions"
+    body = {"messages": [{"role": "user", "content": "\n".join(QUESTION)}], "max_tokens": 200}
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert httpx.post(address, headers=headers, json=body, timeout=120).status_code == 200
+    make_key(api, "triage pipeline", tokens_per_day=200_000, requests_per_minute=60)
+    keys = service.go_to("Keys", "keys")
+    expect(keys).to_contain_text(re.compile(r"[1-9]\d* of 500 tokens today"), timeout=PATIENCE_MS)
+    take(service.page, "keys")
+
+
+def make_key(api: Api, name: str, *, revoked: bool = False, **limits: int) -> str:
+    """Make a key of demo's adapter and return its secret."""
+    body = {"name": name, "adapters": ["@demo/soap"], "expires_in_days": 30, **limits}
+    made = api.json("POST", "api/keys", 201, json=body)
+    if revoked:
+        api.json("DELETE", f"api/keys/{made['id']}", 204)
+    return str(made["secret"])
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from adaptery.client import Dataset, Hub, Job, Version
 from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.schemas import datasets, jobs
 from adaptery.times import now, to_text
-from adaptery_widgets import Chat, Curate, Jobs, Train, Watch
+from adaptery_widgets import Chat, Curate, Jobs, Keys, Train, Watch
 from adaptery_widgets._kernel_host import ViewWidget
 from support.scripted_http import ScriptedHttp, scripted_http
 
@@ -105,10 +105,12 @@ def objects(hub: Hub) -> tuple[Dataset, Version, Job]:
 
 
 def test_nothing_named_is_for_the_view_to_choose(hub: Hub, service: ScriptedHttp) -> None:
-    widgets: list[ViewWidget] = [Curate(hub=hub), Train(hub=hub), Jobs(hub=hub), Chat(hub=hub)]
-    assert [widget.start() for widget in widgets] == [{}, {}, {}, {}]
+    views = (Curate, Train, Jobs, Chat, Keys)
+    widgets: list[ViewWidget] = [view(hub=hub) for view in views]
+    assert [widget.start() for widget in widgets] == [{}] * len(views)
     assert Jobs("soap", hub=hub).start() == {"search": "soap"}
     assert Chat("@demo/soap", hub=hub).start() == {"model": "@demo/soap"}
+    assert Keys("@demo/soap", hub=hub).start() == {"adapter": "@demo/soap"}
     assert service.asked == []
 
 
@@ -145,6 +147,7 @@ def test_objects_bring_their_connection(hub: Hub, monkeypatch: pytest.MonkeyPatc
     assert Train(visits).start() == {"version": NEW}
     assert Watch(soap).start() == {"job": LAST}
     assert Chat(soap).start() == {"model": "@demo/soap@2"}
+    assert Keys(soap).start() == {"adapter": "@demo/soap@2"}
     assert Watch(soap).hub.url == hub.url
     with pytest.raises(InvalidInputError, match="ADAPTERY_URL"):
         Jobs()

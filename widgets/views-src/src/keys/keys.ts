@@ -206,7 +206,7 @@ class Keys {
   private showUse(key: Key): void {
     const title = element("h3", { id: uniqueId() }, `Use “${key.name}”`);
     const close = control("button", { type: "button" }, "Close");
-    const words = "Put your key in the place of ak-... : its secret was shown when it was made. If it is lost, rotate the key.";
+    const words = "In these lines, put the secret in the place of “ak-...”. It was shown when the key was made; if it is lost, rotate the key.";
     const dialog = element("dialog", { class: "key", "aria-labelledby": title.id }, title, element("p", {}, words), new Use(key, this.who.url).element, element("div", { class: "row" }, element("span", { class: "end" }), close));
     close.addEventListener("click", () => dialog.close());
     this.put(dialog, () => undefined);

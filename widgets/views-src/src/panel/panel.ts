@@ -6,6 +6,7 @@ import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
 import { list, type Page } from "../host/things";
+import { download } from "../parts/download";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import { openShare } from "../parts/share";
@@ -13,8 +14,10 @@ import { adopt } from "../parts/style";
 import { type Kind, Section } from "./section";
 import { PANEL_STYLE } from "./style";
 import { type Adapter, adapterRows, type Agent, agentRows, bareWordOf, type Dataset, datasetRows, type Job, jobRows, type Row, wordOf } from "./things";
+import { csvOf, FILE, LINES, type Usage, usageRows } from "./usage";
 
-const EVERY_MS = 5000;
+/** It is added up of everything of a month, and changes little. */
+const USAGE_EVERY_MS = 60_000;
 const FIRST = 50;
 /** A pause in typing after which the service is asked. */
 const TYPING_MS = 250;
@@ -71,7 +74,7 @@ class Panel {
 
   private async follow(section: Section): Promise<void> {
     try {
-      await repeat(() => section.look(), EVERY_MS, this.over.signal, this.notices.trouble);
+      await repeat(() => section.look(), section.everyMs, this.over.signal, this.notices.trouble);
     } catch (error) {
       this.ended.add(section);
       this.tell(error, () => this.followAll());
@@ -138,6 +141,15 @@ class Panel {
         action: { words: "Keys", act: () => this.open("keys", {}) },
       },
       {
+        title: "Usage",
+        one: "line",
+        many: "lines of usage",
+        everyMs: USAGE_EVERY_MS,
+        load: (wanted) => this.load<Usage>("usage.list", { by: LINES }, wanted, usageRows),
+        empty: "Nothing was asked in the last 30 days.",
+        all: { words: () => "Download 30 days as CSV", act: () => void this.downloadUsage() },
+      },
+      {
         title: "Agents",
         one: "agent",
         many: "agents",
@@ -145,6 +157,16 @@ class Panel {
         empty: "No machine has joined yet, so nothing can be trained or asked. Whoever runs this Hub can add one.",
       },
     ];
+  }
+
+  /** Every day of the last 30, for a spreadsheet. */
+  private async downloadUsage(): Promise<void> {
+    try {
+      const { items } = await list<Usage>(this.host, "usage.list", { by: FILE });
+      download("usage.csv", csvOf(items), "text/csv");
+    } catch (error) {
+      this.tell(error, () => void this.downloadUsage());
+    }
   }
 
   /** The main thing to do is to make the first dataset, and then to train. */

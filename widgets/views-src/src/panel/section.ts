@@ -1,4 +1,4 @@
-// One of the four lists: heading with a count, what can be begun, the first few, and more if wanted.
+// One of the lists: heading with a count, what can be begun, the first few, and more if wanted.
 
 import type { Page } from "../host/things";
 import { type LineActions, Rows } from "./rows";
@@ -9,6 +9,7 @@ import { control, element } from "../parts/elements";
 const MOST = 1000;
 /** So many are loaded at least: a count of them says more than of those shown. */
 const FIRST = 50;
+const EVERY_MS = 5000;
 const FEW = 5;
 const MANY = 50;
 
@@ -20,6 +21,8 @@ export interface Kind {
   many: string;
   /** The first `wanted` of those that may hold what was typed. */
   load(wanted: number, typed: string): Promise<Page<Row>>;
+  /** How often it is looked at; every five seconds if it does not say. */
+  everyMs?: number;
   /** What to do next, when there is none. */
   empty: string;
   /** A button in the heading, and one below the list, which is handed what was typed. */
@@ -61,6 +64,10 @@ export class Section {
       this.body,
     );
     this.listen();
+  }
+
+  get everyMs(): number {
+    return this.kind.everyMs ?? EVERY_MS;
   }
 
   /** Ask for what is shown; a failure is the caller's to tell. */
