@@ -41,6 +41,9 @@ Json = dict[str, object]
 COUNT_LIMIT = 2**31 - 1
 #: Characters that one token adds at most, taken over a whole answer. Single ones may be longer.
 TOKEN_CHARACTERS = 64
+#: A token of a prompt is a byte at least; a chat template adds some of its own.
+CHARACTER_TOKENS = 4
+TEMPLATE_TOKENS = 8_192
 #: Answers of few tokens are not counted so closely.
 LEAST_CHARACTERS = 65_536
 #: Of one token as it stands in logprobs.
@@ -61,15 +64,17 @@ class Usage:
     completion_tokens: int = 0
 
     @classmethod
-    def read(cls, raw: Mapping[str, object], most: int = COUNT_LIMIT) -> Usage:
+    def read(cls, raw: Mapping[str, object], limits: AnswerLimits | None = None) -> Usage:
         """Reads an engine's usage; anything that is not a count is taken as zero.
 
         Args:
             raw: What the engine said.
-            most: The most tokens that all answers together may have.
+            limits: Up to where it is believed: it is paid for.
         """
-        made = min(count(raw.get("completion_tokens")), most)
-        return cls(count(raw.get("prompt_tokens")), made)
+        asked, made = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
+        if limits is None:
+            return cls(asked, made)
+        return cls(min(asked, limits.prompt_tokens), min(made, limits.made_tokens))
 
     def to_dict(self) -> Json:
         """Returns OpenAI's usage object."""
@@ -89,6 +94,7 @@ class AnswerLimits:
     made: int = 1  # answers, to give those choices
     top_logprobs: int | None = None  # alternatives of each token; None: no logprobs
     tools: bool = False
+    prompt_tokens: int = COUNT_LIMIT
 
     @property
     def made_tokens(self) -> int:
@@ -114,6 +120,7 @@ def limits_of(request: ChatRequest | CompletionRequest, tokens: int) -> AnswerLi
         made=request.made_count(),
         top_logprobs=request.top_logprobs_limit(),
         tools=isinstance(request, ChatRequest) and bool(request.tools),
+        prompt_tokens=TEMPLATE_TOKENS + CHARACTER_TOKENS * request.prompt_characters(),
     )
 
 

@@ -171,7 +171,7 @@ class SealedReply:
         if frame.type == "error":
             raise from_problem(frame.value)
         if frame.type == "usage":
-            self._usage = Usage.read(frame.value, self._shape.limits.made_tokens)
+            self._usage = Usage.read(frame.value, self._shape.limits)
         return self._shape.read(frame.value) if frame.type == "data" else []
 
     def _name(self, request_id: str) -> AnswerHead:

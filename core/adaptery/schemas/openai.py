@@ -189,6 +189,11 @@ class ChatRequest(_Sampling):
         """Return the names of the tools that may be called."""
         return _names(self.tools)
 
+    def prompt_characters(self) -> int:
+        """Return about how long the prompt is, without what a chat template adds."""
+        parts = [*(message.to_dict() for message in self.messages), *self._tool_fields().values()]
+        return sum(len(str(part)) for part in parts)
+
     def token_limit(self) -> int | None:
         """Return the most tokens to make; the newer field wins."""
         return self.max_completion_tokens or self.max_tokens
@@ -251,6 +256,10 @@ class CompletionRequest(_Sampling):
                 raise ValueError("is less than n")
             _check_answers(len(info.data.get("prompt", ())), value)
         return value
+
+    def prompt_characters(self) -> int:
+        """Return how long all prompts are."""
+        return sum(map(len, self.prompt))
 
     def token_limit(self) -> int | None:
         """Return the most tokens to make."""

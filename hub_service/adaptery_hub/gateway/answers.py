@@ -117,7 +117,7 @@ class OpenAnswer:
             async with aclosing(self._frames()) as frames:
                 async for frame in frames:
                     if frame.type == "usage":
-                        self.usage = Usage.read(frame.value, self._shape.limits.made_tokens)
+                        self.usage = Usage.read(frame.value, self._shape.limits)
                     elif deltas := self._shape.read(frame.value):
                         yield deltas
             outcome = COMPLETED

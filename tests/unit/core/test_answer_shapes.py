@@ -184,7 +184,8 @@ def test_usage_is_believed_up_to_what_was_asked_for() -> None:
     limits = shape_of(request, 5).limits
     assert limits.choices == 2 and limits.made_tokens == 30
     said = {"prompt_tokens": 2, "completion_tokens": 31}
-    assert Usage.read(said, limits.made_tokens) == Usage(2, 30)
+    assert Usage.read(said, limits) == Usage(2, 30)
+    assert Usage.read({"prompt_tokens": 10**9}, limits).prompt_tokens == 8_200
 
 
 def test_half_a_character_is_none() -> None:
