@@ -25,7 +25,7 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
 from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
-from adaptery_hub.fleet.live import AgentView
+from adaptery_hub.fleet.live import HEARTBEAT_SECONDS, AgentView
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.roster import Roster
@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 #: The audit chain of this service; several replicas would each need their own name.
 AUDIT_WRITER = "service"
 LOCAL_AGENT_LABEL = "local"
+#: After this every agent that is there was heard, however slowly the broker came.
+SETTLE_SECONDS = 2 * HEARTBEAT_SECONDS + 1
 #: How long the agent of this machine has to join after a start of the service.
 LOCAL_TOKEN_LIFE = timedelta(minutes=30)
 
@@ -115,7 +117,7 @@ async def start_compute(services: Services) -> None:
     network = fleet or _NoNetwork()
     places = Places(network.views, _line_rules(settings), PlaceMetrics(services.metrics.registry))
     gateway = Gateway(resolver, network, usage, salts=salts, places=places)
-    sealed = SealedChannel(resolver, network, usage, salts)
+    sealed = SealedChannel(resolver, network, usage, salts, places)
     jobs = JobDesk(database, queue, tasks, base_models, services.storage)
     embeddings = EmbeddingGateway(embedding_models, base_models.names, network, usage)
     services.compute = Compute(
@@ -145,6 +147,7 @@ def _line_rules(settings: ServiceSettings) -> LineRules:
         wait_seconds=settings.answer_wait_seconds,
         per_tenant=settings.waiting_answers_per_tenant,
         in_all=settings.waiting_answers,
+        settle_seconds=SETTLE_SECONDS if settings.broker_url else 0.0,
     )
 
 

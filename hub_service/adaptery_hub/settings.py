@@ -84,6 +84,13 @@ class ServiceSettings(Configurable):
         "they are ended with an error. New ones are answered 503.",
     ).tag(config=True)
 
+    unread_seconds = Float(
+        30.0,
+        min=0.1,
+        help="How long a stream waits for a client that takes nothing of it, in seconds; then the "
+        "connection is closed, and the engine is free.",
+    ).tag(config=True)
+
     broker_url = Unicode(
         help="URL of the broker, nats://host:port. Without it the service has datasets only: no "
         "agents, jobs or inference."

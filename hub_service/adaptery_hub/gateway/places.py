@@ -16,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class LineRules:
     wait_seconds: float = 60.0
     per_tenant: int = 500
     in_all: int = 2_000
+    #: After a start agents are not known before their next heartbeats: so long they are waited for.
+    settle_seconds: float = 0.0
 
 
 class PlaceMetrics:
@@ -101,6 +104,7 @@ class Places:
         self._lines: dict[str, FairLine[_Waiter]] = {}
         self._waiting: Counter[str] = Counter()  # by tenant
         self._timer: asyncio.TimerHandle | None = None
+        self._settled_at = time.monotonic() + self._rules.settle_seconds
 
     async def take(
         self, need: Need, tenant: str, cost: float, tried: Collection[str] = ()
@@ -125,13 +129,32 @@ class Places:
             if view is not None:
                 line.charge(tenant, cost)
                 return self._occupy(view)
-        if not self._is_served(need, tried):
+        served = self._is_served(need, tried)
+        settling_seconds = 0.0 if tried else self._settled_at - time.monotonic()
+        if not served and settling_seconds <= 0:
             return None
         self._check_room(tenant)
-        return await self._wait(line, _waiter(need, tried), tenant, cost)
+        seconds = self._rules.wait_seconds if served else settling_seconds
+        return await self._wait(line, _waiter(need, tried), tenant, cost, seconds)
+
+    def take_at(self, agent_id: str, tenant: str, cost: float, digest: str) -> Place | None:
+        """Return a place at one agent now, whoever waits; None if it has none.
+
+        For a request that waited its turn before and cannot go to another agent any more.
+        """
+        view = next((view for view in self._views() if view.agent_id == agent_id), None)
+        if view is None or self._running[agent_id] >= self._rules.answers_per_agent:
+            return None
+        self._lines.setdefault(digest, FairLine()).charge(tenant, cost)
+        return self._occupy(view)
 
     async def _wait(
-        self, line: FairLine[_Waiter], waiter: _Waiter, tenant: str, cost: float
+        self,
+        line: FairLine[_Waiter],
+        waiter: _Waiter,
+        tenant: str,
+        cost: float,
+        wait_seconds: float,
     ) -> Place | None:
         loop = asyncio.get_running_loop()
         began, outcome = loop.time(), "left"
@@ -139,12 +162,14 @@ class Places:
         self._count(tenant, 1)
         self._look_later()
         try:
-            async with asyncio.timeout(self._rules.wait_seconds):
+            async with asyncio.timeout(wait_seconds):
                 place = await waiter.place
             outcome = "served"
             return place
         except TimeoutError:
             outcome = "late"
+            if not self._is_served(waiter.need, waiter.tried):
+                return None
             raise _busy("No agent had a place for this request in time.") from None
         finally:
             self._metrics.waits.labels(outcome).observe(loop.time() - began)

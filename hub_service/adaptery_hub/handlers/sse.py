@@ -17,8 +17,6 @@ from adaptery_hub.handlers.base import Handler
 
 #: A comment is sent after this long without an event, so that proxies keep the connection.
 KEEP_ALIVE_SECONDS = 15.0
-#: A client that takes nothing for so long is cut off.
-UNREAD_SECONDS = 30.0
 SSE_MEDIA = "text/event-stream"
 
 
@@ -94,8 +92,9 @@ class EventStream:
         self._handler.write(text)
         # Nothing more is taken from the agent until the kernel has taken this: a reader who stands
         # still stops the answer where it is, and is cut off in the end.
+        seconds = self._handler.services.settings.unread_seconds
         patience = asyncio.get_running_loop().call_later(
-            UNREAD_SECONDS, self._handler.cut, SlowReaderError()
+            seconds, self._handler.cut, SlowReaderError()
         )
         try:
             await self._handler.flush()

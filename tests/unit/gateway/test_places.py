@@ -88,6 +88,14 @@ async def test_without_an_agent_nobody_waits():
     assert await places(answers_per_agent=1).take(NEED, "one", 1, tried={"ag_a"}) is None
 
 
+async def test_after_a_start_the_first_heartbeats_are_waited_for():
+    made = places((), settle_seconds=5.0)
+    (task,) = await queue_up(made, "one", 1)
+    made.here["ag_b"] = view("ag_b")
+    assert (await asyncio.wait_for(task, 5)).view.agent_id == "ag_b"
+    assert await places((), settle_seconds=0.01).take(NEED, "one", 1) is None
+
+
 async def test_who_waits_too_long_is_told_when_to_come_again():
     made = places(answers_per_agent=1, wait_seconds=0.01)
     place = await made.take(NEED, "one", 1)

@@ -1,7 +1,8 @@
 """An engine without torch: the HTTP API of one; its answer is words that say what it was asked.
 
 It writes one line per thing that happens to ``engine-events`` in its current folder. A user message
-``slowly`` has it pause between words, ``break`` has it die in the middle.
+``slowly`` has it pause between words, ``break`` has it die in the middle, ``flood`` makes the words
+long.
 """
 
 import argparse
@@ -81,7 +82,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         words = ["You", " asked", " ", body["model"], ": ", text]
-        words += [f" {n}" for n in range(body.get("max_tokens", 3))]
+        long = "x" * 2000 if "flood" in text else ""
+        words += [f" {n}{long}" for n in range(body.get("max_tokens", 3))]
         try:
             self.chunk({"role": "assistant", "content": ""})
             for number, word in enumerate(words):
