@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from adaptery_hub.routes import Operation, Route
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
+_PROBLEM_MEDIA = "application/problem+json"
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -89,7 +91,7 @@ def _operation(route: Route, method: str, operation: Operation, names: _Schemas)
     described: Json = {
         "operationId": _operation_id(route, method),
         "summary": operation.summary,
-        "responses": _responses(operation, names),
+        "responses": _responses(route, method, operation, names),
     }
     if operation.query:
         described["parameters"] = _query(operation.query)
@@ -111,21 +113,37 @@ def _operation(route: Route, method: str, operation: Operation, names: _Schemas)
     return described
 
 
-def _responses(operation: Operation, names: _Schemas) -> Json:
+def _responses(route: Route, method: str, operation: Operation, names: _Schemas) -> Json:
     answer: Json = {"description": "Done."}
     if operation.status != 204:
         schema: Json = {}
         if operation.response is not None and operation.media == "application/json":
             schema = {"schema": names.ref(operation.response, "serialization")}
-        answer["content"] = {operation.media: schema}
-    problem = names.ref(Problem, "serialization")
-    return {
-        str(operation.status): answer,
-        "default": {
-            "description": "An error.",
-            "content": {"application/problem+json": {"schema": problem}},
-        },
+        answer["content"] = {operation.media: schema} | {media: {} for media in operation.or_media}
+    media = route.handler.error_media
+    ours = media == _PROBLEM_MEDIA
+    shape = {"schema": names.ref(Problem, "serialization")} if ours else {}
+    done = dict.fromkeys(map(str, (operation.status, *operation.or_status)), answer)
+    return done | {
+        str(status): {"description": HTTPStatus(status).phrase, "content": {media: shape}}
+        for status in sorted(_error_statuses(route, method, operation))
     }
+
+
+def _error_statuses(route: Route, method: str, operation: Operation) -> set[int]:
+    """Return the statuses of the errors that an operation can end with."""
+    statuses = {503}  # 500 is a defect, never a documented answer
+    if operation.scope != "open":
+        statuses |= {401, 403, 429}
+    if operation.query or operation.request is not None or route.parameters:
+        statuses |= {404, route.handler.invalid_status}
+    if method in _BODY_METHODS:
+        statuses |= {408, 413, route.handler.invalid_status}
+    if method in _BODY_METHODS or method == "DELETE":
+        statuses |= {404, 409}
+    if operation.scope in ("infer", "read|infer"):
+        statuses |= {404, 501, 502, 504}
+    return statuses
 
 
 def _query(query: Mapping[str, str]) -> list[Json]:
@@ -137,4 +155,6 @@ def _query(query: Mapping[str, str]) -> list[Json]:
 
 def _operation_id(route: Route, method: str) -> str:
     words = re.findall(r"[A-Za-z0-9]+", route.template.replace(":path", "")) or ["page"]
+    if route.template.endswith("/"):  # the same address with a slash is another operation
+        words.append("slash")
     return "_".join([method.lower(), *words])

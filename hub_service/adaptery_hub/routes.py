@@ -38,6 +38,10 @@ class Operation:
     status: int = 200
     #: Media type of an answer that is not `response` as JSON.
     media: str = "application/json"
+    #: Other media types that it can have, as the request asks.
+    or_media: tuple[str, ...] = ()
+    #: Other statuses of an answer that is not an error.
+    or_status: tuple[int, ...] = ()
     #: Query parameters: name -> what it means.
     query: Mapping[str, str] = field(default_factory=dict)
     #: Ask the Hub about the token again instead of believing the cache (deletes, publishes).

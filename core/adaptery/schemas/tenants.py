@@ -22,7 +22,7 @@ __all__ = [
     "TenantState",
 ]
 
-QUOTA_LIMIT_BYTES = 2**60  # an exbibyte
+QUOTA_LIMIT_BYTES = 2**50  # a pebibyte; canonical JSON holds integers below 2^53
 DAYS_LIMIT = 36_500
 
 TenantKind = Literal["user", "group", "service"]

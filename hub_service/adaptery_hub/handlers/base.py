@@ -92,6 +92,9 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
     services: Services
     route: Route
     operation: Operation
+    #: How errors look here, and the status of input that is not valid: what OpenAPI says of them.
+    error_media = "application/problem+json"
+    invalid_status = 422
 
     def initialize(self, services: Services, route: Route) -> None:
         """Take what the route table hands over; called by tornado."""
@@ -392,12 +395,12 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
 
     def render_error(self, error: AdapteryError) -> None:
         """Write `error` in this handler's shape; the status and headers are set already."""
-        self.set_header("Content-Type", "application/problem+json")
+        self.set_header("Content-Type", self.error_media)
         self.finish(json.dumps(error.to_problem(self.request_id), ensure_ascii=False))
 
     def status_of(self, error: AdapteryError) -> int:
         """Return the HTTP status that an error has here."""
-        return error.status
+        return self.invalid_status if error.status == 422 else error.status
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Render whatever ended the request; called by tornado."""
@@ -452,13 +455,12 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
 class OpenAIHandler(Handler):
     """Base of the `v1` routes: the same rules, errors in OpenAI's shape."""
 
-    def status_of(self, error: AdapteryError) -> int:
-        """See `Handler.status_of`; OpenAI answers 400 to what is not valid."""
-        return 400 if error.status == 422 else error.status
+    error_media = "application/json"
+    invalid_status = 400  # as OpenAI has it
 
     def render_error(self, error: AdapteryError) -> None:
         """See `Handler.render_error`; OpenAI's clients also read when, and whether, to retry."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", self.error_media)
         if error.retry_after_seconds is not None:
             self.set_header("Retry-After-Ms", str(math.ceil(error.retry_after_seconds * 1000)))
         if isinstance(error, _USELESS_TO_RETRY):

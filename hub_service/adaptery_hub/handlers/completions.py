@@ -21,7 +21,7 @@ from adaptery_hub.gateway.rebuild import answer_count, most_tokens
 from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
-from adaptery_hub.handlers.sse import EventStream
+from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
@@ -123,9 +123,15 @@ async def _send_all(stream: EventStream, chunks: AsyncIterator[Mapping[str, obje
 
 
 _BOUND = "a/{tenant}/{adapter}/"
-_CHAT = Operation("infer", "Answer a chat, plain or as a stream.", request=ChatRequest, keys=True)
-_COMPLETE = Operation(
-    "infer", "Complete a text, plain or as a stream.", request=CompletionRequest, keys=True
+_CHAT = Operation(
+    "infer",
+    "Answer a chat, plain or as a stream.",
+    request=ChatRequest,
+    or_media=(SSE_MEDIA,),
+    keys=True,
+)
+_COMPLETE = replace(
+    _CHAT, summary="Complete a text, plain or as a stream.", request=CompletionRequest
 )
 _BOUND_TEXT = "The same, bound to one adapter: `model` may be empty, its base model or its name."
 

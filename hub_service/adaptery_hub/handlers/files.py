@@ -210,6 +210,7 @@ ROUTES = [
                 "received, 200 the same file was there.",
                 response=FileInfo,
                 status=201,
+                or_status=(200, 202),
                 query={"format": f"One of {', '.join(FORMATS)}; found out if left out."},
                 streamed=True,
             ),

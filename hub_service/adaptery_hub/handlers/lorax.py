@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from adaptery.errors import AdapteryError, InvalidInputError, NotFoundError, UnavailableError
 from adaptery.lorax_shapes import LoraxStream, lorax_answer
@@ -28,13 +29,12 @@ from adaptery_hub.routes import Operation, Route
 class LoraxHandler(Handler):
     """Base of the `lorax/` routes: the same rules, errors in LoRAX's shape."""
 
-    def status_of(self, error: AdapteryError) -> int:
-        """See `Handler.status_of`."""
-        return error.status
+    error_media = "application/json"
+    invalid_status = 422
 
     def render_error(self, error: AdapteryError) -> None:
         """See `Handler.render_error`."""
-        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Type", self.error_media)
         self.finish(json.dumps(describe(error), ensure_ascii=False))
 
 
@@ -170,7 +170,12 @@ def _post(summary: str, media: str = "application/json") -> dict[str, Operation]
     return {"POST": Operation("infer", summary, request=LoraxRequest, media=media, keys=True)}
 
 
-_COMPAT = _post("Complete a text as LoRAX does: a list of one answer, or a stream.")
+_COMPAT = {
+    method: replace(operation, or_media=(SSE_MEDIA,))
+    for method, operation in _post(
+        "Complete a text as LoRAX does: a list of one answer, or a stream."
+    ).items()
+}
 
 ROUTES = [
     Route("lorax", CompatHandler, _COMPAT),

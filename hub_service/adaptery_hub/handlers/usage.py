@@ -94,6 +94,7 @@ ROUTES = [
                 "What requests cost, added up: mine, of the adapters that I manage, or (for "
                 "administrators) of everyone. JSON, or CSV if `Accept` names it first.",
                 response=Page[UsageRow],
+                or_media=("text/csv",),
                 query={
                     **PAGE_QUERY,
                     **RANGE_QUERY,
