@@ -12,7 +12,8 @@ from clients.real_clients import PROGRAMS, RealClient
 from local_hub import HubProcess, HubUser
 from support.api import Api, Journey, take_the_journey
 from support.hubs import start_hub
-from tiny import build_tiny_model
+from support.waiting import eventually_sync
+from tiny import build_tiny_embedder, build_tiny_model
 
 RUN_SECONDS = 300
 
@@ -31,7 +32,9 @@ Outcomes = dict[str, Outcome]
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     base = build_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
-    hub = start_hub(tmp_path_factory.mktemp("hub") / "state", base)
+    embedder = build_tiny_embedder(tmp_path_factory.mktemp("embedder") / "model")
+    state = tmp_path_factory.mktemp("hub") / "state"
+    hub = start_hub(state, base, ADAPTERY_EMBEDDING_MODEL=str(embedder))
     try:
         yield hub
     finally:
@@ -58,8 +61,20 @@ def place(hub: HubProcess, api: Api, journey: Journey) -> dict[str, str]:
         "key": api.json("POST", "api/keys", 201, json=body)["secret"],
         "adapter": journey.adapter["full_name"],
         "base": "tiny/tiny-llama",
-        "embedding": "tiny/tiny-bert",
+        "embedding": embedding_model(api),
     }
+
+
+def embedding_model(api: Api) -> str:
+    """Return the embedding model, once an agent has said that it has it."""
+
+    def found() -> str | None:
+        models = api.json("GET", "v1/models")["data"]
+        return next((model["id"] for model in models if model.get("dimensions")), None)
+
+    name = eventually_sync(found, timeout_seconds=120)
+    assert name
+    return name
 
 
 @pytest.fixture(scope="session")
