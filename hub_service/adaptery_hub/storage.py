@@ -177,6 +177,6 @@ def _check(account: Account, reserved: int, size: int) -> None:
     if size > 1:
         told += f", and this needs {written_size(size)}"
     raise StorageQuotaError(
-        f"There is no room for this: {told}. Most of it are {largest(account.parts)}.",
+        f"There is no room for this: {told}. Most of it is {largest(account.parts)}.",
         hint="Remove files from drafts or delete adapters, or ask an administrator for more.",
     )
