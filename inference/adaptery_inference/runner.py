@@ -24,6 +24,10 @@ class ModelRunner:
 
     def run(self, chunks: Sequence[Chunk], adapters: Mapping[str, AdapterWeights]) -> list[Choice]:
         """The next token of each sampling chunk, in the order of ``chunks``."""
+        for chunk in chunks:
+            if chunk.copied_from:
+                count = len(chunk.copied_from)
+                self._cache.copy(chunk.copied_from, chunk.sequence.blocks[:count])
         ordered = self._batcher.order(chunks)
         logits = self.logits(ordered, adapters)
         sampling = [chunk for chunk in ordered if chunk.samples]

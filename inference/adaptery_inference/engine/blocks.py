@@ -4,7 +4,8 @@ A block holds the keys and values of ``block_tokens`` tokens in all layers. This
 and names blocks; their content lies in the runner. Each block in use is charged to the memory
 budget, so adapters and cache compete for the same bytes.
 
-Blocks are never shared between sequences: cached keys depend on the adapter that made them.
+Blocks are never shared between sequences: cached keys depend on the adapter that made them. The
+answers to one prompt, which have the same adapter, copy them.
 
 Invariants (``check_integrity``):
 * a block is either free or owned by exactly one list handed out;

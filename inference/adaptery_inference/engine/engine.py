@@ -144,11 +144,12 @@ class Engine(Generic[W]):
             BadRequestError: a prompt is empty or does not fit the context or the memory.
             EngineQueueFullError: too many sequences wait.
         """
-        sequences = [
-            self._sequence(sequence_id, params, prompt, adapter)
-            for prompt in prompts
-            for sequence_id, params in prompt.rows.items()
-        ]
+        sequences: list[Sequence] = []
+        for prompt in prompts:
+            leader = None
+            for sequence_id, params in prompt.rows.items():
+                sequences.append(self._sequence(sequence_id, params, prompt, adapter, leader))
+                leader = leader or sequences[-1]
         if self.scheduler.queue_room < len(sequences):
             limit = self.scheduler.limits.max_waiting
             raise EngineQueueFullError(
@@ -237,7 +238,12 @@ class Engine(Generic[W]):
         )
 
     def _sequence(
-        self, sequence_id: str, params: SamplingParams, prompt: Prompt, adapter: Adapter | None
+        self,
+        sequence_id: str,
+        params: SamplingParams,
+        prompt: Prompt,
+        adapter: Adapter | None,
+        leader: Sequence | None,
     ) -> Sequence:
         length = len(prompt.tokens)
         if length == 0:
@@ -253,7 +259,7 @@ class Engine(Generic[W]):
             )
         text = IncrementalText(self._decode, params.stop)
         longest = params.max_tokens or room
-        return Sequence(sequence_id, list(prompt.tokens), params, longest, text, adapter)
+        return Sequence(sequence_id, list(prompt.tokens), params, longest, text, adapter, leader)
 
     def _weights(self, chunks: ListOf[Chunk]) -> dict[str, W]:
         adapters = {chunk.sequence.adapter for chunk in chunks} - {None}

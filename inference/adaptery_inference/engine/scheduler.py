@@ -8,6 +8,10 @@ Rules, in order:
 2. unfinished prefills share the tokens left under ``max_batch_tokens``;
 3. waiting sequences are admitted in order of arrival while rows and memory last.
 
+Several answers to one prompt compute it once: the first row leads, the others wait until its prompt
+lies in the cache and begin with a copy of it. Where the leader has ended before, they compute it
+themselves.
+
 A row whose adapter is being read from disk waits outside of the batch, and later ones pass it. A
 row that lacks *memory* holds back all later ones, so that nobody starves. When a running row
 cannot grow, idle adapters are evicted first; then the youngest row that is not in this step gives
@@ -48,6 +52,7 @@ class Chunk:
     start: int  # position of the first token
     length: int
     samples: bool  # whether the last token's logits choose the next token
+    copied_from: tuple[int, ...] = ()  # blocks whose content its sequence's first blocks get before
 
 
 @dataclass(frozen=True)
@@ -124,13 +129,19 @@ class Scheduler(Generic[W]):
             if (sequence.pending == 1) is decoding and sequence in self.running:
                 yield sequence
 
-    def _extend(self, sequence: Sequence, max_tokens: int, chunks: list[Chunk]) -> int:
+    def _extend(
+        self,
+        sequence: Sequence,
+        max_tokens: int,
+        chunks: list[Chunk],
+        copied_from: tuple[int, ...] = (),
+    ) -> int:
         """Add the next chunk of a running sequence, if its blocks can be had."""
         length = min(sequence.pending, max_tokens)
         if length <= 0 or not self._grow(sequence, sequence.computed + length, chunks):
             return 0
         samples = length == sequence.pending
-        chunks.append(Chunk(sequence, sequence.computed, length, samples))
+        chunks.append(Chunk(sequence, sequence.computed, length, samples, copied_from))
         return length
 
     def _grow(self, sequence: Sequence, tokens: int, chunks: list[Chunk]) -> bool:
@@ -182,12 +193,29 @@ class Scheduler(Generic[W]):
                 if not self.adapters.begin_load(sequence.adapter):
                     return
                 to_load.append(sequence.adapter)
-            elif state is AdapterState.RESIDENT:
+            elif state is AdapterState.RESIDENT and not self._follows(sequence):
                 if not self._memory_for(sequence):
                     return
                 self.waiting.remove(sequence)
                 self.running.append(sequence)
-                tokens_left -= self._extend(sequence, tokens_left, chunks)
+                copied_from = self._copied_prompt(sequence)
+                tokens_left -= self._extend(sequence, tokens_left, chunks, copied_from)
+
+    def _follows(self, sequence: Sequence) -> bool:
+        """Whether a sequence waits for its leader to compute their prompt."""
+        leader = sequence.leader
+        if leader is None or leader.computed >= leader.prompt_tokens:
+            return False
+        return leader in self.running or leader in self.waiting
+
+    def _copied_prompt(self, sequence: Sequence) -> tuple[int, ...]:
+        """The leader's blocks of the prompt, whose content a new row begins with."""
+        leader = sequence.leader
+        if leader is None or leader.computed < leader.prompt_tokens:
+            return ()
+        # One token is left to compute: its logits choose the next one.
+        sequence.computed = min(sequence.prompt_tokens, len(sequence.tokens) - 1)
+        return tuple(leader.blocks[: self.blocks.blocks_for(sequence.computed)])
 
     def _adapter_state(self, sequence: Sequence) -> AdapterState:
         if sequence.adapter is None:

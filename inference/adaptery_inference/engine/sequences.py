@@ -33,6 +33,7 @@ class Sequence:
     max_output_tokens: int
     text: IncrementalText
     adapter: Adapter | None = None
+    leader: "Sequence | None" = None  # the first row of the same prompt, where there are several
     matcher: Matcher | None = field(init=False)  # follows the output, also through a preemption
     prompt_tokens: int = field(init=False)
     computed: int = 0

@@ -82,6 +82,10 @@ class KVCache:
             start = block * self._block_bytes
             self._mapping.madvise(mmap.MADV_DONTNEED, start, self._block_bytes)
 
+    def copy(self, source: Sequence[int], target: Sequence[int]) -> None:
+        """Give the blocks of ``target`` the content of those of ``source``."""
+        self._data[list(target)] = self._data[list(source)]
+
     def write(
         self,
         layer: int,

@@ -7,6 +7,7 @@ import pytest
 
 from adaptery.errors import IntegrityError
 from adaptery_inference.build import BuiltEngine
+from adaptery_inference.engine import Prompt, SamplingParams
 from support.engine import Reference, TinyEngine
 from tiny import build_tiny_adapter
 
@@ -126,3 +127,20 @@ def test_a_name_unloaded_while_it_answers_is_finished(
     loaded.finish()
     assert loaded.answer("row") == reference.greedy(PROMPT, 12, "plain")
     assert loaded.built.engine.adapters.find("plain") is None
+
+
+@pytest.mark.parametrize("adapter", [None, "part"])
+@pytest.mark.parametrize("length", [1, 16, 17, 60])
+def test_several_answers_to_one_prompt_are_each_what_peft_says(
+    adapter: str | None, length: int, loaded: TinyEngine, reference: Reference
+) -> None:
+    engine, tokens = loaded.built.engine, (PROMPT * 3)[:length]
+    params = SamplingParams(max_tokens=8, temperature=0, ignore_eos=True)
+    chosen = engine.adapters.find(adapter) if adapter else None
+    engine.add([Prompt(tokens, dict.fromkeys("abc", params))], chosen)
+    loaded.rows.update({row.id: row for row in engine.scheduler.waiting})
+    before = loaded.built.runner.forward_passes
+    loaded.finish()
+    assert loaded.built.runner.forward_passes - before == 9  # the first row is one step ahead
+    wanted = reference.greedy(tokens, 8, adapter)
+    assert [loaded.answer(row) for row in "abc"] == [wanted] * 3

@@ -3,6 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaptery_inference.engine import Prompt, SamplingParams
+
 
 def lengths(step) -> dict[str, int]:
     return {chunk.sequence.id: chunk.length for chunk in step}
@@ -155,3 +157,74 @@ def test_whatever_comes_every_answer_is_right_and_nothing_leaks(
             assert bench.text(str(number)) == "".join(f"{1 + by * (i + 1)} " for i in range(answer))
     assert bench.scheduler.blocks.free_blocks * 100 <= bench.scheduler.budget.free_bytes
     assert not bench.scheduler.running
+
+
+def add_answers(bench, names: str, tokens: list[int], max_tokens: int = 4) -> None:
+    params = SamplingParams(max_tokens=max_tokens, temperature=0)
+    bench.engine.add([Prompt(tokens, dict.fromkeys(names, params))])
+
+
+def test_answers_to_one_prompt_compute_it_once(make_bench) -> None:
+    bench = make_bench(max_batch_tokens=6)
+    add_answers(bench, "abc", [1] * 10)
+    bench.finish()
+    assert [lengths(step) for step in bench.runner.steps[:3]] == [
+        {"a": 6},
+        {"a": 4},
+        {"a": 1, "b": 1, "c": 1},
+    ]
+    first, second = bench.runner.steps[2][1:]
+    assert first.start == second.start == 9
+    assert len(first.copied_from) == 3
+    assert first.copied_from == second.copied_from
+    assert bench.text("a") == bench.text("b") == bench.text("c") == "2 3 4 5 "
+
+
+def test_another_request_passes_answers_that_wait_for_their_prompt(make_bench) -> None:
+    bench = make_bench(max_batch_tokens=6)
+    add_answers(bench, "ab", [1] * 5)
+    bench.add("other", [1])
+    bench.step()
+    assert lengths(bench.runner.steps[0]) == {"a": 5, "other": 1}
+
+
+def test_an_answer_whose_leader_has_gone_computes_the_prompt_itself(make_bench) -> None:
+    bench = make_bench(max_rows=1)
+    add_answers(bench, "ab", [1] * 6)
+    bench.finish()
+    assert bench.text("a") == bench.text("b")
+    assert [step[0].copied_from for step in bench.runner.steps] == [()] * 8
+    bench = make_bench(max_batch_tokens=4)
+    add_answers(bench, "ab", [1] * 6)
+    bench.step()
+    bench.engine.cancel("a")
+    bench.finish()
+    assert bench.text("b") == "2 3 4 5 "
+
+
+def test_a_prompt_of_one_token_has_nothing_to_copy(bench) -> None:
+    add_answers(bench, "ab", [1])
+    bench.finish()
+    assert not any(chunk.copied_from for step in bench.runner.steps for chunk in step)
+    assert bench.text("a") == bench.text("b")
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 14), st.integers(1, 5)), min_size=1, max_size=4),
+    st.integers(6, 14),
+    st.integers(2, 9),
+)
+def test_answers_are_the_same_however_little_memory_there_is(
+    make_bench, prompts: list[tuple[int, int]], blocks: int, max_batch_tokens: int
+) -> None:
+    bench = make_bench(blocks=blocks, max_batch_tokens=max_batch_tokens, max_waiting=40)
+    params = SamplingParams(max_tokens=6, temperature=0)
+    for number, (length, answers) in enumerate(prompts):
+        rows = {f"{number}-{k}": params for k in range(answers)}
+        bench.engine.add([Prompt([number + 1] * length, rows)])
+    bench.finish()
+    for number, (_, answers) in enumerate(prompts):
+        wanted = "".join(f"{number + k} " for k in range(2, 8))
+        assert all(bench.text(f"{number}-{k}") == wanted for k in range(answers))
+    assert bench.scheduler.budget.free_bytes == bench.scheduler.budget.total_bytes
