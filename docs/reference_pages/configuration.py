@@ -16,7 +16,12 @@ from traitlets.traitlets import DefaultHandler
 import adaptery_hub
 import adaptery_spawner
 from adaptery_hub.settings import ServiceSettings
-from adaptery_inference.config import ConvertConfig, ServeConfig
+from adaptery_inference.config import (
+    ConvertConfig,
+    ConvertEmbedderConfig,
+    EmbedderConfig,
+    ServeConfig,
+)
 from adaptery_network.agent.config import AgentConfig
 from adaptery_spawner import AdapterySpawnerMixin
 from reference_pages.tables import Row, amount, code, page, plain, sentence, table
@@ -40,6 +45,10 @@ ENGINE_TEXT = """\
 An agent starts engines itself. To give an engine other options, append them to `engine_command` in
 `agent.json`, written as on a command line: `"--memory-mib", "4096"`."""
 CONVERT_TEXT = "See [Base models](../howto/base-models.md) for when to convert by hand."
+EMBEDDER_TEXT = """\
+An agent starts an embedder at its first use. To give it other options, append them to
+`embedder_command` in `agent.json`; see [Embeddings](../howto/embeddings.md)."""
+CONVERT_EMBEDDER_TEXT = "An agent converts its embedding models itself."
 _WORDS = {"Unicode": "text", "Int": "integer", "Float": "number", "Bool": "boolean"}
 #: A default that is worked out when the service starts; the help says how.
 _WORKED_OUT = "(see there)"
@@ -232,4 +241,16 @@ _GROUPS: tuple[tuple[str, str, str, Callable[[], list[Row]]], ...] = (
     ("Options of an agent", AGENT_TEXT, "AgentConfig", agent_rows),
     ("Options of an engine", ENGINE_TEXT, "ServeConfig", lambda: engine_rows(ServeConfig)),
     ("Options of a conversion", CONVERT_TEXT, "ConvertConfig", lambda: engine_rows(ConvertConfig)),
+    (
+        "Options of an embedder",
+        EMBEDDER_TEXT,
+        "EmbedderConfig",
+        lambda: engine_rows(EmbedderConfig),
+    ),
+    (
+        "Options of the conversion of an embedding model",
+        CONVERT_EMBEDDER_TEXT,
+        "ConvertEmbedderConfig",
+        lambda: engine_rows(ConvertEmbedderConfig),
+    ),
 )

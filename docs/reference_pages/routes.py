@@ -73,7 +73,7 @@ def _tables(routes: Sequence[Route]) -> str:
     for route in routes:
         path = route.template.replace(":path}", "}") or "(the page)"
         for method, operation in route.methods.items():
-            scope = code(operation.scope) + (" or an own key" if operation.keys else "")
+            scope = code(operation.scope) + _keys(operation)
             cells = (scope, _body(operation), _answer(operation))
             rows.append(Row(f"{method} {path}", cells, operation.summary))
             parameters += [
@@ -85,6 +85,13 @@ def _tables(routes: Sequence[Route]) -> str:
     if parameters:
         shown += "\n\n" + table(("Query parameter", "Of", "Meaning"), parameters)
     return shown
+
+
+def _keys(operation: Operation) -> str:
+    if not operation.keys:
+        return ""
+    verb = f" with {code(operation.key_verb)}" if operation.key_verb else ""
+    return f" or an own key{verb}"
 
 
 def _body(operation: Operation) -> str:
