@@ -116,7 +116,8 @@ async def start_compute(services: Services) -> None:
     resolver = Resolver(database, base_models, embedding_models.names)
     network = fleet or _NoNetwork()
     places = Places(network.views, _line_rules(settings), PlaceMetrics(services.metrics.registry))
-    gateway = Gateway(resolver, network, usage, salts=salts, places=places)
+    services.limits.pending_tokens = usage.pending_tokens
+    gateway = Gateway(resolver, network, usage, salts=salts, places=places, limits=services.limits)
     sealed = SealedChannel(resolver, network, usage, salts, places)
     jobs = JobDesk(database, queue, tasks, base_models, services.storage)
     embeddings = EmbeddingGateway(embedding_models, base_models.names, network, usage)

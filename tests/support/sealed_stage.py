@@ -18,6 +18,7 @@ from adaptery_hub.database import tables
 from adaptery_hub.fleet.live import AgentView, BaseModelReport
 from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.fleet.sealed_desk import SealedDesk
+from adaptery_hub.gateway.places import LineRules, Places
 from adaptery_hub.gateway.rebuild import CacheSalts
 from adaptery_hub.gateway.sealed import SealedChannel
 from adaptery_network import subjects
@@ -105,6 +106,7 @@ class SealedStage:
         )
         self.desk = SealedDesk(self.transport, identity, self.roster, frame_seconds=5)
         self.agents: list[ScriptedAgent] = []
+        self.places = Places(self.views, LineRules(answers_per_agent=2, wait_seconds=1))
 
     def views(self) -> Iterable[AgentView]:
         """See `SealedFleet`."""
@@ -151,7 +153,9 @@ async def staged(service: Service, bus: LoopBus | None = None) -> AsyncIterator[
     stage = SealedStage(service, identity, bus or LoopBus())
     compute = stage.compute
     await compute.base_models.observe([BaseModelReport(BASE, WEIGHTS)])
-    compute.sealed = SealedChannel(compute.gateway.resolver, stage, compute.usage, SALTS)
+    compute.sealed = SealedChannel(
+        compute.gateway.resolver, stage, compute.usage, SALTS, stage.places
+    )
     await stage.add()
     try:
         yield stage

@@ -10,7 +10,7 @@ What always holds:
 - Their fields win over those of the same name in the caller's body.
 - A grant with terms is good for one request.
 
-The wire format is specified in `network/protocol.md`, section 4.
+The wire format is specified in `network/protocol.md`, sections 4 and 5.
 """
 
 from __future__ import annotations

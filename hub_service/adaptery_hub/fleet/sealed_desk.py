@@ -80,6 +80,7 @@ class SealedDesk:
             subject=subjects.infer(known.card.owner, agent_id),
             reply=subjects.sealed_reply(grant.nonce),
             grant=sign_grant(grant.model_copy(update={"terms": terms}), key),
+            nonce=grant.nonce,
             expires_at=grant.not_after,
         )
 

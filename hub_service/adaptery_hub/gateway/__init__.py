@@ -6,7 +6,7 @@ routing      which agent (pure)
 answers      one answer on its way
 gateway      the whole course
 embedding    the same for vectors
-sealed       the course of what the service cannot read
+sealed       the course of what the service cannot read (held_places, sealed_answers)
 """
 
 from adaptery_hub.gateway.answers import OpenAnswer

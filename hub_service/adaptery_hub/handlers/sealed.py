@@ -18,7 +18,7 @@ from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
 from adaptery.sealed import write_piece
 from adaptery_hub.database import tables
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
-from adaptery_hub.gateway.sealed import Accepted, SealedAnswer
+from adaptery_hub.gateway.sealed_answers import Accepted, SealedAnswer
 from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
@@ -50,7 +50,10 @@ class SealedOfferHandler(_SealedHandler):
 
         What a key has left decides how much is granted; it is reserved when the request comes.
         """
-        wanted = self.body(SealedOfferCreate)
+        self.hold(self.services.answers)
+        await until_closed(self, self._offer(self.body(SealedOfferCreate)))
+
+    async def _offer(self, wanted: SealedOfferCreate) -> None:
         most = min(wanted.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
         async with self.reserved(most, wanted.answers) as limit:
             offer = await compute_of(self).sealed.offer(self.identity, wanted, limit)

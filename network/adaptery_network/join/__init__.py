@@ -4,7 +4,7 @@
           ← newcomer (the agent)
 
 The handshake is sealed to the service's key, which the token carries: a broker sees neither the
-secret nor the answer. It is specified in `network/protocol.md`, section 6.
+secret nor the answer. It is specified in `network/protocol.md`, section 7.
 """
 
 from adaptery_network.join.desk import Enrol, JoinDesk, JoinedAgent, Redeem

@@ -22,6 +22,7 @@ from support.loop_transport import LoopBus
 from support.sealed_stage import SALTS, SealedStage, staged
 from support.served_adapters import BASE_MODELS, add_adapter
 from support.service import Client, Service, running_service
+from support.waiting import eventually
 
 CANARY = "canary-77ce1d"
 CHAT = {"messages": [{"role": "user", "content": CANARY}], "max_tokens": 20}
@@ -451,6 +452,44 @@ async def test_without_an_agent_there_is_no_offer_and_a_gone_one_is_a_503(
     call = SealedCall("chat/completions", CHAT)
     tried = call.offer_body("secret", (agent.id,))
     assert (await demo.json("POST", "sealed/offer", 503, json=tried))["code"] == "no_agent"
+
+
+# -- places at the agents -------------------------------------------------------------------------
+
+
+async def test_sealed_requests_take_places_like_open_ones_and_give_them_back(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    """The agent of the stage gives two answers at a time."""
+    agent = stage.agents[0]
+    agent.go_on.clear()
+    offer = SealedCall("chat/completions", CHAT).offer_body("secret", ())
+    first, second = (await sealed(demo))[0], (await sealed(demo))[0]
+    busy = await demo.json("POST", "sealed/offer", 503, json=offer)
+    assert busy["code"] == "engine_busy" and busy["retry_after_seconds"] > 0
+    async with running(demo, first):
+        async with running(demo, second):
+            assert (await demo.post("sealed/offer", json=offer)).status_code == 503
+        await demo.json("POST", "sealed/offer", json=offer)  # waits for the place of the second
+    await stage.usage(2)
+    assert stage.places._running.total() == 1, "that of the last offer, for a moment"
+
+
+async def test_the_place_of_an_offer_that_is_not_used_is_given_back(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    held = stage.compute.sealed._held
+    held._hold_seconds = 0.05
+    first, reply, _ = await sealed(demo)
+    await eventually(lambda: not stage.places._running.total())
+    await whole(demo, first, reply)  # there is another place: the offer is still good
+    late, _, _ = await sealed(demo)
+    await eventually(lambda: not stage.places._running.total())
+    held._hold_seconds = 60
+    await sealed(demo)
+    await sealed(demo)
+    problem = await demo.json("POST", "sealed/send", 503, json=late)
+    assert problem["code"] == "engine_busy" and len(stage.agents[0].asked) == 1
 
 
 # -- tokens of a key ------------------------------------------------------------------------------
