@@ -33,9 +33,8 @@ UNREAD_LIMIT_BYTES: Final = 512 * 1024  # of it, what came and was not yet read:
 class Arrivals:
     """Takes messages in, and hands them out one by one."""
 
-    def __init__(self, unread_limit_bytes: int | None = None) -> None:
+    def __init__(self) -> None:
         self._messages: asyncio.Queue[Message | AdapteryError | None] = asyncio.Queue()
-        self._unread_limit_bytes = unread_limit_bytes or UNREAD_LIMIT_BYTES
         self._total_bytes = 0
         self._unread_bytes = 0
         self._cut = False
@@ -48,7 +47,7 @@ class Arrivals:
         self._unread_bytes += len(message.payload)
         if self._total_bytes > REPLY_LIMIT_BYTES:
             self._end(IntegrityError("The agent's reply is larger than any answer."))
-        elif self._unread_bytes > self._unread_limit_bytes:
+        elif self._unread_bytes > UNREAD_LIMIT_BYTES:
             self._end(SlowReaderError("The agent's reply came much faster than it was read."))
         else:
             self._messages.put_nowait(message)

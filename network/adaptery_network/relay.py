@@ -38,8 +38,6 @@ __all__ = ["Relay"]
 
 logger = logging.getLogger(__name__)
 
-#: What came and was not yet read; a whole answer of 32,768 tokens has about this size.
-UNREAD_LIMIT_BYTES: Final = 4 * 1024**2
 #: How long an agent has to say what a reply cost, once it was told to end it.
 RECEIPT_SECONDS: Final = 3.0
 
@@ -74,7 +72,7 @@ class Relay:
         self._cancel_key = cancel_key
         self._frame_seconds = frame_seconds
         self._receipt_seconds = receipt_seconds
-        self._arrivals = Arrivals(UNREAD_LIMIT_BYTES)
+        self._arrivals = Arrivals()
         self._receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._subscription: Subscription | None = None
         self._running = False

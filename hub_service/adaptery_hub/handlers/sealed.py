@@ -11,7 +11,6 @@ import json
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
 from sqlalchemy.engine import Connection
-from tornado.iostream import StreamClosedError
 
 from adaptery.errors import AdapteryError, RateLimitError
 from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
@@ -22,6 +21,7 @@ from adaptery_hub.gateway.sealed_answers import Accepted, SealedAnswer
 from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.handlers.sse import send_patiently
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
@@ -107,11 +107,7 @@ class SealedSendHandler(_SealedHandler):
             async for message in messages:
                 if not self._headers_written:
                     self._begin()
-                self.write(write_piece("frame", message))
-                try:
-                    await self.flush()
-                except StreamClosedError:
-                    return
+                await send_patiently(self, write_piece("frame", message))
 
     def _begin(self) -> None:
         self.hold(self.services.streams)

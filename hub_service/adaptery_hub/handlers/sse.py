@@ -87,18 +87,23 @@ class EventStream:
         return event.is_set()
 
     async def _write(self, text: str) -> None:
-        if self.closed:
-            return
-        self._handler.write(text)
-        # Nothing more is taken from the agent until the kernel has taken this: a reader who stands
-        # still stops the answer where it is, and is cut off in the end.
-        seconds = self._handler.services.settings.unread_seconds
-        patience = asyncio.get_running_loop().call_later(
-            seconds, self._handler.cut, SlowReaderError()
-        )
-        try:
-            await self._handler.flush()
-        except StreamClosedError:
-            return  # `closed` tells
-        finally:
-            patience.cancel()
+        await send_patiently(self._handler, text)
+
+
+async def send_patiently(handler: Handler, data: str | bytes) -> None:
+    """Write to a client, and wait until it takes that; one that takes nothing is cut off.
+
+    Nothing more is taken from the agent until the kernel has taken this: a reader who stands still
+    stops the answer where it is.
+    """
+    if handler.closed.is_set():
+        return
+    handler.write(data)
+    seconds = handler.services.settings.unread_seconds
+    patience = asyncio.get_running_loop().call_later(seconds, handler.cut, SlowReaderError())
+    try:
+        await handler.flush()
+    except StreamClosedError:
+        return  # `closed` tells
+    finally:
+        patience.cancel()

@@ -376,6 +376,22 @@ async def test_who_loses_the_right_hears_why_and_the_engine_is_free(
     await asyncio.wait_for(agent.freed.wait(), 1)
 
 
+async def test_who_does_not_read_is_cut_off_and_the_engine_is_free(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    stage.agents[0].words = ["x" * 50_000] * 400
+    body, reply, _ = await sealed(demo)
+    async with demo.stream("POST", "sealed/send", json=body) as answer:
+        await asyncio.wait_for(stage.agents[0].freed.wait(), 10)
+        with pytest.raises((AdapteryError, httpx.RemoteProtocolError)):
+            async for portion in answer.aiter_bytes():
+                list(reply.feed(portion))
+            reply.end()
+    assert not reply.finished
+    (row,) = await stage.usage()
+    assert row["outcome"] in ("cancelled", "completed") and row["completion_tokens"] == 20
+
+
 async def test_an_agent_that_dies_leaves_a_visible_end_and_costs_what_was_granted(
     stage: SealedStage, demo: Client, secret: str
 ) -> None:

@@ -24,8 +24,7 @@ from adaptery.sealed import (
     seal_terms,
     sign_grant,
 )
-from adaptery_network import relay as relay_module
-from adaptery_network import subjects
+from adaptery_network import arrivals, subjects
 from adaptery_network.relay import Relay
 from adaptery_network.sealed_server import Item, SealedServer
 from adaptery_network.transport import Message
@@ -233,7 +232,7 @@ async def test_what_is_no_request_is_not_sent_on():
 
 
 async def test_what_a_slow_reader_leaves_unread_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(relay_module, "UNREAD_LIMIT_BYTES", 5_000)
+    monkeypatch.setattr(arrivals, "UNREAD_LIMIT_BYTES", 5_000)
     words = Words(*(["x" * 1000] * 50), endless=True)
     async with serving(words) as bench:
         relay = bench.relay()
