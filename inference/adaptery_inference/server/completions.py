@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from tornado.iostream import StreamClosedError
 
 from adaptery.errors import AdapteryError, InternalError
+from adaptery_inference.engine.engine import Output
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.errors import BadRequestError
 from adaptery_inference.server.answers import Answer, Shape, usage_of
@@ -25,6 +26,8 @@ from adaptery_inference.server.requests import (
     sampling_of,
 )
 
+#: Between signs of life while the best answers are not known yet; agents wait some minutes.
+SIGN_SECONDS = 10.0
 _Prompts = Sequence[tuple[list[int], Sequence[SamplingParams]]]
 
 
@@ -116,9 +119,7 @@ class GenerationHandler(Handler):
             self._event(shape.first(number))
         await self.flush()
         if run.is_choice:
-            await run.finish()
-            for number, answer in enumerate(run.best()):
-                self._event(shape.delta(number, answer.whole()))
+            await self._stream_best(run)
         else:
             async for batch in run.generation.batches():
                 for number, output in batch:
@@ -128,6 +129,21 @@ class GenerationHandler(Handler):
             self._event(shape.usage(run.usage()))
         self.write("data: [DONE]\n\n")
         await self.finish()
+
+    async def _stream_best(self, run: "_Run") -> None:
+        """Make all answers, then stream the best; a comment now and then says that it goes on."""
+        clock = asyncio.get_running_loop().time
+        told_at = clock()
+        async for batch in run.generation.batches():
+            run.extend(batch)
+            if clock() - told_at > SIGN_SECONDS:
+                told_at = clock()
+                self.write(": still choosing\n\n")
+                await self.flush()
+        for number, answer in enumerate(run.best()):
+            for delta in answer.deltas:
+                self._event(run.shape.delta(number, delta))
+            await self.flush()
 
     def _end_with_error(self, error: AdapteryError) -> None:
         if not self._headers_written:
@@ -197,11 +213,15 @@ class _Run:
         """How many answers are shown."""
         return len(self.answers) // self._made * self._n
 
+    def extend(self, batch: Sequence[tuple[int, Output]]) -> None:
+        """Add what has been made."""
+        for number, output in batch:
+            self.answers[number].extend(output)
+
     async def finish(self) -> None:
         """Make all answers."""
         async for batch in self.generation.batches():
-            for number, output in batch:
-                self.answers[number].extend(output)
+            self.extend(batch)
 
     def best(self) -> list[Answer]:
         """The answers that are shown: of each prompt, the likeliest ones first."""

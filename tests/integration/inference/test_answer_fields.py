@@ -10,6 +10,8 @@ import pytest
 import torch
 from openai import AsyncOpenAI
 
+from adaptery.answer_shapes import AnswerHead, Usage, shape_of
+from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery_inference.build import BuiltEngine
 from support.engine import Reference
 from support.engine_server import TOKEN, events, serving
@@ -157,7 +159,9 @@ async def test_the_best_answers_are_those_that_are_likeliest_per_token(
     best = {**body, "n": 2, "best_of": 4, "stream_options": {"include_usage": True}}
     if stream:
         found = await chunks(client, best)
-        texts = [choice["text"] for chunk in found for choice in chunk["choices"]]
+        texts = [""] * 4
+        for choice in (choice for chunk in found for choice in chunk["choices"]):
+            texts[choice["index"]] += choice["text"]
         usage = found[-1]["usage"]
     else:
         answer = await ask(client, best)
@@ -372,3 +376,41 @@ async def test_openais_client_reads_calls_logprobs_and_parsed_answers(
         ) as stream:
             final = await stream.get_final_completion()
         jsonschema.validate(json.loads(final.choices[0].message.content or ""), PERSON)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**CHAT, "logprobs": True, "top_logprobs": 2, "n": 2},
+        {**CHAT, "tools": TOOLS, "tool_choice": "required", "max_tokens": 200, "logprobs": True},
+        {**CHAT, "response_format": FORMAT, "max_tokens": 60},
+        {**TEXT, "logprobs": 2, "n": 2, "best_of": 3},
+    ],
+    ids=["several", "tools", "json", "best"],
+)
+async def test_what_others_rebuild_of_the_chunks_is_the_whole_answer(
+    body: dict[str, object], roomy: httpx.AsyncClient
+) -> None:
+    sent = {**body, "temperature": 1.5}
+    schema = ChatRequest if "messages" in body else CompletionRequest
+    request = schema.model_validate(sent)
+    shape = shape_of(request, tokens=200)
+    wanted = await ask(roomy, sent)
+    streamed = {**request.engine_request(""), "ignore_eos": True}
+    deltas = [delta for chunk in await chunks(roomy, streamed) for delta in shape.read(chunk)]
+    head = AnswerHead("rq", 0, "model")
+    rebuilt = shape.whole(head, deltas, Usage.read(wanted["usage"]))
+    for found, choice in zip(rebuilt["choices"], wanted["choices"], strict=True):  # pyright: ignore[reportArgumentType]
+        assert found["finish_reason"] == choice["finish_reason"]
+        if choice["logprobs"]:
+            for key in ("content", "tokens", "token_logprobs"):
+                assert found["logprobs"].get(key) == choice["logprobs"].get(key)
+        if schema is CompletionRequest:
+            assert found["text"] == choice["text"]
+        else:
+            assert found["message"]["content"] == choice["message"]["content"]
+            calls = [
+                [call["function"] for call in each["message"].get("tool_calls", [])]
+                for each in (found, choice)
+            ]
+            assert calls[0] == calls[1]
