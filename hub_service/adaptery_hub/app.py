@@ -49,6 +49,7 @@ from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.keys import KeyRules, Keys
+from adaptery_hub.limits import Limit, Limits
 from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
@@ -172,6 +173,12 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
         keys=Keys(database, identities, tenants, rules),
         key_limits=KeyLimits(database),
+        limits=Limits(
+            database,
+            Limit.read(settings.user_limits),
+            Limit.read(settings.owner_limits),
+            Limit.read(settings.adapter_limits),
+        ),
         drafts=drafts,
         storage=storage,
         retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),

@@ -98,12 +98,7 @@ class KeyLimits:
         at = self._monotonic()
         bucket = self._bucket(key.id, per_minute, at)
         wait = bucket.take(at)
-        headers = {
-            "x-ratelimit-limit-requests": str(per_minute),
-            "x-ratelimit-remaining-requests": str(int(bucket.left(at))),
-            "x-ratelimit-reset-requests": spell_seconds(bucket.seconds_to_full(at)),
-        }
-        return headers, wait
+        return request_headers(bucket, at), wait
 
     @asynccontextmanager
     async def reserved(
@@ -184,16 +179,25 @@ class KeyLimits:
             del self._buckets[key_id]
 
 
+def request_headers(bucket: Bucket, at: float) -> Headers:
+    """Return OpenAI's headers about requests."""
+    return {
+        "x-ratelimit-limit-requests": str(bucket.per_minute),
+        "x-ratelimit-remaining-requests": str(int(bucket.left(at))),
+        "x-ratelimit-reset-requests": spell_seconds(bucket.seconds_to_full(at)),
+    }
+
+
 def token_headers(limit: int, left: int, moment: datetime) -> Headers:
     """Return OpenAI's headers about tokens; ours reset at midnight."""
     return {
         "x-ratelimit-limit-tokens": str(limit),
         "x-ratelimit-remaining-tokens": str(max(0, left)),
-        "x-ratelimit-reset-tokens": spell_seconds(seconds_tomidnight(moment)),
+        "x-ratelimit-reset-tokens": spell_seconds(seconds_to_midnight(moment)),
     }
 
 
-def seconds_tomidnight(moment: datetime) -> float:
+def seconds_to_midnight(moment: datetime) -> float:
     """Return the seconds until the next day in UTC begins."""
     return (midnight(moment) + timedelta(days=1) - moment).total_seconds()
 
@@ -214,7 +218,7 @@ def _spent(limit: int, moment: datetime) -> QuotaError:
     return InsufficientQuotaError(
         f"This key has spent its {limit} tokens of today.",
         hint="Wait until midnight UTC, or ask its owner for a key with more.",
-        retry_after_seconds=seconds_tomidnight(moment),
+        retry_after_seconds=seconds_to_midnight(moment),
     )
 
 

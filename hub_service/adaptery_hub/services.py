@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adaptery_hub.identity import IdentitySource
     from adaptery_hub.key_limits import KeyLimits
     from adaptery_hub.keys import Keys
+    from adaptery_hub.limits import Limits
     from adaptery_hub.metrics import Metrics
     from adaptery_hub.objects import ObjectStore
     from adaptery_hub.operations import Operations
@@ -65,6 +66,7 @@ class Services:
     hub_watch: HubWatch
     keys: Keys
     key_limits: KeyLimits
+    limits: Limits
     drafts: Drafts
     storage: StorageDesk
     retention: Retention

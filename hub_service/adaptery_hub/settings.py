@@ -11,10 +11,12 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from traitlets import Bool, Dict, Float, Int, Unicode, default, validate
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default, validate
 from traitlets.config import Configurable
 
 MEBIBYTE = 1024 * 1024
+#: What can be limited.
+LIMITS = ("answers", "requests_per_minute", "tokens_per_day")
 
 
 class ServiceSettings(Configurable):
@@ -194,6 +196,27 @@ class ServiceSettings(Configurable):
     max_keys_per_tenant = Int(100, min=1, help="How many own keys in force one user may have.").tag(
         config=True
     )
+
+    user_limits = Dict(
+        key_trait=Enum(LIMITS),
+        value_trait=Int(min=0),
+        help="What one user may ask: `answers` at a time, `requests_per_minute` and "
+        "`tokens_per_day` (prompts and answers, from midnight UTC). What is 0 or absent has no "
+        "limit, but for the 64 requests that one user may have open anyway.",
+    ).tag(config=True)
+
+    owner_limits = Dict(
+        key_trait=Enum(LIMITS),
+        value_trait=Int(min=0),
+        help="What may be asked of all adapters of one user or group together; as `user_limits`.",
+    ).tag(config=True)
+
+    adapter_limits = Dict(
+        key_trait=Enum(LIMITS),
+        value_trait=Int(min=0),
+        help="What may be asked of one adapter; as `user_limits`. Who manages an adapter may set "
+        "smaller ones for it.",
+    ).tag(config=True)
 
     answers_per_agent = Int(
         32,

@@ -92,7 +92,7 @@ class UsageLog:
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._pending: Counter[str] = Counter()  # tokens by key
+        self._pending: Counter[str] = Counter()  # tokens by key, user and adapter
         self._pending_lock = threading.Lock()
 
     async def start(self) -> None:
@@ -109,9 +109,9 @@ class UsageLog:
     async def add(self, entry: UsageEntry) -> None:
         """Accounts for one request."""
         self._keep(UsageRow(new_id("us")[3:], self._clock(), entry))
-        if entry.key_id is not None:
-            with self._pending_lock:
-                self._pending[entry.key_id] += entry.tokens
+        with self._pending_lock:
+            for holder_id in _holders(entry):
+                self._pending[holder_id] += entry.tokens
         if self._spool is None:
             await self.flush()
         elif len(self._open.rows) >= BATCH_ROWS:
@@ -120,13 +120,13 @@ class UsageLog:
         elif self._timer is None:
             self._flush_soon(FLUSH_SECONDS)
 
-    def pending_tokens(self, key_id: str) -> int:
-        """Returns the tokens of a key that the database does not count yet; from any thread.
+    def pending_tokens(self, holder_id: str) -> int:
+        """Returns the tokens of a key, user or adapter that the database does not count yet.
 
-        Inside a write transaction on SQLite, they and what the transaction reads add up exactly.
+        From any thread. Inside a write transaction on SQLite, they and what the transaction reads add up exactly.
         """
         with self._pending_lock:
-            return self._pending.get(key_id, 0)
+            return self._pending.get(holder_id, 0)
 
     async def flush(self) -> None:
         """Writes all that was added.
@@ -238,10 +238,16 @@ class UsageLog:
             return
         with self._pending_lock:
             for row in rows:
-                if (key_id := row.entry.key_id) is not None:
-                    self._pending[key_id] -= row.entry.tokens
-                    if self._pending[key_id] <= 0:
-                        del self._pending[key_id]
+                for holder_id in _holders(row.entry):
+                    self._pending[holder_id] -= row.entry.tokens
+                    if self._pending[holder_id] <= 0:
+                        del self._pending[holder_id]
+
+
+def _holders(entry: UsageEntry) -> list[str]:
+    """Returns whom an answer counts for."""
+    whose = (entry.key_id, entry.tenant_id, entry.adapter_id)
+    return [holder_id for holder_id in whose if holder_id is not None]
 
 
 def _read(batch: _Batch) -> list[UsageRow]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from adaptery.client.columns import ADAPTERS
-from adaptery.client.connection import Connection, path_of
+from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.listing import Listing
 from adaptery.client.sharing import Grant, RightWord, Sharing
 from adaptery.errors import NotFoundError
 from adaptery.ids import is_id
-from adaptery.schemas.adapters import Adapter
+from adaptery.schemas.adapters import Adapter, AdapterChange, AdapterLimits
 
 __all__ = ["Adapters"]
 
@@ -42,6 +42,36 @@ class Adapters:
             AdapteryError: what the service raised.
         """
         return self._connection.get(path_of("api", "adapters", adapter), Adapter)
+
+    def limit(
+        self,
+        adapter: str,
+        *,
+        answers: int | None = None,
+        requests_per_minute: int | None = None,
+        tokens_per_day: int | None = None,
+    ) -> Adapter:
+        """Set what may be asked of an adapter, by everyone together, in place of what was set.
+
+        Args:
+            adapter: its id or full name.
+            answers: at a time.
+            requests_per_minute: of all its users.
+            tokens_per_day: of prompts and answers, from midnight UTC.
+
+        Raises:
+            NotAllowedError: if you do not manage it.
+            AdapteryError: what the service raised.
+        """
+        limits = AdapterLimits(
+            answers=answers,
+            requests_per_minute=requests_per_minute,
+            tokens_per_day=tokens_per_day,
+        )
+        found = adapter if is_id(adapter, "ad") else self._find(adapter).id
+        body = AdapterChange(limits=limits).model_dump(exclude_none=True)
+        path = path_of("api", "adapters", found)
+        return checked(self._connection.send("PATCH", path, json=body), Adapter)
 
     def download(self, adapter: str, path: str | Path) -> Path:
         """Save an adapter as the archive that the service sends.

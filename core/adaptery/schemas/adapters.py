@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from adaptery.schemas.common import Answer, Instant
+from pydantic import Field
 
-__all__ = ["Adapter", "BaseModelCard"]
+from adaptery.schemas.common import Answer, Instant, Model
+
+__all__ = ["Adapter", "AdapterChange", "AdapterLimits", "BaseModelCard"]
+
+LIMIT_MAX = 1_000_000_000
+
+
+class AdapterLimits(Model):
+    """What may be asked of an adapter; what is absent has only the administrator's limit."""
+
+    answers: int | None = Field(default=None, ge=1, le=LIMIT_MAX)  # at a time
+    requests_per_minute: int | None = Field(default=None, ge=1, le=LIMIT_MAX)
+    tokens_per_day: int | None = Field(default=None, ge=1, le=LIMIT_MAX)
+
+
+class AdapterChange(Model):
+    """What its manager changes about an adapter."""
+
+    #: In place of those before.
+    limits: AdapterLimits
 
 
 class Adapter(Answer):
@@ -24,6 +43,8 @@ class Adapter(Answer):
     sensitivity: str
     right: str
     created_at: Instant
+    #: Of its manager; the administrator's hold besides.
+    limits: AdapterLimits | None = None
 
 
 class BaseModelCard(Answer):

@@ -228,6 +228,7 @@ adapters = _table(
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
     sa.Column("content_digests", sa.JSON, nullable=False),  # of the versions it learnt from
     sa.Column("card", sa.JSON, nullable=False),
+    sa.Column("limits", sa.JSON(none_as_null=True)),  # of its manager: `limits.Limit`
     sa.Column("state", sa.String(12), nullable=False, default="completed"),
     sa.UniqueConstraint("tenant_id", "name", "number"),
 )
@@ -273,6 +274,14 @@ keys = _table(
 reservations = _table(
     "reservations",  # tokens that running requests of a key may still make; ids are of requests
     _parent("key_id", "keys"),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+)
+
+running_answers = _table(
+    "running_answers",  # tokens that they may still make; ids are of requests
+    sa.Column("tenant_id", Id(), nullable=False, index=True),  # who asks
+    sa.Column("owner_id", Id(), index=True),  # of the adapter
+    sa.Column("adapter_id", Id(), index=True),
     sa.Column("tokens", sa.BigInteger, nullable=False),
 )
 

@@ -15,9 +15,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from adaptery.answer_shapes import AnswerHead, Usage, shape_of
@@ -40,6 +41,7 @@ from adaptery_hub.gateway.rebuild import CacheSalts, check_streamed, most_tokens
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
 from adaptery_hub.identity import Identity
+from adaptery_hub.limits import Held, Limits, Tell, Wish, wish_of
 from adaptery_hub.usage import UsageEntry, UsageLog
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,7 @@ class Gateway:
         clock: Clock = now,
         salts: CacheSalts | None = None,
         places: Places | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Makes a gateway.
 
@@ -98,7 +101,9 @@ class Gateway:
             clock: tells the time.
             salts: of tenants in prefix caches; without, they change with each start.
             places: at the agents, and the line before them.
+            limits: of users, owners and adapters; without, there are none.
         """
+        self._limits = limits
         self._places = places or Places(fleet.views)
         self._salts = salts or CacheSalts(secrets.token_bytes(SALT_SECRET_BYTES))
         self.resolver = resolver
@@ -114,6 +119,7 @@ class Gateway:
         *,
         bound: str | None = None,
         limit: int | None = None,
+        tell: Tell = lambda headers: None,
     ) -> OpenAnswer:
         """Returns the answer once its first frame is here.
 
@@ -123,8 +129,10 @@ class Gateway:
             request_id: Of the request.
             bound: The adapter that the address is bound to, if it is to one.
             limit: The most tokens of one answer that the caller has left.
+            tell: Takes headers about limits.
 
         Raises:
+            QuotaError: The caller, the adapter or its owner has reached a limit.
             InvalidInputError: What is asked does not go together.
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of model.
@@ -134,13 +142,18 @@ class Gateway:
         """
         check_streamed(request)
         target = await self.resolver.resolve(identity, request.model, bound)
+        most, made = most_tokens(request, limit), request.made_count()
+        held = await self._hold(wish_of(identity, request_id, most, made, target.adapter), tell)
+        limit = held.max_tokens if held is not None else limit
         shape = shape_of(request, most_tokens(request, limit))
         built = rebuild(request, self._salts.of(identity.tenant_id), limit)
-        cost = most_tokens(request, limit) * request.made_count()
+        cost = most_tokens(request, limit) * made
         order = InferOrder(shape.kind, built, target, identity.tenant_id, cost)
         started_at = time.monotonic()
         kind = shape.kind.partition("/")[0]  # chat or completions
         account = _Account(self._usage, target, identity, request_id, kind)
+        if held is not None and self._limits is not None:
+            account.leave = partial(self._limits.leave, held, request_id)
         try:
             first, rest = await self._begin(order, account)
         except (AdapteryError, asyncio.CancelledError) as error:
@@ -165,6 +178,9 @@ class Gateway:
         """Whether there is an agent that could be asked now."""
         known = target.base_weight_digest is not None
         return known and choose(self._fleet.views(), need_of(target)) is not None
+
+    async def _hold(self, wish: Wish, tell: Tell) -> Held | None:
+        return await self._limits.enter(wish, tell) if self._limits is not None else None
 
     async def _begin(
         self, order: InferOrder, account: _Account
@@ -212,6 +228,8 @@ class _Account:
         self, usage: UsageLog, target: Target, identity: Identity, request_id: str, kind: str
     ) -> None:
         self.agent_id: str | None = None
+        #: Gives back what the request holds of its limits.
+        self.leave: Callable[[], Awaitable[None]] | None = None
         self._usage = usage
         self._target = target
         self._identity = identity
@@ -220,9 +238,15 @@ class _Account:
         self._done = False
 
     async def __call__(self, outcome: str, usage: Usage, duration_ms: int) -> None:
-        if self._done or self.agent_id is None:
+        if self._done:
             return
         self._done = True
+        if self.agent_id is not None:  # otherwise nobody has done anything
+            await self._write(self.agent_id, outcome, usage, duration_ms)
+        if self.leave is not None:
+            await self.leave()  # only now: what is written counts before what is held does not
+
+    async def _write(self, agent_id: str, outcome: str, usage: Usage, duration_ms: int) -> None:
         adapter = self._target.adapter
         digests = (adapter.weight_digest, *adapter.content_digests) if adapter else ()
         await self._usage.add(
@@ -234,7 +258,7 @@ class _Account:
                 base_model=self._target.base_model,
                 adapter_id=adapter.id if adapter else None,
                 digests=digests,
-                agent_id=self.agent_id,
+                agent_id=agent_id,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 duration_ms=duration_ms,

@@ -17,7 +17,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -57,6 +57,8 @@ class AdapterTarget:
     content_digests: tuple[str, ...]
     job_id: str | None = None  # that made it
     sensitivity: str = "internal"
+    owner_id: str | None = None  # tenant
+    limits: Mapping[str, int] | None = None  # of its manager
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,8 @@ def adapter_target(row: RowMapping) -> Target:
             tuple(row["content_digests"]),
             row["job_id"],
             row["sensitivity"],
+            row["tenant_id"],
+            row["limits"],
         ),
     )
 

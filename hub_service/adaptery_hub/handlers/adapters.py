@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tornado.iostream import StreamClosedError
 
 from adaptery.errors import NotAllowedError, NotFoundError
-from adaptery.schemas.adapters import Adapter
+from adaptery.schemas.adapters import Adapter, AdapterChange, AdapterLimits
 from adaptery.schemas.common import Page
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database import tables
@@ -53,6 +53,19 @@ class AdapterHandler(Handler):
         """Answer the adapter."""
         self.check_query()
         self.answer(describe_adapter(await self.find(adapter, Right.USE)))
+
+    async def patch(self, adapter: str) -> None:
+        """Change the limits of the adapter."""
+        self.check_query()
+        limits = self.body(AdapterChange).limits.model_dump(exclude_none=True)
+        await self.find(adapter, Right.MANAGE)
+
+        def change(connection: Connection) -> None:
+            statements.set_limits(connection, adapter, limits or None)
+            self.audit(connection, "adapter.limits", adapter, **limits)
+
+        await self.services.db.write(change)
+        self.answer(describe_adapter(await self.find(adapter, Right.MANAGE)))
 
     async def delete(self, adapter: str) -> None:
         """Delete the adapter; its number is not given out again."""
@@ -168,6 +181,7 @@ def describe_adapter(row: RowMapping) -> Adapter:
         sensitivity=row["sensitivity"],
         right=Right(row["right"]).word,
         created_at=row["created_at"],
+        limits=AdapterLimits(**row["limits"]) if row["limits"] else None,
     )
 
 
@@ -193,6 +207,12 @@ ROUTES = [
         AdapterHandler,
         {
             "GET": Operation("read", "One adapter.", response=Adapter),
+            "PATCH": Operation(
+                "write",
+                "Set the limits of an adapter that I manage.",
+                request=AdapterChange,
+                response=Adapter,
+            ),
             "DELETE": Operation("write", "Delete an adapter.", status=204, fresh_identity=True),
         },
     ),

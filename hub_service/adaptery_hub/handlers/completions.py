@@ -66,7 +66,12 @@ class CompletionsHandler(OpenAIHandler):
     ) -> None:
         gateway = compute_of(self).gateway
         answer = await gateway.open(
-            self.identity, request, self.request_id, bound=bound, limit=limit
+            self.identity,
+            request,
+            self.request_id,
+            bound=bound,
+            limit=limit,
+            tell=self.tell_limits,
         )
         try:
             if request.stream:

@@ -209,6 +209,11 @@ def set_state(connection: Connection, adapter_id: str, old: str, new: str) -> bo
     return connection.execute(statement).rowcount == 1
 
 
+def set_limits(connection: Connection, adapter_id: str, limits: Mapping[str, int] | None) -> None:
+    """Sets what its manager allows to be asked of an adapter."""
+    connection.execute(_adapters.update().where(_adapters.c.id == adapter_id).values(limits=limits))
+
+
 def _newest(connection: Connection, statement: sa.Select[tuple[object, ...]]) -> RowMapping | None:
     return connection.execute(_newest_first(statement)).mappings().first()
 
