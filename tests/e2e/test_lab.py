@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(600)
 
 #: Lab on a machine that is busy with other tests.
 PATIENCE_MS = 90_000
-CARDS = ["Curate datasets", "Train an adapter", "Jobs", "Chat"]
+CARDS = ["Curate datasets", "Train an adapter", "Jobs", "Chat", "Keys"]
 
 
 class Lab:
@@ -128,9 +128,9 @@ def test_the_sidebar_shows_what_i_have(lab: Lab, journey: Journey) -> None:
 
 
 def test_the_launcher_has_a_card_for_each_step(lab: Lab) -> None:
-    expect(lab.page.locator('.jp-LauncherCard[data-category="Adaptery"]')).to_have_count(4)
-    for label in CARDS:
-        expect(lab.card(label)).to_have_count(1)
+    expect(lab.page.locator('.jp-LauncherCard[data-category="Adaptery"]')).to_have_count(len(CARDS))
+    drawn = [lab.card(label).locator("svg").inner_html() for label in CARDS]
+    assert len(set(drawn)) == len(CARDS)  # each has an icon of its own
     lab.card("Jobs").click()
     expect(lab.view("jobs")).to_be_visible()
     assert "Launcher" not in lab.tab_labels.all_inner_texts()
@@ -175,6 +175,16 @@ def test_what_is_open_is_shown_again_and_not_twice(lab: Lab, journey: Journey) -
     adapter.click()
     expect(lab.view("chat")).to_be_visible()
     assert len(lab.tabs()) == 2
+
+
+def test_a_new_dataset_is_begun_in_one_tab(lab: Lab) -> None:
+    lab.show_sidebar()
+    for _ in range(3):
+        lab.sidebar.get_by_role("button", name="New dataset").click()
+        expect(lab.view("curate").get_by_role("form", name="New dataset")).to_be_visible()
+    assert len(lab.tabs()) == 1
+    lab.view("curate").get_by_role("button", name="Cancel").click()
+    expect(lab.tab_labels.filter(has_text="Datasets")).to_have_count(1)
 
 
 def test_a_file_becomes_a_dataset(lab: Lab, demo_api: Api) -> None:

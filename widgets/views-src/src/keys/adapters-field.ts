@@ -16,7 +16,7 @@ interface AdapterCard {
 /** As many are offered at once; typing narrows them down. */
 const OFFERED = 100;
 const TYPING_MS = 250;
-const SEALED = "restricted: it answers only over the sealed channel";
+const SEALED = "restricted: only Adaptery's own client can ask it";
 
 export class AdaptersField {
   private readonly picker = new Picker(
