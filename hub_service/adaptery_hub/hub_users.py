@@ -45,6 +45,7 @@ class HubUsers:
 
     def __init__(self, hub_auth: HubOAuth) -> None:
         self._hub_auth = hub_auth
+        self._tls = httpx.create_ssl_context()  # once: to read all certificates takes a while
         self._known: dict[str, tuple[float, HubUser | None]] = {}
 
     async def get(self, hub_name: str) -> HubUser | None:
@@ -98,7 +99,7 @@ class HubUsers:
     async def _get(self, path: str) -> dict[str, object] | None:
         headers = {"Authorization": f"token {self._hub_auth.api_token}"}
         try:
-            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS) as client:
+            async with httpx.AsyncClient(timeout=HUB_TIMEOUT_SECONDS, verify=self._tls) as client:
                 answer = await client.get(f"{self._hub_auth.api_url}/{path}", headers=headers)
             if answer.status_code == 404:
                 return None

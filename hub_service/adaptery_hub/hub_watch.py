@@ -64,15 +64,15 @@ class HubWatch:
         self._user_place = ""
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever, the first time at once: who went while nobody looked is gone."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
             try:
                 await self.look()
             except UnavailableError:
                 logs.log(logger, logging.WARNING, "hub_does_not_answer")
             except Exception as error:
                 logs.log_exception(logger, "look_failed", error)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
         """Look once.
