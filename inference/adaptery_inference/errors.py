@@ -4,7 +4,7 @@ The engine speaks the OpenAI API, whose clients expect 400 for a wrong request a
 queue; the classes here carry those statuses.
 """
 
-from adaptery.errors import FieldProblem, InvalidInputError, QuotaError
+from adaptery.errors import ContextLengthError, FieldProblem, InvalidInputError, QuotaError
 
 __all__ = [
     "BadRequestError",
@@ -26,10 +26,10 @@ class BadRequestError(InvalidInputError):
         return cls(errors=(FieldProblem(where, reason, remedy),))
 
 
-class ContextTooLongError(BadRequestError):
+class ContextTooLongError(BadRequestError, ContextLengthError):
     """Prompt and answer together are longer than the context of the model."""
 
-    code = "context_length_exceeded"  # the code that OpenAI's clients look for
+    code = ContextLengthError.code
 
     @classmethod
     def for_lengths(cls, prompt: int, answer: int | None, limit: int) -> "ContextTooLongError":

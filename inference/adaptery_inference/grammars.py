@@ -12,6 +12,7 @@ Invariants:
 Source: llguidance 1.9, python/llguidance/_lib.pyi (``LLParserLimits``), docs/syntax.md (``%json``).
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -27,13 +28,15 @@ MAX_KEPT_CHARACTERS = 1_048_576
 MAX_REASON_CHARACTERS = 200
 #: What the library puts before the reason.
 _WRAPPING = "failed to compile JSON schema: "
-#: Following one answer costs at most about 20 ms a token and, by its lexer's states, 20 MB.
+#: Where it begins to quote the grammar, behind the reason.
+_QUOTED = re.compile(r"^\s*\d+ \| ", re.MULTILINE)
+#: Following one answer costs at most about 20 ms a token and, by its lexer's states, 8 MB.
 _LIMITS = LLParserLimits(
     max_items_in_row=2_000,
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=200_000,
-    step_max_items=50_000,
-    max_lexer_states=10_000,
+    step_max_items=20_000,
+    max_lexer_states=4_000,
     max_grammar_size=200_000,
     precompute_large_lexemes=False,
     verbose_errors=False,
@@ -110,7 +113,7 @@ class GrammarCompiler:
             if each.is_error():
                 raise _refusal(source.field, each.get_error())
         if empty:
-            raise BadRequestError.for_field(source.field, "allows no JSON at all.")
+            raise _empty(source.field)
         return matcher
 
     def _keep(self, text: str, prototype: LLMatcher) -> None:
@@ -142,8 +145,14 @@ def vocabulary_of(tokenizer_json: str, size: int, end_tokens: Collection[int]) -
 
 
 def _refusal(field: str, error: str) -> BadRequestError:
-    lines = error.rpartition(_WRAPPING)[2].replace("<non-verbose/>", "")
-    reason = " ".join(lines.split())[:MAX_REASON_CHARACTERS].rstrip(".:")
+    text = error.rpartition(_WRAPPING)[2].replace("<non-verbose/>", "")
+    reason = " ".join(_QUOTED.split(text)[0].split())[:MAX_REASON_CHARACTERS].rstrip(".:")
+    if reason.startswith("NoExtension"):
+        return _empty(field)
     return BadRequestError.for_field(
         field, f"cannot be followed: {reason}.", "Make it smaller, or leave out what is not known."
     )
+
+
+def _empty(field: str) -> BadRequestError:
+    return BadRequestError.for_field(field, "allows no JSON at all.")

@@ -151,7 +151,7 @@ def _nested(levels: int) -> object:
         ({"type": "string", "format": "nonsense"}, "format"),
         ({"type": "string", "pattern": "("}, "unclosed group"),
         ({"$ref": "#/nowhere"}, "nowhere"),
-        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, ""),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "allows no JSON"),
         ({"properties": {"a": False}, "required": ["a"], "type": "object"}, "nsatisfiable"),
         ({"allOf": [{"type": "string"}, {"type": "null"}]}, "nsatisfiable"),
     ],
@@ -165,6 +165,7 @@ def test_a_schema_that_cannot_be_followed_is_refused_with_the_reason(
     assert problem.where == "response_format"
     assert reason in problem.reason
     assert len(problem.reason) < 300
+    assert "start:" not in problem.reason
 
 
 @pytest.mark.parametrize(
