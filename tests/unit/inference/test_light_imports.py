@@ -21,6 +21,7 @@ HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
         "adaptery_inference.models.spec",
         "adaptery_inference.server.requests",
         "adaptery_inference.server.answers",
+        "adaptery_inference.server.forms",
         "adaptery_inference.__main__",
     ],
 )
