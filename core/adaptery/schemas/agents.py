@@ -26,6 +26,7 @@ class Agent(Answer):
     last_seen_at: Instant | None
     slots: JsonObject | None
     base_models: tuple[JsonObject, ...]
+    embedding_models: tuple[JsonObject, ...] = ()
     load: JsonObject | None
     version: str | None
     created_at: Instant

@@ -1,6 +1,7 @@
 """Embeddings: from a list of texts to one vector for each, from the agents that have the model.
 
-resolve -> split into sealed messages -> route -> seal to an agent -> check -> account and audit.
+resolve -> limits -> share of the tenant -> split into sealed messages -> route -> seal to an agent
+-> check -> account and audit.
 
 Invariants:
 - There are as many vectors as texts, in their order and of the model's length, all of them finite,
@@ -42,7 +43,9 @@ from adaptery_hub.embedding_models import RETRY_AFTER_SECONDS, EmbeddingModels, 
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, COMPLETED
 from adaptery_hub.gateway.routing import choose_embedder
+from adaptery_hub.gateway.tenant_shares import TenantShares
 from adaptery_hub.identity import Identity
+from adaptery_hub.limits import Held, Limits, Tell, Wish
 from adaptery_hub.usage import UsageEntry, UsageLog
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ logger = logging.getLogger(__name__)
 PART_TEXTS = 512
 PART_BYTES = 768 * 1024
 NUMBER_BYTES = 4  # float32
+#: Requests of one tenant that are with agents at a time: one is computed, the next one is there.
+REQUESTS_PER_TENANT = 2
 #: The request itself is at fault: no other agent would answer differently.
 _FINAL_ERRORS = (InvalidInputError, TooLargeError, QuotaError)
 #: More than any text has; what an agent says beyond is not believed.
@@ -110,6 +115,7 @@ class EmbeddingGateway:
         chat_models: Collection[str],
         fleet: EmbeddingFleet,
         usage: UsageLog,
+        limits: Limits | None = None,
     ) -> None:
         """Makes a gateway.
 
@@ -118,18 +124,32 @@ class EmbeddingGateway:
             chat_models: names of base models.
             fleet: the agents.
             usage: where answers are accounted for.
+            limits: of users; without, there are none.
         """
         self.models = models
         self._chat_models = chat_models
         self._fleet = fleet
         self._usage = usage
+        self._limits = limits
+        self._shares = TenantShares(REQUESTS_PER_TENANT)
 
     async def embed(
-        self, identity: Identity, request: EmbeddingRequest, request_id: str
+        self,
+        identity: Identity,
+        request: EmbeddingRequest,
+        request_id: str,
+        tell: Tell = lambda headers: None,
     ) -> Vectors:
         """Returns one vector for each text.
 
+        Args:
+            identity: The caller.
+            request: What is asked.
+            request_id: Of the request.
+            tell: Takes headers about limits.
+
         Raises:
+            QuotaError: The caller has reached a limit.
             InvalidInputError: The model is none that makes vectors, or not of that length.
             NotFoundError: There is no such embedding model.
             NoAgentError: No agent that has it is connected, or none of them could answer.
@@ -137,20 +157,30 @@ class EmbeddingGateway:
         """
         target = self.models.resolve(request.model, self._chat_models)
         _check_dimensions(request.dimensions, target)
+        most = most_tokens(request.input, target.max_tokens)
+        limits, wish = self._limits, Wish(request_id, identity.tenant_id, most)
+        held = await limits.enter(wish, tell) if limits is not None else None
         account = _Account(self._usage, target, identity, request_id)
         outcome = CANCELLED
         try:
-            for texts in split(request.input):
-                order = EmbedOrder(target, texts, identity.tenant_id)
-                account.answer.add(await self._part(order, account))
+            async with self._shares.share(identity.tenant_id):
+                for texts in split(request.input):
+                    order = EmbedOrder(target, texts, identity.tenant_id)
+                    account.answer.add(await self._part(order, account))
             outcome = COMPLETED
         except AdapteryError as error:
             outcome = error.code
             raise
         finally:
             # Shielded: a caller that leaves cancels us, and the row must be written all the same.
-            await asyncio.shield(account.close(outcome))
+            await asyncio.shield(self._close(account, outcome, held))
         return account.answer
+
+    async def _close(self, account: _Account, outcome: str, held: Held | None) -> None:
+        await account.close(outcome)
+        if held is not None and self._limits is not None:
+            # Only now: what is written counts before what is held does not.
+            await self._limits.leave(held, account.request_id)
 
     async def _part(self, order: EmbedOrder, account: _Account) -> Vectors:
         """Asks one agent after the other until one has answered."""
@@ -200,7 +230,7 @@ class _Account:
         self._usage = usage
         self._target = target
         self._identity = identity
-        self._request_id = request_id
+        self.request_id = request_id
         self._started_at = time.monotonic()
 
     async def close(self, outcome: str) -> None:
@@ -211,7 +241,7 @@ class _Account:
             UsageEntry(
                 tenant_id=self._identity.tenant_id,
                 key_id=self._identity.key.id if self._identity.key else None,
-                request_id=self._request_id,
+                request_id=self.request_id,
                 model=self._target.model,
                 base_model=self._target.model,
                 adapter_id=None,
@@ -224,6 +254,11 @@ class _Account:
                 kind="embeddings",
             )
         )
+
+
+def most_tokens(texts: Sequence[str], max_tokens: int) -> int:
+    """Returns the most tokens that can be read of the texts: one a character, and two around."""
+    return sum(min(len(text) + 2, max_tokens) for text in texts)
 
 
 def split(texts: Sequence[str]) -> Iterator[Sequence[str]]:

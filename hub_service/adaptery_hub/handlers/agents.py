@@ -80,6 +80,7 @@ def describe(handler: Handler, row: RowMapping) -> Agent:
         last_seen_at=view.last_seen_at if view is not None else row["last_seen_at"],
         slots=_slots(view),
         base_models=_base_models(view),
+        embedding_models=_embedding_models(view),
         load=_load(view) if admin else None,
         version=view.beat.version if admin and view is not None else None,
         created_at=row["created_at"],
@@ -100,6 +101,21 @@ def _base_models(view: AgentView | None) -> tuple[dict[str, object], ...]:
     if view is None:
         return ()
     return tuple({"name": m.name, "weight_digest": m.weight_digest} for m in view.beat.base_models)
+
+
+def _embedding_models(view: AgentView | None) -> tuple[dict[str, object], ...]:
+    if view is None:
+        return ()
+    return tuple(
+        {
+            "name": model.name,
+            "weight_digest": model.weight_digest,
+            "dimensions": model.dimensions,
+            "max_tokens": model.max_tokens,
+            "state": model.state,
+        }
+        for model in view.beat.embedding_models
+    )
 
 
 def _load(view: AgentView | None) -> dict[str, object] | None:

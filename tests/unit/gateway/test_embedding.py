@@ -1,5 +1,7 @@
 """The course of embeddings: split, ask, check that nothing is missing, account."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 from adaptery.errors import (
     AdapteryError,
     DeadlineError,
+    InsufficientQuotaError,
     InvalidInputError,
     NoAgentError,
     NotFoundError,
+    RateLimitError,
     RefusedError,
     UnavailableError,
 )
@@ -27,13 +31,17 @@ from adaptery_hub.embedding_models import EmbeddingModels, EmbeddingTarget
 from adaptery_hub.fleet.live import AgentView, EmbeddingModelReport
 from adaptery_hub.gateway.embedding import (
     PART_TEXTS,
+    REQUESTS_PER_TENANT,
     EmbeddingGateway,
     EmbedOrder,
     Vectors,
+    most_tokens,
     read_vectors,
     split,
 )
 from adaptery_hub.gateway.routing import choose_embedder
+from adaptery_hub.identity import Identity
+from adaptery_hub.limits import Limit, Limits
 from adaptery_hub.usage import UsageLog
 from support.embedders import (
     EMBEDDING_MODELS,
@@ -46,6 +54,7 @@ from support.embedders import (
     vector_of,
 )
 from support.hub_tables import BASE, OTHER_WEIGHTS, HubTables, open_tables
+from support.waiting import eventually
 
 TARGET = EmbeddingTarget(MODEL, MODEL_WEIGHTS, 4, 8)
 #: A grant and the other fields of an envelope, at their longest.
@@ -239,6 +248,58 @@ def test_a_warm_agent_is_asked_before_a_cold_one_and_never_one_with_other_weight
     while (chosen := choose_embedder(views, MODEL_WEIGHTS, order)) is not None:
         order.append(chosen.agent_id)
     assert order == ["ag_warm", "ag_busy", "ag_cold"]
+
+
+# -- whose turn it is, and how much ---------------------------------------------------------------
+
+
+async def test_a_tenant_with_many_requests_has_few_of_them_at_agents(bench: Bench) -> None:
+    bench.fleet.held = True
+    demo, guest = await bench.hub.identity("demo"), await bench.hub.identity("guest")
+    request = EmbeddingRequest.model_validate({"input": ["x"]})
+
+    def ask(identity: Identity, number: int) -> asyncio.Task[Vectors]:
+        return asyncio.create_task(bench.gateway.embed(identity, request, f"rq_{number}"))
+
+    tasks = [ask(demo, number) for number in range(20)] + [ask(guest, 20)]
+    await eventually(lambda: len(bench.fleet.asked) >= REQUESTS_PER_TENANT + 1)
+    callers = Counter(order.caller for _, order in bench.fleet.asked)
+    assert callers == {demo.tenant_id: REQUESTS_PER_TENANT, guest.tenant_id: 1}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not len(bench.gateway._shares)
+
+
+async def test_limits_of_a_user_hold_for_embeddings_and_are_given_back(bench: Bench) -> None:
+    limits = Limits(
+        bench.hub.database, user=Limit(answers=1, tokens_per_day=20), clock=bench.hub.clock
+    )
+    usage = UsageLog(bench.hub.database, bench.hub.audit, bench.hub.clock)
+    gateway = EmbeddingGateway(bench.gateway.models, {BASE}, bench.fleet, usage, limits)
+    identity = await bench.hub.identity("demo")
+    told: dict[str, str] = {}
+
+    async def ask(texts: list[str], number: int) -> Vectors:
+        request = EmbeddingRequest.model_validate({"input": texts})
+        return await gateway.embed(identity, request, f"rq_{number}", told.update)
+
+    bench.fleet.held = True
+    running = asyncio.create_task(ask(["one"], 1))
+    await eventually(lambda: bench.fleet.asked)
+    with pytest.raises(RateLimitError, match="1 answers running"):
+        await ask(["two"], 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    bench.fleet.held = False
+    await ask(["a b c d e"] * 4, 3)  # 20 tokens
+    assert told["x-ratelimit-limit-tokens"] == "20"
+    with pytest.raises(InsufficientQuotaError):
+        await ask(["x"], 4)
+
+
+def test_no_text_has_more_tokens_than_is_reckoned() -> None:
+    assert most_tokens(["a", "b" * 500], 256) == 3 + 256
 
 
 # -- names --------------------------------------------------------------------------------------
