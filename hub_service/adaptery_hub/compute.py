@@ -118,9 +118,11 @@ async def start_compute(services: Services) -> None:
     places = Places(network.views, _line_rules(settings), PlaceMetrics(services.metrics.registry))
     services.limits.pending_tokens = usage.pending_tokens
     gateway = Gateway(resolver, network, usage, salts=salts, places=places, limits=services.limits)
-    sealed = SealedChannel(resolver, network, usage, salts, places)
+    sealed = SealedChannel(resolver, network, usage, salts, places, services.limits)
     jobs = JobDesk(database, queue, tasks, base_models, services.storage)
-    embeddings = EmbeddingGateway(embedding_models, base_models.names, network, usage)
+    embeddings = EmbeddingGateway(
+        embedding_models, base_models.names, network, usage, services.limits
+    )
     services.compute = Compute(
         audit, tasks, base_models, queue, jobs, gateway, embeddings, sealed, usage, fleet
     )

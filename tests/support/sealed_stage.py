@@ -154,7 +154,12 @@ async def staged(service: Service, bus: LoopBus | None = None) -> AsyncIterator[
     compute = stage.compute
     await compute.base_models.observe([BaseModelReport(BASE, WEIGHTS)])
     compute.sealed = SealedChannel(
-        compute.gateway.resolver, stage, compute.usage, SALTS, stage.places
+        compute.gateway.resolver,
+        stage,
+        compute.usage,
+        SALTS,
+        stage.places,
+        service.services.limits,
     )
     await stage.add()
     try:

@@ -5,8 +5,8 @@ rebuild      the engine's request from typed fields
 routing      which agent (pure)
 answers      one answer on its way
 gateway      the whole course
-embedding    the same for vectors
-sealed       the course of what the service cannot read (held_places, sealed_answers)
+embedding    the same for vectors (tenant_shares)
+sealed       the course of what the service cannot read (kept_turns, sealed_answers)
 """
 
 from adaptery_hub.gateway.answers import OpenAnswer

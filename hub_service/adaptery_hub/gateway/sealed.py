@@ -1,21 +1,24 @@
 """The sealed channel: lets a request in that the service cannot read.
 
-    offer: resolve -> a place at an agent, in turn -> grant for the caller's own key
+    offer: resolve -> limits -> a place at an agent, in turn -> grant for the caller's own key
     send:  the grant is ours, the caller's and unused -> may it still? -> relay -> account
 
-Nothing of an offer is stored but the place at its agent, for a moment: a grant is its own proof.
+Nothing of an offer is stored but its turn, for a moment: a grant is its own proof.
 
 Invariants:
 - What answers is decided when the grant is made, and looked at again when the request comes.
 - A grant of another caller, an ended, used or forged one end in the same error.
-- Sealed requests stand in the same line as open ones, and take the same places.
+- Sealed requests stand in the same line as open ones, take the same places, and keep the same
+  limits.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from adaptery import base64url
@@ -24,6 +27,7 @@ from adaptery.errors import (
     FieldProblem,
     InvalidInputError,
     NotFoundError,
+    RateLimitError,
     RefusedError,
 )
 from adaptery.ids import is_id
@@ -31,12 +35,13 @@ from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
 from adaptery.sealed import Grant, Once
 from adaptery.times import Clock, now
 from adaptery_hub.gateway.gateway import need_of, no_answer
-from adaptery_hub.gateway.held_places import HeldPlaces
+from adaptery_hub.gateway.kept_turns import KeptTurns, Turn
 from adaptery_hub.gateway.places import Place, Places
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT, CacheSalts
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.sealed_answers import Accepted, SealedAnswer, Wire
 from adaptery_hub.identity import Identity
+from adaptery_hub.limits import Limits, Tell, wish_of
 from adaptery_hub.usage import UsageLog
 
 #: What an agent must understand to be asked over this channel.
@@ -118,10 +123,12 @@ class SealedChannel:
         usage: UsageLog,
         salts: CacheSalts,
         places: Places,
+        limits: Limits,
         clock: Clock = now,
     ) -> None:
+        self.turns = KeptTurns()
         self._places = places
-        self._held = HeldPlaces()
+        self._limits = limits
         self._resolver = resolver
         self._fleet = fleet
         self._usage = usage
@@ -130,49 +137,71 @@ class SealedChannel:
         self._used = Once()
 
     async def offer(
-        self, identity: Identity, wanted: SealedOfferCreate, limit: int | None
+        self,
+        identity: Identity,
+        wanted: SealedOfferCreate,
+        request_id: str,
+        limit: int | None,
+        tell: Tell,
     ) -> SealedOffer:
-        """Returns what the caller needs to seal one request.
+        """Returns what the caller needs to seal one request, when it is its turn.
 
         Args:
             identity: The caller.
             wanted: What is going to be asked.
+            request_id: Of the request.
             limit: The most tokens of one answer that the caller has left.
+            tell: Takes headers about limits.
 
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
+            QuotaError: The caller, the adapter or its owner has reached a limit.
             NoAgentError: No agent that could answer is connected, but for those that were tried.
             EngineBusyError: All agents are busy, and the line before them is too long.
         """
         target = await self._resolver.resolve(identity, wanted.model, sealed=True)
-        desk = self._fleet.sealed_desk()
         most = min(wanted.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
-        max_tokens = most if limit is None else min(most, limit)
+        most = most if limit is None else min(most, limit)
+        wish = wish_of(identity, request_id, most, wanted.answers, target.adapter)
+        held = await self._limits.enter(wish, tell)
+        leave = partial(self._limits.leave, held, request_id)
         asked = Asked(
             caller=identity.tenant_id,
             caller_key=wanted.caller_key,
             target=target,
             path=wanted.path,
             cache_salt=self._salts.of(identity.tenant_id),
-            limits={"max_tokens": max_tokens, "answers": wanted.answers},
+            limits={"max_tokens": held.max_tokens, "answers": wanted.answers},
         )
-        place = await self._place(asked, wanted.tried)
         try:
-            granted = desk.grant(place.view.agent_id, asked)
+            place = await self._place(asked, wanted.tried)
+            turn = Turn(place, leave)
+            granted = self._grant(asked, turn)
         except BaseException:
-            place.release()
+            await asyncio.shield(leave())
             raise
-        self._held.hold(granted.nonce, place)
+        self.turns.keep(granted.nonce, turn)
+        return self._describe(asked, granted)
+
+    def _grant(self, asked: Asked, turn: Turn) -> Granted:
+        try:
+            return self._fleet.sealed_desk().grant(turn.place.view.agent_id, asked)
+        except BaseException:
+            turn.place.release()
+            raise
+
+    def _describe(self, asked: Asked, granted: Granted) -> SealedOffer:
+        adapter = asked.target.adapter
         return SealedOffer(
-            model=target.model,
-            base_model=target.base_model,
-            sensitivity=target.adapter.sensitivity if target.adapter else None,
+            model=asked.target.model,
+            base_model=asked.target.base_model,
+            sensitivity=adapter.sensitivity if adapter else None,
             card=dict(granted.card),
             issuer=granted.issuer,
             subject=granted.subject,
             reply=granted.reply,
             grant=granted.grant,
-            max_tokens=max_tokens,
+            max_tokens=asked.limits["max_tokens"],
             expires_at=granted.expires_at,
             now=self._clock(),
         )
@@ -195,22 +224,27 @@ class SealedChannel:
             raise _no_offer() from None
         return Accepted(grant, target, sent.path, payload)
 
-    async def open(self, identity: Identity, accepted: Accepted, request_id: str) -> SealedAnswer:
+    async def open(
+        self, identity: Identity, accepted: Accepted, request_id: str, tell: Tell
+    ) -> SealedAnswer:
         """Sends an accepted request on and returns its answer.
 
         Raises:
             NoAgentError: The agent is not part of the network any more.
-            EngineBusyError: The place at it was not kept, and it has no other.
+            QuotaError: The turn was not kept, and a limit is reached.
+            EngineBusyError: The turn was not kept, and the agent has no place.
             UnavailableError: The broker cannot be reached.
             InvalidInputError: It is no sealed request.
         """
-        place = self._claim(accepted)
+        turn = self.turns.claim(accepted.grant.nonce)
+        if turn is None:
+            turn = await self._take_turn(identity, accepted, request_id, tell)
         try:
             wire = self._fleet.sealed_desk().relay(accepted.grant)
         except BaseException:
-            place.release()
+            await asyncio.shield(turn.end())
             raise
-        answer = SealedAnswer(wire, accepted, place, self._usage, identity, request_id)
+        answer = SealedAnswer(wire, accepted, turn, self._usage, identity, request_id)
         await answer.open()
         return answer
 
@@ -223,19 +257,24 @@ class SealedChannel:
             raise no_answer(None)
         return place
 
-    def _claim(self, accepted: Accepted) -> Place:
-        """Returns the place of the offer, or another at its agent if that was not kept here."""
+    async def _take_turn(
+        self, identity: Identity, accepted: Accepted, request_id: str, tell: Tell
+    ) -> Turn:
+        """Returns a turn for a request that came late, or to another replica than its offer."""
+        max_tokens, answers = accepted.max_tokens, accepted.answers
+        wish = wish_of(identity, request_id, max_tokens, answers, accepted.target.adapter)
+        held = await self._limits.enter(wish, tell)
+        leave = partial(self._limits.leave, held, request_id)
         grant = accepted.grant
-        place = self._held.claim(grant.nonce) or self._places.take_at(
+        place = self._places.take_at(
             grant.agent or "", grant.caller, accepted.granted_tokens, accepted.base_weight_digest
         )
-        if place is None:
-            raise EngineBusyError(
-                "The place at the agent was kept for a moment only, and is taken.",
-                hint="ask sealed/offer again, and send at once",
-                retry_after_seconds=1,
-            )
-        return place
+        if place is not None and held.max_tokens == max_tokens:
+            return Turn(place, leave)
+        if place is not None:
+            place.release()
+        await asyncio.shield(leave())
+        raise _late() if place is None else _less_left()
 
     async def _target(self, identity: Identity, grant: Grant) -> Target:
         """Looks again whether the caller may use what was granted."""
@@ -245,6 +284,22 @@ class SealedChannel:
         if target.adapter is not None:  # to a key, the name of a base model means its adapter
             raise RefusedError(reason="thing")
         return target
+
+
+def _late() -> EngineBusyError:
+    return EngineBusyError(
+        "The turn of the offer was kept for a moment only, and the agent is busy now.",
+        hint="ask sealed/offer again, and send at once",
+        retry_after_seconds=1,
+    )
+
+
+def _less_left() -> RateLimitError:
+    return RateLimitError(
+        "The turn of the offer was kept for a moment only, and fewer tokens are left now.",
+        hint="ask sealed/offer again, and send at once",
+        retry_after_seconds=1,
+    )
 
 
 def _decode(payload: str) -> bytes:

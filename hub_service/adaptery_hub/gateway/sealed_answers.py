@@ -3,7 +3,8 @@
 Invariants:
 - It is accounted for exactly once, however it ends, by what its agent has signed. Without that, all
   that was granted counts, unless it never began.
-- Its place at the agent is given back once, after the agent was told to end.
+- Its turn is given back once: the place at the agent after that was told to end, and what it holds
+  of limits after what it cost was written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from adaptery.errors import AdapteryError, IntegrityError, InvalidInputError, NoAgentError
 from adaptery.sealed import Grant, Receipt
-from adaptery_hub.gateway.places import Place
+from adaptery_hub.gateway.kept_turns import Turn
 from adaptery_hub.gateway.resolution import Target
 from adaptery_hub.identity import Identity
 from adaptery_hub.usage import UsageEntry, UsageLog
@@ -87,14 +88,14 @@ class SealedAnswer:
         self,
         wire: Wire,
         accepted: Accepted,
-        place: Place,
+        turn: Turn,
         usage: UsageLog,
         identity: Identity,
         request_id: str,
     ) -> None:
         self._wire = wire
         self._accepted = accepted
-        self._place = place
+        self._turn = turn
         self._usage = usage
         self._identity = identity
         self._request_id = request_id
@@ -109,7 +110,7 @@ class SealedAnswer:
             await self._wire.open(self._accepted.payload)
         except IntegrityError as error:
             self._closed = True
-            self._place.release()
+            await asyncio.shield(self._turn.end())
             raise InvalidInputError(error.message) from None
         except BaseException:
             await asyncio.shield(self.close())
@@ -137,8 +138,12 @@ class SealedAnswer:
         self._closed = True
         try:
             receipt = await self._wire.close()
+            self._turn.place.release()
+            await self._account(receipt)
         finally:
-            self._place.release()
+            await self._turn.end()  # only now: what is written counts before what is held does not
+
+    async def _account(self, receipt: Receipt | None) -> None:
         outcome, prompt_tokens, completion_tokens = self._cost(receipt)
         target, adapter = self._accepted.target, self._accepted.target.adapter
         await self._usage.add(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 
 from sqlalchemy.engine import Connection
 
@@ -23,6 +24,7 @@ from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import send_patiently
 from adaptery_hub.identity import Identity
+from adaptery_hub.limits import wish_of
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
@@ -56,7 +58,9 @@ class SealedOfferHandler(_SealedHandler):
     async def _offer(self, wanted: SealedOfferCreate) -> None:
         most = min(wanted.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
         async with self.reserved(most, wanted.answers) as limit:
-            offer = await compute_of(self).sealed.offer(self.identity, wanted, limit)
+            offer = await compute_of(self).sealed.offer(
+                self.identity, wanted, self.request_id, limit, self.tell_limits
+            )
         self.answer(offer)
 
 
@@ -78,11 +82,28 @@ class SealedSendHandler(_SealedHandler):
                     hint="ask sealed/offer again",
                     retry_after_seconds=RETRY_SECONDS,
                 )
-            answer = await channel.open(self.identity, accepted, self.request_id)
-            try:
-                await self._relay(answer, accepted)
-            finally:
-                await asyncio.shield(answer.close())
+            async with self._limited(accepted):
+                answer = await channel.open(
+                    self.identity, accepted, self.request_id, self.tell_limits
+                )
+                try:
+                    await self._relay(answer, accepted)
+                finally:
+                    await asyncio.shield(answer.close())
+
+    @asynccontextmanager
+    async def _limited(self, accepted: Accepted) -> AsyncGenerator[None, None]:
+        """Hold what the request may make of the limits of its user, adapter and owner."""
+        most, adapter = accepted.max_tokens, accepted.target.adapter
+        wish = wish_of(self.identity, self.request_id, most, accepted.answers, adapter)
+        async with self.services.limits.held(wish, self.tell_limits) as left:
+            if left < most:  # what is granted cannot be cut any more
+                raise RateLimitError(
+                    f"The offer grants {most} tokens, but {left} are left of today's.",
+                    hint="ask for fewer max_tokens",
+                    retry_after_seconds=RETRY_SECONDS,
+                )
+            yield
 
     async def _relay(self, answer: SealedAnswer, accepted: Accepted) -> None:
         adapter_id = accepted.adapter_id

@@ -494,14 +494,14 @@ async def test_sealed_requests_take_places_like_open_ones_and_give_them_back(
 async def test_the_place_of_an_offer_that_is_not_used_is_given_back(
     stage: SealedStage, demo: Client, secret: str
 ) -> None:
-    held = stage.compute.sealed._held
-    held._hold_seconds = 0.05
+    turns = stage.compute.sealed.turns
+    turns.hold_seconds = 0.05
     first, reply, _ = await sealed(demo)
     await eventually(lambda: not stage.places._running.total())
     await whole(demo, first, reply)  # there is another place: the offer is still good
     late, _, _ = await sealed(demo)
     await eventually(lambda: not stage.places._running.total())
-    held._hold_seconds = 60
+    turns.hold_seconds = 60
     await sealed(demo)
     await sealed(demo)
     problem = await demo.json("POST", "sealed/send", 503, json=late)
