@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
 from sqlalchemy.engine import Connection
 
@@ -24,7 +23,6 @@ from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import send_patiently
 from adaptery_hub.identity import Identity
-from adaptery_hub.limits import wish_of
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
@@ -82,28 +80,12 @@ class SealedSendHandler(_SealedHandler):
                     hint="ask sealed/offer again",
                     retry_after_seconds=RETRY_SECONDS,
                 )
-            async with self._limited(accepted):
-                answer = await channel.open(
-                    self.identity, accepted, self.request_id, self.tell_limits
-                )
-                try:
-                    await self._relay(answer, accepted)
-                finally:
-                    await asyncio.shield(answer.close())
-
-    @asynccontextmanager
-    async def _limited(self, accepted: Accepted) -> AsyncGenerator[None, None]:
-        """Hold what the request may make of the limits of its user, adapter and owner."""
-        most, adapter = accepted.max_tokens, accepted.target.adapter
-        wish = wish_of(self.identity, self.request_id, most, accepted.answers, adapter)
-        async with self.services.limits.held(wish, self.tell_limits) as left:
-            if left < most:  # what is granted cannot be cut any more
-                raise RateLimitError(
-                    f"The offer grants {most} tokens, but {left} are left of today's.",
-                    hint="ask for fewer max_tokens",
-                    retry_after_seconds=RETRY_SECONDS,
-                )
-            yield
+            # The limits of user, adapter and owner are held since the offer; see `gateway.sealed`.
+            answer = await channel.open(self.identity, accepted, self.request_id, self.tell_limits)
+            try:
+                await self._relay(answer, accepted)
+            finally:
+                await asyncio.shield(answer.close())
 
     async def _relay(self, answer: SealedAnswer, accepted: Accepted) -> None:
         adapter_id = accepted.adapter_id

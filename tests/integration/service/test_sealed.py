@@ -16,6 +16,7 @@ from adaptery.errors import AdapteryError, InvalidInputError, UnavailableError
 from adaptery.schemas.sealed import SealedOffer
 from adaptery.sealed import REFUSAL, write_piece
 from adaptery.signing import SigningKey
+from adaptery_hub.database import tables
 from adaptery_network.transport import Message
 from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
 from support.loop_transport import LoopBus
@@ -506,6 +507,32 @@ async def test_the_place_of_an_offer_that_is_not_used_is_given_back(
     await sealed(demo)
     problem = await demo.json("POST", "sealed/send", 503, json=late)
     assert problem["code"] == "engine_busy" and len(stage.agents[0].asked) == 1
+
+
+async def test_sealed_requests_keep_the_limits_of_an_adapter_and_count_once(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    limits = {"answers": 1, "requests_per_minute": 3, "tokens_per_day": 50}
+    await set_limits(stage, secret, limits)
+    body, reply, _ = await sealed(demo)
+    offer = SealedCall("chat/completions", CHAT).offer_body("secret", ())
+    busy = await demo.json("POST", "sealed/offer", 429, json=offer)
+    assert busy["code"] == "rate_limit_exceeded" and "This adapter" in busy["detail"]
+    await whole(demo, body, reply)
+    await stage.usage()
+    await eventually(lambda: not stage.service.services.limits._running.total())
+    body, reply, made = await sealed(demo, max_tokens=500)
+    assert made.max_tokens == 45, "five of fifty are spent"
+    await whole(demo, body, reply)
+    await stage.usage(2)
+    await eventually(lambda: not stage.service.services.limits._running.total())
+    await sealed(demo)  # the third of this minute: an offer and its request count once
+    assert (await demo.post("sealed/offer", json=offer)).status_code == 429
+
+
+async def set_limits(stage: SealedStage, adapter: str, limits: dict[str, int]) -> None:
+    row = tables.adapters.update().where(tables.adapters.c.id == adapter)
+    await stage.service.services.db.write(lambda c: c.execute(row.values(limits=limits)))
 
 
 # -- tokens of a key ------------------------------------------------------------------------------
