@@ -19,7 +19,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -166,6 +167,21 @@ class Limits:
                 raise
         return held
 
+    @asynccontextmanager
+    async def held(
+        self, wish: Wish, tell: Tell = lambda headers: None
+    ) -> AsyncGenerator[int, None]:
+        """Count a request while it runs; gives its `max_tokens`.
+
+        Raises:
+            QuotaError: see `enter`.
+        """
+        held = await self.enter(wish, tell)
+        try:
+            yield held.max_tokens
+        finally:
+            await asyncio.shield(self.leave(held, wish.request_id))
+
     async def leave(self, held: Held, request_id: str) -> None:
         """Give back what a request held."""
         if held.release() and held.in_database:
@@ -190,7 +206,7 @@ class Limits:
             limit, running = holder.limit.answers, self._running[holder.kind, holder.id]
             if limit is not None and running + answers > limit:
                 raise RateLimitError(
-                    f"{_SUBJECTS[holder.kind]} {running} answers running; the limit is {limit}.",
+                    f"{_SUBJECTS[holder.kind]} {running} of at most {limit} answers running.",
                     hint="Wait for one to end.",
                     retry_after_seconds=RUNNING_RETRY_SECONDS,
                 )

@@ -57,8 +57,8 @@ class AdapterHandler(Handler):
     async def patch(self, adapter: str) -> None:
         """Change the limits of the adapter."""
         self.check_query()
-        limits = self.body(AdapterChange).limits.model_dump(exclude_none=True)
         await self.find(adapter, Right.MANAGE)
+        limits = self.body(AdapterChange).limits.model_dump(exclude_none=True)
 
         def change(connection: Connection) -> None:
             statements.set_limits(connection, adapter, limits or None)
