@@ -123,7 +123,8 @@ class UsageLog:
     def pending_tokens(self, holder_id: str) -> int:
         """Returns the tokens of a key, user or adapter that the database does not count yet.
 
-        From any thread. Inside a write transaction on SQLite, they and what the transaction reads add up exactly.
+        From any thread. Inside a write transaction on SQLite, they and what it reads add up
+        exactly.
         """
         with self._pending_lock:
             return self._pending.get(holder_id, 0)
