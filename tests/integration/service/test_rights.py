@@ -82,6 +82,8 @@ def body_of(template: str) -> dict[str, object]:
         return {}
     if "records" in template:
         return {"record": {"kind": "text", "text": "x"}}
+    if template == "api/adapters/{adapter}":
+        return {"limits": {}}
     return {"description": "x"}
 
 
