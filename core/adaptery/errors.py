@@ -26,6 +26,7 @@ __all__ = [
     "ERRORS_BY_CODE",
     "AdapteryError",
     "ConflictError",
+    "ContextLengthError",
     "DeadlineError",
     "DigestMismatchError",
     "EngineBusyError",
@@ -169,6 +170,12 @@ class SpecError(InvalidInputError):
     """The job specification is not valid."""
 
     code = "spec_invalid"
+
+
+class ContextLengthError(InvalidInputError):
+    """Prompt and answer together are longer than the context of the model."""
+
+    code = "context_length_exceeded"  # the code that OpenAI's clients look for
 
 
 class NotOfferedError(InvalidInputError):

@@ -87,7 +87,8 @@ class SealedCall:
         """
         request = self.request.engine_request("")
         del request["model"]
-        request["max_tokens"] = offer.max_tokens
+        if "max_tokens" in request:
+            request["max_tokens"] = offer.max_tokens
         payload, reply_key = seal_request(
             card=_card_of(offer),
             verb="infer",

@@ -95,7 +95,7 @@ class Orders:
             order.caller,
             self._clock() + timedelta(seconds=GRANT_SECONDS),
             weight_digest=adapter.weight_digest if adapter else target.base_weight_digest,
-            limits={"max_tokens": int(str(order.request["max_tokens"]))},
+            limits={"max_tokens": order.max_tokens},
         )
         card = self._roster.card(agent_id)
         frames = self._caller.stream(card, "infer", grant, body, FRAME_SECONDS)

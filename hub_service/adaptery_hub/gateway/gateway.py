@@ -60,6 +60,7 @@ class InferOrder:
     request: Mapping[str, object]
     target: Target
     caller: str  # tenant id
+    max_tokens: int  # of one answer
     cost: int = 1  # tokens that may be made: what counts for whose turn it is
 
 
@@ -147,8 +148,8 @@ class Gateway:
         limit = held.max_tokens if held is not None else limit
         shape = shape_of(request, most_tokens(request, limit))
         built = rebuild(request, self._salts.of(identity.tenant_id), limit)
-        cost = most_tokens(request, limit) * made
-        order = InferOrder(shape.kind, built, target, identity.tenant_id, cost)
+        most = most_tokens(request, limit)
+        order = InferOrder(shape.kind, built, target, identity.tenant_id, most, most * made)
         started_at = time.monotonic()
         kind = shape.kind.partition("/")[0]  # chat or completions
         account = _Account(self._usage, target, identity, request_id, kind)

@@ -8,7 +8,8 @@ Invariants:
 - The keys of the result are a subset of `CHAT_FIELDS` or `COMPLETION_FIELDS`, whatever the caller
   sent.
 - It always streams and always asks for usage: the gateway makes a plain answer itself.
-- `max_tokens` is always set and never above the limit.
+- `max_tokens` is never above the limit. Where the caller names none there is none: the grant says
+  the most, and the agent makes what the context has room for.
 - `cache_salt` is the service's, one per tenant, and never the caller's: an engine that keeps
   prompts in a prefix cache answers faster what it has seen, and the time tells. Under its own salt
   a tenant sees its own prompts only. Our engine keeps no such cache and ignores the field.
@@ -112,7 +113,8 @@ def rebuild(
     allowed = CHAT_FIELDS if isinstance(request, ChatRequest) else COMPLETION_FIELDS
     built = request.engine_request("")
     del built["model"]
-    built["max_tokens"] = most_tokens(request, limit)
+    if "max_tokens" in built:
+        built["max_tokens"] = most_tokens(request, limit)
     built["cache_salt"] = cache_salt
     assert allowed.issuperset(built), "the schema forwards a field that the gateway does not know"
     return dict(built)

@@ -151,7 +151,7 @@ class LoraxHealthHandler(_DefaultModelHandler):
         """
         if not compute_of(self).gateway.can_answer(await self.target()):
             raise UnavailableError("No agent that could answer is connected.")
-        self.set_status(200)
+        self.set_header("Content-Type", "text/plain")
         self.finish()
 
 
@@ -194,6 +194,10 @@ ROUTES = [
     Route(
         "lorax/health",
         LoraxHealthHandler,
-        {"GET": Operation("infer", "Whether a prompt would be answered now.", keys=True)},
+        {
+            "GET": Operation(
+                "infer", "Whether a prompt would be answered now.", media="text/plain", keys=True
+            )
+        },
     ),
 ]

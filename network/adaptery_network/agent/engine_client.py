@@ -20,6 +20,7 @@ import aiohttp
 from adaptery.errors import (
     ERRORS_BY_CODE,
     AdapteryError,
+    ContextLengthError,
     DeadlineError,
     EngineBusyError,
     InvalidInputError,
@@ -197,6 +198,10 @@ async def _read_to_end(stream: aiohttp.StreamReader) -> None:
         return  # the connection is closed instead
 
 
+#: What vLLM says then; it gives no code for it. Source: vllm 0.10, `serving_engine.py`.
+_OVER_CONTEXT = "maximum context length"
+
+
 def _error_of(status: int, content: Mapping[str, object]) -> AdapteryError:
     error = content.get("error")
     fields = error if isinstance(error, dict) else {}
@@ -208,6 +213,8 @@ def _error_of(status: int, content: Mapping[str, object]) -> AdapteryError:
         return NotFoundError(message)
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return EngineBusyError(message)
+    if _OVER_CONTEXT in (message or ""):
+        return ContextLengthError(message)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return InvalidInputError(message)
     return UnavailableError("The engine failed on this request.")

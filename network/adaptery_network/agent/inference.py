@@ -19,13 +19,20 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, JsonValue
 
-from adaptery.errors import EngineBusyError, NotFoundError, RefusedError, UnavailableError
+from adaptery.errors import (
+    ContextLengthError,
+    EngineBusyError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 from adaptery.schemas.common import DigestText, Model, parse
 from adaptery.schemas.openai import ANSWERS_LIMIT, ChatRequest, CompletionRequest
 from adaptery.schemas.spec import BaseModelRef
 from adaptery.sealed import Grant, JsonObject
 from adaptery_network.agent.coalescing import WINDOW_SECONDS, coalesce
 from adaptery_network.agent.engine import Engine
+from adaptery_network.agent.engine_client import EngineClient
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.orders import SessionKey
 from adaptery_network.agent.residents import Held, Residents
@@ -55,6 +62,12 @@ class InferRequest(Model):
     adapter: AdapterRef | None = None
     #: In the terms of a grant: the salt of a caller who writes ``request`` itself.
     cache_salt: Annotated[str, Field(max_length=SALT_CHARACTERS)] | None = None
+
+    @property
+    def names_length(self) -> bool:
+        """Whether the caller says how long the answer may be."""
+        named = (self.request.get(name) for name in ("max_tokens", "max_completion_tokens"))
+        return any(value is not None for value in named)
 
 
 class EngineSeat:
@@ -117,7 +130,7 @@ class InferenceServer:
             body = _engine_request(asked, held.name, grant.limits)
             made = _Made()
             async with (
-                aclosing(held.client.stream(asked.path, body)) as chunks,
+                aclosing(_chunks(held.client, asked, body)) as chunks,
                 aclosing(coalesce(made.count(chunks), self._window_seconds)) as joined,
             ):
                 async for chunk in joined:
@@ -131,6 +144,28 @@ class InferenceServer:
         if adapter is None:
             return _hold_base(seat.engine)
         return seat.residents.hold(adapter.weight_digest, lambda: self._open_line(adapter.session))
+
+
+async def _chunks(
+    client: EngineClient, asked: InferRequest, body: Mapping[str, object]
+) -> AsyncGenerator[dict[str, object], None]:
+    """Yield what the engine makes; an answer of a length that nobody named ends with the context.
+
+    Then the context has room for less than the grant allows, so that without a length the engine
+    makes no more than it.
+    """
+    try:
+        async with aclosing(client.stream(asked.path, body)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        return
+    except ContextLengthError:
+        if asked.names_length:
+            raise
+    shorter = {name: value for name, value in body.items() if name != "max_tokens"}
+    async with aclosing(client.stream(asked.path, shorter)) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
 @asynccontextmanager

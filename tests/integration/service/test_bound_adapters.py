@@ -49,7 +49,7 @@ def built(path: str, **fields: object) -> dict[str, object]:
     """Return exactly what an agent gets for `hi`."""
     asked: dict[str, object] = {"messages": MESSAGES} if path == CHAT else {"prompt": "hi"}
     stream = {"stream": True, "stream_options": {"include_usage": True}}
-    return {**asked, **stream, "max_tokens": 512, **fields}
+    return {**asked, **stream, **fields}
 
 
 def asked_of(fleet: Fleet) -> dict[str, object]:

@@ -10,6 +10,7 @@ import pytest
 
 from adaptery.errors import (
     AdapteryError,
+    ContextLengthError,
     EngineBusyError,
     IntegrityError,
     InvalidInputError,
@@ -264,6 +265,14 @@ async def test_the_engine_gets_typed_fields_only_and_never_more_tokens_than_gran
     assert text_of(items).endswith(": hello 0 1")
     fields = ["max_tokens", "messages", "model", "stream", "stream_options"]
     assert f"fields {fields}" in table.notes()
+
+
+async def test_an_answer_whose_length_nobody_named_ends_with_the_context(table):
+    grant = make_grant("tiny", "infer", None, max_tokens=512)
+    items = await table.ask(text="crowded", grant=grant, max_tokens=None)
+    assert text_of(items).startswith("You asked tiny: ")
+    with pytest.raises(ContextLengthError):
+        await table.ask(text="crowded", grant=grant, max_tokens=2)
 
 
 async def test_no_error_or_log_holds_a_prompt(table, caplog):

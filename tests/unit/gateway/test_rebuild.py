@@ -16,6 +16,7 @@ from adaptery_hub.gateway.rebuild import (
     CacheSalts,
     answer_count,
     check_streamed,
+    most_tokens,
     rebuild,
 )
 
@@ -56,10 +57,15 @@ def test_roles_are_mapped_and_parts_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked, built", [(None, DEFAULT_MAX_TOKENS), (7, 7), (1_000_000, MAX_TOKENS_LIMIT)]
+    "asked, built, most",
+    [(None, None, DEFAULT_MAX_TOKENS), (7, 7, 7), (1_000_000, MAX_TOKENS_LIMIT, MAX_TOKENS_LIMIT)],
 )
-def test_max_tokens_is_always_set_and_limited(asked: int | None, built: int) -> None:
-    assert rebuild(CompletionRequest(prompt=["x"], max_tokens=asked), SALT)["max_tokens"] == built
+def test_max_tokens_is_limited_and_only_there_if_it_was_asked_for(
+    asked: int | None, built: int | None, most: int
+) -> None:
+    request = CompletionRequest(prompt=["x"], max_tokens=asked)
+    assert rebuild(request, SALT).get("max_tokens") == built
+    assert most_tokens(request) == most
 
 
 def test_a_prompt_may_be_a_text_or_a_list() -> None:

@@ -2,7 +2,7 @@
 
 It writes one line per thing that happens to ``engine-events`` in its current folder. A user message
 ``slowly`` has it pause between words, ``break`` has it die in the middle, ``flood`` makes the words
-long.
+long, ``crowded`` leaves room for less than two tokens of answer.
 """
 
 import argparse
@@ -75,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
     def stream(self, body):
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         note(f"fields {sorted(body)}")
+        if "crowded" in text and body.get("max_tokens", 0) > 1:
+            return self.refuse(400, "This model's maximum context length is 9 tokens.")
         if "cache_salt" in body:
             note(f"salt {body['cache_salt']}")
         self.send_response(200)
