@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from adaptery.errors import FieldProblem, InvalidInputError
 
@@ -75,6 +75,12 @@ def _texts(value: object) -> object:
     return texts
 
 
+_TEXT: dict[str, JsonValue] = {"type": "string", "minLength": 1, "maxLength": TEXT_CHARACTERS}
+_SHAPE: dict[str, JsonValue] = {
+    "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": TEXTS_LIMIT}]
+}
+
+
 class EmbeddingRequest(BaseModel):
     """Texts to embed."""
 
@@ -84,7 +90,7 @@ class EmbeddingRequest(BaseModel):
     model: Annotated[str, Field(max_length=NAME_CHARACTERS), BeforeValidator(lambda v: v or "")] = (
         ""
     )
-    input: Annotated[list[str], BeforeValidator(_texts)]
+    input: Annotated[list[str], BeforeValidator(_texts), WithJsonSchema(_SHAPE)]
     encoding_format: Annotated[
         Literal["float", "base64"], BeforeValidator(lambda v: "float" if v is None else v)
     ] = "float"
