@@ -51,8 +51,8 @@ logger = logging.getLogger(__name__)
 #: The audit chain of this service; several replicas would each need their own name.
 AUDIT_WRITER = "service"
 LOCAL_AGENT_LABEL = "local"
-#: After this every agent that is there was heard, however slowly the broker came.
-SETTLE_SECONDS = 2 * HEARTBEAT_SECONDS + 1
+#: After this every agent that is there was heard, however slowly it and the broker came.
+SETTLE_SECONDS = 5 * HEARTBEAT_SECONDS
 #: How long the agent of this machine has to join after a start of the service.
 LOCAL_TOKEN_LIFE = timedelta(minutes=30)
 
