@@ -60,7 +60,7 @@ class _TenantHandler(Handler):
         """
         id = text
         if not is_id(text, "tn"):
-            row = statements.by_prefix(connection, text)
+            row = statements.by_prefix(connection, text) if text.isprintable() else None
             id = row["id"] if row is not None else ""
         found = statements.details_of(connection, [id]).get(id)
         if found is None:
