@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 c = get_config()  # noqa: F821 - JupyterHub provides it
+os.environ["ADAPTERY_EMBEDDING_MODEL"] = "/nowhere"  # its conversion would compete with the tests
 load_subconfig(str(Path(__file__).resolve().parents[2] / "jupyterhub_config.py"))  # noqa: F821
 
 state = os.environ["ADAPTERY_STATE_DIR"]

@@ -26,6 +26,7 @@ from adaptery_network.caller import Caller
 
 ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
 FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one
+VECTORS_SECONDS = 300.0  # until the next vectors: those of others are computed in between
 GRANT_SECONDS = 120.0  # of an inference grant: it is checked when the request arrives
 GRANT_BEYOND_LEASE_SECONDS = 60.0
 
@@ -119,7 +120,7 @@ class Orders:
             "embed", target.model, order.caller, not_after, weight_digest=target.weight_digest
         )
         frames = self._caller.stream(
-            self._roster.card(agent_id), "embed", grant, body, FRAME_SECONDS
+            self._roster.card(agent_id), "embed", grant, body, VECTORS_SECONDS
         )
         async with aclosing(frames) as opened:
             async for frame in opened:

@@ -34,9 +34,9 @@ from adaptery_network.agent.base_models import EmbeddingModel
 from adaptery_network.agent.engine import Engine
 from adaptery_network.sealed_server import Item
 
-#: What the embedder is asked at a time: enough that texts of like length meet, and little enough
-#: that a slow machine has some vectors to show before the service loses patience.
-GROUP_TEXTS: Final = 128
+#: What the embedder is asked at a time: enough to fill a forward pass on a CPU, where more texts
+#: are no faster, and little enough that even a slow and busy machine soon has vectors to show.
+GROUP_TEXTS: Final = 64
 #: Of vectors in one frame; as text they are a third longer, and still far below one message.
 FRAME_BYTES: Final = 512 * 1024
 #: An embedder that has died is asked again, once it is back: vectors come out the same.
