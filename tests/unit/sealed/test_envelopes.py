@@ -245,3 +245,27 @@ def test_nothing_is_sealed_to_an_ended_card():
 def test_a_reply_key_has_32_bytes():
     assert len(ReplyKey.generate().raw) == 32
     assert ReplyKey.generate() != ReplyKey.generate()
+
+
+def test_where_two_verbs_are_served_a_request_opens_for_its_own_only():
+    opener = parties.opener(parties.Clock())
+    for verb in ("infer", "embed"):
+        payload = sealed(verb=verb, grant=parties.token(verb=verb))
+        assert opener.open(payload, SUBJECT, REPLY, "infer", "embed").grant.verb == verb
+    crossed = {
+        "a grant to infer embeds nothing": sealed(verb="embed"),
+        "nor the other way round": sealed(grant=parties.token(verb="embed")),
+    }
+    for payload in crossed.values():
+        with pytest.raises(RefusedError) as caught:
+            opener.open(payload, SUBJECT, REPLY, "infer", "embed")
+        assert caught.value.reason == RefusalReason.VERB
+    with pytest.raises(RefusedError):
+        opener.open(
+            sealed(verb="train", grant=parties.token(verb="train")),
+            SUBJECT,
+            REPLY,
+            "infer",
+            "embed",
+        )
+    assert opener.refusals == {RefusalReason.VERB: 2, RefusalReason.SEAL: 1}
