@@ -236,6 +236,28 @@ async def test_a_key_needs_the_verb_and_a_token_the_scope(
     await no_infer.json("POST", "api/keys", 403, json=body)
 
 
+async def test_a_key_that_is_revoked_ends_what_it_is_making_and_tokens_of_a_day_hold(
+    service: Service, demo: Client, fleet: Embedders
+) -> None:
+    service.services.admissions.look_again_seconds = 0.2
+    adapter = await add_adapter(service, demo)
+    body = {"name": "x", "adapters": [adapter], "verbs": ["embed"], "tokens_per_day": 9}
+    made = await demo.json("POST", "api/keys", 201, json=body)
+    key = service.anonymous({"Authorization": f"Bearer {made['secret']}"})
+    await key.json("POST", PATH, json={"input": ["a b c d e"] * 2})  # a prompt may exceed it once
+    error = (await key.json("POST", PATH, 429, json={"input": "x"}))["error"]
+    assert error["code"] == "insufficient_quota"
+    made = await demo.json("POST", "api/keys", 201, json={**body, "tokens_per_day": None})
+    key = service.anonymous({"Authorization": f"Bearer {made['secret']}"})
+    fleet.held = True
+    fleet.left.clear()
+    asking = asyncio.create_task(key.post(PATH, json={"input": "x"}))
+    await eventually(lambda: len(fleet.asked) == 2)
+    await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+    assert (await asyncio.wait_for(asking, 10)).status_code == 401
+    assert fleet.left.is_set()
+
+
 # -- never short --------------------------------------------------------------------------------
 
 
