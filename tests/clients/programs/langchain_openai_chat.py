@@ -7,7 +7,7 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 model = ChatOpenAI(
-    model=PLACE.adapter, base_url=PLACE.openai, api_key=PLACE.token, max_tokens=160, temperature=0
+    model=PLACE.adapter, base_url=PLACE.openai, api_key=PLACE.token, max_tokens=110, temperature=0
 )
 
 
