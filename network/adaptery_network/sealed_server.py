@@ -10,9 +10,9 @@ What always holds:
 - A reply ends with an `end` frame, after an `error` frame if something failed; an error of ours
   that is not an `AdapteryError` is reported by request id only, and its text is not logged, for it
   may quote content.
-- When the caller cancels, the limit passes or the server stops, the handler's generator is closed,
-  so that whatever it holds (a row of the engine) is freed. Where the caller is not the service, the
-  service may cancel too, by the key in the terms of the grant.
+- When the caller cancels or is gone, the limit passes or the server stops, the handler's generator
+  is closed, so that whatever it holds (a row of the engine) is freed. Where the caller is not the
+  service, the service may cancel too, by the key in the terms of the grant.
 - A reply under a grant with terms ends with a receipt for the service, however it ended.
 """
 
@@ -55,6 +55,7 @@ __all__ = ["Item", "SealedHandler", "SealedServer"]
 logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS: Final = 900.0  # of one reply; longer than any answer that a person waits for
+LISTENER_SECONDS: Final = 0.5  # a reply that nobody reads is noticed by its next frame after this
 OPEN_LIMIT: Final = 256  # replies at a time
 COUNT_LIMIT: Final = 2**31 - 1  # tokens; more is no honest engine's count
 #: How a reply ended in its receipt; otherwise the code of an error.
@@ -124,8 +125,10 @@ class SealedServer:
         self._limit_seconds = limit_seconds
         self._open_limit = open_limit
         self._open: dict[str, _OpenReply] = {}
-        self._subscription: Subscription | None = None
+        self._subscriptions: list[Subscription] = []
         self._stopping = False
+        #: Where the broker tells that nobody listens to a reply any more.
+        self._left = transport.new_inbox()
 
     @property
     def open_replies(self) -> int:
@@ -138,13 +141,16 @@ class SealedServer:
         Raises:
             UnavailableError: if there is no connection.
         """
-        self._subscription = await self._transport.subscribe(self._subject, self._receive)
+        self._subscriptions = [
+            await self._transport.subscribe(f"{self._left}.*", self._reader_left),
+            await self._transport.subscribe(self._subject, self._receive),
+        ]
 
     async def stop(self) -> None:
         """Take no more requests and end the open replies with `UnavailableError`."""
         self._stopping = True
-        if self._subscription is not None:
-            await self._subscription.unsubscribe()
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
         tasks = [reply.task for reply in self._open.values()]
         for task in tasks:
             task.cancel()
@@ -175,6 +181,13 @@ class SealedServer:
         if reply and any(key.is_cancel(message.payload, subject) for key in reply.keys):
             # Soon, so that the task has begun: one that never did would leave no receipt.
             asyncio.get_running_loop().call_soon(reply.task.cancel)
+
+    async def _reader_left(self, message: Message) -> None:
+        """End a reply whose reader is gone without a word: killed, or cut off from the broker."""
+        token = message.subject.rpartition(".")[2]
+        for subject, reply in self._open.items():
+            if message.no_responders and subject.endswith(f".{token}"):
+                asyncio.get_running_loop().call_soon(reply.task.cancel)
 
     async def _refuse(self, reply: str | None) -> None:
         if reply is None:
@@ -227,13 +240,18 @@ class SealedServer:
         if len(self._open) > self._open_limit:
             raise EngineBusyError("The agent has too many replies open.", retry_after_seconds=1)
         handler = self._handlers[opened.grant.verb]
+        clock, asked_at = asyncio.get_running_loop().time, 0.0
         async with aclosing(handler(opened.grant, opened.body)) as items:
             async for kind, value in items:
                 if kind != "data":
                     tally.take(value)
                 if kind != "tally":
                     frame = writer.data(value) if kind == "data" else writer.usage(value)
-                    await self._transport.publish(reply, frame)
+                    # Now and then, the broker is asked to say if nobody listens any more.
+                    due = clock() - asked_at > LISTENER_SECONDS
+                    asked_at = clock() if due else asked_at
+                    asked = f"{self._left}.{reply.rpartition('.')[2]}" if due else None
+                    await self._transport.publish(reply, frame, asked)
 
     async def _finish(self, writer: FrameWriter, reply: str, problem: JsonObject | None) -> None:
         try:

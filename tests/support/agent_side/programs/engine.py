@@ -1,8 +1,8 @@
 """An engine without torch: the HTTP API of one; its answer is words that say what it was asked.
 
 It writes one line per thing that happens to ``engine-events`` in its current folder. A user message
-``slowly`` has it pause between words, ``break`` has it die in the middle, ``flood`` makes the words
-long, ``crowded`` leaves room for less than two tokens of answer.
+``slowly`` has it pause between words, ``break`` has it die in the middle, ``flood`` has it send
+words that no agent joins, ``crowded`` leaves room for less than two tokens of answer.
 """
 
 import argparse
@@ -84,8 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         words = ["You", " asked", " ", body["model"], ": ", text]
-        long = "x" * 2000 if "flood" in text else ""
-        words += [f" {n}{long}" for n in range(body.get("max_tokens", 3))]
+        words += [f" {n}" for n in range(body.get("max_tokens", 3))]
         try:
             self.chunk({"role": "assistant", "content": ""})
             for number, word in enumerate(words):
@@ -93,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
                     time.sleep(0.05)
                 if "break" in text and number == 4:
                     os._exit(13)
-                self.chunk({"content": word})
+                self.chunk({"content": word}, flood="flood" in text)
             self.chunk({}, "stop")
             usage = {"prompt_tokens": 5, "completion_tokens": len(words), "total_tokens": 9}
             self.send({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": usage})
@@ -102,9 +101,11 @@ class Handler(BaseHTTPRequestHandler):
             note("reader left")
         self.close_connection = True
 
-    def chunk(self, delta, finish=None):
+    def chunk(self, delta, finish=None, flood=False):
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        self.send({"id": "c", "object": "chat.completion.chunk", "choices": [choice]})
+        chunk = {"id": "c", "object": "chat.completion.chunk", "choices": [choice]}
+        usage = {"usage": {"prompt_tokens": 5, "completion_tokens": 1}} if flood else {}
+        self.send({**chunk, **usage})
 
     def send(self, chunk):
         self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
