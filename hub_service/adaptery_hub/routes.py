@@ -48,6 +48,8 @@ class Operation:
     fresh_identity: bool = False
     #: Whether own keys reach it; everything else is for tokens of the Hub.
     keys: bool = False
+    #: Whether it is no request of its own in a key's minute: what it belongs to was counted.
+    uncounted: bool = False
     #: What an own key must be made for, if that is not the scope.
     key_verb: str = ""
     #: The body is a stream of bytes that the handler takes chunk by chunk.

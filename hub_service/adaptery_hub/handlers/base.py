@@ -183,7 +183,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
     async def _admit_key(self, secret: str) -> Identity:
         identity = await self.services.keys.identify(secret)
         assert identity.key is not None
-        if self._identity is None:  # a running answer that looks again is no new request
+        again = self._identity is not None  # a running answer that looks again is no new request
+        if not again and not self.operation.uncounted:
             self._count_request(identity.key)
         if not self.operation.keys:
             raise NotAllowedError(

@@ -142,6 +142,7 @@ ROUTES = [
                 request=SealedSend,
                 media=SEALED_MEDIA,
                 keys=True,
+                uncounted=True,
             )
         },
     ),

@@ -561,6 +561,19 @@ async def test_a_key_is_granted_no_more_than_it_has_left(
     assert spent.status_code == 429 and spent.json()["code"] == "insufficient_quota"
 
 
+async def test_an_offer_and_its_request_are_one_request_of_a_key(
+    service: Service, stage: SealedStage, demo: Client, secret: str
+) -> None:
+    made = {"name": "k", "adapters": [secret], "requests_per_minute": 2}
+    key = (await demo.json("POST", "api/keys", 201, json=made))["secret"]
+    program = service.anonymous({"Authorization": f"Bearer {key}"})
+    for _ in range(2):
+        body, reply, _ = await sealed(program, "")
+        await whole(program, body, reply)
+    offer = SealedCall("chat/completions", CHAT).offer_body("", ())
+    assert (await program.post("sealed/offer", json=offer)).status_code == 429
+
+
 class Forging(LoopBus):
     """A broker that puts its own words into replies."""
 
