@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -12,6 +13,8 @@ from support.waiting import eventually_sync
 ADMIN_SCOPES = [*ALL_SCOPES, "custom:adaptery:admin"]
 #: Groups are looked at every 30 s.
 PATIENCE_SECONDS = 60
+#: As identity providers name them.
+LAB, OTHER_LAB = "/lab north?", "/zoë & co/50%#2"
 
 
 class HubAdmin:
@@ -114,25 +117,28 @@ def test_a_renamed_user_and_who_gets_the_name(hub_admin: HubAdmin) -> None:
 @pytest.mark.slow
 def test_a_group_that_is_made_again_is_another(hub_admin: HubAdmin, boss: Api) -> None:
     hub_admin.make_user("member")
-    hub_admin.ask("POST", "groups/lab", json={"users": ["member"]})
+    for group in (LAB, OTHER_LAB):
+        hub_admin.ask("POST", f"groups/{quote(group, safe='')}", json={"users": ["member"]})
     member = hub_admin.api_of("member")
-    ours = make_dataset(member, "ours", tenant="lab")
-    hub_admin.ask("DELETE", "groups/lab")
+    ours = make_dataset(member, "ours", tenant=LAB)
+    make_dataset(member, "theirs", tenant=OTHER_LAB)
+    hub_admin.ask("DELETE", f"groups/{quote(LAB, safe='')}")
 
     def is_dormant() -> bool:
         found = boss.json("GET", "api/tenants", params={"state": "dormant", "kind": "group"})
-        return "lab" in [one["hub_name"] for one in found["items"]]
+        return LAB in [one["hub_name"] for one in found["items"]]
 
     eventually_sync(is_dormant, timeout_seconds=PATIENCE_SECONDS, every_seconds=1)
-    hub_admin.ask("POST", "groups/lab", json={"users": ["member"]})
+    hub_admin.ask("POST", f"groups/{quote(LAB, safe='')}", json={"users": ["member"]})
     again = hub_admin.api_of("member")
     again.json("GET", f"api/datasets/{ours}", 404)
-    assert make_dataset(again, "ours", tenant="lab") != ours
-    # The other groups were looked at, too, and are there.
-    found = boss.json("GET", "api/tenants", params={"kind": "group", "search": "radiology"})
-    assert [one["state"] for one in found["items"]] in ([], ["active"])
+    assert make_dataset(again, "ours", tenant=LAB) != ours
+    # The other group was looked at, too, and is there.
+    found = boss.json("GET", "api/tenants", params={"kind": "group", "search": OTHER_LAB})
+    assert [one["state"] for one in found["items"]] == ["active"]
     hub_admin.delete_user("member")
-    hub_admin.ask("DELETE", "groups/lab")
+    for group in (LAB, OTHER_LAB):
+        hub_admin.ask("DELETE", f"groups/{quote(group, safe='')}")
 
 
 def test_a_service_token_sees_who_is_there(boss: Api) -> None:
