@@ -24,6 +24,7 @@ REPLY = "_INBOX_service.0123456789ab"
 SERVICE_SEED, CALLER_SEED, IDENTITY_SEED = b"\x01" * 32, b"\x03" * 32, b"\x04" * 32
 SEALING_SEED, EPHEMERAL_SEED = b"\x05" * 32, b"\x06" * 32
 REPLY_KEY, MASTER, REQUEST_NONCE = b"\x07" * 32, b"\x08" * 32, b"\x09" * 16
+GRANT_NONCE = "A" * 22
 SESSION_ID = "at_01j00000000000000000000005"
 UP_NONCE, DOWN_NONCE = b"\x0a" * 12, b"\x0b" * 12
 STAMP_MS = 1_777_896_000_123  # 2026-05-04T12:00:00.123Z
@@ -82,7 +83,7 @@ def hpke_seal(plaintext: bytes, receiver: X25519PublicKey, info: bytes) -> bytes
     return enc + ChaCha20Poly1305(key).encrypt(nonce, plaintext, b"")
 
 
-def grant_token() -> str:
+def grant_token(more: dict | None = None) -> str:
     service, _ = ed25519(SERVICE_SEED)
     raw = plain(
         {
@@ -94,10 +95,43 @@ def grant_token() -> str:
             "caller_key": ed25519(CALLER_SEED)[1],
             "limits": {"max_tokens": 256},
             "not_after": "2026-05-04T12:01:00.000Z",
-            "nonce": "A" * 22,
+            "nonce": GRANT_NONCE,
+            **(more or {}),
         }
     )
     return b64(raw) + "." + b64(service.sign(b"adaptery/1|grant|" + raw))
+
+
+def cancel_key() -> bytes:
+    info = f"adaptery/1|cancel|{GRANT_NONCE}".encode()
+    return hkdf_expand(hkdf_extract(b"", MASTER), info, 32)
+
+
+def terms() -> str:
+    document = {"cancel_key": b64(cancel_key()), "body": {"path": "completions"}}
+    receiver = X25519PrivateKey.from_private_bytes(SEALING_SEED).public_key()
+    info = f"adaptery/1|terms|{OWNER}|{AGENT}".encode()
+    return b64(hpke_seal(plain(document), receiver, info))
+
+
+def client_grant() -> str:
+    return grant_token({"agent": AGENT, "terms": terms()})
+
+
+def receipt() -> bytes:
+    identity, _ = ed25519(IDENTITY_SEED)
+    document = {
+        "grant": GRANT_NONCE,
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "outcome": "completed",
+    }
+    value = b64(identity.sign(b"adaptery/1|receipt|" + plain(document)))
+    return b"\xfe" + json.dumps({**document, "signature": value}, separators=(",", ":")).encode()
+
+
+def piece(kind: int, payload: bytes) -> bytes:
+    return (1 + len(payload)).to_bytes(4) + bytes([kind]) + payload
 
 
 def signed_card() -> dict:
@@ -117,10 +151,10 @@ def signed_card() -> dict:
     return {"card": card, "signature": {"key": service_key, "value": value}}
 
 
-def request() -> bytes:
+def request(grant: str) -> bytes:
     caller, _ = ed25519(CALLER_SEED)
     document = {
-        "grant": grant_token(),
+        "grant": grant,
         "reply_key": b64(REPLY_KEY),
         "body": {"path": "chat/completions"},
         "sent_at": STAMP,
@@ -177,7 +211,7 @@ def build() -> dict:
         "reply": REPLY,
         "grant": grant_token(),
         "card": signed_card(),
-        "request": request().hex(),
+        "request": request(grant_token()).hex(),
         "reply_key": REPLY_KEY.hex(),
         "frames": [
             frame(0, 0, {"text": "hello"}).hex(),
@@ -195,6 +229,14 @@ def build() -> dict:
             "down": down.hex(),
         },
         "heartbeat": heartbeat(),
+        "client": {
+            "terms": terms(),
+            "cancel_key": cancel_key().hex(),
+            "grant": client_grant(),
+            "request": request(client_grant()).hex(),
+            "receipt": receipt().hex(),
+            "pieces": (piece(0, frame(0, 0, {"text": "hello"})) + piece(1, b"{}")).hex(),
+        },
     }
 
 

@@ -7,15 +7,21 @@ from adaptery import times
 from adaptery.sealed import (
     FrameReader,
     FrameWriter,
+    PieceReader,
     ReplyKey,
     Session,
+    derive_cancel_key,
     derive_session_key,
     open_card,
     open_grant,
     open_heartbeat,
+    open_receipt,
+    open_terms,
     sign_card,
     sign_grant,
     sign_heartbeat,
+    sign_receipt,
+    write_piece,
 )
 from support import sealed_parties as parties
 from support import sealed_reference as reference
@@ -85,3 +91,31 @@ def test_the_heartbeat_is_equal_to_the_byte():
     now = times.from_text(reference.STAMP)
     payload = VECTORS["heartbeat"].encode()
     assert open_heartbeat(payload, parties.IDENTITY.verify_key, now) == document
+
+
+def test_what_a_client_seals_in_another_implementation_opens_here():
+    client = VECTORS["client"]
+    terms = open_terms(client["terms"], parties.OWNER, parties.AGENT, parties.SEALING)
+    assert terms.body == {"path": "completions"}
+    master = bytes.fromhex(VECTORS["session"]["master"])
+    assert terms.canceller() == derive_cancel_key(master, parties.grant().nonce)
+    assert terms.canceller().raw.hex() == client["cancel_key"]
+    granted = parties.grant(agent=parties.AGENT, terms=client["terms"])
+    assert sign_grant(granted, parties.SERVICE) == client["grant"]
+    opener = parties.opener(parties.Clock())
+    request = bytes.fromhex(client["request"])
+    opened = opener.open(request, VECTORS["subject"], VECTORS["reply"], "infer")
+    assert opened.grant == granted and opened.terms == terms
+    assert opened.body == {"path": "completions"}, "the terms win over the caller"
+
+
+def test_receipts_and_pieces_are_equal_to_the_byte():
+    client = VECTORS["client"]
+    receipt = open_receipt(bytes.fromhex(client["receipt"]), parties.IDENTITY.verify_key)
+    counts = (receipt.prompt_tokens, receipt.completion_tokens, receipt.outcome)
+    assert counts == (3, 2, "completed") and receipt.grant == parties.grant().nonce
+    assert sign_receipt(receipt, parties.IDENTITY).hex() == client["receipt"]
+    wire = write_piece("frame", FRAMES[0]) + write_piece("problem", b"{}")
+    assert wire.hex() == client["pieces"]
+    pieces = list(PieceReader().feed(wire))
+    assert [piece.payload for piece in pieces] == [FRAMES[0], b"{}"]
