@@ -13,17 +13,17 @@ from adaptery.schemas.common import parse_json
 from adaptery.schemas.embeddings import EmbeddingRequest
 from adaptery_inference.embedder.embedder import Embedded, Embedder
 from adaptery_inference.errors import BadRequestError
-from adaptery_inference.server.handlers import Handler
+from adaptery_inference.server.loopback import LoopbackHandler
 
 
-class EmbedderHandler(Handler):
-    """Knows the embedder instead of an engine."""
+class EmbedderHandler(LoopbackHandler):
+    """Knows the embedder."""
 
-    def initialize(self, embedder: Embedder, info: EmbeddingModelInfo, token: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def initialize(self, embedder: Embedder, info: EmbeddingModelInfo, token: str) -> None:
         """Take what the application was made with."""
         self.embedder = embedder
         self.info = info
-        self._token = token
+        self.token = token
 
 
 class HealthHandler(EmbedderHandler):

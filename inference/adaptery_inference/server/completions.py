@@ -18,7 +18,8 @@ from adaptery_inference.errors import BadRequestError
 from adaptery_inference.server.answers import Answer, Shape, usage_of
 from adaptery_inference.server.forms import Form, answer_grammar, form_of
 from adaptery_inference.server.generation import Generation
-from adaptery_inference.server.handlers import Handler, log
+from adaptery_inference.server.handlers import Handler
+from adaptery_inference.server.loopback import log
 from adaptery_inference.server.requests import (
     ChatGeneration,
     CompletionGeneration,

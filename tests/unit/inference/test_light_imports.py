@@ -16,7 +16,7 @@ HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
         "adaptery_inference.engine.thread",
         "adaptery_inference.config",
         "adaptery_inference.embedder.batching",
-        "adaptery_inference.embedder.embedder",
+        "adaptery_inference.embedder.main",
         "adaptery_inference.adapter_scaling",
         "adaptery_inference.models.spec",
         "adaptery_inference.server.requests",
