@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import uvloop
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.web import Application as WebApplication
@@ -107,7 +108,8 @@ class AdapteryService(ServiceSettings, Application):
         """Serve until SIGTERM or SIGINT."""
         os.umask(0o077)
         logs.set_up_logging(self.logging_level)
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         stop = asyncio.Event()

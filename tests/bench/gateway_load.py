@@ -17,6 +17,8 @@ import aiohttp
 
 WORDS = "Write the visit up as a SOAP note, from what the patient said: a dry cough at night. "
 WARM_UP_REQUESTS = 30
+#: The streams of a soak begin one after the other, over the length of one.
+SPREAD_SECONDS = 32.0
 
 
 class Load:
@@ -37,11 +39,11 @@ class Load:
                 self.errors += 1
         return time.perf_counter() - began
 
-    async def paced(self, number: int) -> tuple[float, float]:
+    async def paced(self, number: int, kind: str = "paced") -> tuple[float, float]:
         """Read one stream; return the seconds to its first content and to its end."""
         began, first, events, done = time.perf_counter(), 0.0, 0, False
         try:
-            async with self._ask(number, "paced", stream=True) as answer:
+            async with self._ask(number, kind, stream=True) as answer:
                 async for line in answer.content:
                     if not first and b'"content": "' in line.replace(b'":"', b'": "'):
                         first = time.perf_counter() - began
@@ -100,9 +102,9 @@ async def soak(load: Load, concurrent: int, seconds: float) -> dict[str, object]
     began = time.perf_counter()
 
     async def one(number: int) -> None:
-        await asyncio.sleep(number * 5.0 / concurrent)
+        await asyncio.sleep(number * SPREAD_SECONDS / concurrent)
         while time.perf_counter() - began < seconds:
-            wholes.append((await load.paced(number))[1])
+            wholes.append((await load.paced(number, "soak"))[1])
 
     await asyncio.gather(*(one(number) for number in range(concurrent)))
     return {"count": len(wholes), **spread("whole_", wholes)}

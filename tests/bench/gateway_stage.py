@@ -66,7 +66,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(root: Path, users: int, agents: int = 1) -> Iterator[Stage]:
+def open_stage(root: Path, users: int, agents: int = 1, answers: int = 64) -> Iterator[Stage]:
     """Start everything; it ends with the `with` block."""
     upstream = str(HERE / "gateway_upstream.py")
     port = free_port()
@@ -76,7 +76,7 @@ def open_stage(root: Path, users: int, agents: int = 1) -> Iterator[Stage]:
             engine=(sys.executable, upstream),
             agents=agents,
             before={"service": MEASURED, "broker": OTHERS, "agent": OTHERS},
-            options={"logging_level": "INFO"},
+            options={"answers_per_agent": answers},
         ) as deployed,
         _process([*OTHERS, sys.executable, upstream, "--port", str(port)], root / "upstream.log"),
         _litellm(root, f"http://127.0.0.1:{port}/v1") as litellm,

@@ -2,8 +2,8 @@
 
 Run as an engine is (`--model --token-file --ready-file --threads`), or with `--port` alone. An
 answer is always the same: 200 characters at once, or, if the last message begins with `paced`, 64
-pieces, one every 20 ms, each when its time has come whatever the ones before took. Plain HTTP on
-plain asyncio: the upstream must not be what is measured.
+pieces, one every 20 ms (`soak`: every 500 ms), each when its time has come whatever the ones before
+took. Plain HTTP on plain asyncio: the upstream must not be what is measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 PIECES = 64
-PIECE_SECONDS = 0.02
+PIECE_SECONDS = {"paced": 0.02, "soak": 0.5}
 TEXT = "The cough is dry and worse at night; no fever, no weight loss. " * 4
 ANSWER = TEXT[:200]
 USAGE = {"prompt_tokens": 60, "completion_tokens": PIECES, "total_tokens": 60 + PIECES}
@@ -109,19 +109,19 @@ class Upstream(asyncio.Protocol):
         request = json.loads(body)
         if not request.get("stream"):
             self._transport.write(COMPLETION)
-        elif not request["messages"][-1]["content"].startswith("paced"):
+        elif (kind := request["messages"][-1]["content"].split(" ")[0]) not in PIECE_SECONDS:
             self._transport.write(AT_ONCE)
         else:
-            stream = asyncio.get_running_loop().create_task(self._pace())
+            stream = asyncio.get_running_loop().create_task(self._pace(PIECE_SECONDS[kind]))
             self._streams.add(stream)
             stream.add_done_callback(self._streams.discard)
 
-    async def _pace(self) -> None:
+    async def _pace(self, seconds: float) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
         self._transport.write(STREAM_HEADERS)
         for number in range(PIECES):
-            await asyncio.sleep(max(0.0, began + number * PIECE_SECONDS - clock()))
+            await asyncio.sleep(max(0.0, began + number * seconds - clock()))
             self._transport.write(TOKEN)
         self._transport.write(END)
 

@@ -67,6 +67,10 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> JsonObject:
     return document
 
 
+#: Made once: a frame is read for each token.
+_READER = json.JSONDecoder(object_pairs_hook=_without_repeats)
+
+
 def read_object(raw: bytes) -> JsonObject:
     """Return the one JSON object that the bytes hold.
 
@@ -74,7 +78,7 @@ def read_object(raw: bytes) -> JsonObject:
         IntegrityError: if they are not JSON, not an object, or a key appears twice.
     """
     try:
-        document: object = json.loads(raw, object_pairs_hook=_without_repeats)
+        document: object = _READER.decode(raw.decode())
     except (ValueError, RecursionError):
         raise IntegrityError("A sealed message is not JSON.") from None
     if not isinstance(document, dict):

@@ -133,20 +133,15 @@ class Fleet:
             self.live.live(lambda view: view.holds(weight_digest))
         )
 
-    async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
-        """Asks one agent and yields its frames; see `gateway.InferenceFleet`.
+    def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Asks one agent and gives its frames; see `gateway.InferenceFleet`.
 
         Raises:
-            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+            NoAgentError: The agent is not known, or there is no network.
         """
         if self._orders is None:
             raise NoAgentError("The network is not connected.")
-        frames = self._orders.infer(agent_id, order)
-        try:
-            async for frame in frames:
-                yield frame
-        finally:
-            await frames.aclose()
+        return self._orders.infer(agent_id, order)
 
     async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
         """Asks one agent for vectors and yields its frames; see `gateway.EmbeddingFleet`.

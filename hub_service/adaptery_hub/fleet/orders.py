@@ -71,11 +71,13 @@ class Orders:
         grant = self._granter("train", job_id, tenant_id, not_after)
         await self._caller.call(self._roster.card(agent_id), "train", grant, body, ORDER_SECONDS)
 
-    async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
-        """Asks an agent to answer and yields its frames; closing it tells the agent to stop.
+    def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+        """Asks an agent to answer and gives its frames; closing it tells the agent to stop.
+
+        Not a generator of its own: a token passes each of them.
 
         Raises:
-            AdapteryError: The agent cannot be reached, refuses, or ends the answer with an error.
+            NoAgentError: The agent is not known.
         """
         target, adapter = order.target, order.target.adapter
         body: dict[str, object] = {
@@ -99,10 +101,7 @@ class Orders:
             limits={"max_tokens": order.max_tokens},
         )
         card = self._roster.card(agent_id)
-        frames = self._caller.stream(card, "infer", grant, body, FRAME_SECONDS)
-        async with aclosing(frames) as opened:
-            async for frame in opened:
-                yield frame
+        return self._caller.stream(card, "infer", grant, body, FRAME_SECONDS)
 
     async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
         """Asks an agent for vectors and yields its frames; closing it tells the agent to stop.
