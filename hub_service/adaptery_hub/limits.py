@@ -19,8 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -166,21 +165,6 @@ class Limits:
                 await asyncio.shield(self.leave(held, wish.request_id))
                 raise
         return held
-
-    @asynccontextmanager
-    async def held(
-        self, wish: Wish, tell: Tell = lambda headers: None
-    ) -> AsyncGenerator[int, None]:
-        """Count a request while it runs; gives its `max_tokens`.
-
-        Raises:
-            QuotaError: see `enter`.
-        """
-        held = await self.enter(wish, tell)
-        try:
-            yield held.max_tokens
-        finally:
-            await asyncio.shield(self.leave(held, wish.request_id))
 
     async def leave(self, held: Held, request_id: str) -> None:
         """Give back what a request held."""

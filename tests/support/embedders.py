@@ -105,6 +105,7 @@ async def serve_embeddings(service: Service) -> Embedders:
     assert compute is not None
     await compute.embeddings.models.observe([REPORT])
     fleet = Embedders()
-    names = compute.base_models.names
-    compute.embeddings = EmbeddingGateway(compute.embeddings.models, names, fleet, compute.usage)
+    models, names = compute.embeddings.models, compute.base_models.names
+    limits = service.services.limits
+    compute.embeddings = EmbeddingGateway(models, names, fleet, compute.usage, limits)
     return fleet

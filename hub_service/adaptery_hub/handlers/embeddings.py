@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from adaptery.errors import NotFoundError, RateLimitError
+from adaptery.errors import NotFoundError
 from adaptery.schemas.embeddings import EmbeddingRequest
 from adaptery_hub.gateway.embedding import Vectors, numbers
 from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.identity import Identity
-from adaptery_hub.limits import wish_of
 from adaptery_hub.routes import Operation, Route
 
 #: Says of how many texts the model has read the beginning only.
 TRUNCATED_HEADER = "X-Adaptery-Truncated-Texts"
-#: After this others may have given back the tokens that they held.
-RETRY_SECONDS = 5.0
 #: Vectors that are written in one step: some milliseconds of work.
 _WRITE_VECTORS = 64
 
@@ -42,26 +39,15 @@ class EmbeddingsHandler(OpenAIHandler):
         await until_closed(self, self._serve(self.body(EmbeddingRequest)))
 
     async def _serve(self, request: EmbeddingRequest) -> None:
-        async with self._reserved(request), self._limited(request):
+        async with self._reserved(request):
             # An embedding model is there for everyone: only the token is looked at again.
             await while_admitted(self, self._answer(request), None, _nothing_to_check)
 
-    @asynccontextmanager
-    async def _limited(self, request: EmbeddingRequest) -> AsyncGenerator[None, None]:
-        """Hold what the request may read of its user's tokens."""
-        most = _most_tokens(request)
-        wish = wish_of(self.identity, self.request_id, most, 1, None)
-        async with self.services.limits.held(wish, self.tell_limits) as left:
-            if left < most:
-                raise RateLimitError(
-                    f"These texts may cost {most} tokens; {left} are left of today's.",
-                    hint="Send fewer texts, or wait until midnight UTC.",
-                    retry_after_seconds=RETRY_SECONDS,
-                )
-            yield
-
     def _reserved(self, request: EmbeddingRequest) -> AbstractAsyncContextManager[object]:
-        """Hold what the request may read of its key's tokens, if it came with a key."""
+        """Hold what the request may read of its key's tokens, if it came with a key.
+
+        Limits of users are the gateway's.
+        """
         key = self.identity.key
         if key is None:
             return nullcontext()

@@ -20,6 +20,7 @@ from adaptery.errors import (
     UnavailableError,
 )
 from adaptery_hub.database import tables
+from adaptery_hub.limits import Limit
 from support.embedders import (
     DIMENSIONS,
     EMBEDDING_MODELS,
@@ -256,6 +257,21 @@ async def test_a_key_that_is_revoked_ends_what_it_is_making_and_tokens_of_a_day_
     await demo.json("DELETE", f"api/keys/{made['id']}", 204)
     assert (await asyncio.wait_for(asking, 10)).status_code == 401
     assert fleet.left.is_set()
+
+
+async def test_a_request_counts_once_among_what_its_user_may_have(
+    service: Service, demo: Client, fleet: Embedders
+) -> None:
+    limits = service.services.limits
+    limits._user = Limit(answers=1, requests_per_minute=60, tokens_per_day=100)
+    answer = await demo.post(PATH, json={"input": ["a b c d e"] * 2})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-ratelimit-remaining-requests"] == "59"
+    await demo.json("POST", PATH, json={"input": "x"})
+    assert not limits._running
+    limits._user = Limit(tokens_per_day=10)
+    error = (await demo.json("POST", PATH, 429, json={"input": "x"}))["error"]
+    assert error["code"] == "insufficient_quota"
 
 
 # -- never short --------------------------------------------------------------------------------
