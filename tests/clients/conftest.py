@@ -90,18 +90,25 @@ def outcomes(place: dict[str, str]) -> Callable[[RealClient], Outcomes]:
     return of
 
 
+def client_variables() -> dict[str, str]:
+    """Return the variables that each client gets, and no others of ours."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        # Clients that would ask the internet for prices or tables do without.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+
+
 def _run(client: RealClient, place: dict[str, str]) -> Outcomes:
     python = str(client.environment.python()) if client.requirements else "sh"
     run = subprocess.run(
         [python, *(["-W", "ignore"] if client.requirements else []), PROGRAMS / client.program],
         env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
+            **client_variables(),
             "CLIENT_PLACE": json.dumps(place),
             "SERVICE": place["service"],
             "KEY": place["key"],
-            # Clients that would ask the internet for prices or tables do without.
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         },
         capture_output=True,
         text=True,
