@@ -16,7 +16,7 @@ START = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 OWNER = "ow_01j00000000000000000000001"
 AGENT = "ag_01j00000000000000000000002"
 SUBJECT = f"ad.{OWNER}.infer.{AGENT}"
-REPLY = "_INBOX_service.0123456789ab"
+REPLY = "_INBOX_service.AAAAAAAAAAAAAAAAAAAAAA"
 
 SERVICE = SigningKey.from_seed(b"\x01" * 32)
 STRANGER = SigningKey.from_seed(b"\x02" * 32)

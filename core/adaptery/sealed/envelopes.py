@@ -221,19 +221,22 @@ class RequestOpener:
         if grant.verb != verb:
             raise RefusedError(reason=RefusalReason.VERB)
         _check_signature(grant, signature, signed_bytes(subject, reply, sealed))
-        terms = self._terms(grant)
+        terms = self._terms(grant, reply)
         self._freshness.admit(contents.nonce, contents.sent_at, now)
         if terms is None:
             return OpenedRequest(grant, contents.body, contents.reply_key)
         self._used.take(grant.nonce, grant.not_after, now)
         return OpenedRequest(grant, {**contents.body, **terms.body}, contents.reply_key, terms)
 
-    def _terms(self, grant: Grant) -> Terms | None:
+    def _terms(self, grant: Grant, reply: str) -> Terms | None:
         me = self._identity
         if grant.agent not in (None, me.agent):
             raise RefusedError(reason=RefusalReason.GRANT)
         if grant.terms is None:
             return None
+        if reply.rpartition(".")[2] != grant.nonce:
+            # The service looked at another grant than this one, and would charge for that.
+            raise RefusedError(reason=RefusalReason.ADDRESS)
         try:
             return open_terms(grant.terms, me.owner, me.agent, me.sealing_key)
         except IntegrityError:

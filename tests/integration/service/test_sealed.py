@@ -298,6 +298,18 @@ async def test_another_key_another_agent_and_another_grant_are_refused_by_the_ag
     assert [(row["outcome"], row["completion_tokens"]) for row in rows] == [("refused", 0)] * 2
 
 
+async def test_a_small_grant_does_not_carry_a_request_under_a_large_one(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    call = SealedCall("chat/completions", {**CHAT, "max_tokens": 30_000})
+    small = await offer_to(demo, call, "secret", max_tokens=1)
+    large = await offer_to(demo, call, "secret")
+    body, _ = call.seal(large.model_copy(update={"reply": small.reply}))
+    answer = await demo.post("sealed/send", json={**body, "grant": small.grant})
+    assert answer.content == write_piece("frame", REFUSAL)
+    assert stage.agents[0].opener.refusals == {"address": 1} and stage.agents[0].asked == []
+
+
 @pytest.mark.parametrize(
     ("payload", "status"),
     [("", 422), ("%", 422), ("A", 422), (base64url.encode(b"\x80" + bytes(16)), 422)],

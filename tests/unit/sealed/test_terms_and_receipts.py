@@ -53,19 +53,21 @@ def terms() -> str:
     return seal_terms(derive_cancel_key(MASTER, NONCE), BODY, parties.card())
 
 
-def opened(clock: parties.Clock, opener: RequestOpener, **changes: object) -> OpenedRequest:
+def opened(
+    clock: parties.Clock, opener: RequestOpener, reply: str = REPLY, **changes: object
+) -> OpenedRequest:
     fields: dict[str, object] = {"agent": AGENT, "terms": terms(), **changes}
     payload, _ = seal_request(
         card=parties.card(),
         verb="infer",
         subject=SUBJECT,
-        reply=REPLY,
+        reply=reply,
         grant=sign_grant(parties.grant(**fields), SERVICE),
         body={"prompt": "hi", "cache_salt": "of-another", "base_model": {"name": "other"}},
         caller_key=CALLER,
         now=clock(),
     )
-    return opener.open(payload, SUBJECT, REPLY, "infer")
+    return opener.open(payload, SUBJECT, reply, "infer")
 
 
 # -- terms ----------------------------------------------------------------------------------------
@@ -121,7 +123,17 @@ def test_a_grant_with_terms_is_good_for_one_request():
         with pytest.raises(RefusedError):  # another envelope, another stamp, the same grant
             opened(clock, opener)
     assert opener.refusals == {"replay": 3, "grant_expired": 1}
-    opened(clock, opener, nonce="BBBBBBBBBBBBBBBBBBBBBB", not_after=clock() + timedelta(seconds=9))
+    other, later = "B" * 22, clock() + timedelta(seconds=9)
+    opened(clock, opener, f"_INBOX_service.{other}", nonce=other, not_after=later)
+
+
+@pytest.mark.parametrize("reply", [f"_INBOX_service.{'B' * 22}", NONCE[:-1], "_INBOX_service", "."])
+def test_a_grant_with_terms_is_answered_at_its_own_address_only(reply: str):
+    clock = parties.Clock()
+    opener = parties.opener(clock)
+    with pytest.raises(RefusedError):
+        opened(clock, opener, reply)
+    assert opener.refusals == {"address": 1}
 
 
 def test_a_cancel_key_is_of_one_grant_and_of_one_deployment():
