@@ -112,7 +112,7 @@ def soak(stage: Stage, seconds: float) -> list[Measure]:
     sampler.start()
     found = stage.ours.load("soak", SOAK_STREAMS, seconds)
     sampler.stop()
-    how = f"{SOAK_STREAMS} streams at any time, a token each 0.5 s, for {seconds:.0f} s"
+    how = f"{SOAK_STREAMS} streams at any time, a token each second, for {seconds:.0f} s"
     return [
         Measure("soak: memory grown since it settled", sampler.grown_mib(), "MiB", how, limit=16.0),
         Measure("soak: memory at the end", sampler.last_mib(), "MiB", how),

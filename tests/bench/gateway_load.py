@@ -18,7 +18,7 @@ import aiohttp
 WORDS = "Write the visit up as a SOAP note, from what the patient said: a dry cough at night. "
 WARM_UP_REQUESTS = 30
 #: The streams of a soak begin one after the other, over the length of one.
-SPREAD_SECONDS = 32.0
+SPREAD_SECONDS = 40.0
 
 
 class Load:
@@ -49,7 +49,7 @@ class Load:
                         first = time.perf_counter() - began
                     events += line.startswith(b"data:")
                     done = done or line.startswith(b"data: [DONE]")
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             done = False
         self.errors += not done
         self.events += events
@@ -120,7 +120,7 @@ def spread(name: str, seconds: Sequence[float]) -> dict[str, float]:
 async def main(kind: str, url: str, model: str, concurrent: str, seconds: str, *tokens: str):
     """Run one load and print what came of it."""
     connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout = aiohttp.ClientTimeout(total=600)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         load = Load(http, url, model, list(tokens))
         run = {"plain": plain, "paced": paced, "soak": soak}[kind]

@@ -2,7 +2,7 @@
 
 Run as an engine is (`--model --token-file --ready-file --threads`), or with `--port` alone. An
 answer is always the same: 200 characters at once, or, if the last message begins with `paced`, 64
-pieces, one every 20 ms (`soak`: every 500 ms), each when its time has come whatever the ones before
+pieces, one every 20 ms (`soak`: every second), each when its time has come whatever the ones before
 took. Plain HTTP on plain asyncio: the upstream must not be what is measured.
 """
 
@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 PIECES = 64
-PIECE_SECONDS = {"paced": 0.02, "soak": 0.5}
+PIECE_SECONDS = {"paced": 0.02, "soak": 1.0}
 TEXT = "The cough is dry and worse at night; no fever, no weight loss. " * 4
 ANSWER = TEXT[:200]
 USAGE = {"prompt_tokens": 60, "completion_tokens": PIECES, "total_tokens": 60 + PIECES}

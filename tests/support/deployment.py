@@ -52,6 +52,16 @@ def token_of(user: str) -> str:
     return f"token-of-{user}"
 
 
+class _HubServer(ThreadingHTTPServer):
+    """Says nothing of clients that did not wait."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """See `socketserver.BaseServer`."""
+
+
 class _Hub(BaseHTTPRequestHandler):
     """Answers who has a token: whoever it names."""
 
@@ -285,7 +295,7 @@ class Deployment:
 @contextmanager
 def hub_of_tokens(port: int) -> Iterator[None]:
     """Answer as the Hub does about tokens, in a thread."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), _Hub)
+    server = _HubServer(("127.0.0.1", port), _Hub)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
