@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 #: Entries in one error answer; a thousand problems help nobody.
 PROBLEMS_LIMIT = 20
+#: More faults than this are counted and not told: to spell a hundred thousand takes a second.
+FAULTS_LIMIT = 1_000
 #: Characters of a field name that are repeated in an error.
 FIELD_NAME_LIMIT = 64
 
@@ -137,6 +139,8 @@ def _reason(message: str) -> str:
 
 def field_problems(error: ValidationError) -> list[FieldProblem]:
     """Return what is wrong, by field, without any value that was given."""
+    if (count := error.error_count()) > FAULTS_LIMIT:
+        return [FieldProblem("body", f"has {count} faults.", "Correct its fields.")]
     entries = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         FieldProblem(

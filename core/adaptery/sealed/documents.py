@@ -21,6 +21,7 @@ from pydantic import AfterValidator, AwareDatetime
 
 from adaptery import base64url, times
 from adaptery.errors import IntegrityError, InvalidInputError
+from adaptery.json_values import has_many_values
 
 __all__ = ["JsonObject", "WireTime", "canonical", "compact", "read_bytes", "read_object"]
 
@@ -75,8 +76,11 @@ def read_object(raw: bytes) -> JsonObject:
     """Return the one JSON object that the bytes hold.
 
     Raises:
-        IntegrityError: if they are not JSON, not an object, or a key appears twice.
+        IntegrityError: if they are not JSON, not an object, hold more values than any message of
+            ours, or a key appears twice.
     """
+    if has_many_values(raw):
+        raise IntegrityError("A sealed message holds too many values.")
     try:
         document: object = _READER.decode(raw.decode())
     except (ValueError, RecursionError):

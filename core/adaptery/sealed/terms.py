@@ -8,7 +8,7 @@ What always holds:
 - Terms are sealed to one agent and lie inside the signed grant: a caller neither reads nor changes
   them.
 - Their fields win over those of the same name in the caller's body.
-- A grant with terms is good for one request, whose reply goes where the service awaits that grant's.
+- A grant with terms is good for one request, whose reply goes where the service awaits it.
 
 The wire format is specified in `network/protocol.md`, sections 4 and 5.
 """

@@ -1,7 +1,8 @@
 """JSON bodies that every parser reads alike.
 
 What two parsers could read differently (a key given twice, above all) is refused before anything
-reads it: what was checked must be what is used.
+reads it: what was checked must be what is used. So is what would keep everyone else waiting while
+it is read.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ import json
 from collections.abc import Iterable
 
 from adaptery.errors import InvalidInputError
+from adaptery.json_values import VALUES_LIMIT, has_many_values
 
 
 def check_json(raw: bytes) -> None:
     """Refuse what JSON parsers disagree about: duplicate keys, NaN, bytes that are not UTF-8.
 
     Raises:
-        InvalidInputError: the text is not one plain JSON value.
+        InvalidInputError: the text is not one plain JSON value, or holds too many.
     """
+    if has_many_values(raw):
+        raise InvalidInputError(
+            f"The body holds more than {VALUES_LIMIT} JSON values.",
+            hint="Send fewer at a time; token ids are not offered, send the text.",
+        )
     try:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError:
