@@ -3,6 +3,8 @@
 resolution   from a `model` to weights, if the caller may use them
 rebuild      the engine's request from typed fields
 routing      which agent (pure)
+places       how many answers each agent gives at a time, and the line before them
+fair_line    whose turn it is (pure)
 answers      one answer on its way
 gateway      the whole course
 embedding    the same for vectors (tenant_shares)
