@@ -47,6 +47,7 @@ class ScriptedAgent:
         )
         self.asked: list[tuple[Grant, JsonObject]] = []
         self.words: list[str] = ["He", "llo"]
+        self.prompt_tokens = 3
         self.failure: Exception | None = None
         #: Waits here after its first word while it is clear.
         self.go_on = asyncio.Event()
@@ -80,7 +81,7 @@ class ScriptedAgent:
                 raise self.failure
             end = {"delta": {}} if chat else {"text": ""}
             yield "data", {"choices": [{"index": 0, **end, "finish_reason": "stop"}]}
-            usage = {"prompt_tokens": 3, "completion_tokens": len(self.words)}
+            usage = {"prompt_tokens": self.prompt_tokens, "completion_tokens": len(self.words)}
             yield "usage", usage
         finally:
             self.freed.set()

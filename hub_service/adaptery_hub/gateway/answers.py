@@ -5,7 +5,8 @@ and an error is a proper HTTP error. From then on the answer is this agent's, an
 visibly.
 
 Invariants:
-- An answer is accounted for exactly once, however it ends: whole, cut, or left by the caller.
+- An answer is accounted for exactly once, however it ends: whole, cut, or left by the caller. Where
+  its agent did not come to say what it cost, what has come counts, and about what the prompt has.
 - Leaving early closes the agent's stream, which frees the engine's row.
 - A whole answer is only given if the agent's stream had its end.
 """
@@ -17,6 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from adaptery.answer_parts import count
 from adaptery.answer_shapes import AnswerHead, AnswerShape, Delta, Json, Usage
 from adaptery.errors import AdapteryError, TooLargeError
 from adaptery.sealed import Frame
@@ -46,6 +48,7 @@ class OpenAnswer:
         account: Account,
         *,
         wants_usage: bool,
+        prompt_tokens: int = 0,
         started_at: float,
         adapter_id: str | None = None,
     ) -> None:
@@ -58,6 +61,8 @@ class OpenAnswer:
         self._wants_usage = wants_usage
         self._started_at = started_at  # of time.monotonic
         self.usage = Usage()  # known once the answer has ended
+        self._so_far = Usage(prompt_tokens)
+        self._told = False
 
     async def chunks(self) -> AsyncGenerator[Json, None]:
         """Yields the chunks of a streamed answer; close it when the caller leaves.
@@ -118,7 +123,9 @@ class OpenAnswer:
                 async for frame in frames:
                     if frame.type == "usage":
                         self.usage = Usage.read(frame.value, self._shape.limits)
+                        self._told = True
                     elif deltas := self._shape.read(frame.value):
+                        self._count(frame, deltas)
                         yield deltas
             outcome = COMPLETED
         except AdapteryError as error:
@@ -127,6 +134,13 @@ class OpenAnswer:
         finally:
             # Shielded: a caller that leaves cancels us, and the row must be written all the same.
             await asyncio.shield(self._end(outcome))
+
+    def _count(self, frame: Frame, deltas: list[Delta]) -> None:
+        """Notes how many tokens have come: as many as its agent says, or one in each delta."""
+        before = self._so_far
+        made = before.completion_tokens + sum(not delta.is_empty for delta in deltas)
+        made = min(max(made, count(frame.value.get("made"))), self._shape.limits.made_tokens)
+        self._so_far = Usage(before.prompt_tokens, made)
 
     async def _frames(self) -> AsyncGenerator[Frame, None]:
         if self._first is not None:
@@ -137,4 +151,5 @@ class OpenAnswer:
     async def _end(self, outcome: str) -> None:
         await self._rest.aclose()
         duration_ms = int((time.monotonic() - self._started_at) * 1000)
-        await self._account(outcome, self.usage, duration_ms)
+        usage = self.usage if self._told else self._so_far
+        await self._account(outcome, usage, duration_ms)

@@ -24,6 +24,7 @@ from typing import Protocol
 from adaptery.answer_shapes import AnswerHead, Usage, shape_of
 from adaptery.errors import (
     AdapteryError,
+    InternalError,
     InvalidInputError,
     NoAgentError,
     QuotaError,
@@ -37,7 +38,14 @@ from adaptery_hub import logs
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway.answers import CANCELLED, OpenAnswer
 from adaptery_hub.gateway.places import Place, Places
-from adaptery_hub.gateway.rebuild import CacheSalts, check_streamed, most_tokens, rebuild
+from adaptery_hub.gateway.rebuild import (
+    CacheSalts,
+    check_streamed,
+    most_tokens,
+    prompt_tokens,
+    rebuild,
+    turn_cost,
+)
 from adaptery_hub.gateway.resolution import Resolver, Target
 from adaptery_hub.gateway.routing import Need, choose
 from adaptery_hub.identity import Identity
@@ -61,7 +69,7 @@ class InferOrder:
     target: Target
     caller: str  # tenant id
     max_tokens: int  # of one answer
-    cost: int = 1  # tokens that may be made: what counts for whose turn it is
+    cost: int = 1  # what counts for whose turn it is
 
 
 class InferenceFleet(Protocol):
@@ -146,21 +154,22 @@ class Gateway:
         most, made = most_tokens(request, limit), request.made_count()
         held = await self._hold(wish_of(identity, request_id, most, made, target.adapter), tell)
         limit = held.max_tokens if held is not None else limit
-        shape = shape_of(request, most_tokens(request, limit))
-        built = rebuild(request, self._salts.of(identity.tenant_id), limit)
-        most = most_tokens(request, limit)
-        order = InferOrder(shape.kind, built, target, identity.tenant_id, most, most * made)
-        started_at = time.monotonic()
+        most, started_at = most_tokens(request, limit), time.monotonic()
+        shape = shape_of(request, most)
         kind = shape.kind.partition("/")[0]  # chat or completions
         account = _Account(self._usage, target, identity, request_id, kind)
         if held is not None and self._limits is not None:
             account.leave = partial(self._limits.leave, held, request_id)
         try:
+            built = rebuild(request, self._salts.of(identity.tenant_id), limit)
+            cost = turn_cost(request, most)
+            order = InferOrder(shape.kind, built, target, identity.tenant_id, most, cost)
             first, rest = await self._begin(order, account)
-        except (AdapteryError, asyncio.CancelledError) as error:
-            outcome = error.code if isinstance(error, AdapteryError) else CANCELLED
+        except BaseException as error:
             duration_ms = int((time.monotonic() - started_at) * 1000)
-            await asyncio.shield(account(outcome, Usage(), duration_ms))
+            left = isinstance(error, asyncio.CancelledError)  # an agent may be reading the prompt
+            usage = Usage(prompt_tokens(request)) if left else Usage()
+            await asyncio.shield(account(_outcome_of(error), usage, duration_ms))
             raise
         prefix = "chatcmpl" if isinstance(request, ChatRequest) else "cmpl"
         head = AnswerHead(f"{prefix}-{request_id}", int(self._clock().timestamp()), target.model)
@@ -171,6 +180,7 @@ class Gateway:
             rest,
             account,
             wants_usage=request.wants_usage(),
+            prompt_tokens=prompt_tokens(request),
             started_at=started_at,
             adapter_id=target.adapter.id if target.adapter else None,
         )
@@ -268,6 +278,12 @@ class _Account:
                 job_id=adapter.job_id if adapter else None,
             )
         )
+
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return CANCELLED
+    return error.code if isinstance(error, AdapteryError) else InternalError.code
 
 
 def need_of(target: Target) -> Need:

@@ -2,7 +2,8 @@
 
 A caller waits its turn, and is counted, when it asks for an offer; it seals to the agent that it
 was given, and its place there and its share of the limits wait for it. Whoever lets the moment pass
-has lost its turn, and paid for it in the line like for a request.
+has lost its turn, and paid for it in the line like for a request, and for the time besides: a place
+that is kept for nobody is one that others wait for.
 
 Invariants:
 - A turn is claimed once or ended once.
@@ -18,6 +19,8 @@ from adaptery_hub.gateway.places import Place
 
 #: A client seals and sends in milliseconds; over a slow line in a second.
 HOLD_SECONDS = 5.0
+#: What an answer makes meanwhile: what whoever lets the moment pass pays in the line.
+HOLD_TOKENS = 250
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Turn:
     place: Place
     #: gives back what is held; a second call does nothing
     leave: Callable[[], Awaitable[None]]
+    #: called with tokens, if the moment passes
+    charge: Callable[[float], object] = lambda tokens: None
 
     async def end(self) -> None:
         """Give all back."""
@@ -57,6 +62,7 @@ class KeptTurns:
     def _end(self, nonce: str) -> None:
         turn = self.claim(nonce)
         if turn is not None:
+            turn.charge(HOLD_TOKENS)
             task = asyncio.create_task(turn.end(), name="an offer that was not used")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)

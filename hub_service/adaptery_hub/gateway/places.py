@@ -145,8 +145,12 @@ class Places:
         view = next((view for view in self._views() if view.agent_id == agent_id), None)
         if view is None or self._running[agent_id] >= self._rules.answers_per_agent:
             return None
-        self._lines.setdefault(digest, FairLine()).charge(tenant, cost)
+        self.charge(tenant, cost, digest)
         return self._occupy(view)
+
+    def charge(self, tenant: str, cost: float, digest: str) -> None:
+        """Count what a tenant had of these base weights besides what it took a place for."""
+        self._lines.setdefault(digest, FairLine()).charge(tenant, cost)
 
     async def _wait(
         self,

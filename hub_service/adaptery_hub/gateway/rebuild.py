@@ -59,6 +59,11 @@ COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt", "best_of", "return_token_ids"}
 DEFAULT_MAX_TOKENS = 512  # when the caller does not say
 MAX_TOKENS_LIMIT = 32_768  # an engine applies its own context length, which is smaller
 
+#: Of one token of a prompt, on average.
+TOKEN_CHARACTERS = 4
+#: Tokens of a prompt that an engine reads, all at once, in the time in which it makes one.
+READ_TOKENS = 8
+
 
 @dataclass(frozen=True)
 class CacheSalts:
@@ -80,6 +85,21 @@ def most_tokens(request: ChatRequest | CompletionRequest, limit: int | None = No
     """
     most = min(request.token_limit() or DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT)
     return most if limit is None else min(most, limit)
+
+
+def prompt_tokens(request: ChatRequest | CompletionRequest) -> int:
+    """Return about how many tokens the prompt has, for where its agent has not said so."""
+    return -(-request.prompt_characters() // TOKEN_CHARACTERS)
+
+
+def turn_cost(request: ChatRequest | CompletionRequest, most: int) -> int:
+    """Return what a request counts for whose turn it is.
+
+    Args:
+        request: what the caller asked.
+        most: the most tokens of one answer.
+    """
+    return most * request.made_count() + prompt_tokens(request) // READ_TOKENS
 
 
 def answer_count(request: ChatRequest | CompletionRequest) -> int:

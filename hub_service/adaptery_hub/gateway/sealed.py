@@ -175,7 +175,9 @@ class SealedChannel:
         )
         try:
             place = await self._place(asked, wanted.tried)
-            turn = Turn(place, leave)
+            digest = target.base_weight_digest or ""
+            charge = partial(self._places.charge, asked.caller, digest=digest)
+            turn = Turn(place, leave, charge)
             granted = self._grant(asked, turn)
         except BaseException:
             await asyncio.shield(leave())

@@ -16,9 +16,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptery.answer_parts import TEMPLATE_TOKENS
 from adaptery.errors import AdapteryError, IntegrityError, InvalidInputError, NoAgentError
 from adaptery.sealed import Grant, Receipt
+from adaptery_hub.gateway.answers import CANCELLED
 from adaptery_hub.gateway.kept_turns import Turn
+from adaptery_hub.gateway.rebuild import TOKEN_CHARACTERS
 from adaptery_hub.gateway.resolution import Target
 from adaptery_hub.identity import Identity
 from adaptery_hub.usage import UsageEntry, UsageLog
@@ -26,6 +29,8 @@ from adaptery_hub.usage import UsageEntry, UsageLog
 #: How a reply ended whose agent did not sign what it cost.
 UNCOUNTED = "uncounted"
 REFUSED = "refused"
+#: Of an envelope, about what is around the prompt: the grant above all.
+ENVELOPE_BYTES = 2048
 
 
 class Wire(Protocol):
@@ -171,9 +176,16 @@ class SealedAnswer:
         granted = self._accepted.granted_tokens
         if receipt is not None:
             made = min(receipt.completion_tokens, granted)
-            return receipt.outcome, receipt.prompt_tokens, made
+            return receipt.outcome, self._prompt_tokens(receipt), made
         if self._wire.refused:
             return REFUSED, 0, 0
         if isinstance(self._failure, NoAgentError) and not self._begun:
             return self._failure.code, 0, 0  # nobody took it
         return UNCOUNTED, 0, granted
+
+    def _prompt_tokens(self, receipt: Receipt) -> int:
+        """Returns what the prompt cost: up to what the request can hold; about that, if unsaid."""
+        size_bytes = len(self._accepted.payload)
+        if not receipt.prompt_tokens and receipt.outcome == CANCELLED:
+            return max(0, size_bytes - ENVELOPE_BYTES) // TOKEN_CHARACTERS
+        return min(receipt.prompt_tokens, TEMPLATE_TOKENS + size_bytes)

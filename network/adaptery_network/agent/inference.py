@@ -136,7 +136,7 @@ class InferenceServer:
                 async for chunk in joined:
                     if grant.terms is not None:
                         yield "tally", {"completion_tokens": made.tokens}
-                    for item in _items_of(chunk):
+                    for item in _items_of(chunk, made.tokens):
                         yield item
 
     def _hold(self, seat: EngineSeat, asked: InferRequest) -> AbstractAsyncContextManager[Held]:
@@ -238,9 +238,10 @@ def _has_text(choice: object) -> bool:
             return False
 
 
-def _items_of(chunk: JsonObject) -> list[Item]:
+def _items_of(chunk: JsonObject, made: int) -> list[Item]:
     usage = chunk.get("usage")
-    items: list[Item] = [("data", chunk)] if chunk.get("choices") else []
+    # With the tokens so far: the gateway has to know what it cost when its caller leaves early.
+    items: list[Item] = [("data", {**chunk, "made": made})] if chunk.get("choices") else []
     if isinstance(usage, dict):
         items.append(("usage", cast("JsonObject", usage)))
     return items

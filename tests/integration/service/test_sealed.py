@@ -17,6 +17,7 @@ from adaptery.schemas.sealed import SealedOffer
 from adaptery.sealed import REFUSAL, write_piece
 from adaptery.signing import SigningKey
 from adaptery_hub.database import tables
+from adaptery_hub.gateway.places import LineRules
 from adaptery_network.transport import Message
 from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
 from support.loop_transport import LoopBus
@@ -453,6 +454,22 @@ async def test_an_agent_does_not_charge_more_than_was_granted(
     body, _, _ = await sealed(demo, max_tokens=10)
     await demo.post("sealed/send", json=body)
     assert (await stage.usage(2))[1]["completion_tokens"] == 10
+    stage.agents[0].prompt_tokens = 10**9
+    body, _, _ = await sealed(demo)
+    await demo.post("sealed/send", json=body)
+    assert (await stage.usage(3))[2]["prompt_tokens"] < 20_000, "no more than its bytes can hold"
+
+
+async def test_who_leaves_early_pays_for_the_prompt_too(
+    stage: SealedStage, demo: Client, secret: str
+) -> None:
+    stage.agents[0].go_on.clear()
+    long = [{"role": "user", "content": "x" * 40_000}]
+    body, _, _ = await sealed(demo, messages=long)
+    async with running(demo, body):
+        pass
+    (row,) = await stage.usage()
+    assert row["outcome"] == "cancelled" and 10_000 <= row["prompt_tokens"] < 11_000
 
 
 async def test_an_error_of_the_agent_is_sealed_too_and_counted(
@@ -519,6 +536,31 @@ async def test_the_place_of_an_offer_that_is_not_used_is_given_back(
     await sealed(demo)
     problem = await demo.json("POST", "sealed/send", 503, json=late)
     assert problem["code"] == "engine_busy" and len(stage.agents[0].asked) == 1
+
+
+async def test_who_lets_offers_pass_stands_behind_who_asks(
+    service: Service, stage: SealedStage, demo: Client, guest: Client
+) -> None:
+    stage.places._rules = LineRules(answers_per_agent=1)
+    turns, agent = stage.compute.sealed.turns, stage.agents[0]
+    turns.hold_seconds = 0.02
+    for _ in range(2):
+        await sealed(guest, BASE, max_tokens=1)
+        await eventually(lambda: not stage.places._running.total())
+    body, reply, _ = await sealed(demo, BASE, max_tokens=400)
+    await whole(demo, body, reply)
+    agent.go_on.clear()
+    turns.hold_seconds = 60
+    running_body, _, _ = await sealed(service.client("third"), BASE)
+    async with running(service.client("third"), running_body):
+        first = asyncio.create_task(sealed(guest, BASE, max_tokens=1))
+        await eventually(lambda: stage.places._waiting.total() == 1)
+        second = asyncio.create_task(sealed(demo, BASE, max_tokens=1))
+        await eventually(lambda: stage.places._waiting.total() == 2)
+    await asyncio.wait_for(second, 10)
+    assert not first.done(), "two offers for one token each were kept for nobody"
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_sealed_requests_keep_the_limits_of_an_adapter_and_count_once(

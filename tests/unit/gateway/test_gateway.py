@@ -1,6 +1,7 @@
 """The gateway's course: route, retry before the first token, account, leave no content."""
 
 import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,12 @@ from adaptery.errors import (
     RefusedError,
 )
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
+from adaptery.sealed import Frame
 from adaptery_hub import audit
 from adaptery_hub.database import tables
-from support.scripted_fleet import USAGE, text, words
+from adaptery_hub.gateway import Gateway, InferOrder
+from adaptery_hub.limits import Limit, Limits
+from support.scripted_fleet import USAGE, ScriptedFleet, text, words
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -107,6 +111,41 @@ async def test_a_caller_who_leaves_frees_the_agent_and_is_accounted(bench: "Benc
     assert bench.fleet.closed == ["ag_a"]
     (row,) = await usage_rows(bench)
     assert row["outcome"] == "cancelled"
+
+
+async def test_who_leaves_before_the_end_pays_for_what_came(bench: "Bench") -> None:
+    counted = Frame("data", {**text("b, and more").value, "made": 7})
+    bench.fleet.scripts = {"ag_a": [text("a"), counted, text("c"), USAGE]}
+    prompt = ChatRequest.model_validate({"messages": [{"role": "user", "content": "x" * 4000}]})
+    for taken, made in ((1, 1), (2, 7), (3, 8)):
+        async with aclosing((await ask(bench, prompt)).chunks()) as chunks:
+            for _ in range(taken):
+                await anext(chunks)
+        row = (await usage_rows(bench))[-1]
+        assert (row["outcome"], row["completion_tokens"]) == ("cancelled", made)
+        assert row["prompt_tokens"] >= 1000
+    lying = Frame("data", {**text("b").value, "made": 10**12})
+    bench.fleet.scripts = {"ag_a": [lying, USAGE]}
+    async with aclosing((await ask(bench, prompt)).chunks()) as chunks:
+        await anext(chunks)
+    assert (await usage_rows(bench))[-1]["completion_tokens"] == 512, "no more than was asked for"
+
+
+async def test_an_agent_that_breaks_the_gateway_keeps_nothing(bench: "Bench") -> None:
+    class Broken(ScriptedFleet):
+        async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
+            raise ZeroDivisionError
+            yield
+
+    fleet, limits = Broken({"ag_a": []}), Limits(bench.hub.database, user=Limit(answers=1))
+    gateway = Gateway(bench.gateway.resolver, fleet, bench.gateway._usage, limits=limits)
+    await bench.hub.bind()
+    identity = await bench.hub.identity("demo")
+    for number in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await gateway.open(identity, ASKED, f"rq_{number}")
+    assert not limits._running and not gateway._places._running
+    assert {row["outcome"] for row in await usage_rows(bench)} == {"internal"}
 
 
 async def test_several_prompts(bench: "Bench") -> None:
