@@ -1,8 +1,8 @@
 """Who is calling: from the Hub's answer about a token to the tenant the caller is.
 
 The Hub says who (`HubModel`) through an `IdentitySource`; `Tenants` maps the names in it to our
-tenant rows. Nothing here decides what a caller may do: scopes are checked by the route table,
-rights by `adaptery_hub.permissions`.
+tenant rows. Which scope an operation wants is said by the route table; rights are
+`adaptery_hub.permissions`'s to know.
 
 Invariants:
 
@@ -86,6 +86,32 @@ class Identity:
     def principals(self) -> tuple[str, ...]:
         """The tenants the caller acts for: own, then groups."""
         return (self.tenant_id, *self.group_tenants)
+
+    def check_scope(self, scope: str) -> None:
+        """Refuse a caller who lacks the scope of an operation, as the route table writes it.
+
+        Raises:
+            NotAllowedError: none of its words is among the caller's.
+        """
+        wanted = [word for word in scope.split("|") if word in SCOPES]
+        if wanted and self.scopes.isdisjoint(wanted):
+            names = " or ".join(SCOPE_PREFIX + word for word in wanted)
+            raise NotAllowedError(
+                f"This needs the scope {names}.",
+                hint="Use a token that has it, or ask for the role.",
+            )
+
+    def check_verb(self, verb: str) -> None:
+        """Refuse an own key that was not made for an operation.
+
+        Raises:
+            NotAllowedError: it lacks the verb.
+        """
+        if verb not in self.scopes:
+            raise NotAllowedError(
+                f"This needs a key that was made with the verb {verb!r}.",
+                hint="Make one, or use a token of the Hub.",
+            )
 
 
 class IdentitySource(Protocol):

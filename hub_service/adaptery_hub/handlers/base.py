@@ -23,7 +23,6 @@ import asyncio
 import json
 import logging
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,11 +30,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jupyterhub.services.auth import HubOAuthenticated
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
-from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from adaptery import key_secrets
 from adaptery.errors import (
     AdapteryError,
     ConflictError,
@@ -57,7 +54,8 @@ from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.handlers.json_bodies import check_json
-from adaptery_hub.identity import SCOPE_PREFIX, Identity, KeyHold
+from adaptery_hub.handlers.request_headers import content_length, key_secret, waits_for_our_word
+from adaptery_hub.identity import Identity, KeyHold
 from adaptery_hub.interruption import Interruption
 from adaptery_hub.paging import fitting
 from adaptery_hub.routes import Operation, Route
@@ -75,9 +73,6 @@ PAGE_LIMIT_DEFAULT = 50
 #: When the service is probably back that ends now.
 RESTART_SECONDS = 3.0
 PAGE_LIMIT_MAX = 200
-
-#: The schemes that JupyterHub takes, before something that can only be meant as an own key.
-_KEY_HEADER = re.compile(rf"(?:bearer|token)\s+({key_secrets.PREFIX}.*)", re.IGNORECASE)
 
 #: OpenAI's clients would otherwise ask twice more before they say so.
 _USELESS_TO_RETRY = (ConflictError, InsufficientQuotaError, MissingExtraError)
@@ -135,7 +130,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         try:
             await self.admit()
         except Exception as error:
-            if _waits_for_our_word(self.request):
+            if waits_for_our_word(self.request):
                 raise
             self._refuse_after_body(error)
 
@@ -177,7 +172,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
                 "X-XSRFToken."
             )
         identity = await self.services.tenants.identity_of(model)
-        _check_scope(self.operation.scope, identity)
+        identity.check_scope(self.operation.scope)
         self._identity = identity
 
     async def _admit_key(self, secret: str) -> Identity:
@@ -192,9 +187,9 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
                 hint="Use a token of the Hub for everything else.",
             )
         if verb := self.operation.key_verb:
-            _check_verb(verb, identity)
+            identity.check_verb(verb)
         else:
-            _check_scope(self.operation.scope, identity)
+            identity.check_scope(self.operation.scope)
         return identity
 
     def _count_request(self, key: KeyHold) -> None:
@@ -413,7 +408,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             self.set_header("WWW-Authenticate", "Bearer")
         if isinstance(error, MethodNotAllowedError):
             self.set_header("Allow", ", ".join(self.route.methods))
-        if _waits_for_our_word(self.request) or self.services.draining:
+        if waits_for_our_word(self.request) or self.services.draining:
             self.set_header("Connection", "close")
         if error.retry_after_seconds is not None:
             self.set_header("Retry-After", str(math.ceil(error.retry_after_seconds)))
@@ -478,42 +473,9 @@ def stopping() -> UnavailableError:
     )
 
 
-def key_secret(request: HTTPServerRequest) -> str | None:
-    """Return the own key that came as the token of a request; None if it is something else."""
-    match = _KEY_HEADER.fullmatch(request.headers.get("Authorization", ""))
-    return match[1] if match else None
-
-
-def _waits_for_our_word(request: HTTPServerRequest) -> bool:
-    """Whether the sender holds the body back until the request is accepted."""
-    return request.headers.get("Expect", "").lower() == "100-continue"
-
-
-def _check_scope(scope: str, identity: Identity) -> None:
-    wanted = [word for word in scope.split("|") if word in {"read", "write", "infer", "admin"}]
-    if wanted and identity.scopes.isdisjoint(wanted):
-        names = " or ".join(SCOPE_PREFIX + word for word in wanted)
-        raise NotAllowedError(
-            f"This needs the scope {names}.", hint="Use a token that has it, or ask for the role."
-        )
-
-
-def _check_verb(verb: str, key: Identity) -> None:
-    if verb not in key.scopes:
-        raise NotAllowedError(
-            f"This needs a key that was made with the verb {verb!r}.",
-            hint="Make one, or use a token of the Hub.",
-        )
-
-
 def _as_adaptery_error(error: BaseException | None, status: int) -> AdapteryError:
     if isinstance(error, AdapteryError):
         return error
     if isinstance(error, HTTPError) or (error is None and status < 500):
         return from_problem({"status": status})
     return InternalError()
-
-
-def content_length(text: str | None) -> int:
-    """Return the value of a `Content-Length` header; 0 if there is none."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0

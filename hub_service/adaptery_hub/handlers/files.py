@@ -12,7 +12,8 @@ from adaptery.schemas.datasets import FileInfo
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Draft
-from adaptery_hub.handlers.base import Handler, content_length
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.request_headers import content_length
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.storage import Reservation
