@@ -12,7 +12,7 @@ import type { NewKey } from "./key";
 /** In days; the longest is what the administrator allows. */
 const TERMS: readonly [string, string][] = [["1", "1 day"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["", "The longest that is allowed"]];
 const TERM = "30";
-const VERBS: readonly [string, string][] = [["infer read", "Ask, and list its adapters"], ["infer", "Only ask"], ["read", "Only list its adapters"]];
+const VERBS: readonly [string, string][] = [["infer read", "Ask, and list its adapters"], ["infer read embed", "Also make vectors of texts"], ["infer", "Only ask"], ["read", "Only list its adapters"]];
 /** Source: adaptery.schemas.keys. */
 const LIMITS: Schema = {
   properties: {
