@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
+
+from adaptery.connected_commands import add_action
 
 if TYPE_CHECKING:
     from adaptery.client import Hub
@@ -25,11 +27,12 @@ def register(subparsers: Subparsers) -> None:
     """Add the commands about keys to the command line."""
     keys = subparsers.add_parser("keys", help="own keys, for programs outside the Hub")
     actions = keys.add_subparsers(title="actions", required=True, metavar="ACTION")
-    listing = _action(actions, "list", "list my keys; secrets are not shown", _list)
+    add = partial(add_action, actions, environment=ENVIRONMENT)
+    listing = add("list", "list my keys; secrets are not shown", _list)
     listing.add_argument(
         "--everyone", action="store_true", help="the keys of all users; for administrators"
     )
-    creating = _action(actions, "create", "make a key and write its secret, once", _create)
+    creating = add("create", "make a key and write its secret, once", _create)
     creating.add_argument("name", metavar="NAME", help="what you call it")
     creating.add_argument(
         "--adapter",
@@ -47,7 +50,7 @@ def register(subparsers: Subparsers) -> None:
     creating.add_argument("--days", type=int, help="how long it lives; default: as long as it may")
     creating.add_argument("--tokens-per-day", type=int, help="default: no limit")
     creating.add_argument("--requests-per-minute", type=int, help="default: no limit")
-    rotating = _action(actions, "rotate", "give a key a new secret and write it, once", _rotate)
+    rotating = add("rotate", "give a key a new secret and write it, once", _rotate)
     rotating.add_argument("key", metavar="KEY", help="the id of the key")
     rotating.add_argument(
         "--overlap-minutes",
@@ -55,27 +58,8 @@ def register(subparsers: Subparsers) -> None:
         default=0,
         help="how long the old secret goes on working, at most 1440",
     )
-    revoking = _action(actions, "revoke", "end a key at once", _revoke)
+    revoking = add("revoke", "end a key at once", _revoke)
     revoking.add_argument("key", metavar="KEY", help="the id of the key")
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
-    name: str,
-    help: str,
-    run: Callable[[Hub, argparse.Namespace], None],
-) -> argparse.ArgumentParser:
-    def connected(arguments: argparse.Namespace) -> int:
-        from adaptery.client import connect
-
-        with connect() as hub:
-            run(hub, arguments)
-        return 0
-
-    description = f"{help[0].upper()}{help[1:]}. {ENVIRONMENT}"
-    parser = actions.add_parser(name, help=help, description=description)
-    parser.set_defaults(run=connected)
-    return parser
 
 
 def _list(hub: Hub, arguments: argparse.Namespace) -> None:

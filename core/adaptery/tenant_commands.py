@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from adaptery.connected_commands import add_action
 from adaptery.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def register(subparsers: Subparsers) -> None:
     """Add the commands about tenants to the command line."""
     tenant = subparsers.add_parser("tenant", help="who owns things here; for administrators")
     actions = tenant.add_subparsers(title="actions", required=True, metavar="ACTION")
-    listing = _action(actions, "list", "list tenants with what they own and store", _list)
+    add = partial(add_action, actions, environment=ENVIRONMENT)
+    listing = add("list", "list tenants with what they own and store", _list)
     listing.add_argument(
         "--dormant", action="store_true", help="only those who are gone from the Hub"
     )
     listing.add_argument("--kind", choices=("user", "group", "service"), help="only of this kind")
     listing.add_argument("--search", help="only those whose name holds this")
-    moving = _action(actions, "reassign", "give what a dormant tenant owns to another", _reassign)
+    moving = add("reassign", "give what a dormant tenant owns to another", _reassign)
     _add_tenant(moving)
     moving.add_argument("--to", required=True, help="@user or a group; they have logged in before")
     moving.add_argument(
@@ -50,22 +52,21 @@ def register(subparsers: Subparsers) -> None:
         action="store_true",
         help="give it to yourself or a group of yours; the audit says so",
     )
-    quota = _action(actions, "quota", "set how much one tenant may store", _quota)
+    quota = add("quota", "set how much one tenant may store", _quota)
     _add_tenant(quota)
     quota.add_argument("size", metavar="SIZE", help="such as 50GB or 20GiB; none; default")
-    keeping = _action(
-        actions,
+    keeping = add(
         "retention",
         "set how long checkpoints and logs of one tenant's jobs are kept",
         _retention,
     )
     _add_tenant(keeping)
     keeping.add_argument("days", metavar="DAYS", help="a number of days; forever; default")
-    retiring = _action(
-        actions, "retire", "let a group be dormant that the Hub made again under its name", _retire
+    retiring = add(
+        "retire", "let a group be dormant that the Hub made again under its name", _retire
     )
     _add_tenant(retiring)
-    sweeping = _action(actions, "sweep", "remove what was kept as long as it shall be", _sweep)
+    sweeping = add("sweep", "remove what was kept as long as it shall be", _sweep)
     sweeping.add_argument("--dry-run", action="store_true", help="only count what is due")
 
 
@@ -99,25 +100,6 @@ def _parse_days(text: str) -> int | None:
 
 def _add_tenant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tenant", metavar="TENANT", help="an id or name, as the list has it")
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
-    name: str,
-    help: str,
-    run: Callable[[Hub, argparse.Namespace], None],
-) -> argparse.ArgumentParser:
-    def connected(arguments: argparse.Namespace) -> int:
-        from adaptery.client import connect
-
-        with connect() as hub:
-            run(hub, arguments)
-        return 0
-
-    description = f"{help[0].upper()}{help[1:]}. {ENVIRONMENT}"
-    parser = actions.add_parser(name, help=help, description=description)
-    parser.set_defaults(run=connected)
-    return parser
 
 
 def _list(hub: Hub, arguments: argparse.Namespace) -> None:
