@@ -93,6 +93,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "a/{tenant}/{adapter}/v1/models/{name:path}"): Rule("adapter", Right.USE),
     ("POST", "a/{tenant}/{adapter}/v1/chat/completions"): Rule("adapter", Right.USE),
     ("POST", "a/{tenant}/{adapter}/v1/completions"): Rule("adapter", Right.USE),
+    ("POST", "sealed/offer"): Rule("adapter", Right.USE),
+    ("POST", "lorax"): Rule("adapter", Right.USE),
+    ("POST", "lorax/"): Rule("adapter", Right.USE),
+    ("POST", "lorax/generate"): Rule("adapter", Right.USE),
+    ("POST", "lorax/generate_stream"): Rule("adapter", Right.USE),
     ("POST", "api/jobs"): Rule("dataset", Right.USE),
     ("POST", "api/keys"): Rule("adapter", Right.USE, also=frozenset({"infer", "read"})),
 }

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.database import tables
 from support.attack_rules import Caller, Right
@@ -57,6 +58,11 @@ class Things:
                 return {"model": self.model, **CHAT}
             case _, "completions":
                 return {"model": self.model, "prompt": "hi", "max_tokens": 1}
+            case _, "offer":
+                return {"model": self.model, "caller_key": SigningKey.generate().public_text}
+            case "POST", _ if template.startswith("lorax"):
+                asked = {"adapter_id": self.model, "max_new_tokens": 1}
+                return {"inputs": "hi", "parameters": asked}
             case "PUT", "grants":
                 return {"principal": "@bystander", "right": "view"}
             case "POST", "jobs":
