@@ -12,7 +12,6 @@ import pytest
 
 import adaptery
 from adaptery.client.datasets import Dataset
-from adaptery.client.versions import Version
 from adaptery.client.jobs import Job
 from adaptery.client.listing import ROWS_LIMIT, Listing
 from adaptery.client.notebook import Display
@@ -24,6 +23,7 @@ from adaptery.client.progress import (
     shown,
     wanted,
 )
+from adaptery.client.versions import Version
 from adaptery.client.words import size_of, time_left, written
 from adaptery.schemas import datasets, jobs
 from adaptery.schemas.adapters import Adapter
