@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
 from support.service import Client, Service, running_service
 
 MAX_UPLOAD_BYTES = 200_000
-BASE_MODELS = {"tiny/tiny-llama": "/models/tiny"}
 
 
 @pytest.fixture
@@ -35,3 +35,15 @@ def colleague(service: Service) -> Client:
 @pytest.fixture
 def guest(service: Service) -> Client:
     return service.client("guest")
+
+
+@pytest.fixture
+async def fleet(service: Service) -> Fleet:
+    """An agent whose engine follows a script."""
+    return await serve(service)
+
+
+@pytest.fixture
+async def soap(service: Service, demo: Client) -> str:
+    """The id of an adapter of `demo`'s."""
+    return await add_adapter(service, demo)

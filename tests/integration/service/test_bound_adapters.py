@@ -2,33 +2,20 @@
 another one."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet, add_adapter
+from support.service import Client, Service
 
 CHAT, TEXT = "chat/completions", "completions"
 MESSAGES = [{"role": "user", "content": "hi"}]
 HELLO = {"messages": MESSAGES}
 HERE = "a/@demo/soap/v1"
 BODIES: dict[str, dict[str, object]] = {CHAT: HELLO, TEXT: {"prompt": "hi"}}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
 
 
 @pytest.fixture

@@ -6,15 +6,14 @@ LangChain's `VLLMOpenAI` (the paper's Listing 5) runs in an environment of its o
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import openai
 import pytest
 
 from support.hub_tables import BASE
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet, add_adapter
+from support.service import Client, Service
 
 CLIENTS = Path(__file__).parents[3] / "build" / "clients"
 LISTING_5 = """
@@ -25,17 +24,6 @@ llm = VLLMOpenAI(openai_api_key=sys.argv[1], openai_api_base=sys.argv[2], model_
 assert llm.invoke("What is a SOAP note?") == "Hello"
 assert "".join(llm.stream("What is a SOAP note?")) == "Hello"
 """
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
 
 
 async def secret_for(service: Service, owner: Client, **fields: object) -> str:

@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from adaptery.key_secrets import make_secret
@@ -18,26 +15,9 @@ from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.hub_tables import BASE
 from support.own_keys import CHAT, HELLO, change, make_key, model_ids, program
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet, add_adapter
+from support.service import Client, Service
 from support.waiting import eventually
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
-
-
-@pytest.fixture
-async def soap(service: Service, demo: Client) -> str:
-    return await add_adapter(service, demo)
-
 
 # -- what a key reaches -----------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Own keys over HTTP: made once, shown once, and dead at once when they end."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,26 +12,10 @@ from adaptery.times import now
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
 from support.own_keys import CHAT, HELLO, change, make_key, model_ids, program
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
+from support.served_adapters import BASE_MODELS, Fleet, add_adapter
 from support.service import Client, Service, running_service
 
 MISSING = "ak_01hzzzzzzzzzzzzzzzzzzzzzzz"
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
-
-
-@pytest.fixture
-async def soap(service: Service, demo: Client) -> str:
-    return await add_adapter(service, demo)
 
 
 # -- making, showing, ending ------------------------------------------------------------------

@@ -1,16 +1,14 @@
 """`lorax/` as `lorax-client` uses it, with the rights of every other route."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from adaptery.errors import EngineBusyError
 from support.hub_tables import BASE
 from support.scripted_fleet import words
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet, add_adapter
+from support.service import Client, Service
 
 LISTING_4 = {
     "inputs": "[INST] Generate SOAP notes from the following transcription ... [/INST]",
@@ -51,22 +49,6 @@ GENERATE: dict[str, object] = {
     "stream": False,
 }
 ADDRESSES = ("lorax", "lorax/", "lorax/generate", "lorax/generate_stream")
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
-
-
-@pytest.fixture
-async def soap(service: Service, demo: Client) -> str:
-    return await add_adapter(service, demo)
 
 
 def with_parameters(**parameters: object) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Errors of the OpenAI-compatible routes, as OpenAI's own client maps them; and its models."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import openai
@@ -11,26 +9,10 @@ from adaptery.errors import EngineBusyError, NoAgentError
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
 from support.scripted_fleet import text
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet, add_adapter
+from support.service import Client, Service
 
 HELLO = [{"role": "user", "content": "hi"}]
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
-
-
-@pytest.fixture
-async def soap(service: Service, demo: Client) -> str:
-    return await add_adapter(service, demo)
 
 
 def openai_for(service: Service, who: Client) -> openai.AsyncOpenAI:

@@ -6,7 +6,6 @@ agent and what comes back to a client.
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import openai
 import pytest
@@ -17,8 +16,8 @@ from support.hub_tables import BASE
 from support.recorded_requests import RECORDED
 from support.scripted_answers import ARGUMENTS
 from support.scripted_fleet import USAGE, text
-from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
-from support.service import Client, Service, running_service
+from support.served_adapters import Fleet
+from support.service import Client, Service
 
 HELLO = [{"role": "user", "content": "hi"}]
 WEATHER = {
@@ -26,22 +25,6 @@ WEATHER = {
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
 }
 ALWAYS = {"stream", "stream_options", "cache_salt"}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(service: Service) -> Fleet:
-    return await serve(service)
-
-
-@pytest.fixture
-async def soap(service: Service, demo: Client) -> str:
-    return await add_adapter(service, demo)
 
 
 @pytest.fixture
