@@ -21,6 +21,11 @@ def program(service: Service, secret: str) -> Client:
     return service.anonymous({"Authorization": f"Bearer {secret}"})
 
 
+async def new_program(service: Service, owner: Client, *adapters: str, **fields: Any) -> Client:
+    """Return a program that has only a new key of these adapters."""
+    return program(service, (await make_key(owner, *adapters, **fields))["secret"])
+
+
 async def model_ids(client: Client) -> list[str]:
     """Return what a client is told that it may ask."""
     return [model["id"] for model in (await client.json("GET", "v1/models"))["data"]]

@@ -8,6 +8,7 @@ import pytest
 
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
+from support.own_keys import new_program
 from support.served_adapters import Fleet, add_adapter
 from support.service import Client, Service
 
@@ -27,9 +28,7 @@ async def soap(service: Service, demo: Client) -> str:
 @pytest.fixture
 async def bound(service: Service, demo: Client, soap: str) -> Client:
     """A program with a key of one adapter."""
-    body = {"name": "x", "adapters": [soap]}
-    secret = (await demo.json("POST", "api/keys", 201, json=body))["secret"]
-    return service.anonymous({"Authorization": f"Bearer {secret}"})
+    return await new_program(service, demo, soap)
 
 
 def built(path: str, **fields: object) -> dict[str, object]:

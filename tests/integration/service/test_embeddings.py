@@ -31,6 +31,7 @@ from support.embedders import (
     vector_of,
 )
 from support.hub_tables import BASE
+from support.own_keys import new_program
 from support.served_adapters import BASE_MODELS, add_adapter
 from support.service import Client, Service, running_service
 from support.waiting import eventually
@@ -223,9 +224,7 @@ async def test_a_key_needs_the_verb_and_a_token_the_scope(
     adapter = await add_adapter(service, demo)
     statuses = {}
     for verbs in (["infer", "read"], ["embed", "read"], ["infer", "embed"]):
-        body = {"name": "x", "adapters": [adapter], "verbs": verbs}
-        secret = (await demo.json("POST", "api/keys", 201, json=body))["secret"]
-        key = service.anonymous({"Authorization": f"Bearer {secret}"})
+        key = await new_program(service, demo, adapter, verbs=verbs)
         statuses[" ".join(verbs)] = (await key.post(PATH, json={"input": "x"})).status_code
         listed = [m["id"] for m in (await key.get("v1/models")).json().get("data", [])]
         assert (MODEL in listed) == ("embed" in verbs)

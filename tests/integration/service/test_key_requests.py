@@ -14,7 +14,7 @@ from adaptery_hub import logs
 from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.hub_tables import BASE
-from support.own_keys import CHAT, HELLO, change, make_key, model_ids, program
+from support.own_keys import CHAT, HELLO, change, make_key, model_ids, new_program, program
 from support.served_adapters import Fleet, add_adapter
 from support.service import Client, Service
 from support.waiting import eventually
@@ -45,7 +45,7 @@ async def test_a_key_sees_its_adapters_and_nothing_else(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
     await add_adapter(service, demo, "other")
-    key = program(service, (await make_key(demo, "soap"))["secret"])
+    key = await new_program(service, demo, "soap")
     assert await model_ids(key) == ["@demo/soap@1"]
     assert (await key.json("GET", "v1/models/@demo/soap"))["id"] == "@demo/soap@1"
     for model in ("@demo/other", "other", "@demo/never", "@demo/soap@2"):
@@ -58,7 +58,7 @@ async def test_a_key_with_several_adapters_reaches_no_base_model(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
     await add_adapter(service, demo, "other")
-    key = program(service, (await make_key(demo, "soap", "other"))["secret"])
+    key = await new_program(service, demo, "soap", "other")
     assert sorted(await model_ids(key)) == ["@demo/other@1", "@demo/soap@1"]
     for model in ("", BASE):
         await key.json("POST", CHAT, 404, json={**HELLO, "model": model})
@@ -70,7 +70,7 @@ async def test_a_key_with_several_adapters_reaches_no_base_model(
 async def test_a_key_is_for_the_versions_that_it_was_made_for(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
-    key = program(service, (await make_key(demo, "soap"))["secret"])
+    key = await new_program(service, demo, "soap")
     await add_adapter(service, demo)
     answer = await key.json("POST", CHAT, json={**HELLO, "model": "@demo/soap"})
     assert answer["model"] == "@demo/soap@1"
@@ -80,7 +80,7 @@ async def test_a_key_is_for_the_versions_that_it_was_made_for(
 async def test_a_key_that_may_only_read_does_not_infer(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
-    key = program(service, (await make_key(demo, "soap", verbs=["read"]))["secret"])
+    key = await new_program(service, demo, "soap", verbs=["read"])
     assert await model_ids(key) == ["@demo/soap@1"]
     error = (await key.json("POST", CHAT, 403, json=HELLO))["error"]
     assert (error["code"], error["type"]) == ("not_allowed", "permission_error")
@@ -234,7 +234,7 @@ async def test_rotating_without_overlap_ends_running_streams(
 async def test_what_another_replica_revokes_ends_here_too(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
-    key = program(service, (await make_key(demo, "soap"))["secret"])
+    key = await new_program(service, demo, "soap")
     revoked = tables.keys.update().values(revoked_at=now())
     assert '"error"' in await stream_ends(service, fleet, key, lambda: change(service, revoked))
 
@@ -268,7 +268,7 @@ async def test_a_long_stream_is_one_request_of_the_minute(
 
 
 async def test_requests_per_minute(service: Service, demo: Client, soap: str, fleet: Fleet) -> None:
-    key = program(service, (await make_key(demo, "soap", requests_per_minute=2))["secret"])
+    key = await new_program(service, demo, "soap", requests_per_minute=2)
     left = []
     for _ in range(2):
         answer = await key.post(CHAT, json=HELLO)
@@ -310,7 +310,7 @@ async def test_tokens_per_day(service: Service, demo: Client, soap: str, fleet: 
 async def test_a_client_that_leaves_gives_its_tokens_back(
     service: Service, demo: Client, soap: str, fleet: Fleet
 ) -> None:
-    key = program(service, (await make_key(demo, "soap", tokens_per_day=50))["secret"])
+    key = await new_program(service, demo, "soap", tokens_per_day=50)
     fleet.held = True
     async with key.stream("POST", CHAT, json={**HELLO, "stream": True}) as answer:
         await anext(answer.aiter_lines())

@@ -11,7 +11,7 @@ from adaptery.key_secrets import is_well_formed
 from adaptery.times import now
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
-from support.own_keys import CHAT, HELLO, change, make_key, model_ids, program
+from support.own_keys import CHAT, HELLO, change, make_key, model_ids, new_program, program
 from support.served_adapters import BASE_MODELS, Fleet, add_adapter
 from support.service import Client, Service, running_service
 
@@ -107,7 +107,7 @@ async def test_a_key_is_never_more_than_the_token_that_makes_it(
     await writer.json("POST", "api/keys", 201, json={**body, "verbs": ["read"]})
     narrow = service.client("demo", scopes=("infer",))
     await narrow.json("POST", "api/keys", 403, json=body)
-    key = program(service, (await make_key(demo, "soap"))["secret"])
+    key = await new_program(service, demo, "soap")
     await key.json("POST", "api/keys", 403, json=body)
 
 
@@ -259,7 +259,7 @@ async def test_a_key_does_not_add_to_what_a_grant_gives(
     grant = {"id": "gr_1", "created_at": now(), "thing_id": soap, "right": 4}
     grant |= {"principal_id": ids["guest"], "creator_id": ids["demo"]}
     await change(service, tables.grants.insert().values(grant))
-    key = program(service, (await make_key(guest, "@demo/soap"))["secret"])
+    key = await new_program(service, guest, "@demo/soap")
     assert await model_ids(key) == ["@demo/soap@1"]
     await key.json("DELETE", f"api/adapters/{soap}", 403)
     await change(service, tables.grants.delete())

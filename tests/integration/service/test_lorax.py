@@ -6,6 +6,7 @@ import pytest
 
 from adaptery.errors import EngineBusyError
 from support.hub_tables import BASE
+from support.own_keys import new_program
 from support.scripted_fleet import words
 from support.served_adapters import Fleet, add_adapter
 from support.service import Client, Service
@@ -165,9 +166,7 @@ async def test_a_key_reaches_its_adapter(
     service: Service, demo: Client, fleet: Fleet, soap: str
 ) -> None:
     await add_adapter(service, demo, "other")
-    body = {"name": "x", "adapters": [soap], "tokens_per_day": 13}
-    secret = (await demo.json("POST", "api/keys", 201, json=body))["secret"]
-    key = service.anonymous({"Authorization": f"Bearer {secret}"})
+    key = await new_program(service, demo, soap, tokens_per_day=13)
     for name in (None, "soap"):
         await key.json("POST", "lorax", json=with_parameters(adapter_id=name))
         assert fleet.adapter() == soap

@@ -8,6 +8,7 @@ import pytest
 from adaptery.errors import EngineBusyError, NoAgentError
 from adaptery_hub.database import tables
 from support.hub_tables import BASE
+from support.own_keys import new_program
 from support.scripted_fleet import text
 from support.served_adapters import Fleet, add_adapter
 from support.service import Client, Service
@@ -232,10 +233,7 @@ async def test_what_is_not_deleted(
     reader = service.client("demo", scopes=("read", "infer"))
     await reader.json("DELETE", "v1/models/@demo/soap@1", 403)
     await service.anonymous().json("DELETE", "v1/models/@demo/soap@1", 401)
-    secret = (await demo.json("POST", "api/keys", 201, json={"name": "x", "adapters": [soap]}))[
-        "secret"
-    ]
-    key = service.anonymous({"Authorization": f"Bearer {secret}"})
+    key = await new_program(service, demo, soap)
     await key.json("DELETE", "v1/models/@demo/soap@1", 403)
     await demo.json("DELETE", "a/@demo/soap/v1/models", 405)
     assert not await deleted(service, soap)

@@ -15,6 +15,7 @@ from adaptery_hub import succession
 from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.hub_tables import BASE
+from support.own_keys import new_program
 from support.service import CREATED_AT, Client, Service, alpaca, running_service
 from support.shared_things import OPTIONS, TalkingFleet, connect, make_things
 
@@ -113,9 +114,7 @@ async def test_the_one_who_comes_after_finds_nothing_by_any_route(
 async def test_keys_of_one_who_is_gone_are_dead_for_good(
     service: Service, demo: Client, things: dict[str, str]
 ) -> None:
-    body = {"name": "x", "adapters": ["notes"]}
-    secret = (await demo.json("POST", "api/keys", 201, json=body))["secret"]
-    key = service.anonymous({"Authorization": f"Bearer {secret}"})
+    key = await new_program(service, demo, "notes")
     assert len((await key.json("GET", "v1/models"))["data"]) == 1
     service.identities.make_again("demo")
     assert (await key.json("GET", "v1/models"))["data"] == []  # the Hub's word is enough
