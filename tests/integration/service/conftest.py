@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.sealed_stage import SealedStage, staged
 from support.served_adapters import BASE_MODELS, Fleet, add_adapter, serve
 from support.service import Client, Service, running_service
 
@@ -47,3 +48,16 @@ async def fleet(service: Service) -> Fleet:
 async def soap(service: Service, demo: Client) -> str:
     """The id of an adapter of `demo`'s."""
     return await add_adapter(service, demo)
+
+
+@pytest.fixture
+async def stage(service: Service) -> AsyncIterator[SealedStage]:
+    """An agent of the network that opens what is sealed, and answers as it is told."""
+    async with staged(service) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def secret(service: Service, demo: Client) -> str:
+    """A restricted adapter of demo's."""
+    return await add_adapter(service, demo, "secret", sensitivity="restricted")

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import openai
@@ -22,25 +21,13 @@ from adaptery.errors import (
     UnavailableError,
 )
 from support.hub_tables import BASE
-from support.sealed_stage import SealedStage, staged
-from support.served_adapters import BASE_MODELS, add_adapter
-from support.service import Client, Service, running_service
+from support.sealed_stage import SealedStage
+from support.served_adapters import add_adapter
+from support.service import Client, Service
 
 T = TypeVar("T")
 QUESTION = "question-51d0"
 CHAT = [{"role": "user", "content": QUESTION}]
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(tmp_path / "state", base_models=BASE_MODELS) as running:
-        yield running
-
-
-@pytest.fixture
-async def stage(service: Service) -> AsyncIterator[SealedStage]:
-    async with staged(service) as stage:
-        yield stage
 
 
 @pytest.fixture
