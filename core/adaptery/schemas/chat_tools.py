@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
@@ -26,6 +26,17 @@ SCHEMA_CHARACTERS = 65_536  # written as compact JSON
 #: Levels of JSON; each level of a nested object takes two. A sealed message has no more than 64.
 SCHEMA_DEPTH = 40
 
+#: Regular expressions of a schema whose parts hold together: their product is what an engine has to
+#: look through, and twice as much with each. Twenty take llguidance seconds, thirty hours.
+COMBINED_PATTERNS_LIMIT = 12
+#: A `multipleOf` is a large expression, and counts for so many.
+MULTIPLE_PATTERNS = 4
+_ALTERNATIVES = ("anyOf", "oneOf")
+#: What may stand beside a reference or alternatives and asks for nothing.
+_NOTES = frozenset(
+    {"$comment", "$defs", "$id", "$schema", "default", "definitions", "deprecated", "description"}
+    | {"examples", "readOnly", "title", "writeOnly"}
+)
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 Json = dict[str, JsonValue]
@@ -37,6 +48,13 @@ def _bounded_schema(value: object) -> object:
     _check_part(cast("dict[str, object]", value), SCHEMA_DEPTH)
     if len(json.dumps(value, separators=(",", ":"))) > SCHEMA_CHARACTERS:
         raise ValueError(f"is longer than {SCHEMA_CHARACTERS} characters")
+    parts = list(_objects(cast("dict[str, object]", value)))
+    if any(map(_combines, parts)) and sum(map(_patterns, parts)) > COMBINED_PATTERNS_LIMIT:
+        raise ValueError(
+            f"combines parts (allOf, or beside anyOf, oneOf or $ref) and has more than "
+            f"{COMBINED_PATTERNS_LIMIT} patterns and formats, of which multipleOf is "
+            f"{MULTIPLE_PATTERNS}"
+        )
     return cast("object", value)
 
 
@@ -54,6 +72,34 @@ def _check_part(part: object, levels_left: int) -> None:
     elif isinstance(part, list):
         for item in cast("list[object]", part):
             _check_part(item, levels_left - 1)
+
+
+def _objects(part: object) -> Iterator[Mapping[str, object]]:
+    if isinstance(part, dict):
+        fields = cast("dict[str, object]", part)
+        yield fields
+        for item in fields.values():
+            yield from _objects(item)
+    elif isinstance(part, list):
+        for item in cast("list[object]", part):
+            yield from _objects(item)
+
+
+def _combines(part: Mapping[str, object]) -> bool:
+    """Tell whether what this part asks for holds together with what another asks for."""
+    if isinstance(part.get("allOf"), list):
+        return True
+    ways = [name for name in _ALTERNATIVES if isinstance(part.get(name), list)]
+    ways += [name for name in _REFERENCES if isinstance(part.get(name), str)]
+    return bool(ways) and bool(len(ways) > 1 or part.keys() - _NOTES - {*ways})
+
+
+def _patterns(part: Mapping[str, object]) -> int:
+    """Count the regular expressions of a part, not of those in it."""
+    keyed = part.get("patternProperties")
+    named = sum(isinstance(part.get(name), str) for name in ("pattern", "format"))
+    named += MULTIPLE_PATTERNS * isinstance(part.get("multipleOf"), int | float)
+    return named + (len(cast("dict[str, object]", keyed)) if isinstance(keyed, dict) else 0)
 
 
 #: A JSON Schema of the caller. Nothing outside of it is ever fetched.
