@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 #: Tenants whose tags are kept; those behind the present are forgotten first, which forgets nothing.
 TAGS_LIMIT = 10_000
+#: Tickets that are kept of who has left, besides as many as wait: who comes and leaves, and is never
+#: next, would otherwise leave one each time.
+GONE_LIMIT = 100
 
 
 @dataclass(order=True)
@@ -70,6 +73,9 @@ class FairLine(Generic[T]):
         if not ticket.gone:
             ticket.gone = True
             self._waiting -= 1
+            if len(self._tickets) > 2 * self._waiting + GONE_LIMIT:
+                self._tickets = [kept for kept in self._tickets if not kept.gone]
+                heapq.heapify(self._tickets)
 
     def first(self) -> T | None:
         """Return who is next, who stays in the line; None if nobody waits."""

@@ -200,6 +200,15 @@ def test_tenants_who_wait_get_the_same_within_their_largest_request(requests):
             assert max(got[n] for n in left) - min(got[n] for n in left) <= 2 * largest
 
 
+def test_who_comes_and_leaves_leaves_nothing_behind():
+    line = FairLine()
+    line.enter("patient", 1, "patient")
+    for _ in range(10_000):
+        line.leave(line.enter("restless", 1000, "restless"))
+    assert len(line._tickets) < 200 and len(line) == 1
+    assert line.first() == "patient"
+
+
 def test_who_left_is_skipped_and_tags_are_forgotten():
     line = FairLine()
     first = line.enter("a", 1, "first")
