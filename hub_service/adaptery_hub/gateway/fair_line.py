@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 #: Tenants whose tags are kept; those behind the present are forgotten first, which forgets nothing.
 TAGS_LIMIT = 10_000
-#: Tickets that are kept of who has left, besides as many as wait: who comes and leaves, and is never
-#: next, would otherwise leave one each time.
+#: Tickets that are kept of who has left, besides as many as wait: who comes and leaves, and is
+#: never next, would otherwise leave one each time.
 GONE_LIMIT = 100
 
 
