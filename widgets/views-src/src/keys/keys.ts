@@ -189,12 +189,23 @@ class Keys {
 
   /** Show the secret of a key, once; `key` is what was answered, and is kept nowhere. */
   private made(key: NewKey, rotated: boolean): void {
-    const secret = (this.secret = new SecretDialog(key, this.who.url, rotated));
+    const secret = (this.secret = new SecretDialog(key, this.who.url, this.seals(key), rotated));
     this.put(secret.element, () => {
       secret.end();
       this.secret = null;
     });
     void this.lookNow();
+  }
+
+  /** Whether an adapter of a key is restricted. What is not known is taken for it: a client that seals can ask everything. */
+  private async seals({ adapters }: Key): Promise<boolean> {
+    const usable = adapters.filter(({ name }) => name !== null);
+    try {
+      const cards = await Promise.all(usable.map(({ id }) => ask<{ sensitivity: string }>(this.host, "adapters.get", { adapter: id })));
+      return cards.some(({ sensitivity }) => sensitivity === "restricted");
+    } catch {
+      return true;
+    }
   }
 
   private async act(action: Action, key: Key): Promise<void> {
@@ -207,7 +218,7 @@ class Keys {
     const title = element("h3", { id: uniqueId() }, `Use “${key.name}”`);
     const close = control("button", { type: "button" }, "Close");
     const words = "In these lines, put the secret in the place of “ak-...”. It was shown when the key was made; if it is lost, rotate the key.";
-    const dialog = element("dialog", { class: "key", "aria-labelledby": title.id }, title, element("p", {}, words), new Use(key, this.who.url).element, element("div", { class: "row" }, element("span", { class: "end" }), close));
+    const dialog = element("dialog", { class: "key", "aria-labelledby": title.id }, title, element("p", {}, words), new Use(key, this.who.url, this.seals(key)).element, element("div", { class: "row" }, element("span", { class: "end" }), close));
     close.addEventListener("click", () => dialog.close());
     this.put(dialog, () => undefined);
   }

@@ -23,14 +23,15 @@ export class SecretDialog {
   private visible = false;
   private taken = false;
 
-  /** `rotated` if the key had another secret before. */
+  /** `sealed`: whether an adapter of the key is restricted; `rotated`: the key had another secret before. */
   constructor(
     private readonly key: NewKey,
     url: string,
+    sealed: Promise<boolean>,
     rotated: boolean,
   ) {
     this.secret = key.secret;
-    this.use = new Use({ ...key }, url);
+    this.use = new Use({ ...key }, url, sealed);
     const title = element("h3", { id: uniqueId() }, `The secret of “${key.name}”`);
     const copy = copyButton("Copy", "Copy the secret", () => this.secret, () => (this.taken = true));
     copy.classList.add("main");

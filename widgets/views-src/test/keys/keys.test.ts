@@ -33,6 +33,7 @@ beforeEach(() => {
       keys = keys.map((one) => (one.id === id ? { ...one, revoked_at: "2026-03-01T12:00:00Z" } : one));
       return null;
     },
+    "adapters.get": ({ adapter }) => ({ id: adapter, sensitivity: adapter === "ad_2" ? "restricted" : "internal" }),
     "adapters.list": () => page({ id: "ad_1", full_name: "@demo/soap@1", sensitivity: "internal" }, { id: "ad_2", full_name: "@demo/secret@1", sensitivity: "restricted" }),
   });
 });
@@ -124,9 +125,9 @@ describe("making a key", () => {
     await eventually(() => dialog()?.textContent?.includes("The secret of “triage”"));
     expect(host.asks("keys.create")).toEqual([{ name: "triage", adapters: ["@demo/soap@1"], verbs: ["infer", "read"], expires_in_days: 30, tokens_per_day: 5000 }]);
     expect(el.innerHTML).not.toContain(SECRET);
+    await eventually(() => dialog()!.querySelectorAll("pre").length === 3);
     button("Show the secret").click();
     expect(dialog()!.querySelector(".secret")!.textContent).toBe(SECRET);
-    expect(dialog()!.querySelectorAll("pre").length).toBe(3);
     for (const pre of dialog()!.querySelectorAll("pre")) expect(pre.textContent).toContain(SECRET);
     button("Hide the secret").click();
     expect(el.innerHTML).not.toContain(SECRET);
@@ -217,15 +218,34 @@ describe("a key", () => {
   it("shows how it is used, without its secret", async () => {
     await shown();
     button("Use it: pipeline").click();
+    await eventually(() => dialog()!.querySelector("pre"));
     const words = dialog()!.textContent!;
+    expect(words).not.toContain("SealingClient");
     expect(words).toContain(`base_url="${location.origin}/services/adaptery/a/@demo/soap@1/v1"`);
     expect(words).toContain("ak-...");
+  });
+
+  it("is used with a client that seals if an adapter of it is restricted, or may be", async () => {
+    keys = [key({ expires_at: FAR, adapters: [{ id: "ad_1", name: "@demo/soap@1" }, { id: "ad_2", name: "@demo/secret@1" }] })];
+    await shown();
+    button("Use it: pipeline").click();
+    await eventually(() => dialog()!.querySelector("pre"));
+    expect([...dialog()!.querySelectorAll('[role="tab"]')].map(({ textContent }) => textContent)).toEqual(["OpenAI"]);
+    expect(dialog()!.querySelector("pre")!.textContent).toContain("http_client=adaptery.SealingClient()");
+    expect(dialog()!.textContent).toContain("It asks a restricted adapter");
+    dialog()!.close();
+    host.answer("adapters.get", () => {
+      throw new HostError("network", "The connection is lost.");
+    });
+    button("Use it: pipeline").click();
+    await eventually(() => dialog()!.querySelector("pre")?.textContent?.includes("SealingClient"));
   });
 
   it("names no address that it cannot know", async () => {
     delete document.body.dataset.base;
     await shown();
     button("Use it: pipeline").click();
+    await eventually(() => dialog()!.querySelector("pre"));
     expect(dialog()!.textContent).toContain('base_url="https://hub.example.edu/services/adaptery/a/@demo/soap@1/v1"');
     expect(dialog()!.textContent).toContain("Put the address of your Hub in the place of");
   });

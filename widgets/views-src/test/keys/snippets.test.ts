@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { snippetsOf, type Target } from "../../src/keys/snippets";
 
-const TARGET: Target = { service: "https://hub.example.edu/services/adaptery/", models: ["@demo/soap@1"], infers: true, secret: null };
+const TARGET: Target = { service: "https://hub.example.edu/services/adaptery/", models: ["@demo/soap@1"], infers: true, sealed: false, secret: null };
 const text = (name: string, changes: Partial<Target> = {}): string => snippetsOf({ ...TARGET, ...changes }).find((one) => one.name === name)!.text;
 const ALL = ["openai", "langchain", "curl"];
 
@@ -20,6 +20,18 @@ it("holds the secret only while it is given", () => {
     expect(text(name, { secret: "ak-secret" })).toContain("ak-secret");
     expect(text(name, { secret: "ak-secret" })).not.toContain("ak-...");
   }
+});
+
+it("gives only lines that seal where a restricted adapter is asked", () => {
+  expect(snippetsOf({ ...TARGET, sealed: true }).map(({ name }) => name)).toEqual(["openai"]);
+  expect(text("openai", { sealed: true })).toContain("    http_client=adaptery.SealingClient(),\n)");
+  expect(text("openai", { sealed: true })).toContain("# pip install openai 'adaptery[sealed]'\nimport adaptery\nfrom openai");
+  expect(text("openai")).not.toContain("adaptery.");
+  expect(snippetsOf({ ...TARGET, sealed: true, infers: false }).map(({ name }) => name)).toEqual(["curl"]);
+});
+
+it("asks for a bounded answer", () => {
+  for (const name of ALL) expect(text(name)).toMatch(/"?max_tokens"?[=:]200/);
 });
 
 it("lists what a key may ask that may only list", () => {
