@@ -16,7 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, W
 
 from adaptery.errors import FieldProblem, InvalidInputError
 
-__all__ = ["TEXTS_LIMIT", "TEXT_CHARACTERS", "EmbeddingRequest", "text_problems"]
+__all__ = [
+    "TEXTS_LIMIT",
+    "TEXT_CHARACTERS",
+    "TOKENS_PROBLEM",
+    "EmbeddingRequest",
+    "text_problems",
+]
 
 TEXTS_LIMIT = 2048  # of one request, as OpenAI has it
 #: Of one text. A model reads some hundred tokens of it; even with every character escaped it fits
@@ -26,7 +32,8 @@ NAME_CHARACTERS = 400
 #: Wrong texts that are named in one error.
 _NAMED_LIMIT = 20
 
-_TOKENS = FieldProblem(
+#: What is wrong with token ids; clients that cut texts by a tokenizer of their own send them.
+TOKENS_PROBLEM = FieldProblem(
     "input",
     "holds token ids; only text is offered, for each model has its own tokens.",
     "send text; in langchain-openai: OpenAIEmbeddings(check_embedding_ctx_length=False)",
@@ -69,7 +76,7 @@ def _texts(value: object) -> object:
             reason = f"has {len(texts)} texts; the limit is {TEXTS_LIMIT}."
             problems = [FieldProblem("input", reason, f"send 1 to {TEXTS_LIMIT} at a time")]
         else:
-            problems = [_TOKENS] if all(map(_is_tokens, texts)) else text_problems(texts)
+            problems = [TOKENS_PROBLEM] if all(map(_is_tokens, texts)) else text_problems(texts)
     if problems:
         raise InvalidInputError(errors=problems)
     return texts

@@ -15,8 +15,9 @@ from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from adaptery.errors import NotFoundError
-from adaptery.schemas.embeddings import EmbeddingRequest
+from adaptery.errors import InvalidInputError, NotFoundError
+from adaptery.json_values import has_many_values
+from adaptery.schemas.embeddings import TOKENS_PROBLEM, EmbeddingRequest
 from adaptery_hub.gateway.embedding import Vectors, numbers
 from adaptery_hub.handlers.admission import until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
@@ -36,7 +37,17 @@ class EmbeddingsHandler(OpenAIHandler):
     async def post(self) -> None:
         """Answer one vector for each text."""
         self.hold(self.services.answers)
-        await until_closed(self, self._serve(self.body(EmbeddingRequest)))
+        await until_closed(self, self._serve(self._request()))
+
+    def _request(self) -> EmbeddingRequest:
+        """Return the body; one of more values than any number of texts has is of token ids.
+
+        Raises:
+            InvalidInputError: it is not valid.
+        """
+        if has_many_values(bytes(self._body)):
+            raise InvalidInputError(errors=[TOKENS_PROBLEM])
+        return self.body(EmbeddingRequest)
 
     async def _serve(self, request: EmbeddingRequest) -> None:
         async with self._reserved(request):

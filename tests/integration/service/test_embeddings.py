@@ -109,7 +109,7 @@ async def test_an_empty_model_is_the_default_one(
     assert (await demo.json("POST", PATH, json=body))["model"] == MODEL
 
 
-@pytest.mark.parametrize("tokens", [[1, 2, 3], TOKENS, [[]]])
+@pytest.mark.parametrize("tokens", [[1, 2, 3], TOKENS, [[]], [[7] * 200] * 1000])
 async def test_token_ids_are_refused_with_the_setting_that_mends_it(
     demo: Client, fleet: Embedders, tokens: list
 ) -> None:
