@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from adaptery.key_secrets import make_secret
@@ -229,6 +230,33 @@ async def test_rotating_without_overlap_ends_running_streams(
         await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
 
     assert '"error"' in await stream_ends(service, fleet, key, rotate)
+
+
+@pytest.mark.parametrize("how", ["left", "revoked", "rotated"])
+async def test_a_cut_stream_counts_for_its_key(
+    service: Service, demo: Client, soap: str, fleet: Fleet, how: str
+) -> None:
+    made = await make_key(demo, "soap", tokens_per_day=1000)
+    prompt = {"messages": [{"role": "user", "content": "x" * 400}], "stream": True}
+    fleet.held = True
+    async with program(service, made["secret"]).stream("POST", CHAT, json=prompt) as answer:
+        lines = answer.aiter_lines()
+        assert "He" in await anext(lines)
+        if how == "revoked":
+            await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+        elif how == "rotated":
+            await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
+        if how != "left":
+            async with asyncio.timeout(5):
+                [line async for line in lines]
+
+    async def counted() -> list[dict[str, Any]]:
+        answer = await demo.json("GET", "api/usage", params={"by": "key"})
+        return [row for row in answer["items"] if row["key_id"] == made["id"]]
+
+    (row,) = await eventually(counted)
+    assert (row["requests"], row["cancelled"], row["completion_tokens"]) == (1, 1, 1)
+    assert row["prompt_tokens"] >= 100
 
 
 async def test_what_another_replica_revokes_ends_here_too(

@@ -14,6 +14,7 @@ from adaptery_hub.gateway.places import LineRules
 from adaptery_network.transport import Message
 from support.hub_tables import BASE
 from support.loop_transport import LoopBus
+from support.own_keys import make_key, program
 from support.sealed_requests import CANARY, CHAT, TEXT, running, sealed, whole
 from support.sealed_stage import SealedStage, staged
 from support.service import Client, Service
@@ -278,6 +279,29 @@ async def test_a_key_is_granted_no_more_than_it_has_left(
     again = SealedCall("completions", TEXT).offer_body("", ())
     spent = await program.post("sealed/offer", json=again)
     assert spent.status_code == 429 and spent.json()["code"] == "insufficient_quota"
+
+
+@pytest.mark.parametrize("how", ["revoked", "rotated"])
+async def test_an_answer_that_ends_with_its_key_counts_with_its_prompt(
+    service: Service, stage: SealedStage, demo: Client, secret: str, how: str
+) -> None:
+    made = await make_key(demo, secret, tokens_per_day=100_000)
+    stage.agents[0].go_on.clear()
+    long = [{"role": "user", "content": "x" * 40_000}]
+    key = program(service, made["secret"])
+    body, reply, _ = await sealed(key, "", messages=long)
+    async with running(key, body) as (_, portions):
+        if how == "revoked":
+            await demo.json("DELETE", f"api/keys/{made['id']}", 204)
+        else:
+            await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
+        with pytest.raises(AdapteryError):
+            async with asyncio.timeout(5):
+                async for portion in portions:
+                    list(reply.feed(portion))
+    (row,) = await stage.usage()
+    assert (row["key_id"], row["outcome"], row["completion_tokens"]) == (made["id"], "cancelled", 1)
+    assert 10_000 <= row["prompt_tokens"] < 11_000
 
 
 async def test_an_offer_and_its_request_are_one_request_of_a_key(
