@@ -42,6 +42,8 @@ from adaptery_hub.tenants import Tenants
 
 #: The scope that a verb needs of the token that makes the key, where it has another name.
 VERB_SCOPES: Mapping[str, str] = {"embed": "infer"}
+NOT_IN_FORCE = "This key is not in force: it was revoked or rotated, or it has expired."
+NOT_IN_FORCE_HINT = "Make a new one, or rotate it."
 #: How often the last use of a key is written down.
 USE_NOTED_SECONDS = 60.0
 
@@ -97,10 +99,7 @@ class Keys:
         secret_hash, moment = key_secrets.hash_secret(secret), self._clock()
         row = await self._database.look_up(lambda c: statements.by_hash(c, secret_hash, moment))
         if row is None:
-            raise NotAuthenticatedError(
-                "This key is not in force: it was revoked or rotated, or it has expired.",
-                hint="Make a new one, or rotate it.",
-            )
+            raise NotAuthenticatedError(NOT_IN_FORCE, hint=NOT_IN_FORCE_HINT)
         await self._note_use(row, moment)
         owner = await self._identities.user(row["hub_name"])
         return await self._narrowed(row, owner, secret_hash)
@@ -221,6 +220,11 @@ class Keys:
             raise QuotaError(
                 f"You have {limit} keys, which is the limit.", hint="Revoke one that is not used."
             )
+
+
+def is_in_force(connection: Connection, key: KeyHold) -> bool:
+    """Whether the secret that a request came with is still one of its key."""
+    return statements.by_hash(connection, key.secret_hash, now()) is not None
 
 
 def _row(connection: Connection, key_id: str, tenant_id: str | None) -> RowMapping:

@@ -14,9 +14,12 @@ from contextlib import suppress
 
 from sqlalchemy.engine import Connection
 
-from adaptery.errors import UnavailableError
+from adaptery.errors import NotFoundError, UnavailableError
+from adaptery_hub.database import tables
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.identity import Identity
+from adaptery_hub.keys import NOT_IN_FORCE, NOT_IN_FORCE_HINT, is_in_force
+from adaptery_hub.permissions import Right, fetch
 
 #: Asks the database whether an identity may still have what it gets; raises if it may not.
 Check = Callable[[Connection, Identity], object]
@@ -62,6 +65,27 @@ async def while_admitted(
         passed_seconds = handler.request.request_time()
         with handler.services.admissions.watch(thing_id, look, look_at_token, passed_seconds):
             await interruption.run(work)
+
+
+def may_use(adapter_id: str | None) -> Check:
+    """Return the look at the right to the adapter that answers; a base model is there for everyone.
+
+    Whoever got a part of the answer knew of the adapter: they are told what has ended.
+    """
+
+    def check(connection: Connection, identity: Identity) -> None:
+        if adapter_id is None:
+            return
+        try:
+            fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
+        except NotFoundError:
+            if identity.key is not None and not is_in_force(connection, identity.key):
+                raise NotFoundError(NOT_IN_FORCE, hint=NOT_IN_FORCE_HINT) from None
+            raise NotFoundError(
+                "You may not use this adapter any more.", hint="Ask its owner for a grant."
+            ) from None
+
+    return check
 
 
 async def until_closed(handler: Handler, work: Awaitable[None]) -> None:

@@ -11,19 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 
-from sqlalchemy.engine import Connection
-
 from adaptery.errors import AdapteryError
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
-from adaptery_hub.database import tables
 from adaptery_hub.gateway import OpenAnswer
 from adaptery_hub.gateway.rebuild import answer_count, most_tokens
-from adaptery_hub.handlers.admission import until_closed, while_admitted
+from adaptery_hub.handlers.admission import may_use, until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream
-from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 
@@ -107,13 +102,7 @@ class CompletionsHandler(OpenAIHandler):
             await stream.send(self.last_event)
 
     async def _while_admitted(self, work: Awaitable[None], answer: OpenAnswer) -> None:
-        adapter_id = answer.adapter_id
-
-        def check(connection: Connection, identity: Identity) -> None:
-            if adapter_id is not None:  # a base model is there for everyone
-                fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
-
-        await while_admitted(self, work, adapter_id, check)
+        await while_admitted(self, work, answer.adapter_id, may_use(answer.adapter_id))
 
 
 class ChatCompletionsHandler(CompletionsHandler):

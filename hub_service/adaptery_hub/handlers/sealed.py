@@ -10,20 +10,15 @@ import asyncio
 import json
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
-from sqlalchemy.engine import Connection
-
 from adaptery.errors import AdapteryError, RateLimitError
 from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
 from adaptery.sealed import write_piece
-from adaptery_hub.database import tables
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
 from adaptery_hub.gateway.sealed_answers import Accepted, SealedAnswer
-from adaptery_hub.handlers.admission import until_closed, while_admitted
+from adaptery_hub.handlers.admission import may_use, until_closed, while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import send_patiently
-from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 SEALED_MEDIA = "application/octet-stream"
@@ -89,13 +84,8 @@ class SealedSendHandler(_SealedHandler):
 
     async def _relay(self, answer: SealedAnswer, accepted: Accepted) -> None:
         adapter_id = accepted.adapter_id
-
-        def check(connection: Connection, identity: Identity) -> None:
-            if adapter_id is not None:  # a base model is there for everyone
-                fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
-
         try:
-            await while_admitted(self, self._pieces(answer), adapter_id, check)
+            await while_admitted(self, self._pieces(answer), adapter_id, may_use(adapter_id))
         except AdapteryError as error:
             if not self._headers_written:
                 raise

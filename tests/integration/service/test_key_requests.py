@@ -217,7 +217,7 @@ async def test_revoking_ends_running_streams(
     async def revoke() -> None:
         await demo.json("DELETE", f"api/keys/{made['id']}", 204)
 
-    assert '"error"' in await stream_ends(service, fleet, key, revoke)
+    assert "This key is not in force" in await stream_ends(service, fleet, key, revoke)
 
 
 async def test_rotating_without_overlap_ends_running_streams(
@@ -229,7 +229,7 @@ async def test_rotating_without_overlap_ends_running_streams(
     async def rotate() -> None:
         await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
 
-    assert '"error"' in await stream_ends(service, fleet, key, rotate)
+    assert "This key is not in force" in await stream_ends(service, fleet, key, rotate)
 
 
 @pytest.mark.parametrize("how", ["left", "revoked", "rotated"])
@@ -264,7 +264,22 @@ async def test_what_another_replica_revokes_ends_here_too(
 ) -> None:
     key = await new_program(service, demo, "soap")
     revoked = tables.keys.update().values(revoked_at=now())
-    assert '"error"' in await stream_ends(service, fleet, key, lambda: change(service, revoked))
+    ended = await stream_ends(service, fleet, key, lambda: change(service, revoked))
+    assert "This key is not in force" in ended
+
+
+async def test_a_key_in_force_hears_that_the_right_has_ended(
+    service: Service, demo: Client, guest: Client, soap: str, fleet: Fleet
+) -> None:
+    grants = f"api/adapters/{soap}/grants"
+    await demo.json("PUT", grants, json={"principal": "@guest", "right": "use"})
+    key = await new_program(service, guest, "@demo/soap")
+
+    async def take_away() -> None:
+        await demo.json("DELETE", grants, 204, params={"principal": "@guest"})
+
+    ended = await stream_ends(service, fleet, key, take_away)
+    assert "You may not use this adapter any more." in ended and '"not_found"' in ended
 
 
 async def test_a_long_stream_is_one_request_of_the_minute(

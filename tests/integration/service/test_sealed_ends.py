@@ -52,6 +52,7 @@ async def test_who_loses_the_right_hears_why_and_the_engine_is_free(
             async with asyncio.timeout(5):
                 async for portion in portions:
                     list(reply.feed(portion))
+    assert caught.value.message == "You may not use this adapter any more."
     assert caught.value.code == "not_found" and not reply.finished
     await asyncio.wait_for(agent.freed.wait(), 1)
 
@@ -295,7 +296,7 @@ async def test_an_answer_that_ends_with_its_key_counts_with_its_prompt(
             await demo.json("DELETE", f"api/keys/{made['id']}", 204)
         else:
             await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
-        with pytest.raises(AdapteryError):
+        with pytest.raises(AdapteryError, match="This key is not in force"):
             async with asyncio.timeout(5):
                 async for portion in portions:
                     list(reply.feed(portion))
