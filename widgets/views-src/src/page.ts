@@ -96,7 +96,8 @@ class Page {
 
   /** What needs sealing cannot be used from here, but in Lab. */
   private startOf({ view, start }: Address): Json {
-    return view === "chat" ? { ...start, sealed: false } : { ...start };
+    const lab = document.querySelector(".who a")?.getAttribute("href") ?? "";
+    return view === "chat" ? { ...start, sealed: false, lab } : { ...start };
   }
 
   private open(view: ViewName, start: Json): void {

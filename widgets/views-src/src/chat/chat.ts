@@ -3,15 +3,16 @@
 import { Conversation } from "./conversation";
 import { ChatLog } from "./log";
 import { lockDrawing } from "./lock-drawing";
-import { listModels, type Model, Models } from "./models";
+import { listModels, type Model, Models, namesOf } from "./models";
 import { questionField } from "./question-field";
 import { type Ending, Reply } from "./reply";
 import { type Sampling, Settings } from "./settings";
 import { CHAT_STYLE } from "./style";
 import type { TurnBox } from "./turn-box";
-import { type Host, HostError, type Json, type Mount } from "../host/host";
+import { type Host, HostError, isMissing, type Json, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
+import { ask } from "../host/things";
 import { control, element } from "../parts/elements";
 import { PROSE_STYLE } from "../parts/markdown";
 import { Notices } from "../parts/notice";
@@ -22,15 +23,18 @@ const ADVICE = {
   failed: "The models that you may use could not be listed.",
   none: "There is no model that you may use yet. Ask whoever runs this Hub for a base model.",
   begin: "Choose a model and write to it. A new adapter is in the list as soon as its job is completed. A conversation is stored nowhere: it is gone once you load this page again.",
+  locked: "Choose another model to write to it here.",
 };
 const OLDER = "Older adapters: open them from the overview";
 const RESTRICTED =
   "This adapter is restricted: it answers only over the sealed channel, which a page of the service cannot have. Open it in JupyterLab or in a notebook; what you write there only you and the machine that answers can read.";
+const SEALED = "What you write, and what is answered, only you and the machine that answers can read";
 
-/** What the place around this view says: the model to begin with, and that it cannot seal, if so. */
+/** What the place around this view says: the model to begin with; that it cannot seal, if so, and where that is done. */
 interface Start {
   model?: string;
   sealed?: boolean;
+  lab?: string;
 }
 
 /** Why an exchange was ended from here. */
@@ -52,6 +56,7 @@ class Chat {
   private readonly notices = new Notices();
   private readonly model = control("select", { "aria-label": "Model" });
   private readonly beside = control("input", { type: "checkbox", disabled: true });
+  private readonly sealed = element("span", { class: "chip", title: SEALED, hidden: true }, "sealed");
   private readonly lock = element("div", { class: "notice", role: "status", hidden: true });
   private readonly text = questionField("Message", () => this.submit());
   private readonly send = control("button", { type: "submit", class: "main" }, "Send");
@@ -62,6 +67,8 @@ class Chat {
   private start: Start | null = null;
   /** The model to begin with, until it was looked for. */
   private wanted: string | undefined;
+  /** The reader's own, `@demo`; asked when a name has no owner. */
+  private owner = "";
   private looking = false;
   private running: AbortController | null = null;
   /** The last turn of the history. */
@@ -80,6 +87,7 @@ class Chat {
       "div",
       { class: "bar" },
       element("label", { class: "model" }, "Model", this.model),
+      this.sealed,
       element("label", { class: "check" }, this.beside, "Base model beside it"),
       this.settings.button,
       this.outside,
@@ -95,7 +103,7 @@ class Chat {
     );
     adopt(this.el, PROSE_STYLE, CHAT_STYLE);
     this.listen(form);
-    this.log.advise(this.advice);
+    this.showAdvice();
     void this.look();
   }
 
@@ -131,7 +139,8 @@ class Chat {
     this.log.clear();
     this.last = this.cut = null;
     this.secret = false;
-    this.log.advise(this.advice);
+    this.showSealed();
+    this.showAdvice();
     this.text.focus();
   }
 
@@ -145,7 +154,9 @@ class Chat {
         this.wanted = this.start.model;
       }
       const first = this.models.length === 0;
-      const models = await this.persist(() => listModels(this.host, this.wanted ?? this.model.value));
+      if (this.wanted?.includes("/") === false) this.owner = (await this.persist(() => ask<{ tenant: string }>(this.host, "whoami"))).tenant;
+      const names = this.wanted === undefined ? [this.model.value] : namesOf(this.wanted, this.owner);
+      const models = await this.persist(() => listModels(this.host, names.at(-1)));
       if (this.models.replace(models) || this.wanted !== undefined) this.offer();
       this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
       if (first) this.arrive();
@@ -172,7 +183,7 @@ class Chat {
     const wanted = this.wanted;
     this.wanted = undefined;
     const before = this.model.options.length > 0 ? this.models.find(this.model.value) : this.models.first(this.seals);
-    const chosen = wanted === undefined ? before : this.models.named(wanted);
+    const chosen = wanted === undefined ? before : this.models.named(...namesOf(wanted, this.owner));
     const older = this.models.older ? [element("option", { disabled: true }, OLDER)] : [];
     this.model.replaceChildren(...[...this.models].map(({ id, title }) => element("option", { value: id }, title)), ...older);
     this.model.value = chosen?.id ?? "";
@@ -194,10 +205,21 @@ class Chat {
     this.beside.disabled = model === null || this.models.baseOf(model.id) === null || this.locked(model);
     if (this.beside.disabled) this.beside.checked = false;
     this.lock.hidden = model === null || !this.locked(model);
-    this.send.disabled = !this.lock.hidden;
+    this.send.disabled = this.text.disabled = !this.lock.hidden;
     this.outside.hidden = model === null || model.base === null || model.restricted;
-    if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, RESTRICTED));
+    if (!this.lock.hidden) this.lock.replaceChildren(lockDrawing(), element("span", {}, RESTRICTED), ...this.wayToLab());
+    this.showSealed();
+    this.showAdvice();
     if (model) this.remember(model);
+  }
+
+  private wayToLab(): HTMLElement[] {
+    return this.start?.lab ? [element("a", { href: this.start.lab }, "Open it in JupyterLab")] : [];
+  }
+
+  private showSealed(): void {
+    const model = this.models.find(this.model.value);
+    this.sealed.hidden = model === null || this.locked(model) || !(model.restricted || this.secret);
   }
 
   private remember({ id }: Model): void {
@@ -215,7 +237,11 @@ class Chat {
 
   private advise(advice: string): void {
     this.advice = advice;
-    this.log.advise(advice);
+    this.showAdvice();
+  }
+
+  private showAdvice(): void {
+    this.log.advise(this.lock.hidden ? this.advice : ADVICE.locked);
   }
 
   private asked(): Model[] {
@@ -242,22 +268,33 @@ class Chat {
     if (this.running) return;
     const { question, models } = asking;
     this.secret ||= models.some((model) => model.restricted);
+    this.showSealed();
     const controller = this.begin(asking.anew);
     const box = this.log.add(question, models.map((model) => model.title));
     const sampling = this.settings.sampling();
     const replies = models.map(() => new Reply());
     const reading = models.map((model, index) => this.read(model, asking, sampling, replies[index]!, box, index, controller));
-    await Promise.allSettled(reading);
+    const errors = (await Promise.allSettled(reading)).map((one) => (one.status === "rejected" ? (one.reason as unknown) : null));
     const cause = controller.signal.reason as Cause | undefined;
-    if (cause !== "cleared" && cause !== "closed") {
-      try {
-        await Promise.all(reading);
-        this.finish(asking, replies, box, cause);
-      } catch (error) {
-        this.fail(asking, replies, box, error);
-      }
-    }
+    if (cause !== "cleared" && cause !== "closed") this.settle(asking, replies, box, errors, cause);
     this.end(controller);
+  }
+
+  /** All have ended; `errors` are theirs. Who may not use one model any more goes on with the other. */
+  private settle(asking: Asking, replies: readonly Reply[], box: TurnBox, errors: readonly unknown[], cause: Cause | undefined): void {
+    const lost = asking.models.find((_, index) => isMissing(errors[index]));
+    const left = asking.models.filter((_, index) => !isMissing(errors[index]));
+    const error = errors.find((one) => one !== null && !isMissing(one));
+    if (error !== undefined) this.fail(asking, replies, box, error);
+    else if (left.length > 0) this.finish({ ...asking, models: left }, replies.filter((_, index) => !isMissing(errors[index])), box, cause);
+    else this.fail(asking, replies, box, null);
+    if (lost) this.lose(lost);
+  }
+
+  /** The right to a model was taken, or it was deleted: it is not offered any more. */
+  private lose({ id }: Model): void {
+    this.notices.problem(new HostError("not_found", `You may not use ${id} any more, or it was deleted`, "Choose another model"));
+    void this.look();
   }
 
   private async read(
@@ -281,7 +318,7 @@ class Chat {
       if (!controller.signal.aborted) ending = "complete";
       else if (controller.signal.reason === "stopped") ending = "stopped";
     } catch (error) {
-      controller.abort("failed"); // the other answer is of no use then
+      if (!isMissing(error)) controller.abort("failed"); // the other answer is of no use then
       throw error;
     } finally {
       answer.end(reply.note(ending, sampling.max_tokens));
@@ -302,16 +339,20 @@ class Chat {
     box.offer((again) => this.askAnew(again));
   }
 
-  /** A failed turn leaves no message in the history; what was said of it stays in sight, as cut off. */
+  /**
+   * A failed turn leaves no message in the history; what was said of it stays in sight, as cut off. Without an
+   * error, asking again is of no use, so it stays for good.
+   */
   private fail(asking: Asking, replies: readonly Reply[], box: TurnBox, error: unknown): void {
     const { question, anew } = asking;
     const said = replies.some((reply) => reply.text);
     if (said) {
       box.cut();
-      this.cut = box;
+      if (error !== null) this.cut = box;
     }
     this.takeBack(said ? null : box, anew);
     if (!anew && !this.text.value) this.text.value = question;
+    if (error === null) return;
     this.notices.problem(error, () => {
       if (this.text.value === question) this.text.value = "";
       this.text.focus();
@@ -326,7 +367,7 @@ class Chat {
       if (anew) this.last.element.hidden = false;
       this.last.offer((again) => this.askAnew(again));
     }
-    this.log.advise(this.advice);
+    this.showAdvice();
   }
 
   private begin(anew: boolean): AbortController {

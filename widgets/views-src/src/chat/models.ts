@@ -56,6 +56,11 @@ async function adaptersWith(host: Host, wanted: string): Promise<Page<AdapterCar
   return { ...newest, items: [...newest.items, ...older.slice(0, 1)] };
 }
 
+/** What a name can mean; without an owner also an adapter of the reader's own. */
+export function namesOf(name: string, owner: string): string[] {
+  return name.includes("/") ? [name] : [name, `${owner}/${name}`];
+}
+
 /** Whether an adapter goes by this name, which may leave its version out. */
 function isNamed(id: string, name: string): boolean {
   return id === name || id.startsWith(`${name}@`);
@@ -92,9 +97,10 @@ export class Models {
     return this.all.find((model) => model.id === id) ?? null;
   }
 
-  /** The model of that name; a name without a version means its newest. */
-  named(name: string): Model | null {
-    return this.find(name) ?? this.all.find(({ id, base }) => base !== null && isNamed(id, name)) ?? null;
+  /** The model of the first of these names that is one; a name without a version means its newest. */
+  named(...names: readonly string[]): Model | null {
+    const found = names.map((name) => this.find(name) ?? this.all.find(({ id, base }) => base !== null && isNamed(id, name)));
+    return found.find((model) => model !== undefined) ?? null;
   }
 
   /** What to begin with: the newest adapter that answers here, else the default base model. */

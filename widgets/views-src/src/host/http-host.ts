@@ -3,7 +3,7 @@
 
 import { type Args, type Host, HostError, type Json, SILENCE_MS } from "./host";
 import { readEvents } from "./event-stream";
-import { isProblem, loggedOut, notAnswering, problemOf, problemOfAnswer, silence } from "./problems";
+import { isProblem, loggedOut, notAnswering, problemOf, problemOfAnswer, problemOfOpenAi, silence } from "./problems";
 import { upload } from "./upload";
 import { type Request, requestOf } from "./verbs";
 
@@ -131,7 +131,7 @@ class Silence {
 /** Part of an answer; an error in the middle of it is thrown. */
 function pieceOf(event: Json): Json {
   if (event !== null && typeof event === "object" && "error" in event) {
-    throw problemOf(event.error, "The answer was cut off.");
+    throw problemOfOpenAi(event.error, "The answer was cut off.");
   }
   return event;
 }

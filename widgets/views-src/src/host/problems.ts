@@ -22,10 +22,17 @@ export function problemOf(value: Json | undefined, fallback: string): HostError 
   );
 }
 
+/** OpenAI's shape has no field for what to do: it is in brackets behind the message. */
+export function problemOfOpenAi(value: Json, fallback: string): HostError {
+  const { code, message, hint, fields } = problemOf(value, fallback);
+  const [, said = message, remedy = hint] = /^([^\n]*[.!?]) \(([^\n]*)\)$/.exec(message) ?? [];
+  return new HostError(code, said, remedy, fields);
+}
+
 /** What an HTTP answer that is no success says; the Hub and proxies answer in their own words. */
 export async function problemOfAnswer(answer: Response): Promise<HostError> {
   const body: unknown = await answer.json().catch(() => null);
-  if (isObject(body) && isObject(body.error)) return problemOf(body.error as Json, "");
+  if (isObject(body) && isObject(body.error)) return problemOfOpenAi(body.error as Json, "");
   if (isObject(body) && typeof body.code === "string") return problemOf(body as Json, "");
   if (answer.status === 401 || answer.status === 403) {
     return loggedOut();

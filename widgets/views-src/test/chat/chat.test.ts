@@ -131,6 +131,16 @@ describe("the models to choose from", () => {
     expect(find<HTMLSelectElement>("select").value).toBe("@demo/soap@1");
   });
 
+  it("begin with one of the reader's own where no owner is named", async () => {
+    const whoami = { tenant: "@demo" };
+    host.answer("whoami", () => whoami);
+    host.answer("adapters.list", () => page({ ...SOAP, full_name: "@else/soap@9" }, { ...SOAP, full_name: "@demo/soap@2" }, SOAP));
+    host.answer("view.start", () => ({ model: "soap" }));
+    await show();
+    expect(find<HTMLSelectElement>("select").value).toBe("@demo/soap@2");
+    expect(find("[role=alert]").textContent).toBe("");
+  });
+
   it("never become another model than the one that was named", async () => {
     host.answer("view.start", () => ({ model: "@demo/nope" }));
     await show();
@@ -178,14 +188,20 @@ describe("a restricted adapter", () => {
   };
 
   it("is shown on the service's page, but is not what begins and cannot be asked there", async () => {
-    await choose({ sealed: false });
+    await choose({ sealed: false, lab: "/hub/user-redirect/lab" });
     expect(find<HTMLSelectElement>("select").value).toBe("tiny");
     pick(SECRET.full_name);
     expect(find("[role=status]").textContent).toContain("Open it in JupyterLab or in a notebook");
-    expect(button("Send").disabled).toBe(true);
+    expect(find(".notice a").getAttribute("href")).toBe("/hub/user-redirect/lab");
+    expect(find(".empty").textContent).toBe("Choose another model to write to it here.");
+    expect(button("Send").disabled && message().disabled).toBe(true);
+    expect(find(".chip").hidden).toBe(true);
     say("Hello");
     expect(host.asks("chat")).toEqual([]);
     expect(message().value).toBe("Hello");
+    pick("tiny");
+    expect(message().disabled).toBe(false);
+    expect(find(".empty").textContent).toContain("Choose a model and write to it.");
   });
 
   it("is asked where the place can seal, and so is the base model beside it", async () => {
@@ -200,10 +216,14 @@ describe("a restricted adapter", () => {
 
   it("has all of its conversation sealed, until a new one begins", async () => {
     await choose({ model: SECRET.full_name });
+    expect(find(".chip").hidden).toBe(false);
     await ask("Hello");
     pick("tiny");
+    expect(find(".chip").textContent).toBe("sealed");
+    expect(find(".chip").hidden).toBe(false);
     await ask("And you?");
     button("New chat").click();
+    expect(find(".chip").hidden).toBe(true);
     await ask("Another thing");
     expect(host.asks("chat").map(({ sealed }) => sealed)).toEqual([true, true, undefined]);
   });
@@ -372,6 +392,56 @@ describe("an answer that ends early", () => {
     } as never);
     await ask("Both?");
     expect(find("[role=alert]").textContent).toContain("The engine is busy.");
+  });
+
+  it("because the right to the adapter was taken leaves the base model's, and the adapter out of the list", async () => {
+    await show();
+    field<HTMLInputElement>("Base model").checked = true;
+    let taken: () => void = () => undefined;
+    let goOn: () => void = () => undefined;
+    host.answer("chat", async function* ({ model }: Args) {
+      yield chunk("Half");
+      if (model !== "tiny") {
+        await new Promise<void>((resolve) => (taken = resolve));
+        throw new HostError("not_found", "There is no such model, or you may not use it.", "GET v1/models lists the models that you may use");
+      }
+      await new Promise<void>((resolve) => (goOn = resolve));
+      yield chunk(" and whole", "stop");
+    } as never);
+    say("Both?");
+    await eventually(() => all(".said").every((said) => said?.includes("Half")));
+    host.answer("adapters.list", () => page());
+    taken();
+    await eventually(() => all(".note").length === 1);
+    goOn();
+    await answered();
+    expect(all(".said").map((said) => said!.trim())).toEqual(["Half", "Half and whole"]);
+    expect(find("[role=alert]").textContent).toContain("You may not use @demo/soap@1 any more, or it was deleted. Choose another model.");
+    await eventually(() => all("option").join() === "tiny (base model)");
+    expect(() => button("Use from outside")).toThrow();
+    find<HTMLSelectElement>("select").value = "tiny";
+    find("select").dispatchEvent(new Event("change"));
+    host.answer("chat", () => [chunk("More", "stop")]);
+    await ask("And now?");
+    expect((sent() as { content: string }[]).map(({ content }) => content)).toEqual(["Both?", "Half and whole", "And now?"]);
+    expect(all(".question")).toEqual(["Both?", "And now?"]);
+  });
+
+  it("because the right to all that was asked was taken stays in sight", async () => {
+    await show();
+    const answer = slow("Half an ans");
+    say("Tell me");
+    await eventually(() => all(".said").at(-1));
+    host.answer("adapters.list", () => page());
+    answer.fail(new HostError("not_found", "There is no such model."));
+    await answered();
+    expect(() => button("Retry")).toThrow();
+    await eventually(() => all("option").join() === "tiny (base model)");
+    host.answer("chat", () => [chunk("More", "stop")]);
+    find<HTMLSelectElement>("select").value = "tiny";
+    await ask("And you?");
+    expect(all(".question")).toEqual(["Tell me", "And you?"]);
+    expect((sent() as Json[]).length).toBe(1);
   });
 
   it("with the view ends at its source", async () => {

@@ -39,6 +39,13 @@ it("whoever is logged out hears how to go on without losing anything", async () 
   }
 });
 
+it("what to do is taken out of the brackets of OpenAI's shape", async () => {
+  const error = { message: "There is no such model, or you may not use it. (GET v1/models lists them)", code: "not_found" };
+  vi.stubGlobal("fetch", () => Promise.resolve(Response.json({ error }, { status: 404 })));
+  const asked = new HttpHost("/x/").stream("chat", { model: "m" }, new AbortController().signal)[Symbol.asyncIterator]().next();
+  await expect(asked).rejects.toMatchObject({ code: "not_found", message: "There is no such model, or you may not use it.", hint: "GET v1/models lists them" });
+});
+
 it("a stream that the service may not go on with says why, and not as an event", async () => {
   const problem = { type: "about:blank", title: "Not found", status: 404, code: "not_found", detail: "There is no such thing." };
   const lines = `event: state\ndata: {"seq":1,"kind":"error","data":{"code":"x"}}\n\nevent: problem\ndata: ${JSON.stringify(problem)}\n\n`;
