@@ -24,7 +24,7 @@ class UsageEntry:
     model: str
     base_model: str
     adapter_id: str | None
-    digests: tuple[str, ...]  # of the adapter's weights and of the datasets it came from
+    digests: tuple[str, ...]  # of the weights, and of the datasets that they came from
     agent_id: str | None
     prompt_tokens: int
     completion_tokens: int

@@ -259,7 +259,6 @@ class _Account:
 
     async def _write(self, agent_id: str, outcome: str, usage: Usage, duration_ms: int) -> None:
         adapter = self._target.adapter
-        digests = (adapter.weight_digest, *adapter.content_digests) if adapter else ()
         await self._usage.add(
             UsageEntry(
                 tenant_id=self._identity.tenant_id,
@@ -268,7 +267,7 @@ class _Account:
                 model=self._target.model,
                 base_model=self._target.base_model,
                 adapter_id=adapter.id if adapter else None,
-                digests=digests,
+                digests=self._target.digests,
                 agent_id=agent_id,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,

@@ -70,6 +70,13 @@ class Target:
     base_weight_digest: str | None  # None while no agent has reported the base model
     adapter: AdapterTarget | None = None
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What the audit names: the weights that answer, then the content that they learnt from."""
+        if self.adapter is not None:
+            return (self.adapter.weight_digest, *self.adapter.content_digests)
+        return () if self.base_weight_digest is None else (self.base_weight_digest,)
+
 
 class Resolver:
     """Finds what a model name means for a caller."""

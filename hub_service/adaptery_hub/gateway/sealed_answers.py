@@ -159,7 +159,7 @@ class SealedAnswer:
                 model=target.model,
                 base_model=target.base_model,
                 adapter_id=adapter.id if adapter else None,
-                digests=(adapter.weight_digest, *adapter.content_digests) if adapter else (),
+                digests=target.digests,
                 agent_id=self._accepted.grant.agent,
                 prompt_tokens=prompt_tokens,
                 completion_tokens=completion_tokens,

@@ -100,12 +100,22 @@ class AdapterDownloadHandler(AdapterHandler):
         self.set_header("Content-Type", DOWNLOAD_MEDIA)
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         with packed:
+            await self._note(row)
             await while_admitted(
                 self,
                 self._send(packed),
                 adapter,
                 lambda c, identity: fetch(c, tables.adapters, identity, adapter, Right.VIEW),
             )
+
+    async def _note(self, row: RowMapping) -> None:
+        """Write down that the weights are handed out, before their first byte is."""
+        told = {
+            "name": _full_name(row),
+            "weight_digest": row["weight_digest"],
+            "bytes": row["bytes"],
+        }
+        await self.services.db.write(lambda c: self.audit(c, "adapter.download", row["id"], **told))
 
     async def _send(self, packed: IO[bytes]) -> None:
         while chunk := await asyncio.to_thread(packed.read, DOWNLOAD_CHUNK_BYTES):
@@ -169,7 +179,7 @@ def describe_adapter(row: RowMapping) -> Adapter:
     return Adapter(
         id=row["id"],
         name=row["name"],
-        full_name=full_name(row["tenant_kind"], row["slug"], row["name"], row["number"]),
+        full_name=_full_name(row),
         number=row["number"],
         tenant=prefix,
         job=row["job_id"],
@@ -183,6 +193,10 @@ def describe_adapter(row: RowMapping) -> Adapter:
         created_at=row["created_at"],
         limits=AdapterLimits(**row["limits"]) if row["limits"] else None,
     )
+
+
+def _full_name(row: RowMapping) -> str:
+    return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
 
 
 ROUTES = [

@@ -111,7 +111,9 @@ class DownloadHandler(_VersionHandler):
         self.check_query()
         name = self.query("file")
         row, prefix = await self.find(version)
-        sending = self._send_records(row, prefix) if name is None else self._send_file(prefix, name)
+        sending = (
+            self._send_records(row, prefix) if name is None else self._send_file(row, prefix, name)
+        )
         await while_admitted(
             self,
             sending,
@@ -122,6 +124,7 @@ class DownloadHandler(_VersionHandler):
     async def _send_records(self, row: RowMapping, prefix: str) -> None:
         # Verified before the first byte: an error after it could only cut the stream.
         await asyncio.to_thread(self.services.published.manifest, prefix)
+        await self._note(row)
         self.set_header("Content-Type", "application/x-ndjson")
         self._name_attachment(f"{row['dataset_name']}-{row['number']}.jsonl")
         records = self.services.published.records(prefix)
@@ -129,15 +132,24 @@ class DownloadHandler(_VersionHandler):
             self.write(lines)
             await self.flush()
 
-    async def _send_file(self, prefix: str, name: str) -> None:
+    async def _send_file(self, row: RowMapping, prefix: str, name: str) -> None:
         stream, size = await asyncio.to_thread(self.services.published.open, prefix, name)
         with stream:
+            await self._note(row, file=name)
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(size))
             self._name_attachment(name)
             while chunk := await asyncio.to_thread(_read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
+
+    async def _note(self, row: RowMapping, **details: str) -> None:
+        """Write down that the content is handed out, before its first byte is."""
+        version = describe_version(row)
+        told = {"name": version.name, "content_digest": version.content_digest or "", **details}
+        await self.services.db.write(
+            lambda c: self.audit(c, "version.download", version.id, **told)
+        )
 
     def _name_attachment(self, name: str) -> None:
         # Both names are made of [a-z0-9._-] only.

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from adaptery.commands import main
-from support.served_adapters import add_adapter
-from support.service import Client, Service, running_service
+from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
+from support.served_adapters import BASE_MODELS, add_adapter, serve
+from support.service import Client, Service, alpaca, running_service
 
 ADMIN = ("read", "write", "infer", "admin")
 
@@ -54,6 +55,42 @@ async def test_rows_are_found_by_actor_thing_action_and_time(boss: Client) -> No
     await boss.json("GET", "api/audit?actor=@nobody", 404)
     for query in ("from=x", "thing=x", "request=ad_1", "action=%00", "action=A", "of=x"):
         await boss.json("GET", f"api/audit?{query}", 422)
+
+
+async def test_what_is_downloaded_is_written_down(service: Service, demo: Client) -> None:
+    dataset = await demo.dataset()
+    await demo.upload(dataset, alpaca(3))
+    version = (await demo.publish(dataset))["result"]["version"]
+    adapter = await add_adapter(service, demo)
+    boss = service.client("boss", scopes=ADMIN)
+    path = f"api/versions/{version['id']}/download"
+    assert (await demo.get(path)).status_code == 200
+    manifest = await demo.get(path, params={"file": "manifest.json"})
+    assert manifest.status_code == 200
+    assert (await demo.get(path, params={"file": "nothing"})).status_code == 404
+    assert (await demo.get(f"api/adapters/{adapter}/download")).status_code == 200
+    first, second = reversed(await found(boss, "action=version.download"))
+    assert (first["actor"], first["thing_id"]) == ("@demo", version["id"])
+    told = {"name": version["name"], "content_digest": version["content_digest"]}
+    assert first["details"] == told
+    assert second["details"] == {**told, "file": "manifest.json"}
+    assert second["request_id"] == manifest.headers["X-Request-Id"]
+    (third,) = await found(boss, f"action=adapter.download&thing={adapter}")
+    assert third["details"]["weight_digest"] == OTHER_WEIGHTS
+    assert third["details"]["name"] == "@demo/soap@1"
+
+
+async def test_answers_name_the_weights_that_gave_them(tmp_path: Path) -> None:
+    async with running_service(tmp_path, base_models=BASE_MODELS) as service:
+        demo, boss = service.client("demo"), service.client("boss", scopes=ADMIN)
+        await serve(service)
+        await add_adapter(service, demo)
+        for model, digest in ((BASE, WEIGHTS), ("@demo/soap", OTHER_WEIGHTS)):
+            body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+            answer = await demo.post("v1/chat/completions", json=body)
+            assert answer.status_code == 200
+            (row,) = await found(boss, f"request={answer.headers['X-Request-Id']}")
+            assert row["details"]["digests"] == [digest]
 
 
 async def test_only_administrators_read_it(demo: Client, boss: Client) -> None:
