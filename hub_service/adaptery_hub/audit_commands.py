@@ -3,7 +3,9 @@
 Who can change the database can also cut off the last rows of a chain, or write a chain anew. That
 shows against a tail that was noted elsewhere: `verify` says the tails, `--expect` compares one.
 
-The database is only read. Rows that the service appends meanwhile are checked too.
+The database is only read. Rows that the service appends meanwhile are checked too. A file of SQLite
+that nobody has open, such as a backup, is read as one that does not change: it may lie where this
+account cannot write, and nothing is left beside it.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from adaptery.errors import (
     AdapteryError,
+    ConflictError,
     FieldProblem,
     IntegrityError,
     InvalidInputError,
@@ -27,12 +31,15 @@ from adaptery.errors import (
 from adaptery.times import to_text
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import URL, Connection, Engine
 
     from adaptery.commands import Subparsers
     from adaptery_hub.audit import Tail
 
 __all__ = ["register"]
+
+#: What SQLite is told of a file that nobody changes.
+_IMMUTABLE = "immutable"
 
 
 def register(subparsers: Subparsers) -> None:
@@ -164,8 +171,9 @@ def _lines(connection: Connection) -> Iterator[str]:
 def _connection(arguments: argparse.Namespace) -> Generator[Connection]:
     from sqlalchemy.exc import SQLAlchemyError
 
+    url = _url(arguments)
     try:
-        engine = _engine(_url(arguments))
+        engine = _engine(url)
         try:
             with engine.connect() as connection:
                 yield connection
@@ -174,11 +182,16 @@ def _connection(arguments: argparse.Namespace) -> Generator[Connection]:
     except SQLAlchemyError as error:
         raise AdapteryError(
             f"The database cannot be read ({type(error).__name__}).",
-            hint="check its address, and that this account may read it",
+            hint="check its address, and that this account may read it; a file of SQLite with a "
+            "-wal beside it also has to lie where this account may write",
         ) from None
+    if _IMMUTABLE in url.query and _in_use(unquote((url.database or "").removeprefix("file:"))):
+        raise ConflictError(
+            "Somebody opened the database while it was read.", hint="run this again"
+        )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: URL) -> Engine:
     from sqlalchemy import create_engine
 
     try:
@@ -187,8 +200,8 @@ def _engine(url: str) -> Engine:
         raise MissingExtraError.for_extra("postgres", "A database of PostgreSQL") from None
 
 
-def _url(arguments: argparse.Namespace) -> str:
-    from sqlalchemy.engine import make_url
+def _url(arguments: argparse.Namespace) -> URL:
+    from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
     text = str(arguments.database or _configured(arguments.config))
@@ -197,11 +210,19 @@ def _url(arguments: argparse.Namespace) -> str:
     except ArgumentError:
         raise InvalidInputError("This is no URL of a database.") from None
     if url.get_backend_name() != "sqlite":
-        return text
+        return url
     path = Path(url.database or "").absolute()
-    if not path.is_file():  # SQLite would make one
-        raise InvalidInputError("There is no such database.", hint="check the path")
-    return f"sqlite:///file:{path}?mode=ro&uri=true"
+    with _readable("database"):
+        if not path.is_file():  # SQLite would make one
+            raise InvalidInputError("There is no such database.", hint="check the path")
+        query = {"mode": "ro", "uri": "true"}
+        if not _in_use(path):  # SQLite would make two files beside it
+            query[_IMMUTABLE] = "1"
+    return URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+
+
+def _in_use(path: Path | str) -> bool:
+    return Path(f"{path}-wal").exists()
 
 
 def _configured(config: Path) -> str:
@@ -209,5 +230,23 @@ def _configured(config: Path) -> str:
     from adaptery_hub.app import AdapteryService
 
     service = AdapteryService()
-    service.initialize(["--config", str(config)])
+    with _readable("config file"):
+        config.open("rb").close()
+        service.initialize(["--config", str(config)])
     return service.database_url
+
+
+@contextmanager
+def _readable(what: str) -> Generator[None]:
+    """Say which file this account cannot read.
+
+    Raises:
+        InvalidInputError: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(
+            f"The {what} cannot be read ({error.strerror}).",
+            hint="check the path, and run this as an account that may read it",
+        ) from None

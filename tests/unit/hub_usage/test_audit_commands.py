@@ -1,5 +1,6 @@
 """`adaptery audit`: offline, on the database as it lies there."""
 
+import argparse
 import json
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from adaptery.commands import main
+from adaptery.errors import ConflictError
+from adaptery_hub import audit_commands
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database, tables
 
@@ -107,8 +110,38 @@ def test_a_database_that_nobody_has_open_is_only_read(path: Path) -> None:
     database.close()
     before = path.read_bytes()
     path.chmod(stat.S_IRUSR)
-    assert main(["audit", "verify", "--database", str(path)]) == 0
+    path.parent.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        assert main(["audit", "verify", "--database", str(path)]) == 0
+    finally:
+        path.parent.chmod(stat.S_IRWXU)
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_database_that_is_opened_meanwhile_is_to_be_read_again(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a 100%41 backup.sqlite"
+    database = Database(f"sqlite:///{path}")
+    tables.metadata.create_all(database.engine)
+    database.close()
+    assert main(["audit", "verify", "--database", str(path)]) == 0
+    with pytest.raises(ConflictError), audit_commands._connection(asked(path)):
+        database = Database(f"sqlite:///{path}")
+        database.write_now(lambda c: AuditLog("service").append(c, AuditEntry("x")))
+    database.close()
+
+
+def asked(path: Path) -> argparse.Namespace:
+    return argparse.Namespace(database=str(path), config=None)
+
+
+def test_options_that_cannot_be_read(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.mkdir()
+    for config in (path, path / "service.json"):
+        assert main(["audit", "verify", "--config", str(config)]) == 1
+        assert "The config file cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
