@@ -16,6 +16,7 @@ interface AdapterCard {
 /** As many are offered at once; typing narrows them down. */
 const OFFERED = 100;
 const TYPING_MS = 250;
+const NONE = "You have no adapter yet; train one first.";
 const SEALED = "restricted: only Adaptery's own client can ask it";
 
 export class AdaptersField {
@@ -84,7 +85,8 @@ export class AdaptersField {
       const { items, has_more } = await persist(() => list<AdapterCard>(this.host, "adapters.list", args, OFFERED), this.signal, this.trouble);
       if (turn !== this.turn) return; // something else was typed meanwhile
       this.offered = items;
-      this.offer(has_more);
+      if (!typed && items.length === 0) this.picker.offer([], false, NONE);
+      else this.offer(has_more);
     } catch (error) {
       if (!this.signal.aborted) this.failed(error);
     }

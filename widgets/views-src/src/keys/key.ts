@@ -25,7 +25,7 @@ export interface NewKey extends Key {
   secret: string;
 }
 
-export type State = "in force" | "spent" | "expired" | "revoked";
+export type State = "in force" | "spent" | "asks nothing" | "expired" | "revoked";
 
 export interface Status {
   state: State;
@@ -38,13 +38,14 @@ const SOON_MS = 3 * 86_400_000;
 export function stateOf(key: Key, now: number): State {
   if (key.revoked_at !== null) return "revoked";
   if (Date.parse(key.expires_at) <= now) return "expired";
+  if (modelsOf(key).length === 0 && !key.verbs.includes("embed")) return "asks nothing";
   return key.tokens_per_day !== null && key.tokens_today >= key.tokens_per_day ? "spent" : "in force";
 }
 
-/** Whether it can still be used, today or tomorrow. */
+/** Whether it has not ended. */
 export function isAlive(key: Key, now: number): boolean {
   const state = stateOf(key, now);
-  return state === "in force" || state === "spent";
+  return state !== "revoked" && state !== "expired";
 }
 
 export function statusOf(key: Key, now: number): Status {
@@ -54,8 +55,8 @@ export function statusOf(key: Key, now: number): Status {
   const soon = Date.parse(key.expires_at) - now < SOON_MS;
   const until = `${soon ? "Ends soon: " : "Until "}${momentWords(key.expires_at)}`;
   const old = key.overlap_until !== null && Date.parse(key.overlap_until) > now ? `The old secret works until ${momentWords(key.overlap_until)}` : "";
-  const spent = state === "spent" ? "No tokens left until midnight UTC" : "";
-  return { state, mood: spent || soon ? "warn" : "good", note: [spent, until, old].filter(Boolean).join(". ") };
+  const idle = { spent: "No tokens left until midnight UTC", "asks nothing": "You may not use its adapters any more", "in force": "" }[state];
+  return { state, mood: idle || soon ? "warn" : "good", note: [idle, until, old].filter(Boolean).join(". ") };
 }
 
 export function tokensWords({ tokens_today, tokens_per_day }: Key): string {
@@ -83,7 +84,12 @@ export function modelsOf({ adapters }: Key): string[] {
 
 /** Whether a key asks this adapter, whose name may leave its version out. */
 export function asks(key: Key, adapter: string): boolean {
-  return modelsOf(key).some((name) => name === adapter || name.startsWith(`${adapter}@`));
+  return modelsOf(key).some((name) => isNamed(name, adapter));
+}
+
+/** Whether an adapter goes by a name, which may leave its version out. */
+export function isNamed(fullName: string, name: string): boolean {
+  return fullName === name || fullName.startsWith(`${name}@`);
 }
 
 /** What ends with a key, for whoever is about to end it. */

@@ -4,7 +4,7 @@
 import { type Args, type Host, HostError, isPassing, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
-import { ask, list, type Page } from "../host/things";
+import { ask, list, type Page, PAGE_LIMIT } from "../host/things";
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
 import { uniqueId } from "../parts/field";
@@ -14,7 +14,7 @@ import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { TABS_STYLE } from "../parts/tabs";
 import { CreateDialog } from "./create";
-import { asks, endWords, isAlive, type Key, type NewKey } from "./key";
+import { asks, endWords, isAlive, isNamed, type Key, type NewKey } from "./key";
 import { askToRotate } from "./rotate";
 import { type Action, Row } from "./row";
 import { SecretDialog } from "./secret";
@@ -52,6 +52,8 @@ class Keys {
   private page: Page<Key> | null = null;
   private wanted = SIZE;
   private adapter: string | null = null;
+  /** Whether the reader may use that adapter; asked where no key does. */
+  private usable = true;
   private who: Whoami = { scopes: [], url: "" };
   private creating: CreateDialog | null = null;
   private secret: SecretDialog | null = null;
@@ -121,9 +123,17 @@ class Keys {
   private async look(): Promise<void> {
     const turn = ++this.turn;
     const page = await list<Key>(this.host, "keys.list", {}, this.wanted);
+    const { adapter } = this;
+    const usable = adapter === null || page.items.some((key) => asks(key, adapter)) || (await this.mayUse(adapter));
     if (turn !== this.turn || this.life.signal.aborted) return; // another look began meanwhile
     this.page = page;
+    this.usable = usable;
     this.show();
+  }
+
+  private async mayUse(adapter: string): Promise<boolean> {
+    const { items } = await list<{ id: string; full_name: string }>(this.host, "adapters.list", { search: adapter }, PAGE_LIMIT);
+    return items.some(({ full_name }) => isNamed(full_name, adapter));
   }
 
   private async lookNow(): Promise<void> {
@@ -167,13 +177,19 @@ class Keys {
 
   private showEmpty(empty: boolean): void {
     this.empty.hidden = !empty;
-    const what = this.adapter === null ? "You have no key yet." : `None of your keys asks ${this.adapter} yet.`;
-    const words = this.writes ? `${what} “New key” makes one; its secret is shown once.` : `${what} Your role does not let you make one.`;
+    const words = this.emptyWords();
     if (empty && this.empty.textContent !== words) this.empty.replaceChildren(element("p", { role: "status" }, words));
+  }
+
+  private emptyWords(): string {
+    if (!this.usable) return `You may not use ${this.adapter} any more, or there is no such adapter.`;
+    const what = this.adapter === null ? "You have no key yet." : `None of your keys asks ${this.adapter} yet.`;
+    return this.writes ? `${what} “New key” makes one; its secret is shown once.` : `${what} Your role does not let you make one.`;
   }
 
   private showAll(): void {
     this.adapter = null;
+    this.usable = true;
     this.tellHere();
     this.show();
     this.root.focus({ preventScroll: true });
@@ -183,7 +199,7 @@ class Keys {
 
   private create(): void {
     const tell = { made: (key: NewKey) => this.made(key, false), uncertain: () => void this.lookNow() };
-    this.creating = new CreateDialog(this.host, this.life.signal, tell, this.adapter);
+    this.creating = new CreateDialog(this.host, this.life.signal, tell, this.usable ? this.adapter : null);
     this.put(this.creating.element, () => (this.creating = null));
   }
 

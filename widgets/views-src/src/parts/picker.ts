@@ -11,6 +11,8 @@ export interface Choice {
   note?: string;
 }
 
+const NONE = "Nothing is called so.";
+
 export class Picker {
   readonly input = control("input", {
     type: "text",
@@ -30,6 +32,7 @@ export class Picker {
   private wanted = "";
   private looking = false;
   private more = false;
+  private none = NONE;
 
   /** `look` is asked for the choices that hold what was typed; it offers them when it has them. */
   constructor(
@@ -59,8 +62,9 @@ export class Picker {
     this.close();
   }
 
-  /** Offer these from now on, of which there may be more; what is being typed stays. */
-  offer(choices: readonly Choice[], more = false): void {
+  /** Offer these from now on, of which there may be more, or say why there is none; what is being typed stays. */
+  offer(choices: readonly Choice[], more = false, none = NONE): void {
+    this.none = none;
     this.choices = choices;
     this.more = more;
     this.looking = false;
@@ -94,7 +98,7 @@ export class Picker {
   }
 
   private line(): string {
-    if (this.shown.length === 0) return this.looking ? "Looking …" : "Nothing is called so.";
+    if (this.shown.length === 0) return this.looking ? "Looking …" : this.none;
     return this.more ? "There are more: type a part of the name." : "";
   }
 

@@ -10,6 +10,8 @@ describe("a key", () => {
     expect(stateOf(key({ tokens_per_day: 100, tokens_today: 99 }), NOW)).toBe("in force");
     expect(stateOf(key({ tokens_per_day: 100, tokens_today: 100 }), NOW)).toBe("spent");
     expect(stateOf(key({ tokens_today: 1_000_000 }), NOW)).toBe("in force");
+    expect(stateOf(key({ adapters: [{ id: "ad_1", name: null }], tokens_per_day: 1, tokens_today: 1 }), NOW)).toBe("asks nothing");
+    expect(stateOf(key({ adapters: [{ id: "ad_1", name: null }], verbs: ["infer", "embed"] }), NOW)).toBe("in force");
     expect(stateOf(key({ expires_at: "2026-03-01T12:00:00Z", tokens_per_day: 1, tokens_today: 1 }), NOW)).toBe("expired");
     expect(stateOf(key({ revoked_at: "2026-03-01T11:00:00Z", expires_at: "2026-02-01T00:00:00Z" }), NOW)).toBe("revoked");
     expect([key(), key({ tokens_per_day: 1, tokens_today: 1 })].map((one) => isAlive(one, NOW))).toEqual([true, true]);
@@ -20,6 +22,12 @@ describe("a key", () => {
     expect(statusOf(key(), NOW)).toMatchObject({ mood: "good", note: expect.stringMatching(/^Until /) as string });
     expect(statusOf(key({ expires_at: "2026-03-03T00:00:00Z" }), NOW)).toMatchObject({ mood: "warn", note: expect.stringMatching(/^Ends soon: /) as string });
     expect(statusOf(key({ tokens_per_day: 1, tokens_today: 2 }), NOW).note).toContain("until midnight UTC");
+  });
+
+  it("warns where its owner may not use its adapters any more, and can still be ended", () => {
+    const left = key({ adapters: [{ id: "ad_1", name: null }] });
+    expect(statusOf(left, NOW)).toMatchObject({ mood: "warn", note: expect.stringMatching(/^You may not use its adapters any more\. Until /) as string });
+    expect(isAlive(left, NOW)).toBe(true);
   });
 
   it("says until when the old secret works, as long as it does", () => {

@@ -116,6 +116,26 @@ describe("the list", () => {
   });
 });
 
+describe("an adapter that the reader may not use", () => {
+  it("is said to be that, and no key for it is offered", async () => {
+    keys = [key({ expires_at: FAR, adapters: [{ id: "ad_9", name: null }] })];
+    await shown({ adapter: "@guest/notes@1" });
+    await eventually(() => el.textContent!.includes("You may not use @guest/notes@1 any more, or there is no such adapter."));
+    expect(el.textContent).not.toContain("None of your keys");
+    button("New key").click();
+    expect(el.querySelectorAll(".chosen li")).toHaveLength(0);
+    button("Cancel").click();
+    button("All keys").click();
+    expect(rows()[0]!.querySelector(".chip")!.textContent).toBe("asks nothing");
+    expect(buttonsOf(rows()[0]!)).toEqual(["Rotate", "Revoke"]);
+  });
+
+  it("is told from one that no key asks yet", async () => {
+    await shown({ adapter: "@demo/soap" });
+    expect(el.textContent).toContain("None of your keys asks @demo/soap yet.");
+  });
+});
+
 describe("making a key", () => {
   it("sends what was chosen and shows the secret once, hidden until that is wanted", async () => {
     await shown();
@@ -198,6 +218,14 @@ describe("making a key", () => {
     await eventually(() => dialog()!.querySelector(".notice")?.textContent?.includes("It is not known whether the key was made"));
     expect(host.asks("keys.create")).toHaveLength(1);
     await eventually(() => host.asks("keys.list").length > 1);
+  });
+
+  it("says what comes first where there is no adapter yet", async () => {
+    host.answer("adapters.list", () => page());
+    await shown();
+    button("New key").click();
+    field("Adapters").click();
+    await eventually(() => el.querySelector('[role="listbox"]')!.textContent === "You have no adapter yet; train one first.");
   });
 
   it("offers what is restricted with a word about it, and what is chosen no more", async () => {
