@@ -2,8 +2,8 @@
 
 Starts the Hub of `jupyterhub_config.py` on 127.0.0.1:8000 and does what a user would: log in, start
 a notebook server, upload, publish, train, chat with adapter and base side by side; and shows that
-another user sees none of it. Then the Hub keeps running until Ctrl-C. Run as:
-`python examples/journey.py [--once] [--steps N] [--state DIR]`.
+another user sees none of it. Then, or if the journey fails, the Hub keeps running until Ctrl-C.
+Run as: `python examples/journey.py [--once] [--steps N] [--state DIR]`.
 """
 
 from __future__ import annotations
@@ -271,35 +271,48 @@ def main() -> int:
         flush=True,
     )
     state = options.state.resolve()
-    shutil.rmtree(state, ignore_errors=True)
-    models = state.parent / "demo-models"
-    models.mkdir(parents=True, exist_ok=True)
+    empty(state)
     end_on_signals()
-    hub = HubProcess(
-        state=state,
-        port=int(os.environ.get("ADAPTERY_PORT", "8000")),
-        environment={"ADAPTERY_MODELS_DIR": str(models)},
-    )
+    hub = HubProcess(state=state, port=int(os.environ.get("ADAPTERY_PORT", "8000")))
+    passed = True
     try:
         print(f"Starting JupyterHub on {hub.url} (log: {state / 'hub.log'}) …", flush=True)
         hub.start()
         if not options.once:
             show_logins(hub)
-        take_the_journey(hub, options.steps)
+        passed = try_the_journey(hub, options.steps)
         if not options.once:
-            stay(hub)
+            stay(hub, passed)
     except KeyboardInterrupt:
         print("\nStopping …")
-    except (AdapteryError, AssertionError, RuntimeError, TimeoutError) as error:
-        hint = getattr(error, "hint", None)
-        print(f"\nThe journey failed: {error}{' ' + hint if hint else ''}", file=sys.stderr)
-        print(f"See {state / 'hub.log'}.", file=sys.stderr)
-        return 1
+    except (RuntimeError, TimeoutError) as error:
+        print(f"\nThe Hub did not start: {error}", file=sys.stderr)
+        passed = False
     finally:
         hub.stop()
+    if not options.once:
+        tell_how_to_go_on(hub)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"CPU time of everything that was started: {usage.ru_utime + usage.ru_stime:.0f} s.")
-    return 0
+    return 0 if passed else 1
+
+
+def empty(state: Path) -> None:
+    """Remove what an earlier demo left, but for the converted models, which take a minute."""
+    for left in state.iterdir() if state.exists() else ():
+        if left.name != "models":
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def try_the_journey(hub: HubProcess, steps: int) -> bool:
+    """Take the journey; if it fails, say why."""
+    try:
+        take_the_journey(hub, steps)
+    except (AdapteryError, AssertionError, RuntimeError, TimeoutError) as error:
+        print(f"\nThe journey failed: {error}", file=sys.stderr)
+        print(f"See {hub.state / 'hub.log'}.", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def end_on_signals() -> None:
@@ -324,16 +337,25 @@ def show_logins(hub: HubProcess) -> None:
     print(flush=True)
 
 
-def stay(hub: HubProcess) -> None:
+def stay(hub: HubProcess, passed: bool) -> None:
     """Tell what to try, and wait for Ctrl-C or the end of the Hub."""
-    print("\nThe Hub is yours.")
+    print("\nThe Hub is yours." if passed else "\nThe Hub goes on without the journey.")
     show_logins(hub)
-    print("As demo chat with the adapter in a notebook:")
-    print("    import adaptery_widgets; adaptery_widgets.Chat()")
+    if passed:
+        print("As demo chat with the adapter in a notebook:")
+        print("    import adaptery_widgets; adaptery_widgets.Chat()")
     print("As anyone make your own: open first-adapter.ipynb.")
     print("Ctrl-C ends everything.", flush=True)
     assert hub.process is not None
     hub.process.wait()
+
+
+def tell_how_to_go_on(hub: HubProcess) -> None:
+    """Tell how to start the Hub again with all that was made: the next demo begins anew."""
+    folder = Path(sys.executable).parent
+    print(f"To go on with what is in {hub.state} (the next `make demo` empties it):")
+    print(f"    ADAPTERY_STATE_DIR={hub.state} ADAPTERY_PORT={hub.port} PATH={folder}:$PATH \\")
+    print(f"        {folder / 'jupyterhub'} -f {hub.config}")
 
 
 if __name__ == "__main__":
