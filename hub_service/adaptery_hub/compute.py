@@ -81,6 +81,13 @@ class Compute:
             if digest is not None
         }
 
+    def prepared(self, base_models: Iterable[str]) -> frozenset[str]:
+        """Returns those of the base models that live agents will hold soon."""
+        fleet = self.fleet
+        if fleet is None:
+            return frozenset()
+        return frozenset(name for name in set(base_models) if fleet.is_preparing(name))
+
 
 class _NoNetwork:
     """Stands where the fleet would be when no broker is configured."""

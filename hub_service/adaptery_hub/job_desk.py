@@ -16,7 +16,7 @@ Invariants:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -121,17 +121,21 @@ class JobDesk:
         return await self._queue.submit(submission)
 
     async def describe(
-        self, rows: Sequence[RowMapping], has_agent: Mapping[str, bool]
+        self,
+        rows: Sequence[RowMapping],
+        has_agent: Mapping[str, bool],
+        soon: Collection[str] = (),
     ) -> list[Job]:
         """Returns jobs as the API shows them.
 
         Args:
             rows: The jobs.
             has_agent: By weight digest, whether a live agent holds these base weights.
+            soon: Names of base models that live agents will hold soon.
         """
         limit = self._queue.rules.running_limit
         facts = await self._database.read(lambda c: _gather(c, rows, limit))
-        return [_describe(row, facts, has_agent) for row in rows]
+        return [_describe(row, facts, _reason(row, facts, has_agent, soon)) for row in rows]
 
     def _task(self, name: str) -> TaskDefinition:
         try:
@@ -236,7 +240,7 @@ def _gather(connection: Connection, rows: Sequence[RowMapping], limit: int | Non
     )
 
 
-def _describe(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> Job:
+def _describe(row: RowMapping, facts: _Facts, reason: str | None) -> Job:
     version = facts.inputs[row["id"]]
     adapter = facts.made.get(row["id"])
     return Job(
@@ -249,7 +253,7 @@ def _describe(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> 
             version["tenant_kind"], version["slug"], version["dataset_name"], version["number"]
         ),
         state=JobState(row["state"]),
-        reason=_reason(row, facts, has_agent),
+        reason=reason,
         position=facts.positions.get(row["id"]),
         cancel_requested=row["flag_cancel"],
         queue=row["queue"],
@@ -272,13 +276,17 @@ def _adapter_name(row: RowMapping) -> str:
     return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
 
 
-def _reason(row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool]) -> str | None:
+def _reason(
+    row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool], soon: Collection[str]
+) -> str | None:
     """Says why a queued job waits as things are now; other states keep their reason."""
     if row["state"] != JobState.QUEUED:
         return row["reason"]
     if row["id"] not in facts.positions:
         return "your other jobs use all the slots that you may use at once"
     if not has_agent.get(row["weight_digest"], False):
+        if row["base_model"] in soon:
+            return "the agent is preparing this base model"
         return "no agent that has this base model is connected"
     return row["reason"] or "waiting for a free slot"
 

@@ -133,6 +133,10 @@ class Fleet:
             self.live.live(lambda view: view.holds(weight_digest))
         )
 
+    def is_preparing(self, base_model: str) -> bool:
+        """Whether a live agent will hold the base model soon."""
+        return bool(self.live.live(lambda view: base_model in view.beat.preparing))
+
     def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
         """Asks one agent and gives its frames; see `gateway.InferenceFleet`.
 

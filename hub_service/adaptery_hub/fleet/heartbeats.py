@@ -58,6 +58,7 @@ class _Beat(_Said):
     features: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=100)
     slots: _Slots = _Slots()
     base_models: list[_BaseModel] = Field(default=[], max_length=100)
+    preparing: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
     embedding_models: list[_EmbeddingModel] = Field(default=[], max_length=100)
     engine: _Engine = _Engine()
     attempts: list[str] = Field(default=[], max_length=_LIST_LIMIT)
@@ -84,6 +85,7 @@ def read_heartbeat(document: Mapping[str, object]) -> Heartbeat:
         workers=min(beat.slots.workers, SLOTS_LIMIT),
         workers_free=0 if beat.draining else min(beat.slots.free, SLOTS_LIMIT),
         base_models=tuple(BaseModelReport(m.name, m.weight_digest) for m in beat.base_models),
+        preparing=frozenset(beat.preparing),
         embedding_models=tuple(
             EmbeddingModelReport(
                 m.name, m.weight_digest, m.dimensions, m.max_tokens, m.state, m.running

@@ -65,6 +65,7 @@ class Heartbeat:
     workers: int = 0
     workers_free: int = 0
     base_models: tuple[BaseModelReport, ...] = ()
+    preparing: frozenset[str] = frozenset()  # names of base models that will be there soon
     embedding_models: tuple[EmbeddingModelReport, ...] = ()
     engine: EngineReport = EngineReport()
     attempts: tuple[str, ...] = ()

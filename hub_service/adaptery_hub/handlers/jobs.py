@@ -184,7 +184,8 @@ async def describe_jobs(handler: Handler, rows: Sequence[RowMapping]) -> list[Jo
     """Returns jobs as the API shows them."""
     compute = compute_of(handler)
     has_agent = compute.has_agent_for(row["weight_digest"] for row in rows)
-    return await compute.jobs.describe(rows, has_agent)
+    soon = compute.prepared(row["base_model"] for row in rows)
+    return await compute.jobs.describe(rows, has_agent, soon)
 
 
 async def read_events(

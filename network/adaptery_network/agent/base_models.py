@@ -69,11 +69,17 @@ class _Models(Generic[M]):
         self._command = tuple(command)
         self._threads = threads
         self._ready: dict[str, M] = {}
+        self._awaited = set(sources)
 
     @property
     def ready(self) -> tuple[M, ...]:
         """The models that can be used now."""
         return tuple(self._ready.values())
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The names of the models that will be there once they are converted."""
+        return tuple(sorted(self._awaited))
 
     def find(self, name: str, weight_digest: str) -> M:
         """Return a model by name and weights: a name alone is never trusted.
@@ -95,6 +101,8 @@ class _Models(Generic[M]):
                 self._ready[name] = await self._prepare(name, source)
             except AdapteryError as error:
                 logger.error("%s %s cannot be used: %s", self.kind, name, error)
+            finally:
+                self._awaited.discard(name)
 
     def read(self, name: str, folder: Path) -> M:
         """Return the model in a converted folder.

@@ -115,6 +115,7 @@ class Agent:
             base_models=lambda: self._base_models.ready,
             seats=self._seats.values,
             embedders=self._embedders.values,
+            awaited=lambda: self._base_models.awaited,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -32,6 +32,8 @@ class Pulse:
     base_models: Callable[[], Iterable[BaseModel]]
     seats: Callable[[], Iterable[EngineSeat]]
     embedders: Callable[[], Iterable[EmbedderSeat]] = tuple
+    #: Names of base models that are being converted.
+    awaited: Callable[[], Iterable[str]] = tuple
 
     def beat(self, seq: int, load: Mapping[str, object], *, draining: bool) -> dict[str, object]:
         """Return the document of one heartbeat, with the load that was measured for it."""
@@ -47,6 +49,7 @@ class Pulse:
                 {"name": model.name, "weight_digest": model.weight_digest}
                 for model in self.base_models()
             ],
+            "preparing": list(self.awaited()),
             "engine": engine_document(list(self.seats())),
             "embedding_models": [embedder_document(seat) for seat in self.embedders()],
             "attempts": list(self.slots.attempts),

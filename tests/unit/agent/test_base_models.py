@@ -27,9 +27,10 @@ def models(tmp_path, source, command=CONVERT):
 
 async def test_two_agents_that_share_a_folder_convert_once(tmp_path, source):
     first, second = models(tmp_path, source), models(tmp_path, source)
+    assert first.awaited == ("org/tiny",)
     await asyncio.gather(first.prepare(), second.prepare())
     assert (source / "conversions").read_text() == "converted\n"
-    assert first.ready == second.ready
+    assert first.ready == second.ready and not first.awaited
     found = first.find("org/tiny", BASE_DIGEST)
     assert json.loads((found.folder / "base_model.json").read_text())["name"] == "org/tiny"
 
@@ -46,7 +47,7 @@ async def test_a_name_with_other_weights_is_not_that_model(tmp_path, source):
 async def test_a_model_that_cannot_be_converted_is_left_out_and_logged(tmp_path, caplog, command):
     broken = models(tmp_path, tmp_path / "missing", command)
     await broken.prepare()
-    assert broken.ready == ()
+    assert broken.ready == () == broken.awaited
     assert "org/tiny cannot be used" in caplog.text
 
 

@@ -287,6 +287,8 @@ async def test_answers_say_position_and_why_a_job_waits(hub: HubTables) -> None:
     described = await hub.desk.describe(rows, {WEIGHTS: False})
     assert [job.position for job in described] == [1, 3, 2]
     assert "no agent" in (described[0].reason or "")
+    described = await hub.desk.describe(rows, {WEIGHTS: False}, {BASE})
+    assert described[0].reason == "the agent is preparing this base model"
     described = await hub.desk.describe(rows, {WEIGHTS: True})
     assert described[0].reason == "waiting for a free slot"
 
