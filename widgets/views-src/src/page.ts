@@ -12,6 +12,7 @@ import { Notices } from "./parts/notice";
 import { adopt } from "./parts/style";
 
 const TITLE = "Adaptery";
+const NOTHING = "There is no such page. The address is mistyped, cut, or of another release.";
 /** The entry of the navigation that a view without one belongs to. */
 const PARENTS: Partial<Record<ViewName, ViewName>> = { watch: "jobs" };
 
@@ -37,14 +38,22 @@ class Page {
     addEventListener("hashchange", () => void this.follow());
     document.addEventListener("visibilitychange", () => void this.checkUser());
     addEventListener("focus", () => void this.checkUser());
-    void this.show(addressOf(location.hash) ?? addressOf("")!, false);
+    void this.showAt(addressOf(location.hash), false);
   }
 
   private async follow(): Promise<void> {
     const address = addressOf(location.hash);
-    if (!address) return;
-    if (await mayLeave(this.main)) await this.show(address, true);
+    if (await mayLeave(this.main)) await this.showAt(address, true);
     else history.replaceState(null, "", this.shown);
+  }
+
+  private async showAt(address: Address | null, moved: boolean): Promise<void> {
+    if (address) return this.show(address, moved);
+    this.turn++;
+    this.shown = location.hash;
+    this.mark(null);
+    this.put(element("div", { class: "empty" }, element("p", { role: "status" }, NOTHING), element("a", { href: "#panel" }, "To the overview")));
+    if (moved) this.arrive();
   }
 
   private async show(address: Address, moved: boolean, attempt = 0): Promise<void> {
@@ -106,8 +115,8 @@ class Page {
     else location.hash = hash;
   }
 
-  private mark(view: ViewName): void {
-    const entry = `#${PARENTS[view] ?? view}`;
+  private mark(view: ViewName | null): void {
+    const entry = view && `#${PARENTS[view] ?? view}`;
     let title = TITLE;
     for (const link of document.querySelectorAll("nav a")) {
       const here = link.getAttribute("href") === entry;
@@ -119,11 +128,16 @@ class Page {
   }
 
   private fail(error: unknown, retry: () => void): void {
+    const notices = new Notices();
+    this.put(notices.element);
+    notices.problem(error, retry);
+  }
+
+  /** Show something in the place of a view. */
+  private put(words: HTMLElement): void {
     this.unmount();
     this.unmount = () => undefined;
-    const notices = new Notices();
-    this.main.replaceChildren(element("div", { class: "ady" }, notices.element));
-    notices.problem(error, retry);
+    this.main.replaceChildren(element("div", { class: "ady" }, words));
   }
 
   /** Another login in this browser is another user's page. */

@@ -23,12 +23,14 @@ const VIEWS: Record<ViewName, Record<string, RegExp>> = {
   keys: { adapter: NAME },
 };
 
-/** What an address names; null if it is none of ours. No address at all is the overview. */
+/** What an address names; null if it is none of ours, or names something as nothing is named. No address at all is the overview. */
 export function addressOf(hash: string): Address | null {
   const [name = "", query = ""] = split(hash.replace(/^#/, ""));
   const view = (name || "panel") as ViewName;
   if (!Object.hasOwn(VIEWS, view)) return null;
-  return { view, start: kept(view, Object.fromEntries(new URLSearchParams(query))) };
+  const said = Object.fromEntries(new URLSearchParams(query));
+  const start = kept(view, said);
+  return Object.keys(VIEWS[view]).some((one) => Object.hasOwn(said, one) && !Object.hasOwn(start, one)) ? null : { view, start };
 }
 
 /** The address of a view and what it shows. */

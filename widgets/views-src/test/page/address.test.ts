@@ -33,6 +33,12 @@ describe("an address", () => {
     }
   });
 
+  it("is none of ours when it names something as nothing is named, so that nothing else is shown for it", () => {
+    for (const hash of ["#watch?job=x", "#watch?job=", "#watch?job=../../x&dataset=1", "#chat?model=a%00b", `#curate?dataset=${JOB}`]) {
+      expect(addressOf(hash)).toBeNull();
+    }
+  });
+
   it("keeps only ids and names of the kind that the view takes", () => {
     expect(hashOf("chat", { model: "@demo/soap", draft: "what a patient said", sealed: false })).toBe("#chat?model=@demo/soap");
     expect(hashOf("curate", { dataset: "what a patient said" })).toBe("#curate");
@@ -43,8 +49,7 @@ describe("an address", () => {
     expect(hashOf("watch", null)).toBe("#watch");
     expect(hashOf("watch", [JOB])).toBe("#watch");
     expect(hashOf("jobs", { search: "x".repeat(301) })).toBe("#jobs");
-    expect(addressOf("#watch?job=../../x&dataset=1")).toEqual({ view: "watch", start: {} });
-    expect(addressOf("#chat?model=a%00b")).toEqual({ view: "chat", start: {} });
+    expect(addressOf("#watch?dataset=../../x")).toEqual({ view: "watch", start: {} });
     expect(addressOf("#chat?model=%")).toEqual({ view: "chat", start: { model: "%" } });
   });
 });
