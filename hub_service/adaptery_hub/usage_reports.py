@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery import base64url
 from adaptery.errors import FieldProblem, InvalidInputError, NotAllowedError
-from adaptery.schemas.usage import UsageOf, UsageRow
+from adaptery.schemas.usage import USAGE_SUMS, UsageOf, UsageRow, told_by, usage_columns
 from adaptery_hub.database.statements import usage as statements
 from adaptery_hub.database.statements.usage import DIMENSIONS, UsageFilter
 from adaptery_hub.full_names import full_name
@@ -41,15 +41,6 @@ _TOLD: Mapping[UsageOf, frozenset[str]] = {
 #: The scope that each needs besides that of the route.
 _SCOPES: Mapping[UsageOf, str | None] = {"mine": None, "adapters": "read", "everyone": "admin"}
 _TIMES = ("day", "hour")
-_SUMS = ("requests", "errors", "cancelled", "prompt_tokens", "completion_tokens")
-#: The fields of a row that each dimension fills.
-_FIELDS: Mapping[str, tuple[str, ...]] = {
-    **{name: (name,) for name in DIMENSIONS},
-    "day": ("begins_at",),
-    "hour": ("begins_at",),
-    "key": ("key", "key_id"),
-    "adapter": ("adapter", "adapter_id"),
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class UsageReport:
     @property
     def columns(self) -> list[str]:
         """The fields of a row that tell something here, in order."""
-        return [*(field for name in self.by for field in _FIELDS[name]), *_SUMS]
+        return usage_columns(self.by)
 
     def rows(self, connection: Connection, after: str | None, limit: int) -> list[UsageRow]:
         """Return up to `limit + 1` rows, from the one behind the row with the id `after`.
@@ -122,7 +113,7 @@ class UsageReport:
                 told |= {name: names.get(value), f"{name}_id": value or None}
             elif name not in _TIMES:
                 told[name] = value or None
-        return UsageRow.model_validate(told | {name: row[name] for name in _SUMS})
+        return UsageRow.model_validate(told | {name: row[name] for name in USAGE_SUMS})
 
 
 def report_of(
@@ -148,8 +139,8 @@ def report_of(
             f"This needs the scope custom:adaptery:{needed}, which this token does not have.",
             hint="Your own usage needs none: leave out `of`.",
         )
-    told_by = _dimensions(by, of)
-    days = RANGE_DAYS_BY_HOUR if "hour" in told_by else RANGE_DAYS
+    dimensions = _dimensions(by, of)
+    days = RANGE_DAYS_BY_HOUR if "hour" in dimensions else RANGE_DAYS
     since, until = _range(since, until, now, timedelta(days=days))
     wanted = UsageFilter(
         since=since,
@@ -159,7 +150,7 @@ def report_of(
         adapter_id=adapter_id,
         key_id=key_id,
     )
-    return UsageReport(identity, of, told_by, wanted)
+    return UsageReport(identity, of, dimensions, wanted)
 
 
 def _range(
@@ -178,13 +169,12 @@ def _range(
 
 def _dimensions(by: Iterable[str], of: UsageOf) -> tuple[str, ...]:
     asked = set(by) - {TOTAL}
-    if "hour" in asked:
-        asked.discard("day")
     if asked - _TOLD[of]:
-        told = ", ".join(name for name in (TOTAL, *DIMENSIONS) if name in _TOLD[of] | {TOTAL})
-        problem = FieldProblem("by", "is not told here.", f"Use {told}.")
+        told = ", ".join(name for name in DIMENSIONS if name in _TOLD[of])
+        reason = "names something that usage is not told by here."
+        problem = FieldProblem("by", reason, f"Use {told} or {TOTAL}.")
         raise InvalidInputError(errors=[problem])
-    return tuple(name for name in DIMENSIONS if name in asked)
+    return told_by(asked)
 
 
 def _begins_at(by: Sequence[str], values: Sequence[str]) -> datetime | None:

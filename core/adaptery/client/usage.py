@@ -11,7 +11,7 @@ from adaptery.client.connection import Connection
 from adaptery.client.listing import Columns, Listing
 from adaptery.csv_text import csv_lines
 from adaptery.errors import InvalidInputError
-from adaptery.schemas.usage import AuditRow, UsageRow
+from adaptery.schemas.usage import AuditRow, UsageRow, told_by, usage_columns
 from adaptery.times import now, to_text
 
 __all__ = ["UsageListing", "fetch_audit", "fetch_usage"]
@@ -27,14 +27,14 @@ AUDIT: Columns[AuditRow] = (
     ("Request", lambda it: it.request_id),
 )
 
-#: The columns of each thing that usage is told by, in the order in which the service sorts.
+#: The columns of each thing that usage is told by.
 _TOLD: dict[str, tuple[tuple[str, Callable[[UsageRow], object]], ...]] = {
     "day": (("Day", lambda it: it.begins_at and it.begins_at.date().isoformat()),),
     "hour": (("Hour", lambda it: it.begins_at and f"{it.begins_at:%Y-%m-%d %H:00}"),),
     "user": (("User", lambda it: it.user),),
     "owner": (("Owner", lambda it: it.owner),),
     "key": (("Key", lambda it: it.key or it.key_id),),
-    "adapter": (("Adapter", lambda it: it.adapter or it.adapter_id),),
+    "adapter": (("Adapter", lambda it: it.adapter or it.adapter_id or it.base_model),),
     "base_model": (("Base model", lambda it: it.base_model),),
     "kind": (("Kind", lambda it: it.kind),),
     "channel": (("Channel", lambda it: it.channel),),
@@ -52,7 +52,8 @@ class UsageListing(Listing[UsageRow]):
     """Usage: a list of rows, a table in a notebook, and CSV."""
 
     def __init__(self, rows: Iterable[UsageRow], by: Sequence[str]) -> None:
-        told = [column for name, columns in _TOLD.items() if name in by for column in columns]
+        self._by = told_by(by)
+        told = [column for name in self._by for column in _TOLD[name]]
         self.columns: Columns[UsageRow] = (*told, *_SUMS)
         super().__init__(rows, "row", self.columns, "Nothing was asked in this time.")
 
@@ -62,11 +63,12 @@ class UsageListing(Listing[UsageRow]):
         return [titles, *([value(row) for _, value in self.columns] for row in self)]
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """Return the rows as CSV, and write them to a file if one is named.
+        """Return the rows as CSV, as the service has it, and write them to a file if one is named.
 
         A text that a spreadsheet would take for a formula begins with an apostrophe.
         """
-        text = csv_lines(self.table())
+        names = usage_columns(self._by)
+        text = csv_lines([names, *([getattr(row, name) for name in names] for row in self)])
         if path is not None:
             Path(path).write_text(text, encoding="utf-8", newline="")
         return text
@@ -88,7 +90,7 @@ def fetch_usage(
         raise InvalidInputError("Usage is told of at least one day.", hint="use days=1 or more")
     begin = since if since is not None else (now() - timedelta(days=days - 1)).date()
     asked = {
-        "by": ",".join(words),
+        "by": ",".join(_asked_by(words)),
         "of": of,
         "from": _text(begin),
         "to": None if until is None else _text(until),
@@ -97,6 +99,12 @@ def fetch_usage(
     }
     query = {name: value for name, value in asked.items() if value is not None}
     return UsageListing(connection.pages("api/usage", UsageRow, lambda row: row.id, query), words)
+
+
+def _asked_by(words: Sequence[str]) -> list[str]:
+    """By the adapter, what was asked of no adapter is told by its model."""
+    alone = "adapter" in words and "base_model" not in words
+    return [*words, "base_model"] if alone else [*words]
 
 
 def fetch_audit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from adaptery.schemas.common import Answer, Instant, JsonObject
@@ -11,6 +12,8 @@ __all__ = [
     "UsageDimension",
     "UsageOf",
     "UsageRow",
+    "told_by",
+    "usage_columns",
 ]
 
 #: What usage is told by. `user` and `owner` (of the adapter) are for administrators.
@@ -20,6 +23,39 @@ UsageDimension = Literal[
 
 #: Whose usage: the caller's own, that of the adapters the caller manages, or everyone's.
 UsageOf = Literal["mine", "adapters", "everyone"]
+
+#: The fields of a row that each dimension fills; sorted, and shown, in this order.
+USAGE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "day": ("begins_at",),
+    "hour": ("begins_at",),
+    "user": ("user",),
+    "owner": ("owner",),
+    "key": ("key", "key_id"),
+    "adapter": ("adapter", "adapter_id"),
+    "base_model": ("base_model",),
+    "kind": ("kind",),
+    "channel": ("channel",),
+}
+USAGE_SUMS = ("requests", "errors", "cancelled", "prompt_tokens", "completion_tokens")
+
+
+def told_by(asked: Iterable[str]) -> tuple[str, ...]:
+    """Return what rows are told apart by, in order, if these dimensions are asked for.
+
+    Hours are parts of days. Each adapter has one base model; what answered without an adapter is
+    told by it.
+    """
+    names = set(asked)
+    if "hour" in names:
+        names.discard("day")
+    if "adapter" in names:
+        names.add("base_model")
+    return tuple(name for name in USAGE_FIELDS if name in names)
+
+
+def usage_columns(by: Iterable[str]) -> list[str]:
+    """Return the fields of a row that tell something, in order, by what they are told apart."""
+    return [*(field for name in told_by(by) for field in USAGE_FIELDS[name]), *USAGE_SUMS]
 
 
 class UsageRow(Answer):

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from adaptery.client.usage import UsageListing
 from adaptery.ids import new_id
+from adaptery.schemas.usage import UsageRow
 from adaptery.times import now
 from adaptery_hub.database import tables
 from adaptery_hub.handlers import usage as usage_handler
@@ -237,6 +239,31 @@ async def test_csv(service: Service, demo: Client, monkeypatch: pytest.MonkeyPat
         ]
     plain = await demo.get("api/usage", headers={"Accept": "application/json, text/csv"})
     assert plain.headers["Content-Type"] == "application/json"
+
+
+async def test_the_client_writes_the_same_csv(service: Service, demo: Client) -> None:
+    adapter = await add_adapter(service, demo)
+    await account(service, demo, adapter_id=adapter)
+    await account(service, demo, 2, base_model="org/other")
+    for by in ("day,adapter", "key,kind,hour,day", "total"):
+        whole = [UsageRow.model_validate(row) for row in await rows(demo, f"by={by}")]
+        text = (await demo.get(f"api/usage?by={by}&format=csv")).text
+        assert UsageListing(whole, by.split(",")).to_csv() == text
+
+
+async def test_what_answered_without_an_adapter_is_told_by_its_base_model(
+    service: Service, demo: Client
+) -> None:
+    adapter = await add_adapter(service, demo)
+    await account(service, demo, adapter_id=adapter)
+    await account(service, demo, 2, base_model="org/other")
+    await account(service, demo, 3)
+    found = await rows(demo, "by=adapter")
+    assert [(row["adapter"], row["base_model"], row["requests"]) for row in found] == [
+        (None, "org/other", 2),
+        (None, "tiny/tiny-llama", 3),
+        ("@demo/soap@1", "tiny/tiny-llama", 1),
+    ]
 
 
 async def test_no_name_is_a_formula_in_csv(service: Service, demo: Client) -> None:

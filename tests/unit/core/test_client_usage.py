@@ -84,11 +84,24 @@ def test_a_table_in_a_notebook(hub: adaptery.Hub) -> None:
     assert "2026-01-02" in html and "ak_2" in html and "22" in html
 
 
+def test_what_no_adapter_answered_is_told_by_its_model(
+    hub: adaptery.Hub, sent: list[httpx.Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ROWS[0], "base_model", "org/base")
+    monkeypatch.setitem(ROWS[1], "base_model", "org/base")
+    monkeypatch.setitem(ROWS[1], "adapter", "@demo/soap@1")
+    titles, *rows = hub.usage("adapter").table()
+    assert sent[0].url.params["by"] == "adapter,base_model"
+    assert titles[:2] == ["Adapter", "Requests"]
+    assert [row[0] for row in rows] == ["org/base", "@demo/soap@1"]
+
+
 def test_csv(hub: adaptery.Hub, tmp_path: Path) -> None:
     text = hub.usage("day,key").to_csv(tmp_path / "usage.csv")
     found = list(csv.DictReader(io.StringIO(text)))
-    assert [row["Day"] for row in found] == ["2026-01-01", "2026-01-02"]
-    assert [row["Key"] for row in found] == ["'=1+1", "ak_2"]
+    assert list(found[0])[:4] == ["begins_at", "key", "key_id", "requests"]
+    assert [row["begins_at"][:10] for row in found] == ["2026-01-01", "2026-01-02"]
+    assert [(row["key"], row["key_id"]) for row in found] == [("'=1+1", ""), ("", "ak_2")]
     assert (tmp_path / "usage.csv").read_bytes().decode() == text
 
 
@@ -115,7 +128,7 @@ def test_on_the_command_line(
         "2026-01-02  ak_2        22       0          0             30                 40",
     ]
     assert run("--csv", "--everyone") == 0
-    assert capsys.readouterr().out.startswith("Day,Requests,Errors,")
+    assert capsys.readouterr().out.startswith("begins_at,requests,errors,")
     assert sent[-1].url.params["of"] == "everyone"
     assert run("--adapters") == 0
     assert sent[-1].url.params["of"] == "adapters"
