@@ -144,6 +144,7 @@ class Panel {
         title: "Usage",
         one: "line",
         many: "lines of usage",
+        counts: "request",
         everyMs: USAGE_EVERY_MS,
         load: (wanted) => this.load<Usage>("usage.list", { by: LINES }, wanted, usageRows),
         empty: "Nothing was asked in the last 30 days.",

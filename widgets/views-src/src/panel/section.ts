@@ -4,6 +4,7 @@ import type { Page } from "../host/things";
 import { type LineActions, Rows } from "./rows";
 import { matching, type Row } from "./things";
 import { control, element } from "../parts/elements";
+import { countWords } from "../parts/words";
 
 /** More than this is never loaded into the overview; the views of their own page through everything. */
 const MOST = 1000;
@@ -19,6 +20,8 @@ export interface Kind {
   /** What one of it, and many, are called. */
   one: string;
   many: string;
+  /** What is counted, if that is not its lines. */
+  counts?: string;
   /** The first `wanted` of those that may hold what was typed. */
   load(wanted: number, typed: string): Promise<Page<Row>>;
   /** How often it is looked at; every five seconds if it does not say. */
@@ -120,7 +123,8 @@ export class Section {
     if (!this.listed) return;
     const { items, has_more: more } = this.listed;
     const found = matching(items, this.typed);
-    this.count.textContent = `${found.length.toLocaleString()}${more ? "+" : ""}`;
+    const count = found.reduce((sum, { weight }) => sum + weight, 0);
+    this.count.textContent = `${this.kind.counts ? countWords(count, this.kind.counts) : count.toLocaleString()}${more ? "+" : ""}`;
     this.rows.show(found.slice(0, this.shown));
     this.empty.hidden = found.length > 0;
     this.empty.textContent = this.typed ? `No ${this.kind.one} has “${this.typed}” in its name.` : this.kind.empty;

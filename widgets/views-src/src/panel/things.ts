@@ -24,6 +24,8 @@ export interface Row {
   shares: Shared | null;
   /** The adapter that programs outside the Hub may ask with a key. */
   asked: string | null;
+  /** How many of what its section counts it stands for. */
+  weight: number;
 }
 
 export interface Dataset {
@@ -171,7 +173,7 @@ export function bareWordOf(typed: string): string {
 
 /** A line that says nothing yet. */
 export function plain(id: string, title: string): Row {
-  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, asked: null };
+  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, asked: null, weight: 1 };
 }
 
 /** The newest come first; a sorted copy. */

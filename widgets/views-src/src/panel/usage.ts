@@ -40,7 +40,9 @@ export function usageRows(usage: Usage[]): Row[] {
         countWords(one.requests, "request"),
         ...(one.key_id === null ? [] : [`by key ${one.key ?? one.key_id}`]),
         ...(one.errors === 0 ? [] : [`${one.errors.toLocaleString()} failed`]),
+        ...(one.cancelled === 0 ? [] : [`${one.cancelled.toLocaleString()} cancelled`]),
       ],
+      weight: one.requests,
     }));
 }
 

@@ -22,7 +22,7 @@ beforeEach(() => {
     "datasets.list": () => page(dataset("visits"), dataset("letters")),
     "jobs.list": () => page(job("jb_1", "completed"), job("jb_2", "training", { progress: 0.1 })),
     "adapters.list": () => page(adapter("soap"), adapter("secret", "restricted")),
-    "usage.list": () => page(USED, { ...USED, id: "2", key: "=cmd", key_id: "ak_2", prompt_tokens: 90 }),
+    "usage.list": () => page(USED, { ...USED, id: "2", key: "=cmd", key_id: "ak_2", requests: 3, cancelled: 2, prompt_tokens: 90 }),
     "agents.list": () => page(),
   });
 });
@@ -53,7 +53,7 @@ async function lookAgain(): Promise<void> {
 
 it("shows its sections with counts, each line of which opens its view", async () => {
   await shown();
-  expect([...el.querySelectorAll(".part h2")].map((found) => found.textContent)).toEqual(["Datasets2", "Jobs2", "Adapters2", "Usage2", "Agents0"]);
+  expect([...el.querySelectorAll(".part h2")].map((found) => found.textContent)).toEqual(["Datasets2", "Jobs2", "Adapters2", "Usage4 requests", "Agents0"]);
   expect(titles("Jobs")).toEqual(["@demo/jb_2", "@demo/jb_1"]);
   expect(part("Jobs").querySelector("progress")!.value).toBeCloseTo(0.1);
   button(part("Datasets"), "visits").click();
@@ -83,7 +83,7 @@ it("leads to the keys, and to those of one adapter", async () => {
 it("says what was used, the most first, and hands it out as a file that no spreadsheet runs", async () => {
   await shown();
   const lines = [...part("Usage").querySelectorAll(".facts")].map(({ textContent }) => textContent);
-  expect(lines).toEqual(["94 tokens · 1 request · by key =cmd", "7 tokens · 1 request"]);
+  expect(lines).toEqual(["94 tokens · 3 requests · by key =cmd · 2 cancelled", "7 tokens · 1 request"]);
   const made: Blob[] = [];
   URL.createObjectURL = (file) => `blob:${made.push(file as Blob)}`;
   button(part("Usage"), "Download").click();
@@ -93,7 +93,7 @@ it("says what was used, the most first, and hands it out as a file that no sprea
   expect(text.split("\r\n")).toEqual([
     "begins_at,adapter,base_model,key,requests,errors,cancelled,prompt_tokens,completion_tokens",
     ",'@demo/soap@1,tiny,,1,0,0,3,4",
-    ",'@demo/soap@1,tiny,'=cmd,1,0,0,90,4",
+    ",'@demo/soap@1,tiny,'=cmd,3,0,2,90,4",
     "",
   ]);
 });
