@@ -92,9 +92,9 @@ export interface Whoami {
 }
 
 export const SENSITIVITIES: Readonly<Record<string, string>> = {
-  open: "Anyone may know it: its adapters answer over any channel.",
-  internal: "For people with a right on it. The usual choice.",
-  restricted: "Personal or secret: its adapters answer only over the sealed channel, in JupyterLab, notebooks and the Python client.",
+  open: "Not confidential. Who may see it is decided by sharing, as always.",
+  internal: "For the people it is shared with, and nobody else. The usual choice.",
+  restricted: "Personal or secret. Who may see it is decided by sharing too; its adapters answer only over the sealed channel, in JupyterLab, notebooks and the Python client.",
 };
 
 export const FORMATS: Readonly<Record<string, string>> = { alpaca: "Alpaca", sharegpt: "ShareGPT", text: "Text" };
