@@ -147,7 +147,7 @@ def configure_proxy(c: Any, *, state_dir: str | Path, api_port: int) -> None:
         return
     folder = Path(state_dir) / "proxy"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    c.JupyterHub.proxy_class = "traefik_file"
+    c.JupyterHub.proxy_class = "adaptery_hub.proxy.HubTraefikProxy"
     c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{api_port}"
     c.TraefikProxy.traefik_api_username = "hub"
     c.TraefikProxy.traefik_api_password = secrets.token_urlsafe(24)

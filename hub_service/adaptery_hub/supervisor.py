@@ -8,6 +8,7 @@ Invariants:
 1. A child that dies is started again within `MAX_BACKOFF_SECONDS`.
 2. No child outlives the supervisor: on SIGTERM and SIGINT each is asked, then killed with its
    group; if the supervisor itself is killed, the kernel tells the children (Linux).
+   Nor does the supervisor outlive the Hub: it takes the end of its parent for a SIGTERM.
 3. Children are stopped in the reverse order of their start, so that an agent can still report.
 """
 
@@ -15,14 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from adaptery_hub.orphans import end_with_parent, wait_for_parent_to_end
 
 logger = logging.getLogger("adaptery.supervisor")
 
@@ -36,7 +37,6 @@ HEALTHY_AFTER_SECONDS = 30.0
 STOP_GRACE_SECONDS = 20.0
 
 _HUB_PREFIX = "JUPYTERHUB_"
-_PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Child:
                 *self._spec.command,
                 env=_environment(self._spec),
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             logger.error("%s cannot be started: %s", self._spec.name, error.strerror)
@@ -122,8 +122,10 @@ class Child:
 
 
 async def supervise(specs: Sequence[ChildSpec]) -> None:
-    """Run the children until SIGTERM or SIGINT, then end them in reverse order."""
+    """Run the children until SIGTERM, SIGINT or the parent's end; end them in reverse order."""
     stop = asyncio.Event()
+    orphaned = asyncio.create_task(wait_for_parent_to_end())
+    orphaned.add_done_callback(lambda _: stop.set())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -131,6 +133,8 @@ async def supervise(specs: Sequence[ChildSpec]) -> None:
     for child in children:
         child.start()
     await stop.wait()
+    if not orphaned.cancel():
+        logger.warning("the Hub is gone; everything ends")
     for child in reversed(children):
         await child.stop()
 
@@ -152,8 +156,3 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-
-
-def _die_with_parent() -> None:
-    """Have the kernel send SIGTERM to this child when the supervisor dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -46,8 +46,28 @@ asyncio.run(supervise([ChildSpec("s", [sys.executable, "-c", {PROGRAM!r}, {str(l
     process.kill()
     await process.wait()
     child = pids(log)[0]
-    await eventually(
-        lambda: (
-            not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
-        )
-    )
+    await eventually(lambda: not runs(child))
+
+
+async def test_the_supervisor_and_its_children_end_with_a_killed_hub(tmp_path: Path) -> None:
+    log = tmp_path / "pids"
+    supervisor = f"""
+import asyncio, os
+from adaptery_hub.supervisor import ChildSpec, supervise
+open({str(log)!r}, "w").write(f"{{os.getpid()}}\\n")
+sleeper = [{sys.executable!r}, "-c", {PROGRAM!r}, {str(log)!r}]
+asyncio.run(supervise([ChildSpec("sleeper", sleeper, {{}})]))
+"""
+    hub = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', {supervisor!r}])"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", hub)
+    await eventually(lambda: len(pids(log)) == 2)
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not any(map(runs, pids(log))))
+
+
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
