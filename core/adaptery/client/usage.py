@@ -90,7 +90,7 @@ def fetch_usage(
         raise InvalidInputError("Usage is told of at least one day.", hint="use days=1 or more")
     begin = since if since is not None else (now() - timedelta(days=days - 1)).date()
     asked = {
-        "by": ",".join(_asked_by(words)),
+        "by": ",".join(words),
         "of": of,
         "from": _text(begin),
         "to": None if until is None else _text(until),
@@ -99,12 +99,6 @@ def fetch_usage(
     }
     query = {name: value for name, value in asked.items() if value is not None}
     return UsageListing(connection.pages("api/usage", UsageRow, lambda row: row.id, query), words)
-
-
-def _asked_by(words: Sequence[str]) -> list[str]:
-    """By the adapter, what was asked of no adapter is told by its model."""
-    alone = "adapter" in words and "base_model" not in words
-    return [*words, "base_model"] if alone else [*words]
 
 
 def fetch_audit(

@@ -84,18 +84,6 @@ def test_a_table_in_a_notebook(hub: adaptery.Hub) -> None:
     assert "2026-01-02" in html and "ak_2" in html and "22" in html
 
 
-def test_what_no_adapter_answered_is_told_by_its_model(
-    hub: adaptery.Hub, sent: list[httpx.Request], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ROWS[0], "base_model", "org/base")
-    monkeypatch.setitem(ROWS[1], "base_model", "org/base")
-    monkeypatch.setitem(ROWS[1], "adapter", "@demo/soap@1")
-    titles, *rows = hub.usage("adapter").table()
-    assert sent[0].url.params["by"] == "adapter,base_model"
-    assert titles[:2] == ["Adapter", "Requests"]
-    assert [row[0] for row in rows] == ["org/base", "@demo/soap@1"]
-
-
 def test_csv(hub: adaptery.Hub, tmp_path: Path) -> None:
     text = hub.usage("day,key").to_csv(tmp_path / "usage.csv")
     found = list(csv.DictReader(io.StringIO(text)))
