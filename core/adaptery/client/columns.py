@@ -14,6 +14,7 @@ from adaptery.schemas.jobs import Job as JobInfo
 from adaptery.schemas.jobs import Task
 from adaptery.schemas.keys import Key
 from adaptery.schemas.tenants import Storage, Tenant
+from adaptery.times import now
 
 if TYPE_CHECKING:
     from adaptery.client.datasets import Dataset
@@ -99,7 +100,8 @@ AGENTS: Columns[Agent] = (
 
 KEYS: Columns[Key] = (
     ("Key", lambda it: it.name),
-    ("Begins", lambda it: it.prefix),
+    ("Prefix", lambda it: it.prefix),
+    ("State", lambda it: state_of_key(it)),
     ("Adapters", lambda it: ", ".join(adapter.name or adapter.id for adapter in it.adapters)),
     ("Verbs", lambda it: ", ".join(it.verbs)),
     ("Tokens today", lambda it: it.tokens_today),
@@ -176,6 +178,18 @@ def job_facts(job: Job) -> Facts:
 def state_of(info: JobInfo) -> str:
     """Return the state of a job, with the reason where there is one."""
     return f"{info.state}: {info.reason}" if info.reason else str(info.state)
+
+
+def state_of_key(key: Key) -> str:
+    """Return the state of a key, as the Keys view says it."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at <= now():
+        return "expired"
+    if "embed" not in key.verbs and not any(adapter.name for adapter in key.adapters):
+        return "asks nothing"  # its owner may not use its adapters any more
+    spent = key.tokens_per_day is not None and key.tokens_today >= key.tokens_per_day
+    return "spent" if spent else "in force"
 
 
 def percent_of(progress: float | None) -> str | None:

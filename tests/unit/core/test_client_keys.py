@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import pytest
 
 import adaptery
+from adaptery.client.columns import state_of_key
 from adaptery.client.hub import connect as real_connect
 from adaptery.commands import build_parser, main
 from adaptery.errors import InvalidInputError
@@ -105,6 +107,23 @@ def test_a_list_is_a_table_without_secrets(hub: adaptery.Hub) -> None:
     assert isinstance(keys[0], Key) and not hasattr(keys[0], "secret")
     html = keys._repr_html_()
     assert "@demo/soap@1, ad_2" in html and "pipeline" in html
+    assert "Prefix" in html and "expired" in html
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "in force"),
+        ({"tokens_per_day": 5, "tokens_today": 5}, "spent"),
+        ({"adapters": [{"id": "ad_2", "name": None}]}, "asks nothing"),
+        ({"adapters": [{"id": "ad_2", "name": None}], "verbs": ["embed"]}, "in force"),
+        ({"expires_at": to_text(now())}, "expired"),
+        ({"revoked_at": to_text(now())}, "revoked"),
+    ],
+)
+def test_the_state_of_a_key(changes: dict[str, object], state: str) -> None:
+    later = to_text(now() + timedelta(days=1))
+    assert state_of_key(Key.model_validate({**KEY, "expires_at": later, **changes})) == state
 
 
 @pytest.fixture
