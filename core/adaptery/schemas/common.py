@@ -142,13 +142,17 @@ def field_problems(error: ValidationError) -> list[FieldProblem]:
     if (count := error.error_count()) > FAULTS_LIMIT:
         return [FieldProblem("body", f"has {count} faults.", "Correct its fields.")]
     entries = error.errors(include_url=False, include_context=False, include_input=False)
+    within = {entry["loc"][:end] for entry in entries for end in range(len(entry["loc"]))}
     return [
         FieldProblem(
             where=_where(entry["loc"]),
             reason=_REASONS.get(entry["type"], _reason(entry["msg"])),
             remedy=_REMEDIES.get(entry["type"], "Correct this field."),
         )
-        for entry in entries[:PROBLEMS_LIMIT]
+        # A list whose only entry is wrong counts as empty too: that is no fault of its own.
+        for entry in [e for e in entries if e["type"] != "too_short" or e["loc"] not in within][
+            :PROBLEMS_LIMIT
+        ]
     ]
 
 

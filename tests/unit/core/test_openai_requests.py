@@ -196,6 +196,15 @@ REFUSED_TEXTS: list[tuple[dict, str]] = [
 ]
 
 
+def test_a_part_that_is_no_text_is_the_only_fault() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse(ChatRequest, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})
+    assert [problem.where for problem in caught.value.errors] == ["messages.0.content"]
+    with pytest.raises(InvalidInputError) as caught:
+        parse(ChatRequest, {"messages": []})
+    assert [problem.where for problem in caught.value.errors] == ["messages"]
+
+
 def refusal(schema: type, body: dict) -> str:
     with pytest.raises(InvalidInputError) as caught:
         parse_json(schema, json.dumps(body))
