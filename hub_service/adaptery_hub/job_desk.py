@@ -41,6 +41,7 @@ from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
 from adaptery_hub.storage import StorageDesk
 from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
 
+_PREPARING = "the agent is preparing this base model"
 #: Stands for weights that no agent has reported yet, while a spec is checked.
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
 _WHOLE_VERSION = "all"
@@ -280,13 +281,16 @@ def _reason(
     row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool], soon: Collection[str]
 ) -> str | None:
     """Says why a queued job waits as things are now; other states keep their reason."""
+    is_awaited = row["base_model"] in soon and not has_agent.get(row["weight_digest"], False)
+    if row["state"] == JobState.CREATED and is_awaited:
+        return _PREPARING
     if row["state"] != JobState.QUEUED:
         return row["reason"]
     if row["id"] not in facts.positions:
         return "your other jobs use all the slots that you may use at once"
+    if is_awaited:
+        return _PREPARING
     if not has_agent.get(row["weight_digest"], False):
-        if row["base_model"] in soon:
-            return "the agent is preparing this base model"
         return "no agent that has this base model is connected"
     return row["reason"] or "waiting for a free slot"
 
