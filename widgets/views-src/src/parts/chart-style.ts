@@ -6,6 +6,7 @@ export const CHART_STYLE = `
   .ady-chart { --line1: oklch(from var(--ink) calc(.55 + l * .18) .14 252); --line2: oklch(from var(--ink) calc(.55 + l * .22) .14 58); } }
 .ady-chart figcaption { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline; min-height: 21px; }
 .ady-chart .title { font-size: 15px; font-weight: 600; }
+.ady-chart .about { margin: 0; font-size: 12px; color: var(--soft); }
 .ady-chart .values { display: flex; flex-wrap: wrap; gap: 0 12px; margin-left: auto; font-size: 13px; font-variant-numeric: tabular-nums; }
 .ady-chart .values b { font-weight: 600; }
 .ady-chart .swatch { display: inline-block; width: 14px; margin-right: 6px; border-top: 2px solid; vertical-align: 4px; }

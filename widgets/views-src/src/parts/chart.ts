@@ -21,6 +21,8 @@ export interface ChartSeries {
 
 export interface ChartOptions {
   title: string;
+  /** What is shown, in a line, if the title does not say it. */
+  about?: string;
   /** Of the values, e.g. "epochs"; none if they have none. */
   unit?: string;
   series: readonly ChartSeries[];
@@ -76,6 +78,7 @@ export class Chart {
       "figure",
       { class: "ady-chart" },
       element("figcaption", {}, element("span", { class: "title" }, options.title), this.values),
+      ...(options.about ? [element("p", { class: "about" }, options.about)] : []),
       this.picture,
       element("div", { class: "row" }, this.toggle, ...(options.logarithmic ? [this.log] : []), this.reset),
       this.table,

@@ -31,8 +31,8 @@ export class JobPage {
   private readonly charts: Record<ChartName, Chart> = {
     loss: new Chart({ title: "Loss", series: [{ label: "Loss" }, { label: "Eval loss", sparse: true }], logarithmic: true }),
     learning_rate: new Chart({ title: "Learning rate", series: [{ label: "Learning rate" }] }),
-    epoch: new Chart({ title: "Epoch", series: [{ label: "Epoch" }] }),
-    step_epoch: new Chart({ title: "Step epoch", series: [{ label: "Completed epochs" }], stepped: true }),
+    epoch: new Chart({ title: "Epoch", about: "Passes over the dataset, the present one in part.", series: [{ label: "Epoch" }] }),
+    step_epoch: new Chart({ title: "Step epoch", about: "Whole passes over the dataset: 0 until the first is complete.", series: [{ label: "Completed epochs" }], stepped: true }),
   };
   private readonly chartGrid: HTMLElement;
   private readonly log = new LogTail();

@@ -21,6 +21,12 @@ describe("a chart", () => {
     expect(chart.element.querySelector("[role=img]")?.getAttribute("aria-label")).toContain("now 1 nats at step 3");
   });
 
+  it("says in a line what it shows, where its title does not", () => {
+    expect(chart.element.querySelector(".about")).toBeNull();
+    const stepped = new Chart({ title: "Step epoch", about: "Whole passes.", series: [{ label: "Epochs" }] });
+    expect(stepped.element.querySelector(".about")!.textContent).toBe("Whole passes.");
+  });
+
   it("names no series that has no values", () => {
     chart.append([{ x: 1, values: [4, null] }]);
     chart.draw();
