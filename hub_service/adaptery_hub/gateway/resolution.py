@@ -123,7 +123,8 @@ class Resolver:
             raise _no_such_model()
         if row["sensitivity"] == RESTRICTED and not sealed:
             raise SealedChannelRequiredError(
-                hint="ask it with adaptery.connect() or in JupyterLab, which seal by themselves"
+                hint="ask it in JupyterLab or with adaptery.connect(), which seal by themselves, "
+                "or give OpenAI's client http_client=adaptery.SealingClient()"
             )
         return adapter_target(row)
 
