@@ -34,7 +34,7 @@ _TOLD: dict[str, tuple[tuple[str, Callable[[UsageRow], object]], ...]] = {
     "user": (("User", lambda it: it.user),),
     "owner": (("Owner", lambda it: it.owner),),
     "key": (("Key", lambda it: it.key or it.key_id),),
-    "adapter": (("Adapter", lambda it: it.adapter or it.adapter_id or it.base_model),),
+    "adapter": (("Adapter", lambda it: it.adapter or it.adapter_id),),
     "base_model": (("Base model", lambda it: it.base_model),),
     "kind": (("Kind", lambda it: it.kind),),
     "channel": (("Channel", lambda it: it.channel),),
