@@ -1,11 +1,12 @@
 // The overview: what there is, what is going on, and the way to each of it. The sidebar of JupyterLab
 // and the home of the service's own page.
 
-import { type Args, type Host, isPassing, type Json, type Mount } from "../host/host";
+import { type Args, type Host, isMissing, isPassing, type Json, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
 import { list, type Page } from "../host/things";
+import { confirm } from "../parts/dialog";
 import { download } from "../parts/download";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
@@ -21,6 +22,7 @@ const USAGE_EVERY_MS = 60_000;
 const FIRST = 50;
 /** A pause in typing after which the service is asked. */
 const TYPING_MS = 250;
+const DELETED = "Nobody can ask it any more: keys, programs and those it is shared with find nothing, and answers that are running end. This cannot be undone.";
 const ACTIVE_STATES = "created,queued,training";
 
 class Panel {
@@ -98,12 +100,24 @@ class Panel {
         open: (row) => row.opens && this.open(row.opens.view, row.opens.start),
         key: (row) => this.open("keys", { adapter: row.asked }),
         share: (row) => row.shares && openShare(this.el.querySelector<HTMLElement>(".ady")!, this.host, row.shares, this.over.signal),
+        remove: (row) => void this.remove(row, section),
       },
       () => section.look().catch((error: unknown) => {
         if (!isPassing(error)) this.tell(error, null); // else it is looked again soon
       }),
     );
     return section;
+  }
+
+  /** Delete an adapter, of who is sure. */
+  private async remove({ id, title }: Row, section: Section): Promise<void> {
+    if (!(await confirm(this.el.querySelector<HTMLElement>(".ady")!, `Delete ${title}?`, DELETED, "Delete it"))) return;
+    try {
+      await this.host.call("adapters.remove", { adapter: id });
+    } catch (error) {
+      if (!isMissing(error)) return this.tell(error, null); // else it is gone already
+    }
+    await section.look().catch(() => undefined); // it is looked again soon
   }
 
   private open(view: ViewName, start: { [name: string]: Json }): void {

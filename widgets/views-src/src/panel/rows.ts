@@ -9,6 +9,7 @@ export interface LineActions {
   open(row: Row): void;
   share(row: Row): void;
   key(row: Row): void;
+  remove(row: Row): void;
 }
 
 class Line {
@@ -21,9 +22,10 @@ class Line {
   private readonly progress = element("progress", { max: "1" });
   private readonly share = control("button", { type: "button", class: "small", "aria-haspopup": "dialog" }, "Share");
   private readonly key = control("button", { type: "button", class: "small" }, "Key");
+  private readonly remove = control("button", { type: "button", class: "small", "aria-haspopup": "dialog" }, "Delete");
   row: Row;
 
-  constructor(row: Row, { open, share, key }: LineActions) {
+  constructor(row: Row, { open, share, key, remove }: LineActions) {
     this.row = row;
     const parts = [element("span", { class: "first" }, this.title, this.lock, this.badge), this.progress, this.facts];
     if (row.opens) {
@@ -34,7 +36,8 @@ class Line {
     }
     this.share.addEventListener("click", () => share(this.row));
     this.key.addEventListener("click", () => key(this.row));
-    this.element = element("li", {}, this.target, this.key, this.share);
+    this.remove.addEventListener("click", () => remove(this.row));
+    this.element = element("li", {}, this.target, this.key, this.share, this.remove);
     this.update(row);
   }
 
@@ -49,6 +52,8 @@ class Line {
     this.facts.title = row.at ?? "";
     this.share.hidden = row.shares === null;
     this.share.setAttribute("aria-label", `Share ${row.title}`);
+    this.remove.hidden = !row.deletes;
+    this.remove.setAttribute("aria-label", `Delete ${row.title}`);
     this.key.hidden = row.asked === null;
     this.key.title = "Use it from outside, with a key";
     this.key.setAttribute("aria-label", `Key for ${row.title}: use it from outside`);
@@ -68,6 +73,7 @@ export class Rows {
   show(rows: Row[]): void {
     const focused = this.focused();
     const active = activeIn(this.element);
+    const at = focused ? [...this.element.children].indexOf(focused.element) : 0;
     const wanted = new Set(rows.map(({ id }) => id));
     for (const [id, line] of this.lines) if (!wanted.has(id)) this.remove(id, line);
     rows.forEach((row, index) => {
@@ -80,6 +86,8 @@ export class Rows {
     });
     // A line that was moved has lost the keyboard.
     if (focused?.element.isConnected && this.focused() !== focused) (active as HTMLElement).focus({ preventScroll: true });
+    // One that is gone leaves it to the line in its place.
+    if (focused?.element.isConnected === false) this.lines.get(rows[Math.min(at, rows.length - 1)]?.id ?? "")?.target.focus({ preventScroll: true });
   }
 
   private remove(id: string, line: Line): void {

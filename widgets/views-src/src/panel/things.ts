@@ -22,6 +22,8 @@ export interface Row {
   opens: { view: ViewName; start: { [name: string]: Json } } | null;
   /** What can be shared here; null if the reader does not manage it. */
   shares: Shared | null;
+  /** The reader may delete it here. */
+  deletes: boolean;
   /** The adapter that programs outside the Hub may ask with a key. */
   asked: string | null;
   /** How many of what its section counts it stands for. */
@@ -121,6 +123,7 @@ export function adapterRows(adapters: Adapter[]): Row[] {
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
     asked: adapter.sensitivity === "restricted" ? null : adapter.full_name,
+    deletes: adapter.right === "manage",
     shares: adapter.right === "manage" ? { kind: "adapters", id: adapter.id, name: adapter.full_name, owner: adapter.tenant } : null,
   }));
 }
@@ -173,7 +176,7 @@ export function bareWordOf(typed: string): string {
 
 /** A line that says nothing yet. */
 export function plain(id: string, title: string): Row {
-  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, asked: null, weight: 1 };
+  return { id, title, facts: [], badge: null, progress: null, restricted: false, at: null, opens: null, shares: null, deletes: false, asked: null, weight: 1 };
 }
 
 /** The newest come first; a sorted copy. */

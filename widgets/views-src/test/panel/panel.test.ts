@@ -109,6 +109,30 @@ it("shares an adapter that the reader manages, and no other", async () => {
   expect(el.querySelector("dialog h3")!.textContent).toBe("Share @demo/soap@1");
 });
 
+it("deletes an adapter that the reader manages, when that is confirmed by its name", async () => {
+  let left = [adapter("soap"), adapter("secret", "restricted")];
+  host.answer("adapters.list", () => page(...left));
+  host.answer("adapters.remove", ({ adapter: id }) => {
+    left = left.filter((one) => one.id !== id);
+    return null;
+  });
+  await shown();
+  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Delete");
+  expect(buttons.map(({ hidden }) => hidden)).toEqual([false, true]);
+  expect([...part("Datasets").querySelectorAll<HTMLButtonElement>("li > .small")].every(({ hidden }) => hidden)).toBe(true);
+  buttons[0]!.focus();
+  buttons[0]!.click();
+  expect(el.querySelector("dialog")!.textContent).toContain("Delete @demo/soap@1?");
+  button(el.querySelector("dialog")!, "Cancel").click();
+  await eventually(() => el.querySelector("dialog") === null);
+  expect(host.asks("adapters.remove")).toEqual([]);
+  buttons[0]!.focus();
+  buttons[0]!.click();
+  button(el.querySelector("dialog")!, "Delete it").click();
+  await eventually(() => titles("Adapters").join() === "@demo/secret@1");
+  expect(host.asks("adapters.remove")).toEqual([{ adapter: "ad_soap" }]);
+});
+
 it("locks what is restricted, by word and not by colour alone", async () => {
   await shown();
   const locks = [...part("Adapters").querySelectorAll<HTMLElement>(".lock")].map((lock) => !lock.hidden);
