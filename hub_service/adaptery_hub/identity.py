@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hmac import compare_digest
 from typing import Protocol, cast
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
@@ -189,6 +190,8 @@ class HubIdentities:
                 _check_session(handler)
                 return None
             model = self._model(cast("Mapping[str, object]", answer), handler)
+            if model.token_kind == "session" and not getattr(handler, "is_page", False):  # noqa: S105 - a word
+                _check_xsrf(handler)
             if model.kind != "user":
                 return model
             created_at = await self._owners.created_at(self._token(handler), model.name)
@@ -241,10 +244,28 @@ def _check_session(handler: HubOAuthenticated) -> None:
         given = handler.hub_auth.get_token(handler, in_cookie=False)
         session = handler.hub_auth.get_token(handler)
         if session and not given:  # a token that is not valid is 401 instead
-            raise NotAllowedError(
-                "A browser session must send its XSRF token.",
-                hint="Send the cookie _xsrf of this service as the header X-XSRFToken.",
-            ) from None
+            raise _no_xsrf() from None
+
+
+def _check_xsrf(handler: RequestHandler) -> None:
+    """Look at the XSRF token of a session whatever kind of request this claims to be.
+
+    JupyterHub lets page loads, WebSockets and reads of old browsers pass without.
+
+    Raises:
+        NotAllowedError: it is missing, or that of another session.
+    """
+    headers = handler.request.headers
+    given = headers.get("X-XSRFToken") or handler.get_query_argument("_xsrf", None) or ""
+    if not compare_digest(given.encode(), handler.xsrf_token):
+        raise _no_xsrf()
+
+
+def _no_xsrf() -> NotAllowedError:
+    return NotAllowedError(
+        "A browser session must send its XSRF token.",
+        hint="Send the cookie _xsrf of this service as the header X-XSRFToken.",
+    )
 
 
 def service_scopes(hub_scopes: frozenset[str]) -> frozenset[str]:

@@ -7,8 +7,8 @@ token fails on every write before its body is read.
 Invariants:
 
 - API handlers never redirect: 401 or 403 as JSON. Only the page (`page.py`) sends to the login.
-- A cookie session needs the Hub's XSRF token for every request but a plain page load; token
-  requests need none. `HubOAuth.get_user` checks it; tornado's `xsrf_cookies` stays off, because
+- A cookie session needs the Hub's XSRF token for every request but a load of the page; token
+  requests need none. `HubIdentities` checks it; tornado's `xsrf_cookies` stays off, because
   it would check before anyone knows whether a token came with the request.
 - Bodies are streamed: the identity is known before the first byte of a body is kept, and no more
   than `JSON_BODY_LIMIT_BYTES` of a JSON body is.
@@ -90,6 +90,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
     #: How errors look here, and the status of input that is not valid: what OpenAPI says of them.
     error_media = "application/problem+json"
     invalid_status = 422
+    #: Whether a session may come without its XSRF token, because a person opens it.
+    is_page = False
 
     def initialize(self, services: Services, route: Route) -> None:
         """Take what the route table hands over; called by tornado."""

@@ -80,6 +80,8 @@ class PageNotFoundHandler(_HtmlHandler, NotFoundHandler):
 class PageHandler(_HtmlHandler):
     """The shell that the views are shown in."""
 
+    is_page = True
+
     async def authenticate(self) -> None:
         """Send a browser without a session to the login; the page itself is for who may read."""
         try:

@@ -62,6 +62,19 @@ def test_a_session_without_its_xsrf_token_is_refused(
         assert "Location" not in answer.headers
 
 
+@pytest.mark.parametrize("mode", [None, "navigate", "websocket", "no-cors"])
+@pytest.mark.parametrize("path", ["api/whoami", "api/usage?format=csv", "v1/models"])
+def test_no_kind_of_request_needs_no_xsrf_token(
+    session: Session, path: str, mode: str | None
+) -> None:
+    headers = {"Sec-Fetch-Site": "same-origin", **({"Sec-Fetch-Mode": mode} if mode else {})}
+    refused = session.client.get(PREFIX + path, headers=headers, follow_redirects=False)
+    assert refused.status_code == 403 and "X-XSRFToken" in refused.text
+    headers["X-XSRFToken"] = session.xsrf
+    let_in = session.client.get(PREFIX + path, headers=headers, follow_redirects=False)
+    assert let_in.status_code == 200, let_in.text
+
+
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_a_session_with_its_xsrf_token_is_let_in(session: Session, method: str, path: str) -> None:
     answer = session.call(method, path, session.xsrf)
