@@ -9,6 +9,7 @@ import { agoWords, countWords } from "../parts/words";
 import { Files } from "./files";
 import { Publish } from "./publish";
 import { options, Records } from "./records";
+import { askToRemove } from "./remove-dataset";
 import { ask, attempt, type Context, type Dataset, isCode, mayEdit, SENSITIVITIES } from "./things";
 import { Versions } from "./versions";
 
@@ -108,8 +109,17 @@ export class DatasetPage {
       change.addEventListener("click", () => this.change());
       about.append(change);
     }
+    if (right === "manage") {
+      const remove = control("button", { type: "button", class: "small", "aria-label": `Remove ${name}` }, "Remove");
+      remove.addEventListener("click", () => void this.remove());
+      about.append(remove);
+    }
     this.head.replaceChildren(back, title, element("p", { class: "soft" }, facts), about);
     if (before >= 0) this.head.querySelectorAll("button")[before]?.focus();
+  }
+
+  private async remove(): Promise<void> {
+    if (await askToRemove(this.context, this.dataset)) this.events.onBack();
   }
 
   /** Which of the buttons of the heading has the focus, -1 if none. */

@@ -1,12 +1,11 @@
 // The datasets that the reader may see, to choose one or begin another.
 
-import { HostError } from "../host/host";
-import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
-import { agoWords, countWords, momentWords } from "../parts/words";
+import { agoWords, momentWords } from "../parts/words";
 import { column } from "./files";
 import { NewDataset } from "./new-dataset";
-import { ask, attempt, type Context, type Dataset, isCode, type List, type Version } from "./things";
+import { askToRemove } from "./remove-dataset";
+import { ask, attempt, type Context, type Dataset, type List } from "./things";
 
 const PAGE = 50;
 /** A pause in typing after which the service is asked. */
@@ -96,29 +95,10 @@ export class Datasets {
     return button;
   }
 
-  /** Whether it was published, so that it cannot be removed; that is said instead. */
-  private async stays({ id: dataset, name }: Dataset): Promise<boolean> {
-    let published = true; // as long as nobody knows
-    await attempt(this.context, async () => {
-      published = (await ask<List<Version>>(this.context, "versions.list", { dataset, limit: 1 })).items.length > 0;
-      if (published) throw new HostError("conflict", `The dataset ${name} was published, so it stays.`, "To empty its draft, remove its files; what was published stays.");
-    });
-    return published;
-  }
-
   private async remove(dataset: Dataset): Promise<void> {
-    if (await this.stays(dataset)) return;
-    const words = `Its ${countWords(dataset.records, "record")}, files and edits are deleted. This cannot be undone.`;
-    if (!(await confirm(this.context.root, `Remove ${dataset.name}?`, words, "Remove it"))) return;
-    await attempt(this.context, async () => {
-      try {
-        await ask(this.context, "datasets.remove", { dataset: dataset.id });
-      } catch (error) {
-        if (!isCode(error, "not_found")) throw error; // gone already: an answer was lost
-      }
-      this.datasets = this.datasets.filter(({ id }) => id !== dataset.id);
-      this.show();
-    });
+    if (!(await askToRemove(this.context, dataset))) return;
+    this.datasets = this.datasets.filter(({ id }) => id !== dataset.id);
+    this.show();
   }
 
   /** Begin a new dataset. */

@@ -159,6 +159,14 @@ describe("the datasets", () => {
     }
   });
 
+  it("are removed where they are shown too, which leads back to the others", async () => {
+    const { el, host } = shown({ "versions.list": () => page(), "datasets.remove": () => null });
+    await press(el, "Remove visits");
+    await press(el, "Remove it");
+    await eventually(() => el.querySelectorAll("tbody tr").length === 2);
+    expect(host.asks("datasets.remove")).toEqual([{ dataset: "ds_1" }]);
+  });
+
   it("that are gone lead back to the others", async () => {
     const { el } = shown({
       "datasets.get": () => {
@@ -174,7 +182,7 @@ describe("a dataset to read", () => {
   it("offers nothing that would be refused", async () => {
     const { el } = shown({ "datasets.get": () => ({ ...DATASET, right: "view" }) });
     await open(el, 0);
-    for (const name of ["Publish", "Edit", "Delete", "Add a record", "Undo", "Redo", "Remove a.json"]) expect(() => button(el, name)).toThrow();
+    for (const name of ["Publish", "Edit", "Delete", "Remove visits", "Add a record", "Undo", "Redo", "Remove a.json"]) expect(() => button(el, name)).toThrow();
     expect(el.querySelector<HTMLElement>(".uploads")!.hidden).toBe(true);
   });
 });
