@@ -1,9 +1,9 @@
 """`configure(c, ...)`: adds the Adaptery service to a `jupyterhub_config.py`.
 
-Typed keyword arguments, so that a misspelt option is a `TypeError` and stops the start. What the
-service needs is written to `<state_dir>/service.json` and what the local agent needs to
-`<state_dir>/agent/agent.json`, both without secrets; the supervisor hands them over. Nothing here
-touches options that belong to the admin, except by adding to them.
+Typed keyword arguments, so that a misspelt option is a `TypeError` and stops the start; so does a
+value that cannot work. What the service needs is written to `<state_dir>/service.json` and what the
+local agent needs to `<state_dir>/agent/agent.json`, both without secrets; the supervisor hands them
+over. Nothing here touches options that belong to the admin, except by adding to them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-from adaptery_hub.settings import ServiceSettings
 
 #: What the scopes of Adaptery mean, as the Hub shows them to a user.
 CUSTOM_SCOPES: dict[str, dict[str, Any]] = {
@@ -62,7 +60,8 @@ def configure(
         c: the config object of `jupyterhub_config.py`.
         state_dir: folder for the database, objects, keys and logs; made with mode 0700.
         base_models: name (`organisation/model`) to source: a folder, a GGUF file, or `hf:org/name`
-            for an entry of the local Hugging Face cache. Never fetched from a network.
+            for an entry of the local Hugging Face cache. Never fetched from a network. With a
+            local agent it must be there, until the model was converted.
         service_name: name of the Hub service; it appears in its address.
         service_port: loopback port of the service.
         broker_port: loopback port of the broker.
@@ -88,14 +87,15 @@ def configure(
         TypeError: `more` names an option that the service does not have.
         ValueError: a value cannot work; the message says which.
     """
+    # Here, for the supervisor imports this package too and shall stay small.
+    from adaptery_hub import misconfiguration
+
     state = Path(state_dir).resolve()
-    models = {name: str(source) for name, source in base_models.items()}
+    models = {name: _source(source) for name, source in base_models.items()}
     pinned = dict(pinned_digests or {})
-    embedding = {name: str(source) for name, source in (embedding_models or {}).items()}
-    _check_models(models, embedding, default_base_model, pinned)
-    _check_options(more or {})
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state.chmod(0o700)
+    embedding = {name: _source(source) for name, source in (embedding_models or {}).items()}
+    converted = Path(save_models_in or state / "models").absolute()
+    misconfiguration.check_models(models, embedding, default_base_model, pinned)
     service: dict[str, Any] = {
         "state_dir": str(state),
         "broker_url": f"nats://127.0.0.1:{broker_port}",
@@ -109,7 +109,14 @@ def configure(
         **(more or {}),
     }
     if tasks_dir:
-        service["tasks_dir"] = str(tasks_dir)
+        service["tasks_dir"] = str(Path(tasks_dir).absolute())
+        misconfiguration.check_tasks(Path(tasks_dir))
+    misconfiguration.check_options(service)
+    if local_agent:
+        misconfiguration.check_agent(worker_slots, engine_threads)
+        misconfiguration.check_sources(models, embedding, converted)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state.chmod(0o700)
     command = [sys.executable, "-m", "adaptery_hub", "--broker-port", str(broker_port)]
     if local_agent:
         folder = state / "agent"
@@ -117,7 +124,7 @@ def configure(
         agent = {
             "base_models": models,
             "embedding_models": embedding,
-            "models_dir": str(save_models_in or state / "models"),
+            "models_dir": str(converted),
             "worker_slots": worker_slots,
             **({"engine_threads": engine_threads} if engine_threads else {}),
         }
@@ -155,32 +162,10 @@ def configure_proxy(c: Any, *, state_dir: str | Path, api_port: int) -> None:
     c.TraefikFileProviderProxy.dynamic_config_file = str(folder / "rules.toml")
 
 
-def _check_models(
-    models: Mapping[str, str],
-    embedding: Mapping[str, str],
-    default: str | None,
-    pinned: Mapping[str, str],
-) -> None:
-    if not models:
-        raise ValueError("base_models is empty: name at least one base model and its source.")
-    for kind, names in (("base model", models), ("embedding model", embedding)):
-        for name in names:
-            if name.count("/") != 1:
-                raise ValueError(f"{kind} {name!r} must be named organisation/model.")
-    if both := sorted(set(models) & set(embedding)):
-        raise ValueError(f"{both[0]!r} is in base_models and in embedding_models.")
-    if default and default not in models:
-        raise ValueError(f"{default!r} is not one of base_models.")
-    for name in pinned:
-        if name not in models and name not in embedding:
-            raise ValueError(f"{name!r} is not one of base_models or embedding_models.")
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    known = ServiceSettings.class_trait_names(config=True)
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise TypeError(f"the service has no option {', '.join(unknown)}; it has: {sorted(known)}")
+def _source(given: str | Path) -> str:
+    """Return a source as the agent can use it, which works in a folder of its own."""
+    source = str(given)
+    return source if source.startswith("hf:") else str(Path(source).expanduser().absolute())
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

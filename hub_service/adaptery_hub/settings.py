@@ -11,10 +11,11 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from traitlets import Bool, Dict, Enum, Float, Int, Unicode, default, validate
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, default, validate
 from traitlets.config import Configurable
 
 MEBIBYTE = 1024 * 1024
+LOGGING_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 #: What can be limited.
 LIMITS = ("answers", "requests_per_minute", "tokens_per_day")
 
@@ -142,7 +143,7 @@ class ServiceSettings(Configurable):
     ).tag(config=True)
 
     max_attempts = Int(
-        5, help="How often an attempt at a job may be lost before the job fails."
+        5, min=1, help="How often an attempt at a job may be lost before the job fails."
     ).tag(config=True)
 
     max_running_jobs_per_tenant = Int(
@@ -262,6 +263,12 @@ class ServiceSettings(Configurable):
     @validate("prefix")
     def _check_prefix(self, proposal: dict[str, str]) -> str:
         return "/" + proposal["value"].strip("/") + "/" if proposal["value"].strip("/") else "/"
+
+    @validate("logging_level")
+    def _check_logging_level(self, proposal: dict[str, str]) -> str:
+        if proposal["value"] not in LOGGING_LEVELS:
+            raise TraitError(f"logging_level is one of {', '.join(LOGGING_LEVELS)}.")
+        return proposal["value"]
 
     @cached_property
     def scrape_token(self) -> str:

@@ -1,0 +1,118 @@
+"""What cannot work in a configuration, found while `jupyterhub_config.py` is read.
+
+Found later it would end the service or its agent again and again, while the Hub waits for them. Not
+here: what only the running service can see, such as a database that does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from traitlets import TraitError
+
+from adaptery.base_models import BASE_MODEL_NAME, locate
+from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_model
+from adaptery.errors import AdapteryError
+from adaptery_hub.settings import ServiceSettings
+from adaptery_hub.tasks import TaskCatalog
+from adaptery_network.agent.folders import model_slug
+
+
+def check_models(
+    models: Mapping[str, str],
+    embedding: Mapping[str, str],
+    default: str | None,
+    pinned: Mapping[str, str],
+) -> None:
+    """Check the names of models.
+
+    Raises:
+        ValueError: one is missing, not well formed, or named twice.
+    """
+    if not models:
+        raise ValueError("base_models is empty: name at least one base model and its source.")
+    for kind, names in (("base model", models), ("embedding model", embedding)):
+        for name in names:
+            if name.count("/") != 1:
+                raise ValueError(f"{kind} {name!r} must be named organisation/model.")
+    if both := sorted(set(models) & set(embedding)):
+        raise ValueError(f"{both[0]!r} is in base_models and in embedding_models.")
+    if default and default not in models:
+        raise ValueError(f"{default!r} is not one of base_models.")
+    for name in pinned:
+        if name not in models and name not in embedding:
+            raise ValueError(f"{name!r} is not one of base_models or embedding_models.")
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check the names and the values of options of the service.
+
+    Raises:
+        TypeError: the service has no such option.
+        ValueError: it has, but cannot take that value.
+    """
+    known = ServiceSettings.class_trait_names(config=True)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"the service has no option {', '.join(unknown)}; it has: {sorted(known)}")
+    for name, value in options.items():
+        try:
+            ServiceSettings(**{name: value})
+        except TraitError as error:
+            raise ValueError(f"the option {name} of the service cannot be so: {error}") from None
+
+
+def check_tasks(folder: Path) -> None:
+    """Check the administrator's task files.
+
+    Raises:
+        ValueError: there is no such folder, or a file in it is no task.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"tasks_dir: there is no folder {folder}.")
+    try:
+        TaskCatalog.load(folder)
+    except (AdapteryError, OSError) as error:
+        raise ValueError(f"tasks_dir: {error}") from None
+
+
+def check_agent(worker_slots: object, engine_threads: object) -> None:
+    """Check the numbers of the local agent.
+
+    Raises:
+        ValueError: one is not a positive number.
+    """
+    for name, value in (("worker_slots", worker_slots), ("engine_threads", engine_threads)):
+        if name == "engine_threads" and value is None:
+            continue
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a number of at least 1, not {value!r}.")
+
+
+def check_sources(models: Mapping[str, str], embedding: Mapping[str, str], converted: Path) -> None:
+    """Check that the models of this machine are there; what was converted needs no source.
+
+    Args:
+        models: base models, name to source.
+        embedding: embedding models, name to source.
+        converted: the folder of converted models.
+
+    Raises:
+        ValueError: the source of one is not there, or is no model.
+    """
+    for name, source in models.items():
+        _check_source(name, source, locate, converted / model_slug(name) / BASE_MODEL_NAME)
+    for name, source in embedding.items():
+        marker = converted / model_slug(name) / EMBEDDING_MODEL_NAME
+        _check_source(name, source, locate_embedding_model, marker)
+
+
+def _check_source(name: str, source: str, find: Callable[[str], Path], marker: Path) -> None:
+    if marker.exists():
+        return
+    try:
+        find(source)
+    except (AdapteryError, OSError) as error:
+        raise ValueError(f"{name}: {source} cannot be its source: {error}") from None
