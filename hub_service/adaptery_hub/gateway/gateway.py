@@ -217,7 +217,7 @@ class Gateway:
                     agent=agent_id,
                     code=error.code,
                 )
-        raise no_answer(last)
+        raise no_answer(last, is_prepared=is_prepared(self._fleet.views(), order.target))
 
     async def _place(self, order: InferOrder, need: Need, tried: Collection[str]) -> Place | None:
         return await self._places.take(need, order.caller, order.cost, tried)
@@ -297,15 +297,25 @@ def need_of(target: Target) -> Need:
     return Need(target.base_weight_digest, adapter.weight_digest if adapter else None)
 
 
-def no_answer(last: AdapteryError | None) -> AdapteryError:
-    """Returns the error to raise when no agent is left to ask; `last` is how the last one ended."""
+def is_prepared(views: Iterable[AgentView], target: Target) -> bool:
+    """Returns whether a live agent will have the base model soon."""
+    return any(v.state == "live" and target.base_model in v.beat.preparing for v in views)
+
+
+def no_answer(last: AdapteryError | None, *, is_prepared: bool = False) -> AdapteryError:
+    """Returns the error to raise when no agent is left to ask.
+
+    Args:
+        last: How the last one ended.
+        is_prepared: Whether an agent will have the base model soon.
+    """
     if isinstance(last, UnavailableError):
         return last
-    message = (
-        "No agent that has this base model is connected."
-        if last is None
-        else "The agents that have this base model could not begin to answer."
-    )
+    message = "The agents that have this base model could not begin to answer."
+    if last is None:
+        message = "No agent that has this base model is connected."
+    if last is None and is_prepared:
+        message = "The agent is preparing this base model."
     return NoAgentError(
         message,
         hint="try again in a moment; an agent's first start takes about a minute",

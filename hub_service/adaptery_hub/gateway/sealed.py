@@ -15,7 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -34,7 +34,8 @@ from adaptery.ids import is_id
 from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
 from adaptery.sealed import Grant, Once
 from adaptery.times import Clock, now
-from adaptery_hub.gateway.gateway import need_of, no_answer
+from adaptery_hub.fleet.live import AgentView
+from adaptery_hub.gateway.gateway import is_prepared, need_of, no_answer
 from adaptery_hub.gateway.kept_turns import KeptTurns, Turn
 from adaptery_hub.gateway.places import Place, Places
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT, CacheSalts
@@ -103,6 +104,10 @@ class Desk(Protocol):
 
 class SealedFleet(Protocol):
     """The network, where there is one."""
+
+    def views(self) -> Iterable[AgentView]:
+        """Returns every agent as it was last heard."""
+        ...
 
     def sealed_desk(self) -> Desk:
         """Returns the desk.
@@ -256,7 +261,8 @@ class SealedChannel:
         cost = asked.limits["max_tokens"] * asked.limits["answers"]
         place = await self._places.take(need, asked.caller, cost, tried)
         if place is None:
-            raise no_answer(None)
+            soon = is_prepared(self._fleet.views(), asked.target)
+            raise no_answer(None, is_prepared=soon)
         return place
 
     async def _take_turn(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery.sealed import Frame
 from adaptery_hub import audit
 from adaptery_hub.database import tables
+from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.gateway import Gateway, InferOrder
 from adaptery_hub.limits import Limit, Limits
-from support.scripted_fleet import USAGE, ScriptedFleet, text, words
+from support.hub_tables import BASE
+from support.scripted_fleet import USAGE, ScriptedFleet, text, view, words
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -101,6 +104,21 @@ async def test_without_agents_the_caller_is_told_to_try_later(bench: "Bench") ->
         await ask(bench)
     assert caught.value.retry_after_seconds is not None
     assert await usage_rows(bench) == []
+
+
+async def test_a_base_model_that_an_agent_converts_is_there_soon(bench: "Bench") -> None:
+    class Preparing(ScriptedFleet):
+        def views(self) -> list[AgentView]:
+            seen = view("ag_a")
+            beat = replace(seen.beat, base_models=(), preparing=frozenset({BASE}))
+            return [replace(seen, beat=beat)]
+
+    fleet = Preparing({})
+    gateway = Gateway(bench.gateway.resolver, fleet, bench.gateway._usage)
+    await bench.hub.bind()
+    with pytest.raises(NoAgentError, match="preparing this base model"):
+        await gateway.open(await bench.hub.identity("demo"), ASKED, "rq_1")
+    assert fleet.asked == []
 
 
 async def test_a_caller_who_leaves_frees_the_agent_and_is_accounted(bench: "Bench") -> None:
