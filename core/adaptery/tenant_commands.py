@@ -118,6 +118,8 @@ def _reassign(hub: Hub, arguments: argparse.Namespace) -> None:
     for move in moved.moves:
         _say(f"{move.kind}  {move.id}  {move.name} -> {move.new_name}")
     _say(_sum(moved))
+    if moved.dry_run and moved.needs_break_glass:
+        _say("You could read it then: this needs --break-glass, and the audit says so.")
 
 
 def _quota(hub: Hub, arguments: argparse.Namespace) -> None:

@@ -110,7 +110,10 @@ class Reassignment(Answer):
     datasets: int
     jobs: int
     adapters: int
+    #: All that the source stored, its checkpoints and drafts too.
     bytes: int
+    #: Whether the caller can read it afterwards, and so has to say `break_glass`.
+    needs_break_glass: bool = False
     #: The first of them.
     moves: tuple[Move, ...]
 

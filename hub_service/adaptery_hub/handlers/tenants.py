@@ -167,6 +167,7 @@ class ReassignHandler(_TenantHandler):
     def _plan(
         self, connection: Connection, tenant: str, wanted: Reassign
     ) -> tuple[Reassignment, list[Transfer], Owner, Owner]:
+        """Return what is answered, what moves, and between whom."""
         row = self.find(connection, tenant)
         (source,) = [Owner(**one) for one in statements.get_many(connection, [row["id"]])]
         target = _target(connection, wanted.to)
@@ -176,20 +177,29 @@ class ReassignHandler(_TenantHandler):
                 hint="Only a tenant that is dormant or suspended can be reassigned.",
             )
         transfers = reassignment.plan(connection, source, target)
-        return _describe(source, target, transfers, wanted.dry_run), transfers, source, target
+        answer = Reassignment(
+            source=source.prefix,
+            to=target.prefix,
+            dry_run=wanted.dry_run,
+            bytes=self.services.storage.account(connection, source.id).used_bytes,
+            needs_break_glass=target.id in self.identity.principals,
+            moves=_moves(source, target, transfers),
+            **_counts(transfers),
+        )
+        return answer, transfers, source, target
 
     def _carry_out(self, connection: Connection, tenant: str, wanted: Reassign) -> Reassignment:
         answer, transfers, source, target = self._plan(connection, tenant, wanted)
-        mine = target.id in self.identity.principals
-        if mine and not wanted.break_glass:
+        if answer.needs_break_glass and not wanted.break_glass:
             raise NotAllowedError(
                 "This would let you read what was another's.",
-                hint="Name somebody else, or say break_glass; that is written down.",
+                hint="Name somebody else, or say break_glass (--break-glass on the command line); "
+                "that is written down.",
             )
         for id in sorted((source.id, target.id)):
             statements.lock(connection, id)
         reassignment.carry_out(connection, transfers, target, self.identity.tenant_id)
-        self._write_down(connection, answer, transfers, source, mine)
+        self._write_down(connection, answer, transfers, source)
         return answer
 
     def _write_down(
@@ -198,9 +208,8 @@ class ReassignHandler(_TenantHandler):
         answer: Reassignment,
         transfers: Sequence[Transfer],
         source: Owner,
-        mine: bool,
     ) -> None:
-        action = "tenant.break_glass" if mine else "tenant.reassign"
+        action = "tenant.break_glass" if answer.needs_break_glass else "tenant.reassign"
         names: dict[str, Detail] = {"from": answer.source, "to": answer.to}
         told: dict[str, Detail] = {
             **names,
@@ -232,29 +241,22 @@ def _target(connection: Connection, text: str) -> Owner:
     raise InvalidInputError(errors=[FieldProblem("to", reason, remedy)])
 
 
-def _describe(
-    source: Owner, target: Owner, transfers: Sequence[Transfer], dry_run: bool
-) -> Reassignment:
+def _counts(transfers: Sequence[Transfer]) -> dict[str, int]:
+    shown = [one.kind for one in transfers if one.shown]
+    return {f"{kind}s": shown.count(kind) for kind in reassignment.KINDS}
+
+
+def _moves(source: Owner, target: Owner, transfers: Sequence[Transfer]) -> tuple[Move, ...]:
     shown = [one for one in transfers if one.shown]
-    count = {kind: sum(one.kind == kind for one in shown) for kind in reassignment.KINDS}
-    return Reassignment(
-        source=source.prefix,
-        to=target.prefix,
-        dry_run=dry_run,
-        datasets=count["dataset"],
-        jobs=count["job"],
-        adapters=count["adapter"],
-        bytes=sum(one.bytes for one in shown),
-        moves=tuple(
-            Move(
-                kind=one.kind,
-                id=one.id,
-                name=full_name(source.kind, source.slug, one.name, one.number),
-                new_name=full_name(target.kind, target.slug, one.new_name, one.number),
-                bytes=one.bytes,
-            )
-            for one in shown[:MOVES_LISTED]
-        ),
+    return tuple(
+        Move(
+            kind=one.kind,
+            id=one.id,
+            name=full_name(source.kind, source.slug, one.name, one.number),
+            new_name=full_name(target.kind, target.slug, one.new_name, one.number),
+            bytes=one.bytes,
+        )
+        for one in shown[:MOVES_LISTED]
     )
 
 

@@ -67,7 +67,9 @@ async def test_a_dormant_tenant_is_found_and_given_away(
     assert "not to be given away" in capsys.readouterr().err
     await run("list")
     assert await run("reassign", "@demo", "--to", "@boss") == 1
-    assert "break_glass" in capsys.readouterr().err
+    assert "--break-glass" in capsys.readouterr().err
+    assert await run("reassign", "@demo", "--to", "@boss", "--dry-run") == 0
+    assert "needs --break-glass" in capsys.readouterr().out
     assert await run("reassign", "@demo", "--to", "@boss", "--break-glass") == 0
 
 

@@ -116,6 +116,7 @@ async def test_what_is_reassigned_moves_whole(
         "@heir/notes@1",
     }
     assert dry["bytes"] == before["storage"]["used_bytes"]
+    assert not dry["needs_break_glass"]
     await heir.json("GET", f"api/jobs/{things['job']}", 404)  # nothing has moved
     done = await reassign(admin, "@demo", "@heir")
     assert done == {**dry, "dry_run": False}
@@ -224,8 +225,8 @@ async def test_an_administrator_who_takes_it_breaks_the_glass(
     for to in ("@boss", "staff"):
         await admin.json("GET", "api/whoami")
         problem = await reassign(admin, "@demo", to, 403)
-        assert "break_glass" in problem["hint"]
-        await reassign(admin, "@demo", to, dry_run=True)
+        assert "break_glass" in problem["hint"] and "--break-glass" in problem["hint"]
+        assert (await reassign(admin, "@demo", to, dry_run=True))["needs_break_glass"]
     await admin.json("GET", f"api/datasets/{things['dataset']}", 404)
     await reassign(admin, "@demo", "@boss", break_glass=True)
     await admin.json("GET", f"api/datasets/{things['dataset']}")
