@@ -78,7 +78,8 @@ def configure(
         tasks_dir: folder with task files (YAML) that replace the shipped ones.
         max_upload_bytes: largest file that a user may upload.
         lease_seconds: how long an agent may be silent about a job before the job goes to another.
-        max_attempts: how often an attempt at a job may be lost before the job fails.
+        max_attempts: how many attempts at a job may be lost in a row, without a checkpoint of a
+            later step, before the job fails.
         save_models_in: folder for converted base models; `<state_dir>/models` if None.
         more: further options of the service by name, for example `{"database_url": ...}`; the
             reference page lists them.

@@ -143,7 +143,10 @@ class ServiceSettings(Configurable):
     ).tag(config=True)
 
     max_attempts = Int(
-        5, min=1, help="How often an attempt at a job may be lost before the job fails."
+        5,
+        min=1,
+        help="How many attempts at a job may be lost in a row, without a checkpoint of a later "
+        "step, before the job fails.",
     ).tag(config=True)
 
     max_running_jobs_per_tenant = Int(

@@ -2,8 +2,8 @@
 
 Invariants:
 - The result is always a legal step of the one transition table in `adaptery.states`.
-- A lost attempt never fails a job before `max_attempts` were lost; a job whose user asked to cancel
-  is not started again.
+- A lost attempt never fails a job before `max_attempts` in a row were lost without progress; a job
+  whose user asked to cancel is not started again.
 - Every `failed` carries a reason to act on, and every `queued` says why the job is back.
 """
 
@@ -38,8 +38,9 @@ def next_step(
 
     Args:
         end: How the attempt ended.
-        lost_attempts: Attempts of this job that were lost, this one included.
-        max_attempts: How many may be lost before the job fails.
+        lost_attempts: Attempts of this job that were lost since its last new checkpoint, this one
+            included.
+        max_attempts: How many may be lost so before the job fails.
         cancel_requested: Whether the user asked to cancel.
     """
     step = _step(end, lost_attempts, max_attempts, cancel_requested)
@@ -73,7 +74,7 @@ def _after_loss(
         return NextStep(
             JobState.FAILED,
             _with_remedy(
-                f"{lost_attempts} attempts were lost, the last because {why}",
+                f"{lost_attempts} attempts in a row were lost, the last because {why}",
                 "ask the administrator to look at the agent, then submit the job again",
             ),
         )

@@ -15,6 +15,6 @@ class QueueRules:
     """Limits of one queue back end."""
 
     lease_seconds: float = LEASE_SECONDS
-    max_attempts: int = MAX_ATTEMPTS  # lost ones; a failed one is not tried again
+    max_attempts: int = MAX_ATTEMPTS  # lost in a row without progress
     running_limit: int | None = None  # jobs of one tenant that train at once; None means no limit
     open_jobs_limit: int = OPEN_JOBS_LIMIT  # jobs of one tenant that are not over

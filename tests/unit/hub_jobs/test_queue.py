@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from adaptery.errors import (
     ConflictError,
@@ -48,6 +49,21 @@ async def queued(hub: HubTables, owner: str = "demo", name: str = "notes") -> st
 
 def metrics(seq: int, step: int) -> dict:
     return {"seq": seq, "at": "2026-01-02T03:04:05Z", "kind": "metrics", "step": step, "epoch": 0.5}
+
+
+def put_checkpoint(
+    connection: Connection, job: str, attempt: str, step: int, hub: HubTables
+) -> None:
+    checkpoints.put(
+        connection,
+        job_id=job,
+        attempt_id=attempt,
+        step=step,
+        digest=WEIGHTS,
+        files=[],
+        metrics=None,
+        now=hub.clock(),
+    )
 
 
 async def states(hub: HubTables, job: str) -> list[str]:
@@ -118,18 +134,7 @@ async def test_a_lease_that_runs_out_queues_the_job_again_from_its_checkpoint(
     first = await hub.claim()
     assert first is not None
     await hub.queue.confirm(first)
-    await hub.database.write(
-        lambda c: checkpoints.put(
-            c,
-            job_id=job,
-            attempt_id=first.attempt_id,
-            step=25,
-            digest=WEIGHTS,
-            files=[],
-            metrics=None,
-            now=hub.clock(),
-        )
-    )
+    await hub.database.write(lambda c: put_checkpoint(c, job, first.attempt_id, 25, hub))
     hub.clock.forward(59)
     assert await hub.queue.reap() == []
     hub.clock.forward(2)
@@ -215,6 +220,30 @@ async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path) -> None:
         await hub.queue.finish(fence_of(claim), LOST)
         assert (await hub.row(job))["state"] == expected
     assert "administrator" in (await hub.row(job))["reason"]
+    hub.database.close()
+
+
+async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(tmp_path: Path) -> None:
+    hub = open_tables(tmp_path, QueueRules(max_attempts=2))
+    job = await queued(hub)
+
+    async def lose(step: int | None) -> str:
+        hub.clock.forward(10)
+        claim = await hub.claim()
+        assert claim is not None
+        await hub.queue.confirm(claim)
+        hub.clock.forward(10)
+        if step is not None:
+            await hub.database.write(lambda c: put_checkpoint(c, job, claim.attempt_id, step, hub))
+        await hub.queue.finish(fence_of(claim), LOST)
+        return (await hub.row(job))["state"]
+
+    assert [await lose(step) for step in (20, 40, 60, 80)] == ["queued"] * 4, "planned restarts"
+    assert await lose(None) == "queued", "one that is lost in vain"
+    assert await lose(100) == "queued", "but the next one got further"
+    assert await lose(100) == "queued", "the same step again is no progress"
+    assert await lose(None) == "failed"
+    assert (await hub.row(job))["reason"].startswith("2 attempts in a row were lost")
     hub.database.close()
 
 

@@ -17,6 +17,7 @@ from adaptery.states import AttemptOutcome
 from adaptery_hub.database import tables
 
 _attempts = tables.attempts
+_checkpoints = tables.checkpoints
 
 
 def insert_attempt(
@@ -114,11 +115,20 @@ def count_by_job(connection: Connection, job_ids: Collection[str]) -> dict[str, 
 
 
 def count_lost(connection: Connection, job_id: str) -> int:
-    """Returns how many attempts of a job were lost after they had started."""
+    """Returns how many attempts of a job were lost, after they had started, without progress.
+
+    Progress is a checkpoint of a later step: the attempt that handed it in was not lost in vain,
+    nor were those before it.
+    """
+    progress = sa.select(sa.func.max(_checkpoints.c.created_at)).where(
+        _checkpoints.c.job_id == job_id
+    )
+    since = progress.scalar_subquery()
     statement = sa.select(sa.func.count()).where(
         _attempts.c.job_id == job_id,
         _attempts.c.outcome == AttemptOutcome.LOST,
         _attempts.c.started_at.is_not(None),
+        sa.or_(since.is_(None), _attempts.c.created_at > since),
     )
     return connection.execute(statement).scalar_one()
 

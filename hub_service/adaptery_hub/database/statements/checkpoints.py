@@ -25,12 +25,16 @@ def put(
     metrics: Mapping[str, object] | None,
     now: datetime,
 ) -> None:
-    """Stores a checkpoint; a repeated step takes the place of the earlier one."""
+    """Stores a checkpoint; a repeated step takes the place of the earlier one.
+
+    It keeps the time at which the step was first reached: to reach it again is no progress.
+    """
+    earlier = at_step(connection, job_id, step)
     remove(connection, job_id, step)
     connection.execute(
         _checkpoints.insert().values(
             id=new_id("ck"),
-            created_at=now,
+            created_at=earlier["created_at"] if earlier is not None else now,
             job_id=job_id,
             attempt_id=attempt_id,
             step=step,
