@@ -76,9 +76,12 @@ export class SecretDialog {
     });
   }
 
-  /** Whether it may be closed; asks once if nobody took the secret. */
+  /** Whether it may be closed, and the secret forgotten at once; asks once if nobody took it. */
   private leave(): boolean {
-    if (this.taken || this.warning.textContent !== "") return true;
+    if (this.taken || this.warning.textContent !== "") {
+      this.end(); // a closed dialog is in the page until it has told so
+      return true;
+    }
     this.warning.textContent = UNTAKEN;
     this.close.textContent = "Close without it";
     this.close.classList.add("danger");
