@@ -86,8 +86,7 @@ class Chat {
     const bar = element(
       "div",
       { class: "bar" },
-      element("label", { class: "model" }, "Model", this.model),
-      this.sealed,
+      element("label", { class: "model" }, element("span", { class: "name" }, "Model", this.sealed), this.model),
       element("label", { class: "check" }, this.beside, "Base model beside it"),
       this.settings.button,
       this.outside,

@@ -37,7 +37,7 @@ class Line {
     this.share.addEventListener("click", () => share(this.row));
     this.key.addEventListener("click", () => key(this.row));
     this.remove.addEventListener("click", () => remove(this.row));
-    this.element = element("li", {}, this.target, this.key, this.share, this.remove);
+    this.element = element("li", {}, this.target, element("span", { class: "acts" }, this.key, this.share, this.remove));
     this.update(row);
   }
 

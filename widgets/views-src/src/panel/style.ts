@@ -17,9 +17,9 @@ export const PANEL_STYLE = `
 .ady-panel button.fold > :first-child { min-width: 0; overflow: hidden; text-overflow: ellipsis; }
 .ady-panel .count { flex: none;  color: var(--soft); font-size: 13px; font-weight: 400; font-variant-numeric: tabular-nums; }
 .ady-panel ul { margin: 2px -8px 0 0; padding: 0; list-style: none; }
-.ady-panel li { display: flex; gap: 6px; align-items: center; }
-.ady-panel li > .small { flex: none; } .ady-panel li > .small:last-child { margin-right: 8px; }
-.ady-panel .line { display: block; flex: 1 1 0; min-width: 0; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
+.ady-panel li { display: flex; flex-wrap: wrap; gap: 0 6px; align-items: center; }
+.ady-panel .acts { display: flex; flex: none; gap: 6px; padding: 3px 8px 3px 8px; } .ady-panel .acts:not(:has(:not([hidden]))) { display: none; }
+.ady-panel .line { display: block; flex: 1 1 14em; min-width: 0; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
 .ady-panel button.line:hover { background: var(--tint); }
 .ady-panel .first { display: flex; gap: 8px; align-items: baseline; }
 .ady-panel .title { flex: 1 1 0; min-width: 0; overflow-wrap: anywhere; font-weight: 500; line-height: 1.4; }
@@ -34,7 +34,6 @@ export const PANEL_STYLE = `
 .ady-panel .none { padding: 4px 8px; color: var(--soft); font-size: 13px; text-wrap: pretty; }
 .ady-panel .foot { padding: 0 8px; gap: 4px 16px; }
 .ady-panel .foot button { padding: 4px 0; font-size: 13px; }
-@container (max-width: 340px) { .ady-panel li { flex-wrap: wrap; } .ady-panel li > .line { flex-basis: 100%; } .ady-panel li > .small { margin: 0 0 6px 8px; } .ady-panel li > .small + .small { margin-left: 0; } }
 @container (min-width: 700px) {
   .ady-panel .find { max-width: 26em; }
   .ady-panel .parts { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; }

@@ -74,7 +74,7 @@ it("leads to the keys, and to those of one adapter", async () => {
   await shown();
   button(part("Adapters"), "Keys").click();
   expect(opened()).toEqual({ view: "keys", start: {} });
-  const keys = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Key");
+  const keys = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li .small")].filter(({ textContent }) => textContent === "Key");
   expect(keys.filter(({ hidden }) => !hidden).map((key) => key.getAttribute("aria-label"))).toContain("Key for @demo/soap@1: use it from outside");
   keys[0]!.click();
   expect(opened()).toEqual({ view: "keys", start: { adapter: "@demo/soap@1" } });
@@ -101,7 +101,7 @@ it("says what was used, the most first, and hands it out as a file that no sprea
 it("shares an adapter that the reader manages, and no other", async () => {
   host.answer("grants.list", () => page());
   await shown();
-  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Share");
+  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li .small")].filter(({ textContent }) => textContent === "Share");
   expect(buttons.map(({ hidden }) => hidden)).toEqual([false, true]);
   buttons[0]!.click();
   await eventually(() => host.asks("grants.list").length > 0);
@@ -117,9 +117,9 @@ it("deletes an adapter that the reader manages, when that is confirmed by its na
     return null;
   });
   await shown();
-  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li > .small")].filter(({ textContent }) => textContent === "Delete");
+  const buttons = [...part("Adapters").querySelectorAll<HTMLButtonElement>("li .small")].filter(({ textContent }) => textContent === "Delete");
   expect(buttons.map(({ hidden }) => hidden)).toEqual([false, true]);
-  expect([...part("Datasets").querySelectorAll<HTMLButtonElement>("li > .small")].every(({ hidden }) => hidden)).toBe(true);
+  expect([...part("Datasets").querySelectorAll<HTMLButtonElement>("li .small")].every(({ hidden }) => hidden)).toBe(true);
   buttons[0]!.focus();
   buttons[0]!.click();
   expect(el.querySelector("dialog")!.textContent).toContain("Delete @demo/soap@1?");
