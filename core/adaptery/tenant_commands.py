@@ -62,6 +62,10 @@ def register(subparsers: Subparsers) -> None:
     )
     _add_tenant(keeping)
     keeping.add_argument("days", metavar="DAYS", help="a number of days; forever; default")
+    suspending = add("suspend", "keep a user or group out for now", _suspend)
+    _add_tenant(suspending)
+    resuming = add("resume", "let in again who was suspended", _resume)
+    _add_tenant(resuming)
     retiring = add(
         "retire", "let a group be dormant that the Hub made again under its name", _retire
     )
@@ -131,6 +135,14 @@ def _retention(hub: Hub, arguments: argparse.Namespace) -> None:
     kept = tenant.retention_days
     told = "as the settings say" if kept is None else f"{kept} days" if kept else "for ever"
     _say(f"{tenant.name}  jobs that are over are kept: {told}")
+
+
+def _suspend(hub: Hub, arguments: argparse.Namespace) -> None:
+    _say(_line(hub.tenants.suspend(arguments.tenant)))
+
+
+def _resume(hub: Hub, arguments: argparse.Namespace) -> None:
+    _say(_line(hub.tenants.resume(arguments.tenant)))
 
 
 def _retire(hub: Hub, arguments: argparse.Namespace) -> None:

@@ -81,6 +81,27 @@ class Tenants:
         """
         return self._patch(tenant, {"retention_days": days})
 
+    def suspend(self, tenant: str) -> Tenant:
+        """Keep a user or group out until `resume`; what they own and gave to others stays.
+
+        Raises:
+            NotFoundError: if there is no such tenant.
+            InvalidInputError: if it is the caller.
+            ConflictError: if it is not active.
+            AdapteryError: what the service raised.
+        """
+        return self._patch(tenant, {"state": "suspended"})
+
+    def resume(self, tenant: str) -> Tenant:
+        """Let a user or group in again that was suspended.
+
+        Raises:
+            NotFoundError: if there is no such tenant.
+            ConflictError: if it is not suspended.
+            AdapteryError: what the service raised.
+        """
+        return self._patch(tenant, {"state": "active"})
+
     def retire(self, group: str) -> Tenant:
         """Let a group that the Hub made again be dormant: the next of its name is another tenant.
 

@@ -76,8 +76,9 @@ class TenantPatch(Model):
 
     storage_quota_bytes: int | None = Field(default=None, ge=0, le=QUOTA_LIMIT_BYTES)
     retention_days: int | None = Field(default=None, ge=0, le=DAYS_LIMIT)
-    #: Of a group that JupyterHub made again: the next of its name is another tenant.
-    state: Literal["dormant"] | None = None
+    #: `suspended`: nobody acts as the tenant until it is `active` again. `dormant`, of a group that
+    #: JupyterHub made again: the next of its name is another tenant.
+    state: Literal["dormant", "suspended", "active"] | None = None
 
 
 class Reassign(Model):

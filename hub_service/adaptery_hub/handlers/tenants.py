@@ -120,7 +120,7 @@ class TenantHandler(_TenantHandler):
         self.answer(found)
 
     async def patch(self, tenant: str) -> None:
-        """Set what the tenant may store and how long, or let a group be dormant."""
+        """Set what the tenant may store and how long, suspend it, or let a group be dormant."""
         self.check_query()
         wanted = self.body(TenantPatch)
 
@@ -131,13 +131,36 @@ class TenantHandler(_TenantHandler):
             for name, value in values.items():
                 told = "default" if value is None else value
                 self.audit(connection, "tenant.change", row["id"], **{name: told})
-            if wanted.state is not None:
+            if wanted.state == statements.DORMANT:
                 self._retire(connection, row)
+            elif wanted.state is not None:
+                self._suspend(connection, row, wanted.state)
             return self.describe(connection, [self.find(connection, row["id"])])
 
         (found,) = await self.services.db.write(change)
         self.services.admissions.recheck_all()
         self.answer(found)
+
+    def _suspend(self, connection: Connection, row: RowMapping, state: str) -> None:
+        """Keep a tenant out, or let it in again; it stays as it is if it is so already.
+
+        Raises:
+            InvalidInputError: the caller would be kept out.
+            ConflictError: it is in another state.
+        """
+        if row["id"] == self.identity.tenant_id:
+            problem = FieldProblem("state", "is your own.", "Ask another administrator.")
+            raise InvalidInputError(errors=[problem])
+        if row["state"] == state:
+            return
+        before = statements.ACTIVE if state == statements.SUSPENDED else statements.SUSPENDED
+        if not statements.change_state(connection, row["id"], before, state):
+            raise ConflictError(
+                f"{row['prefix']} is {row['state']}.",
+                hint="Only a tenant that is active is suspended, and the other way round.",
+            )
+        action = "tenant.suspend" if state == statements.SUSPENDED else "tenant.resume"
+        self.audit(connection, action, row["id"], name=row["prefix"])
 
     def _retire(self, connection: Connection, row: RowMapping) -> None:
         if row["kind"] != "group":
@@ -286,8 +309,8 @@ ROUTES = [
             "GET": Operation("admin", "One tenant, by id or name.", response=Tenant),
             "PATCH": Operation(
                 "admin",
-                "Set how much a tenant may store and how long its jobs are kept, or let a group "
-                "that the Hub made again be dormant.",
+                "Set how much a tenant may store and how long its jobs are kept, suspend it or let "
+                "it in again, or let a group that the Hub made again be dormant.",
                 request=TenantPatch,
                 response=Tenant,
                 fresh_identity=True,

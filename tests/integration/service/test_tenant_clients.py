@@ -99,6 +99,10 @@ async def test_quota_and_retention(
     assert await run("retire", "radiology") == 0
     assert "dormant since" in capsys.readouterr().out
     assert await run("retire", "@demo") == 1
+    assert await run("suspend", "@demo") == 0
+    assert "  suspended  " in capsys.readouterr().out
+    assert await run("resume", "@demo") == 0
+    assert "  active  " in capsys.readouterr().out
 
 
 async def test_names_of_the_hub_do_not_reach_the_terminal_raw(

@@ -306,12 +306,51 @@ async def test_quota_and_retention_are_set_for_one(
         {"storage_quota_bytes": -1},
         {"storage_quota_bytes": 2**61},
         {"retention_days": -1},
-        {"state": "active"},
+        {"state": "expected"},
         {"state": "dormant"},  # of a user
         {"slug": "x"},
     ):
         await admin.json("PATCH", path, 422, json=body)
     assert len(await audit(service, "tenant.change")) == 4
+
+
+async def test_who_is_suspended_is_kept_out_until_resumed(
+    service: Service, admin: Client, demo: Client, guest: Client, things: dict[str, str]
+) -> None:
+    body = {"name": "x", "adapters": ["notes"]}
+    secret = (await demo.json("POST", "api/keys", 201, json=body))["secret"]
+    key = service.anonymous({"Authorization": f"Bearer {secret}"})
+    grant = {"principal": "@guest", "right": "view"}
+    await demo.json("PUT", f"api/datasets/{things['dataset']}/grants", json=grant)
+    for _ in range(2):  # it may come twice
+        kept_out = await admin.json("PATCH", "api/tenants/@demo", json={"state": "suspended"})
+        assert kept_out["state"] == "suspended"
+    assert (await demo.json("GET", "api/whoami", 403))["code"] == "not_allowed"
+    assert (await key.json("GET", "v1/models"))["data"] == []
+    await guest.json("GET", f"api/datasets/{things['dataset']}")  # what was given stays given
+    assert list(await tenants(admin, state="suspended")) == ["@demo"]
+    back = await admin.json("PATCH", "api/tenants/@demo", json={"state": "active"})
+    assert back["state"] == "active"
+    await demo.json("GET", f"api/datasets/{things['dataset']}")
+    assert len((await key.json("GET", "v1/models"))["data"]) == 1
+    assert [a for a, _ in await audit(service, "tenant.")] == ["tenant.suspend", "tenant.resume"]
+
+
+async def test_a_suspended_group_is_nobodys_and_some_are_not_suspended(
+    service: Service, admin: Client, demo: Client
+) -> None:
+    ours = await demo.dataset("ours", tenant="radiology")
+    await admin.json("PATCH", "api/tenants/radiology", json={"state": "suspended"})
+    await demo.json("GET", f"api/datasets/{ours}", 404)
+    await admin.json("PATCH", "api/tenants/radiology", json={"state": "active"})
+    await demo.json("GET", f"api/datasets/{ours}")
+    await admin.json("PATCH", "api/tenants/@boss", 422, json={"state": "suspended"})
+    await demo.json("PATCH", "api/tenants/@demo", 403, json={"state": "active"})
+    await admin.json("PATCH", "api/tenants/radiology", json={"state": "dormant"})
+    found = await tenants(admin, state="dormant")
+    for state in ("active", "suspended"):
+        path = f"api/tenants/{found['radiology']['id']}"
+        await admin.json("PATCH", path, 409, json={"state": state})
 
 
 async def test_a_group_that_was_made_again_unseen_is_retired_by_hand(

@@ -25,6 +25,8 @@ Name = tuple[str, str]  # kind, exact Hub name
 ACTIVE = "active"
 #: The state of whoever was named in a grant before the service ever saw them.
 EXPECTED = "expected"
+#: The state of whoever an administrator keeps out for now.
+SUSPENDED = "suspended"
 #: The state of whoever is gone from the Hub. What they own stays, and nobody acts as them.
 DORMANT = "dormant"
 
@@ -106,6 +108,12 @@ def wake(connection: Connection, tenant_id: str, hub_created_at: datetime | None
         .where(tenants.c.id == tenant_id)
         .values(state=ACTIVE, hub_created_at=hub_created_at, dormant_at=None)
     )
+
+
+def change_state(connection: Connection, tenant_id: str, before: str, after: str) -> bool:
+    """Take a tenant from one state to another; return whether it was in the first."""
+    statement = sa.update(tenants).where(tenants.c.id == tenant_id, tenants.c.state == before)
+    return connection.execute(statement.values(state=after)).rowcount == 1
 
 
 def stamp(connection: Connection, tenant_id: str, hub_created_at: datetime) -> None:
