@@ -162,7 +162,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     succession = Succession(audit, _organisations(settings))
     tenants = Tenants(database, succession)
     admissions = Admissions()
-    storage = StorageDesk(database, settings.storage_quota_bytes)
+    storage = StorageDesk(database, settings.storage_quota_bytes, settings.keep_checkpoints_days)
     uploads = Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")

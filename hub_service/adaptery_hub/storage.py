@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 
 from adaptery.errors import StorageQuotaError
 from adaptery_hub.database import Database
+from adaptery_hub.database.statements import retention
 from adaptery_hub.database.statements import storage as statements
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -67,15 +68,19 @@ class Account:
 class StorageDesk:
     """Keeps the accounts."""
 
-    def __init__(self, database: Database, quota_bytes: int) -> None:
+    def __init__(
+        self, database: Database, quota_bytes: int, keep_checkpoints_days: int = 0
+    ) -> None:
         """Make a desk.
 
         Args:
             database: where the sizes are.
             quota_bytes: of a tenant for whom nothing else is set; 0: no limit.
+            keep_checkpoints_days: after how many days those of a job that is over go; 0: never.
         """
         self._database = database
         self._quota_bytes = quota_bytes
+        self._keep_checkpoints_days = keep_checkpoints_days
         self._reserved: Counter[str] = Counter()
         self._lock = Lock()  # a publish reserves in a thread of its own
 
@@ -87,8 +92,7 @@ class StorageDesk:
         """
         reservation, reserved = self._take(tenant_id, size)
         try:
-            account = await self._database.read(lambda c: self.account(c, tenant_id))
-            _check(account, reserved, size)
+            await self._database.read(lambda c: self._check(c, tenant_id, reserved, size))
         except BaseException:
             reservation.release()
             raise
@@ -102,8 +106,7 @@ class StorageDesk:
         """
         reservation, reserved = self._take(tenant_id, size)
         try:
-            account = self._database.read_now(lambda c: self.account(c, tenant_id))
-            _check(account, reserved, size)
+            self._database.read_now(lambda c: self._check(c, tenant_id, reserved, size))
         except BaseException:
             reservation.release()
             raise
@@ -133,6 +136,35 @@ class StorageDesk:
         """
         parts = statements.used(connection, list(set_bytes))
         return {id: Account(parts[id], self._quota(given)) for id, given in set_bytes.items()}
+
+    def _check(self, connection: Connection, tenant_id: str, reserved: int, size: int) -> None:
+        account = self.account(connection, tenant_id)
+        quota = account.quota_bytes
+        if quota is None or account.used_bytes + reserved <= quota:
+            return
+        under_way = reserved - size
+        told = f"{written_size(account.used_bytes)} of {written_size(quota)} are used"
+        if under_way:
+            told += f", {written_size(under_way)} are on their way"
+        if size > 1:
+            told += f", and this needs {written_size(size)}"
+        raise StorageQuotaError(
+            f"There is no room for this: {told}. Most of it is {largest(account.parts)}.",
+            hint=self._way_out(connection, tenant_id, account),
+        )
+
+    def _way_out(self, connection: Connection, tenant_id: str, account: Account) -> str:
+        hint = "Remove files from drafts or delete adapters, or ask an administrator for more."
+        if not account.parts["checkpoints"]:
+            return hint
+        next_at = retention.next_checkpoints(connection, tenant_id, self._keep_checkpoints_days)
+        if next_at is None:
+            return f"{hint} Checkpoints do not go by themselves."
+        # An hourly sweep takes them, so the day is as much as can be said.
+        return (
+            f"{hint} Checkpoints of jobs that are over go by themselves, the next on "
+            f"{next_at:%Y-%m-%d} (UTC)."
+        )
 
     def _quota(self, set_bytes: int | None) -> int | None:
         quota = self._quota_bytes if set_bytes is None else set_bytes
@@ -164,19 +196,3 @@ def written_size(size: int) -> str:
 def largest(parts: Mapping[str, int], order: Sequence[str] = statements.PARTS) -> str:
     """Return the part that takes the most."""
     return max(order, key=lambda part: parts[part])
-
-
-def _check(account: Account, reserved: int, size: int) -> None:
-    quota = account.quota_bytes
-    if quota is None or account.used_bytes + reserved <= quota:
-        return
-    under_way = reserved - size
-    told = f"{written_size(account.used_bytes)} of {written_size(quota)} are used"
-    if under_way:
-        told += f", {written_size(under_way)} are on their way"
-    if size > 1:
-        told += f", and this needs {written_size(size)}"
-    raise StorageQuotaError(
-        f"There is no room for this: {told}. Most of it is {largest(account.parts)}.",
-        hint="Remove files from drafts or delete adapters, or ask an administrator for more.",
-    )

@@ -249,3 +249,25 @@ async def test_sweeps_at_once_remove_each_thing_once(
         await job_that_ended(service, demo, 31, "completed")
     found = await asyncio.gather(*(sweep(admin) for _ in range(4)))
     assert sum(one["checkpoints"][0] for one in found) == 4
+
+
+async def test_who_has_no_room_for_checkpoints_is_told_when_they_go(
+    service: Service, admin: Client, demo: Client
+) -> None:
+    await make_things(service, demo)
+    await job_that_ended(service, demo, 10, "completed")
+    await job_that_ended(service, demo, 3, "completed")
+    await job_that_ended(service, demo, 99, "training")
+    await write(service, tables.tenants.update().values(storage_quota_bytes=1))
+    body = {"name": "notes", "dataset": "secret"}
+
+    async def hint() -> str:
+        return (await demo.json("POST", "api/jobs", 413, json=body))["hint"]
+
+    day = now() + timedelta(days=20)
+    assert f"the next on {day:%Y-%m-%d} (UTC)" in await hint()
+    await write(service, tables.tenants.update().values(retention_days=14))
+    day = now() + timedelta(days=4)
+    assert f"the next on {day:%Y-%m-%d} (UTC)" in await hint()
+    await write(service, tables.tenants.update().values(retention_days=0))
+    assert "do not go by themselves" in await hint()

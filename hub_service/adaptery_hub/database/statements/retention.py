@@ -64,6 +64,22 @@ def due_checkpoints(connection: Connection, days: int, moment: datetime) -> Sele
     )
 
 
+def next_checkpoints(connection: Connection, tenant_id: str, days: int) -> datetime | None:
+    """Return when the next checkpoints of one tenant are due; None: none that are there will be."""
+    own = connection.scalar(sa.select(tenants.c.retention_days).where(tenants.c.id == tenant_id))
+    kept_days = days if own is None else own
+    if not kept_days:
+        return None
+    first = connection.scalar(
+        sa.select(_ended_at())
+        .join(checkpoints, checkpoints.c.job_id == jobs.c.id)
+        .where(jobs.c.tenant_id == tenant_id, jobs.c.state.in_(FINAL_STATES))
+        .order_by(_ended_at())
+        .limit(1)
+    )
+    return None if first is None else first + timedelta(days=kept_days)
+
+
 def due_job_events(connection: Connection, days: int, moment: datetime) -> Selection:
     """Return the statement that selects numbers and log lines of jobs that are long over."""
     return (
@@ -115,12 +131,16 @@ def remove(connection: Connection, table: sa.Table, ids: Sequence[str]) -> None:
 
 def _long_over(connection: Connection, days: int, moment: datetime) -> sa.ColumnElement[bool]:
     """Whether a job ended longer ago than is set for its owner, or else for all."""
-    ended_at = sa.func.coalesce(jobs.c.finished_at, jobs.c.state_at, jobs.c.updated_at)
+    ended_at = _ended_at()
     own = tenants.c.retention_days
     set_days = connection.scalars(sa.select(own).where(own.is_not(None)).distinct()).all()
     terms = [sa.and_(own.is_(None), _before(ended_at, days, moment))]
     terms += [sa.and_(own == given, _before(ended_at, given, moment)) for given in set_days]
     return sa.and_(jobs.c.state.in_(FINAL_STATES), sa.or_(*terms))
+
+
+def _ended_at() -> sa.ColumnElement[datetime]:
+    return sa.func.coalesce(jobs.c.finished_at, jobs.c.state_at, jobs.c.updated_at)
 
 
 def _before(
