@@ -63,8 +63,11 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _list(hub: Hub, arguments: argparse.Namespace) -> None:
-    for key in hub.keys.list(everyone=arguments.everyone):
+    found = hub.keys.list(everyone=arguments.everyone)
+    for key in found:
         sys.stdout.write(f"{_line(key)}\n")
+    if not found:
+        sys.stderr.write("No keys.\n")
 
 
 def _create(hub: Hub, arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.connected_commands import add_action
 from adaptery.errors import InvalidInputError
+from adaptery.text_tables import aligned
 
 if TYPE_CHECKING:
     from adaptery.client import Hub
@@ -25,6 +26,8 @@ ENVIRONMENT = (
     "Needs ADAPTERY_URL and JUPYTERHUB_API_TOKEN in the environment, and a token with the scope "
     "custom:adaptery:admin: that of a server has it not, make one on the Hub's token page."
 )
+#: Of the list.
+TITLES = ("ID", "NAME", "ON THE HUB", "STATE", "OWNS", "STORES")
 _SIZE = re.compile(r"(\d{1,18})(?:\.(\d))?\s*(|[kmgt]i?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -108,8 +111,9 @@ def _add_tenant(parser: argparse.ArgumentParser) -> None:
 
 def _list(hub: Hub, arguments: argparse.Namespace) -> None:
     state = "dormant" if arguments.dormant else None
-    for tenant in hub.tenants.list(state=state, kind=arguments.kind, search=arguments.search):
-        _say(_line(tenant))
+    found = hub.tenants.list(state=state, kind=arguments.kind, search=arguments.search)
+    for line in aligned([TITLES, *map(_cells, found)]):
+        _say(line)
 
 
 def _reassign(hub: Hub, arguments: argparse.Namespace) -> None:
@@ -131,9 +135,11 @@ def _quota(hub: Hub, arguments: argparse.Namespace) -> None:
 
 
 def _retention(hub: Hub, arguments: argparse.Namespace) -> None:
+    from adaptery.client.words import count_of
+
     tenant = hub.tenants.set_retention(arguments.tenant, _parse_days(arguments.days))
     kept = tenant.retention_days
-    told = "as the settings say" if kept is None else f"{kept} days" if kept else "for ever"
+    told = "as the settings say" if kept is None else count_of(kept, "day") if kept else "for ever"
     _say(f"{tenant.name}  jobs that are over are kept: {told}")
 
 
@@ -154,11 +160,11 @@ def _sweep(hub: Hub, arguments: argparse.Namespace) -> None:
 
 
 def _tell(found: Retention) -> None:
-    from adaptery.client.words import size_of
+    from adaptery.client.words import count_of, size_of
 
     did = "due" if found.dry_run else "removed"
     for kind in found.kinds:
-        kept = f"kept for {kind.days} days" if kind.days else "kept for ever"
+        kept = f"kept for {count_of(kind.days, 'day')}" if kind.days else "kept for ever"
         size = f", {size_of(kind.bytes)}" if kind.bytes else ""
         _say(f"{kind.kind.replace('_', ' ')}: {kept}; {did}: {kind.count:,}{size}")
     if found.more:
@@ -166,6 +172,10 @@ def _tell(found: Retention) -> None:
 
 
 def _line(tenant: Tenant) -> str:
+    return "  ".join(_cells(tenant))
+
+
+def _cells(tenant: Tenant) -> list[str]:
     from adaptery.client.words import size_of
 
     storage = tenant.storage
@@ -173,16 +183,22 @@ def _line(tenant: Tenant) -> str:
     state = tenant.state
     if tenant.dormant_at is not None:
         state += f" since {tenant.dormant_at:%Y-%m-%d}"
-    owns = f"{tenant.datasets} datasets, {tenant.jobs} jobs, {tenant.adapters} adapters"
+    owns = _things(tenant)
     used = f"{size_of(storage.used_bytes)} of {quota}"
-    return f"{tenant.id}  {tenant.name}  {tenant.kind} {tenant.hub_name}  {state}  {owns}  {used}"
+    return [tenant.id, tenant.name, f"{tenant.kind} {tenant.hub_name}", state, owns, used]
+
+
+def _things(counted: Tenant | Reassignment) -> str:
+    from adaptery.client.words import count_of
+
+    numbers = {"dataset": counted.datasets, "job": counted.jobs, "adapter": counted.adapters}
+    return ", ".join(count_of(number, noun) for noun, number in numbers.items())
 
 
 def _sum(moved: Reassignment) -> str:
     from adaptery.client.words import size_of
 
-    what = f"{moved.datasets} datasets, {moved.jobs} jobs, {moved.adapters} adapters"
-    told = f"{what}, {size_of(moved.bytes)}: {moved.source} -> {moved.to}"
+    told = f"{_things(moved)}, {size_of(moved.bytes)}: {moved.source} -> {moved.to}"
     listed = len(moved.moves)
     more = moved.datasets + moved.jobs + moved.adapters - listed
     told += f" ({more:,} more than are listed)" if more > 0 else ""

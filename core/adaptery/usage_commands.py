@@ -6,11 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from adaptery.text_tables import aligned
+
 if TYPE_CHECKING:
-    from adaptery.client.usage import UsageListing
     from adaptery.commands import Subparsers
 
 __all__ = ["register"]
+
+#: How many of the last columns are numbers.
+SUMS = 5
 
 DESCRIPTION = (
     "Tell what requests cost, added up. Needs ADAPTERY_URL and JUPYTERHUB_API_TOKEN in the "
@@ -59,19 +63,6 @@ def _usage(arguments: argparse.Namespace) -> int:
             adapter=arguments.adapter,
             key=arguments.key,
         )
-    sys.stdout.write(found.to_csv() if arguments.csv else _aligned(found))
+    lines = aligned(found.table(), SUMS)
+    sys.stdout.write(found.to_csv() if arguments.csv else "".join(f"{line}\n" for line in lines))
     return 0
-
-
-def _aligned(found: UsageListing) -> str:
-    cells = [["" if value is None else f"{value}" for value in row] for row in found.table()]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numbers = len(cells[0]) - 5  # the sums stand at the right of their columns
-    lines = (
-        "  ".join(
-            cell.rjust(width) if place >= numbers else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
-    return "".join(f"{line}\n" for line in lines)

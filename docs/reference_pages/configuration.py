@@ -33,9 +33,9 @@ secrets are made on the first start and lie in `state_dir`
 ([Bootstrap](../explanation/bootstrap.md))."""
 SETTINGS_TEXT = """\
 `adaptery_hub.configure` writes the options of the service to `<state_dir>/service.json`, in the
-section `ServiceSettings`, at each start of the Hub; options that are not among its arguments keep
-their defaults in this release. An option that is not known stops the service, with the name that
-was probably meant."""
+section `ServiceSettings`, at each start of the Hub. Options that are not among its arguments are
+set with `more={"name": value}`. One that is not known stops the start, with the name that was
+probably meant."""
 MIXIN_TEXT = "`adaptery_spawner.configure` sets them as `c.AdapterySpawnerMixin.<option>`."
 AGENT_TEXT = """\
 An agent reads `agent.json` in its state folder. For the agent of the Hub's own machine

@@ -323,8 +323,8 @@ def connect(
     if not url:
         raise InvalidInputError(
             f"The address of Adaptery is not known: {URL_VARIABLE} is not set.",
-            hint="start this in a server of the Hub, or pass url=, such as"
-            " https://hub.example.edu/services/adaptery/",
+            hint=f"start this in a server of the Hub, or set {URL_VARIABLE} (in Python: url=), such"
+            " as https://hub.example.edu/services/adaptery/",
         )
     if not url.startswith(("http://", "https://")):
         raise InvalidInputError("The address of Adaptery must begin with http:// or https://.")
@@ -332,6 +332,7 @@ def connect(
     if not token:
         raise NotAuthenticatedError(
             f"There is no token: {TOKEN_VARIABLE} is not set.",
-            hint="start this in a server of the Hub, or pass token= from the Hub's token page",
+            hint=f"start this in a server of the Hub, or set {TOKEN_VARIABLE} (in Python: token=)"
+            " to a token of the Hub's token page",
         )
     return Hub(Connection(url, token, transport))

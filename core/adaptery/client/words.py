@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ["printable", "size_of", "time_left", "written"]
+__all__ = ["count_of", "printable", "size_of", "time_left", "written"]
 
 NOTHING = "-"
 TEXT_LIMIT = 120  # characters of one cell
@@ -17,6 +17,11 @@ def size_of(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return how many there are of something."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def written(value: object) -> str:

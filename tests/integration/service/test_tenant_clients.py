@@ -51,13 +51,15 @@ async def test_a_dormant_tenant_is_found_and_given_away(
     service.identities.make_again("demo")
     await service.client("demo").json("GET", "api/whoami")
     assert await run("list", "--dormant") == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    assert "@demo  user demo  dormant since 2" in line
-    assert "1 datasets, 1 jobs, 1 adapters" in line and " of 21.5 GB" in line
+    titles, line = capsys.readouterr().out.splitlines()
+    assert titles.split()[:2] == ["ID", "NAME"]
+    assert titles.index("STATE") == line.index("dormant since 2")
+    assert "  @demo  user demo  " in line
+    assert "1 dataset, 1 job, 1 adapter  " in line and " of 21.5 GB" in line
     assert await run("reassign", "@demo", "--to", "@heir", "--dry-run") == 0
     planned = capsys.readouterr().out.splitlines()
     assert f"dataset  {things['dataset']}  @demo/secret -> @heir/secret" in planned
-    assert planned[-1].startswith("would move 1 datasets, 1 jobs, 1 adapters, ")
+    assert planned[-1].startswith("would move 1 dataset, 1 job, 1 adapter, ")
     assert await run("reassign", "@demo", "--to", "@heir") == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith(": @demo -> @heir")
     await heir.json("GET", f"api/datasets/{things['dataset']}")
@@ -87,7 +89,12 @@ async def test_quota_and_retention(
     assert " of no limit" in capsys.readouterr().out
     assert await run("quota", "radiology", "much") == 1
     assert "50GB" in capsys.readouterr().err
-    for days, told in (("7", "7 days"), ("forever", "for ever"), ("default", "as the settings")):
+    for days, told in (
+        ("7", "7 days"),
+        ("1", "1 day\n"),
+        ("forever", "for ever"),
+        ("default", "as the settings"),
+    ):
         assert await run("retention", "radiology", days) == 0
         assert told in capsys.readouterr().out
     capsys.readouterr()

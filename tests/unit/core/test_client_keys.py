@@ -151,12 +151,27 @@ def test_the_other_commands(run: Callable[..., int], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "revoked\n"
 
 
+def test_no_keys_are_said_beside_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": [], "has_more": False})
+
+    empty = real_connect("http://hub.test/", "token", transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("adaptery.client.connect", lambda: empty)
+    assert main(["keys", "list"]) == 0
+    assert capsys.readouterr() == ("", "No keys.\n")
+
+
 def test_without_a_hub_it_says_what_to_set() -> None:
     command = [sys.executable, "-m", "adaptery", "keys", "list"]
     env = {name: value for name, value in os.environ.items() if "ADAPTERY" not in name}
-    ended = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    assert ended.returncode == 1
-    assert "ADAPTERY_URL" in ended.stderr and "Traceback" not in ended.stderr
+    env.pop("JUPYTERHUB_API_TOKEN", None)
+    for missing in ("ADAPTERY_URL", "JUPYTERHUB_API_TOKEN"):
+        ended = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        assert ended.returncode == 1
+        assert f"or set {missing}" in ended.stderr and "Traceback" not in ended.stderr
+        env["ADAPTERY_URL"] = "http://127.0.0.1:1/services/adaptery/"
 
 
 def test_no_option_takes_a_secret() -> None:

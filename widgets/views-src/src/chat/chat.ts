@@ -27,8 +27,8 @@ const ADVICE = {
 };
 const OLDER = "Older adapters: open them from the overview";
 const RESTRICTED =
-  "This adapter is restricted: it answers only over the sealed channel, which a page of the service cannot have. Open it in JupyterLab or in a notebook; what you write there only you and the machine that answers can read.";
-const SEALED = "What you write, and what is answered, only you and the machine that answers can read";
+  "This adapter is restricted: it answers only over the sealed channel, which a page of the service cannot have. Open it in JupyterLab or in a notebook; what you write there the service relays and cannot read.";
+const SEALED = "The service relays what you write and what is answered, and cannot read it";
 
 /** What the place around this view says: the model to begin with; that it cannot seal, if so, and where that is done. */
 interface Start {
