@@ -9,7 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from adaptery.ids import new_id
+from adaptery.times import now
 from adaptery_hub.database import tables
+from support.hub_tables import WEIGHTS
 from support.service import Client, Service, alpaca, running_service
 from support.shared_things import OPTIONS, make_adapter, make_things
 
@@ -107,7 +109,19 @@ async def test_what_is_reassigned_moves_whole(
     body = {"principal": "@heir", "right": "view"}
     await demo.json("PUT", f"api/datasets/{things['dataset']}/grants", json=body)
     again = await replace_user(service, "demo")
+    checkpoint = {
+        "id": new_id("ck"),
+        "created_at": now(),
+        "job_id": things["job"],
+        "step": 10,
+        "digest": WEIGHTS,
+        "files": [],
+        "bytes": 1000,
+    }
+    insert = tables.checkpoints.insert().values(checkpoint)
+    await service.services.db.write(lambda c: c.execute(insert))
     before = (await tenants(admin))["@demo"]
+    assert before["storage"]["parts"]["checkpoints"] == 1000
     dry = await reassign(admin, before["id"], "@heir", dry_run=True)
     assert dry["dry_run"] and (dry["datasets"], dry["jobs"], dry["adapters"]) == (1, 1, 1)
     assert {move["new_name"] for move in dry["moves"]} == {
