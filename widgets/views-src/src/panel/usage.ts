@@ -25,7 +25,8 @@ export interface Usage {
 export const LINES = "adapter,base_model,key";
 export const FILE = "day,adapter,base_model,key";
 
-const COLUMNS = ["begins_at", "adapter", "base_model", "key", "requests", "errors", "cancelled", "prompt_tokens", "completion_tokens"] as const;
+/** As the service's CSV of the same has them. */
+const COLUMNS = ["begins_at", "key", "key_id", "adapter", "adapter_id", "base_model", "requests", "errors", "cancelled", "prompt_tokens", "completion_tokens"] as const;
 /** Source: adaptery.csv_text; a spreadsheet would run a text that begins so. */
 const FORMULA = /^[=+\-@\t\r\n]/;
 

@@ -91,9 +91,9 @@ it("says what was used, the most first, and hands it out as a file that no sprea
   expect(host.asks("usage.list").at(-1)).toMatchObject({ by: "day,adapter,base_model,key" });
   const text = await made[0]!.text();
   expect(text.split("\r\n")).toEqual([
-    "begins_at,adapter,base_model,key,requests,errors,cancelled,prompt_tokens,completion_tokens",
-    ",'@demo/soap@1,tiny,,1,0,0,3,4",
-    ",'@demo/soap@1,tiny,'=cmd,3,0,2,90,4",
+    "begins_at,key,key_id,adapter,adapter_id,base_model,requests,errors,cancelled,prompt_tokens,completion_tokens",
+    ",,,'@demo/soap@1,ad_soap,tiny,1,0,0,3,4",
+    ",'=cmd,ak_2,'@demo/soap@1,ad_soap,tiny,3,0,2,90,4",
     "",
   ]);
 });
