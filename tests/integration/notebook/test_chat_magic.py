@@ -15,6 +15,8 @@ from support.waiting import eventually
 
 CHAT = "POST v1/chat/completions"
 MODEL = "GET v1/models/@demo/soap"
+#: Before a prompt is sent, the client asks which channel its model needs.
+MODELS = {MODEL: {"id": "@demo/soap", "parent": "tiny"}, "GET v1/models/tiny": {"id": "tiny"}}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ async def test_an_answer_is_markdown_and_in_a_variable(
     notebook: RunningNotebook, service: ScriptedHttp
 ) -> None:
     heard: list[Any] = []
-    service.script = {CHAT: answering(heard, "**Plan**: ", "<img src=x>")}
+    service.script = {CHAT: answering(heard, "**Plan**: ", "<img src=x>"), **MODELS}
     line = '%%chat @demo/soap --max-tokens 9 --temperature 0.5 --system "Be brief." --into note'
     (said,) = await notebook.run(f"{line}\nWrite a note.\nPlease.")
     assert heard[0]["messages"] == [
@@ -76,7 +78,7 @@ async def test_beside_asks_the_base_model_the_same(
     notebook: RunningNotebook, service: ScriptedHttp
 ) -> None:
     heard: list[Any] = []
-    service.script = {CHAT: answering(heard, "said"), MODEL: {"parent": "tiny"}}
+    service.script = {CHAT: answering(heard, "said"), **MODELS}
     (said,) = await notebook.run("%%chat @demo/soap --beside\nHello")
     assert [body["model"] for body in heard] == ["@demo/soap", "tiny"]
     assert said.data["text/plain"] == "@demo/soap:\n@demo/soap said\n\ntiny:\ntiny said"
