@@ -175,7 +175,8 @@ def test_enter_sends_and_the_answer_streams(chat: Chat) -> None:
     expect(chat.questions).to_have_text(["What does a cough of three days mean?"])
     expect(chat.answers).to_have_count(1)
     expect(chat.message).to_have_value("")
-    assert len(chat.lengths_seen()) > 5
+    # More than nothing and the whole; how many depends on how fast the machine is.
+    assert len(chat.lengths_seen()) > 2
     expect(chat.beside).to_be_disabled()
 
 
