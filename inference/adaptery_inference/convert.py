@@ -8,11 +8,7 @@ The recipe for GGUF was measured: transformers 5 loads it but refuses to save
 a model whose config still says "quantized with gguf".
 """
 
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +19,9 @@ from adaptery.base_models import (
     weight_digest,
     write_base_model,
 )
-from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
-from adaptery.files import rename_atomic
+from adaptery.errors import InvalidInputError
 from adaptery_inference.config import ConvertConfig
+from adaptery_inference.conversion import READABLE, convert_once
 from adaptery_inference.models.spec import read_model_spec
 
 if TYPE_CHECKING:
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
 
 #: What else than weights a base model folder may hold; pickles and code are left behind.
 _COPIED_SUFFIXES = frozenset({".json", ".jinja", ".model", ".txt", ".safetensors"})
-_READABLE = 0o644  # transformers writes 0600; a worker may run as another user than the converter
 
 
 def convert(config: ConvertConfig) -> BaseModelInfo:
@@ -44,48 +39,25 @@ def convert(config: ConvertConfig) -> BaseModelInfo:
         InvalidInputError: the source is no model of the Llama family.
         ConflictError: the folder holds something else.
     """
-    out = config.out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with locked(out.with_name(f".{out.name}.converting")):
-        done = _already_converted(out, config.name)
-        return done or _convert(config, out)
+    return convert_once(
+        config.out, config.name, "base model", read_base_model, lambda folder: _fill(folder, config)
+    )
 
 
-def _already_converted(out: Path, name: str) -> BaseModelInfo | None:
-    if not out.exists():
-        return None
-    try:
-        info = read_base_model(out)
-    except NotFoundError:
-        info = None
-    if info is None or info.name != name:
-        raise ConflictError(
-            f"The folder {out.name} exists and is not the base model {name!r}.",
-            hint="give another --out, or remove the folder",
-        )
-    return info
-
-
-def _convert(config: ConvertConfig, out: Path) -> BaseModelInfo:
+def _fill(folder: Path, config: ConvertConfig) -> BaseModelInfo:
     source = locate(config.source)
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a conversion that was killed
-    temporary.mkdir()
-    try:
-        if source.is_file():
-            _dequantise(source, temporary, config.dtype)
-        else:
-            _copy(source, temporary)
-        read_model_spec(temporary)  # refuse now what the engine would refuse at its start
-        for path in temporary.iterdir():
-            path.chmod(_READABLE)
-        info = BaseModelInfo(
-            name=config.name, weight_digest=weight_digest(temporary), source=config.source
-        )
-        write_base_model(temporary, info)
-        rename_atomic(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    folder.mkdir()
+    if source.is_file():
+        _dequantise(source, folder, config.dtype)
+    else:
+        _copy(source, folder)
+    read_model_spec(folder)  # refuse now what the engine would refuse at its start
+    for path in folder.iterdir():
+        path.chmod(READABLE)
+    info = BaseModelInfo(
+        name=config.name, weight_digest=weight_digest(folder), source=config.source
+    )
+    write_base_model(folder, info)
     return info
 
 
@@ -123,14 +95,3 @@ def _without_quantisation(loaded: "PreTrainedModel") -> "PreTrainedModel":
     model.config.architectures = [type(model).__name__]
     model.generation_config = loaded.generation_config
     return model
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait for, and hold, the lock of one output folder. The file stays: removing it would race."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

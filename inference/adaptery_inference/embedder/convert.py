@@ -16,13 +16,10 @@ from adaptery.embedding_models import (
     read_embedding_model,
     write_embedding_model,
 )
-from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
-from adaptery.files import rename_atomic
+from adaptery.errors import InvalidInputError
 from adaptery_inference.config import ConvertEmbedderConfig
-from adaptery_inference.convert import locked
+from adaptery_inference.conversion import READABLE, convert_once
 from adaptery_inference.embedder.model import EmbeddingModel
-
-_READABLE = 0o644
 
 
 def convert_embedder(config: ConvertEmbedderConfig) -> EmbeddingModelInfo:
@@ -34,42 +31,24 @@ def convert_embedder(config: ConvertEmbedderConfig) -> EmbeddingModelInfo:
         MissingExtraError: sentence-transformers is not installed.
         ConflictError: the folder holds something else.
     """
-    out = config.out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with locked(out.with_name(f".{out.name}.converting")):
-        return _already_converted(out, config.name) or _convert(config, out)
+    return convert_once(
+        config.out,
+        config.name,
+        "embedding model",
+        read_embedding_model,
+        lambda folder: _fill(folder, config),
+    )
 
 
-def _already_converted(out: Path, name: str) -> EmbeddingModelInfo | None:
-    if not out.exists():
-        return None
-    try:
-        info = read_embedding_model(out)
-    except NotFoundError:
-        info = None
-    if info is None or info.name != name:
-        raise ConflictError(
-            f"The folder {out.name} exists and is not the embedding model {name!r}.",
-            hint="give another --out, or remove the folder",
-        )
-    return info
-
-
-def _convert(config: ConvertEmbedderConfig, out: Path) -> EmbeddingModelInfo:
+def _fill(folder: Path, config: ConvertEmbedderConfig) -> EmbeddingModelInfo:
     source = locate_embedding_model(config.source)
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a conversion that was killed
-    try:
-        for name in embedding_files(source):
-            target = temporary / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, target)
-            target.chmod(_READABLE)
-        info = _examine(temporary, config)
-        write_embedding_model(temporary, info)
-        rename_atomic(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    for name in embedding_files(source):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target)
+        target.chmod(READABLE)
+    info = _examine(folder, config)
+    write_embedding_model(folder, info)
     return info
 
 
