@@ -1,6 +1,7 @@
 """Usage is gathered, written together, and lost by nothing that happens to the process."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery_hub import usage as usage_module
 from adaptery_hub.audit import AuditEntry, AuditLog, verify
 from adaptery_hub.database import Database, tables
-from adaptery_hub.spool import Spool
+from adaptery_hub.spool import Segment, Spool
 from adaptery_hub.usage import UsageEntry, UsageLog
 from support.hub_tables import HubTables, open_tables
 from support.waiting import eventually, eventually_sync
@@ -34,10 +35,11 @@ class Ledger:
     folder: Path
     tenant: str
 
-    def log(self, database: Database | None = None) -> UsageLog:
+    def log(self, database: Database | None = None, spool: Spool | None = None) -> UsageLog:
         """Return a log, as each process would make its own."""
         audit = AuditLog("service", self.hub.clock)
-        return UsageLog(database or self.hub.database, audit, self.hub.clock, Spool(self.folder))
+        spool = spool or Spool(self.folder)
+        return UsageLog(database or self.hub.database, audit, self.hub.clock, spool)
 
     def entry(self, request_id: str = "rq_1", **changes: object) -> UsageEntry:
         entry = UsageEntry(
@@ -269,15 +271,15 @@ async def test_one_row_that_the_database_refuses_keeps_no_other_out(
     await log.stop()
 
 
-async def test_a_full_disk_refuses_no_answer(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = ledger.log()
+class SpoolOnFullDisk(Spool):
+    """Has room for nothing."""
 
-    def full(self: Spool) -> None:
-        raise OSError(28, "No space left on device")
+    def begin(self) -> Segment:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Spool, "begin", full)
+
+async def test_a_full_disk_refuses_no_answer(ledger: Ledger) -> None:
+    log = ledger.log(spool=SpoolOnFullDisk(ledger.folder))
     await log.add(ledger.entry())
     await log.flush()
     assert len(await ledger.rows()) == 1
