@@ -54,6 +54,7 @@ from adaptery_hub.limits import Limit, Limits
 from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
+from adaptery_hub.processes import Processes
 from adaptery_hub.published import PublishedVersions
 from adaptery_hub.publishing import Publisher
 from adaptery_hub.retention import Retention
@@ -186,6 +187,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),
         uploads=uploads,
         operations=Operations(database, metrics),
+        processes=Processes(settings.process_memory_bytes, settings.logging_level),
         publisher=Publisher(
             database, drafts, objects, key, state / "staging", settings.shard_records, storage
         ),

@@ -59,10 +59,18 @@ class Progress:
         Raises:
             Cancelled: the work shall end.
         """
-        if self._cancelled.is_set():
-            raise Cancelled
+        self.check()
         self.done, self.total = done, total
         self._loop.call_soon_threadsafe(self.notify)
+
+    def check(self) -> None:
+        """Go on only if the work shall.
+
+        Raises:
+            Cancelled: the work shall end.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled
 
     def notify(self) -> None:
         """Wake whoever waits for a change; on the event loop only."""

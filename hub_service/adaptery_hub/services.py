@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from adaptery_hub.metrics import Metrics
     from adaptery_hub.objects import ObjectStore
     from adaptery_hub.operations import Operations
+    from adaptery_hub.processes import Processes
     from adaptery_hub.published import PublishedVersions
     from adaptery_hub.publishing import Publisher
     from adaptery_hub.retention import Retention
@@ -72,6 +73,7 @@ class Services:
     retention: Retention
     uploads: Uploads
     operations: Operations
+    processes: Processes
     publisher: Publisher
     published: PublishedVersions
     metrics: Metrics

@@ -60,6 +60,13 @@ class ServiceSettings(Configurable):
         config=True
     )
 
+    process_memory_bytes = Int(
+        6 * 1024 * MEBIBYTE,
+        min=512 * MEBIBYTE,
+        help="What one long step of a dataset (import, review, publish) may take of memory, in "
+        "bytes; two run at once, each in a process of its own.",
+    ).tag(config=True)
+
     identity_cache_seconds = Int(
         25,  # and 5 until a stream looks again: what the Hub revokes is over within 30
         min=1,  # 0 would mean "for ever" to HubAuth

@@ -15,8 +15,8 @@ Invariants:
 
 from adaptery_hub.drafts.draft import Draft
 from adaptery_hub.drafts.edits import DraftEdit
-from adaptery_hub.drafts.pool import Drafts
+from adaptery_hub.drafts.pool import Drafts, opened
 from adaptery_hub.drafts.query import ORDERS, RecordQuery
 from adaptery_hub.drafts.records import DraftRecord
 
-__all__ = ["ORDERS", "Draft", "DraftEdit", "DraftRecord", "Drafts", "RecordQuery"]
+__all__ = ["ORDERS", "Draft", "DraftEdit", "DraftRecord", "Drafts", "RecordQuery", "opened"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -60,9 +60,13 @@ class Drafts:
             NotFoundError: there is no such draft (any more).
         """
         async with self._lock(dataset_id):
-            return await _in_thread(
-                self._writers, lambda: self._run(dataset_id, fn, "BEGIN IMMEDIATE")
-            )
+            return await _in_thread(self._writers, lambda: self._run(dataset_id, fn, write=True))
+
+    @asynccontextmanager
+    async def exclusive(self, dataset_id: str) -> AsyncIterator[Path]:
+        """Keep other writers of this service from a draft, for one in another process."""
+        async with self._lock(dataset_id):
+            yield self.path(dataset_id)
 
     async def remove(self, dataset_id: str) -> None:
         """Delete a draft with all it holds; nothing happens if there is none."""
@@ -78,7 +82,7 @@ class Drafts:
 
     def read_now(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Like `read`, in the calling thread."""
-        return self._run(dataset_id, fn, "BEGIN")
+        return self._run(dataset_id, fn, write=False)
 
     def dataset_ids(self) -> list[str]:
         """Return the datasets that have a draft file."""
@@ -89,49 +93,22 @@ class Drafts:
         self._readers.shutdown(wait=True)
         self._writers.shutdown(wait=True)
 
-    def _run(self, dataset_id: str, fn: Callable[[Draft], T], begin: str) -> T:
-        with closing(self._connect(dataset_id, mode="rw")) as connection:
-            connection.execute(begin)
-            try:
-                result = fn(Draft(connection, self._max_records))
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-            return result
+    def path(self, dataset_id: str) -> Path:
+        """Return the file of a draft, for `opened` in another process."""
+        return self._folder / f"{dataset_id}.sqlite"
 
-    def _connect(self, dataset_id: str, mode: str) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(
-                f"{self._path(dataset_id).as_uri()}?mode={mode}",
-                uri=True,
-                timeout=BUSY_TIMEOUT_SECONDS,
-                isolation_level=None,
-            )
-        except sqlite3.OperationalError:
-            if self._path(dataset_id).exists():
-                raise
-            raise NotFoundError("There is no such draft.") from None
-        try:
-            for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-            upgrade(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _run(self, dataset_id: str, fn: Callable[[Draft], T], *, write: bool) -> T:
+        with opened(self.path(dataset_id), self._max_records, write=write) as draft:
+            return fn(draft)
 
     def _create(self, dataset_id: str) -> None:
-        self._connect(dataset_id, mode="rwc").close()
-        self._path(dataset_id).chmod(0o600)
+        _connect(self.path(dataset_id), mode="rwc").close()
+        self.path(dataset_id).chmod(0o600)
 
     def _remove(self, dataset_id: str) -> None:
-        path = self._path(dataset_id)
+        path = self.path(dataset_id)
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-    def _path(self, dataset_id: str) -> Path:
-        return self._folder / f"{dataset_id}.sqlite"
 
     def _lock(self, dataset_id: str) -> asyncio.Lock:
         return self._locks.setdefault(dataset_id, asyncio.Lock())
@@ -139,3 +116,47 @@ class Drafts:
 
 async def _in_thread(threads: ThreadPoolExecutor, fn: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(threads, fn)
+
+
+@contextmanager
+def opened(path: Path, max_records: int, *, write: bool = False) -> Iterator[Draft]:
+    """Open a draft for one transaction, which is committed at the end. Blocking.
+
+    Args:
+        path: its file.
+        max_records: how many records it may hold.
+        write: whether it may be changed.
+
+    Raises:
+        NotFoundError: there is no such draft (any more).
+    """
+    with closing(_connect(path, mode="rw")) as connection:
+        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield Draft(connection, max_records)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+        )
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+        raise NotFoundError("There is no such draft.") from None
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        upgrade(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
