@@ -19,6 +19,8 @@ from adaptery_hub.routes import Operation, all_routes
 EXAMPLES = json.loads(Path(__file__).with_name("verb_examples.json").read_text(encoding="utf-8"))
 #: It answers in either way; the body asks for the stream.
 CHAT = "v1/chat/completions"
+#: Forms of an entry beside plain methods.
+FORMS = ("STREAM", "UPLOAD", "DOWNLOAD")
 #: What `{kind}` stands for in a verb.
 KINDS = ("datasets", "jobs", "adapters")
 
@@ -35,8 +37,9 @@ def served() -> dict[tuple[str, str], Operation]:
 @pytest.mark.parametrize(("verb", "entry"), verb_table().items(), ids=lambda word: word)
 def test_a_verb_is_a_route_of_the_service(verb: str, entry: str) -> None:
     *words, path = entry.split()
-    assert words[0] in ("GET", "POST", "PUT", "PATCH", "DELETE", "STREAM", "UPLOAD"), verb
-    method = {"STREAM": [*words, "GET"][1], "UPLOAD": "PUT"}.get(words[0], words[0])
+    assert words[0] in ("GET", "POST", "PUT", "PATCH", "DELETE", *FORMS), verb
+    methods = {"STREAM": [*words, "GET"][1], "UPLOAD": "PUT", "DOWNLOAD": "GET"}
+    method = methods.get(words[0], words[0])
     for kind in KINDS if "{kind}" in path else ("",):
         check_served(verb, words[0], method, path.replace("{kind}", kind))
 
@@ -46,7 +49,7 @@ def check_served(verb: str, form: str, method: str, path: str) -> None:
     assert operation is not None, f"{verb}: the service has no {method} {path}"
     if form == "STREAM":
         assert path == CHAT or operation.media == SSE_MEDIA, verb
-    else:
+    elif form != "DOWNLOAD":
         assert operation.media == "application/json", verb
     assert operation.streamed == (form == "UPLOAD"), verb
 

@@ -5,7 +5,8 @@ browser read the same table. Nothing that is not in it can be asked for.
 
 Forms of an entry: `METHOD path` is one answer, `STREAM [METHOD] path` server-sent events. Names in
 braces are taken from the arguments; the others become the query, or the body where there is one.
-`UPLOAD path` is for hosts in a browser only: files do not travel through a kernel.
+`UPLOAD path` and `DOWNLOAD path` are for hosts in a browser only: files do not travel through a
+kernel.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def request_of(verb: str, args: Mapping[str, object]) -> Request:
         InvalidInputError: an argument that names a thing is missing.
     """
     words = verb_table().get(verb, "").split()
-    if not words or words[0] == "UPLOAD":
+    if not words or words[0] in ("UPLOAD", "DOWNLOAD"):
         raise NotOfferedError(f"This view's kernel does not answer {verb!r}.")
     template, streamed = words[-1], words[0] == "STREAM"
     method = (words[1] if len(words) > 2 else "GET") if streamed else words[0]

@@ -4,6 +4,7 @@
 import { type Args, type Host, HostError, type Json, SILENCE_MS } from "./host";
 import { readEvents } from "./event-stream";
 import { isProblem, loggedOut, notAnswering, problemOf, problemOfAnswer, problemOfOpenAi, silence } from "./problems";
+import { download } from "./download";
 import { upload } from "./upload";
 import { type Request, requestOf } from "./verbs";
 
@@ -27,12 +28,16 @@ export class HttpHost implements Host {
   async *stream(verb: string, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
     if (signal.aborted) return;
     const request = requestOf(verb, args);
-    const events = request.kind === "upload" ? upload(this, request.path, args, signal) : this.events(request, signal);
     try {
-      yield* events;
+      yield* this.answers(request, args, signal);
     } catch (error) {
       if (!signal.aborted) throw lost(error);
     }
+  }
+
+  private answers(request: Request, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
+    if (request.kind === "upload") return upload(this, request.path, args, signal);
+    return request.kind === "download" ? download(this, request.path, signal) : this.events(request, signal);
   }
 
   /** Send a request; an answer that is no success is thrown as what it says. */

@@ -6,6 +6,7 @@ import { type Args, type Host, HostError, isPassing, type Json, type Mount, SILE
 import { HttpHost } from "./http-host";
 import { KernelHost, type WidgetModel } from "./kernel-host";
 import { type Place, ShellHost, type ViewName } from "./shell";
+import { isOfFile } from "./verbs";
 import { control, element } from "../parts/elements";
 import { mayLeave } from "../parts/leaving";
 
@@ -47,7 +48,7 @@ class NotebookHost implements Host {
   }
 
   async *stream(verb: string, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
-    if (verb === "files.put") return yield* this.uploader().stream(verb, args, signal);
+    if (isOfFile(verb)) return yield* this.carrier().stream(verb, args, signal);
     try {
       yield* this.kernel.stream(verb, args, signal);
     } catch (error) {
@@ -72,11 +73,11 @@ class NotebookHost implements Host {
     throw error;
   }
 
-  private uploader(): Host {
+  private carrier(): Host {
     if (this.http) return this.http;
     throw new HostError(
       "not_offered",
-      "Files cannot be uploaded from here.",
+      "Files cannot be sent or fetched from here.",
       "In Python: adaptery.connect().datasets.get(\"name\").upload(\"file\").",
     );
   }

@@ -3,7 +3,9 @@
 import TABLE from "../../../../core/adaptery/views/verbs.json";
 import { type Args, HostError, type Json } from "./host";
 
-export type Kind = "call" | "stream" | "upload";
+export type Kind = "call" | "stream" | "upload" | "download";
+/** What travels over HTTP only: a kernel takes and gives no files. */
+const FILES: Readonly<Record<string, Kind>> = { UPLOAD: "upload", DOWNLOAD: "download" };
 
 export interface Request {
   kind: Kind;
@@ -21,8 +23,8 @@ export function requestOf(verb: string, args: Args): Request {
   const words = Object.hasOwn(verbs, verb) ? verbs[verb]!.split(" ") : [];
   if (words.length === 0) throw new HostError("not_offered", `There is no verb ${verb}.`);
   const template = words.pop()!;
-  const kind: Kind = words[0] === "STREAM" ? "stream" : words[0] === "UPLOAD" ? "upload" : "call";
-  const method = kind === "upload" ? "PUT" : kind === "stream" ? (words[1] ?? "GET") : words[0]!;
+  const kind: Kind = words[0] === "STREAM" ? "stream" : (FILES[words[0]!] ?? "call");
+  const method = { upload: "PUT", download: "GET", stream: words[1] ?? "GET", call: words[0]! }[kind];
   const rest = { ...args };
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = rest[name];
@@ -31,6 +33,11 @@ export function requestOf(verb: string, args: Args): Request {
   });
   if (kind !== "upload" && HAS_BODY.has(method)) return { kind, method, path, body: rest as Json };
   return { kind, method, path: path + queryOf(rest), body: null };
+}
+
+/** Whether a verb is about a file. */
+export function isOfFile(verb: string): boolean {
+  return Object.hasOwn(verbs, verb) && verbs[verb]!.split(" ")[0]! in FILES;
 }
 
 function segment(name: string, value: unknown): string {

@@ -1,12 +1,17 @@
-// Handing the reader a file that was made here.
+// Handing the reader a file.
 
 import { element } from "./elements";
 
 /** How long the browser may take to begin with it. */
 const KEPT_MS = 60_000;
 
+/** A text that was made here. */
 export function download(name: string, text: string, type: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+  offer(name, new Blob([text], { type }));
+}
+
+export function offer(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
   element("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), KEPT_MS);
 }

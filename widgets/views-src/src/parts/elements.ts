@@ -28,3 +28,18 @@ export function control<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   return element(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
 }
+
+/** An element of a drawing. */
+export function drawn<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Record<string, string | number> = {}, ...children: (Node | string)[]): SVGElementTagNameMap[K] {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
+}
+
+/** A button that does something. */
+export function button(words: string, act: () => void, style = "", name = ""): HTMLButtonElement {
+  const made = control("button", { type: "button", class: style, ...(name ? { "aria-label": name } : {}) }, words);
+  made.addEventListener("click", act);
+  return made;
+}
