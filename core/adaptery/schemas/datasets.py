@@ -96,8 +96,13 @@ class FileInfo(Answer):
     digest: str | None
     bytes: int
     format: str | None
+    container: str | None = None
+    mapping: JsonObject | None = Field(default=None, description="by which it was imported")
     records: int
-    state: Literal["receiving", "importing", "ready"]
+    problems: int = Field(default=0, description="bad records, which are not in the draft")
+    state: Literal["receiving", "received", "importing", "ready", "refused"]
+    reason: str | None = Field(default=None, description="why it was refused")
+    original: bool = Field(default=False, description="whether the bytes that came are kept")
     created_at: Instant
 
 
