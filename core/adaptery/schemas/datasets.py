@@ -38,6 +38,7 @@ __all__ = [
     "RecordPage",
     "RecordPatch",
     "RecordSearch",
+    "ReviewCount",
     "Version",
     "VersionReport",
 ]
@@ -206,7 +207,12 @@ class EditResult(Answer):
 
 
 class PublishRequest(Model):
-    """Publishing takes no options yet."""
+    """What is said about a version when it is published; it goes onto its card."""
+
+    description: Description = ""
+    license: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$")] | None = Field(
+        default=None, description="an SPDX identifier in lower case, such as `cc-by-4.0`"
+    )
 
 
 class CharacterCounts(Answer):
@@ -225,6 +231,13 @@ class FileCount(Answer):
     records: int
 
 
+class ReviewCount(Answer):
+    """What a review queue held when the draft was published."""
+
+    open: int
+    decided: int
+
+
 class VersionReport(Answer):
     """What went into a version when it was published."""
 
@@ -235,6 +248,18 @@ class VersionReport(Answer):
     files_left_out: int = Field(default=0, description="files that are not listed, being too many")
     edits: int = Field(description="edits by hand that stood in the draft")
     characters: CharacterCounts
+    splits: dict[str, int] | None = Field(
+        default=None, description="records by split; null if the draft was not split"
+    )
+    languages: dict[str, int] | None = Field(
+        default=None, description="records by language; null if it was not looked at"
+    )
+    review: dict[str, ReviewCount] | None = Field(
+        default=None, description="by queue; what was found and decided"
+    )
+    dropped: dict[str, int] | None = Field(
+        default=None, description="of a merged version: what its translation left out, how often"
+    )
 
 
 class Version(Answer):
@@ -252,6 +277,17 @@ class Version(Answer):
     created_at: Instant
     report: VersionReport | None = Field(
         default=None, description="null for a version of a release that made none"
+    )
+    description: str = ""
+    license: str | None = None
+    splits: dict[str, int] | None = Field(default=None, description="records by split, if any")
+    sources: tuple[str, ...] | None = Field(
+        default=None, description="of a merged version: the ids of the versions it references"
+    )
+    reason: str | None = Field(default=None, description="why it was withdrawn")
+    withdrawn_at: Instant | None = None
+    withdrawn_sources: int = Field(
+        default=0, description="of a merged version: how many of its sources are withdrawn or gone"
     )
 
 
