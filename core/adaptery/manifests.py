@@ -9,6 +9,8 @@ What always holds:
 - `verify_files` accepts a folder only if it holds exactly the files that are named (and
   `manifest.json`), each with its size and digest.
 - A manifest is believed only under a key that the reader already trusts.
+- Of a version that is encrypted at rest, `bytes` and `digest` are of the file as it lies in the
+  store, so that it can be checked without the key; `plain` is what whoever may read it gets.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from adaptery.signing import SigningKey, VerifyKey
 
 __all__ = [
     "MANIFEST_NAME",
+    "AtRest",
     "Manifest",
     "ManifestFile",
+    "PlainFile",
     "Signature",
     "manifest_digest",
     "read_manifest",
@@ -44,12 +48,32 @@ MANIFEST_LIMIT_BYTES = 16 * 1024 * 1024
 FILES_LIMIT = 10_000
 
 
+class PlainFile(Model):
+    """A file before it was encrypted."""
+
+    bytes: int = Field(ge=0)
+    digest: DigestText
+
+
 class ManifestFile(Model):
     """One file of a version, as it lies in the store."""
 
     path: Annotated[str, Field(min_length=1, max_length=PATH_LIMIT_BYTES)]
     bytes: int = Field(ge=0)
     digest: DigestText
+    plain: PlainFile | None = None
+
+    @property
+    def content(self) -> PlainFile:
+        """The file as a reader gets it: decrypted, if it is encrypted at rest."""
+        return self.plain or PlainFile(bytes=self.bytes, digest=self.digest)
+
+
+class AtRest(Model):
+    """How the files are encrypted; every one of them is, or none."""
+
+    scheme: Literal["adaptery-file-1"] = "adaptery-file-1"
+    key: Annotated[str, Field(min_length=1, max_length=64)]  # which key of the dataset; no secret
 
 
 class Signature(Model):
@@ -70,6 +94,7 @@ class Manifest(Model):
     records: int = Field(ge=0)
     files: tuple[ManifestFile, ...] = Field(min_length=1, max_length=FILES_LIMIT)
     created_at: Instant
+    at_rest: AtRest | None = None
     signature: Signature | None = None
 
     def to_bytes(self) -> bytes:
@@ -78,7 +103,10 @@ class Manifest(Model):
 
 
 def _signed_bytes(manifest: Manifest) -> bytes:
-    return canonical_json(manifest.model_dump(mode="json", exclude={"signature"}))
+    # Absent fields are left out, so that a field more changes no manifest of before.
+    return canonical_json(
+        manifest.model_dump(mode="json", exclude={"signature"}, exclude_none=True)
+    )
 
 
 def manifest_digest(manifest: Manifest) -> str:
@@ -123,7 +151,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Check that a folder holds exactly what the manifest names.
+    """Check that a folder, as a reader gets it, holds exactly what the manifest names.
 
     Raises:
         IntegrityError: naming the first file that is missing, different or not named.
@@ -146,7 +174,8 @@ def _verify_file(folder: Path, entry: ManifestFile) -> None:
         raise IntegrityError("The manifest names a path outside its folder.") from None
     if not path.is_file():
         raise IntegrityError(f"The file {entry.path} of the version is missing.")
-    if path.stat().st_size != entry.bytes or sha256_file(path) != entry.digest:
+    content = entry.content
+    if path.stat().st_size != content.bytes or sha256_file(path) != content.digest:
         raise IntegrityError(
             f"The file {entry.path} of the version is not the one that was signed."
         )
