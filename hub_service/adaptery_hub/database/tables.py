@@ -93,7 +93,13 @@ files = _table(
     sa.Column("format", sa.String(20)),
     sa.Column("mapping", sa.JSON(none_as_null=True)),
     sa.Column("records", sa.Integer, nullable=False, default=0),
-    sa.Column("state", sa.String(12), nullable=False),  # receiving | importing | ready
+    # receiving | received | importing | ready | refused
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("container", sa.String(10)),
+    sa.Column("reason", sa.String(500)),  # why it was refused
+    sa.Column("problems", sa.Integer, nullable=False, default=0, server_default="0"),
+    # Of what came and the list of its problems; 0: of a release that kept neither.
+    sa.Column("kept_bytes", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sa.UniqueConstraint("dataset_id", "name"),
 )
 
