@@ -1,6 +1,8 @@
 """The record: one training example in the one form that all formats are read into.
 
-A record is a chat (messages), a text, or a preference (messages, a chosen and a rejected answer).
+A record is a chat (messages), a text, a preference (messages, a chosen and a rejected answer), or
+a chat with a label that says whether its last answer is good (kto, after the method that trains on
+such labels).
 Nothing of the file it came from is kept in it: the same conversation gives the same record, and the
 same id, whatever format it was written in.
 
@@ -29,7 +31,7 @@ from adaptery.errors import FieldProblem, RecordError
 __all__ = ["Kind", "Message", "Record", "Role"]
 
 Role = Literal["system", "user", "assistant", "tool"]
-Kind = Literal["chat", "text", "preference"]
+Kind = Literal["chat", "text", "preference", "kto"]
 JsonObject = Mapping[str, object]
 
 _ROLES: Final = get_args(Role)
@@ -80,6 +82,8 @@ class Record:
     rejected: Message | None = None
     #: Descriptions of the tools an assistant may call, as JSON objects.
     tools: tuple[JsonObject, ...] | None = None
+    #: Of a kto record: whether its last answer is one to imitate.
+    label: bool | None = None
 
     @classmethod
     def chat(cls, messages: Sequence[Message], tools: Sequence[JsonObject] | None = None) -> Record:
@@ -128,6 +132,8 @@ class Record:
             result["rejected"] = self.rejected.to_dict()
         if self.tools is not None:
             result["tools"] = [dict(tool) for tool in self.tools]
+        if self.label is not None:
+            result["label"] = self.label
         return result
 
     def record_id(self) -> str:
@@ -253,6 +259,7 @@ _FIELDS: Mapping[object, frozenset[str]] = {
     "chat": frozenset({"kind", "messages", "tools"}),
     "text": frozenset({"kind", "text"}),
     "preference": frozenset({"kind", "messages", "chosen", "rejected", "tools"}),
+    "kto": frozenset({"kind", "messages", "label", "tools"}),
 }
 
 
@@ -272,9 +279,18 @@ def _parse(value: Mapping[str, object]) -> Record:
     if kind == "chat":
         _check_turns(messages, ends_with="assistant")
         return Record("chat", messages, tools=tools)
+    if kind == "kto":
+        _check_turns(messages, ends_with="assistant")
+        return Record("kto", messages, tools=tools, label=_label(value.get("label")))
     _check_turns(messages, ends_with="user")
     chosen, rejected = (_answer(value.get(name), name) for name in ("chosen", "rejected"))
     return Record("preference", messages, chosen=chosen, rejected=rejected, tools=tools)
+
+
+def _label(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Invalid("label", "is neither true nor false.", "Say whether the answer is good.")
+    return value
 
 
 def _answer(value: object, where: str) -> Message:

@@ -143,6 +143,12 @@ def test_a_preference_round_trips():
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 
 
+@pytest.mark.parametrize("label", [True, False])
+def test_a_labelled_chat_round_trips(label):
+    value = {"kind": "kto", "messages": [USER, ANSWER], "label": label}
+    assert Record.from_dict(value).to_dict() == value
+
+
 @pytest.mark.parametrize(
     ("value", "where"),
     [
@@ -153,6 +159,10 @@ USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content"
         ({"kind": "text", "text": 3}, "text"),
         ({"kind": "text", "text": "x", "secret": 1}, "record"),
         ({"kind": "chat"}, "messages"),
+        ({"kind": "kto", "messages": [USER, ANSWER]}, "label"),
+        ({"kind": "kto", "messages": [USER, ANSWER], "label": 1}, "label"),
+        ({"kind": "kto", "messages": [USER], "label": True}, "messages"),
+        ({"kind": "chat", "messages": [USER, ANSWER], "label": True}, "record"),
         ({"kind": "chat", "messages": []}, "messages"),
         ({"kind": "chat", "messages": [USER]}, "messages"),
         ({"kind": "chat", "messages": [ANSWER]}, "messages[0].role"),
