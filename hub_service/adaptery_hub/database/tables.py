@@ -112,18 +112,33 @@ versions = _table(
     sa.Column("manifest_digest", Digest(), nullable=False),
     sa.Column("recipe", sa.JSON(none_as_null=True)),  # of a merged version
     sa.Column("counts", sa.JSON, nullable=False),  # records, duplicates_dropped, bytes
-    sa.Column("state", sa.String(12), nullable=False),  # completed
+    sa.Column("state", sa.String(12), nullable=False),  # completed | withdrawn | erased
     sa.Column("report", sa.JSON(none_as_null=True)),  # of the publish; null: before there was one
+    sa.Column("description", sa.Text),
+    sa.Column("license", sa.String(64)),
+    sa.Column("splits", sa.JSON(none_as_null=True)),  # records by split; null: it has none
+    sa.Column("split_digest", Digest()),  # which record is in which split
+    sa.Column("reason", sa.Text),  # why it was withdrawn
+    sa.Column("withdrawn_at", UtcTime()),
     sa.UniqueConstraint("dataset_id", "number"),
-    sa.UniqueConstraint("dataset_id", "content_digest"),
 )
 
 version_sources = _table(
     "version_sources",
     _parent("version_id", "versions"),
-    sa.Column("source_version_id", Id(), sa.ForeignKey("versions.id"), nullable=False),
+    sa.Column("source_version_id", Id(), sa.ForeignKey("versions.id"), nullable=False, index=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.UniqueConstraint("version_id", "position"),
+)
+
+version_files = _table(
+    "version_files",  # the files whose records a version holds; they may be deleted by now
+    _parent("version_id", "versions"),
+    sa.Column("file_id", Id(), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("digest", Digest()),
+    sa.Column("records", sa.Integer, nullable=False),  # in the draft
+    sa.UniqueConstraint("version_id", "file_id"),
 )
 
 grants = _table(
