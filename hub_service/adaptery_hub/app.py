@@ -55,8 +55,7 @@ from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
-from adaptery_hub.published import PublishedVersions
-from adaptery_hub.publishing import Publisher
+from adaptery_hub.publishing import PublishedVersions, Publisher
 from adaptery_hub.retention import Retention
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from adaptery_hub.objects import ObjectStore
     from adaptery_hub.operations import Operations
     from adaptery_hub.processes import Processes
-    from adaptery_hub.published import PublishedVersions
-    from adaptery_hub.publishing import Publisher
+    from adaptery_hub.publishing import PublishedVersions, Publisher
     from adaptery_hub.retention import Retention
     from adaptery_hub.settings import ServiceSettings
     from adaptery_hub.storage import StorageDesk

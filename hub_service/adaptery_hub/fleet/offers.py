@@ -20,7 +20,7 @@ from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.manifests import MANIFEST_NAME, read_manifest
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
 from adaptery_hub.objects import ObjectStore
-from adaptery_hub.publishing import version_prefix
+from adaptery_hub.publishing import prefix_of
 
 READ_LIMIT_BYTES = 512 * 1024  # of one answer; the broker carries 1 MiB
 
@@ -65,7 +65,7 @@ def folders_of_attempt(
     folders = [
         OfferedFolder(
             f"inputs/{row['position']}",
-            version_prefix(row["dataset_id"], row["content_digest"]),
+            prefix_of(row),
             None,
         )
         for row in jobs.inputs_of(connection, [job["id"]])

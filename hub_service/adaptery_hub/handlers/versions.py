@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.manifests import Manifest
 from adaptery.schemas.common import Page
+from adaptery.schemas.curation import RecordItem
 from adaptery.schemas.datasets import Operation as OperationAnswer
-from adaptery.schemas.datasets import PublishRequest, RecordItem, Version
+from adaptery.schemas.datasets import PublishRequest, Version
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.handlers.admission import while_admitted
@@ -20,8 +21,7 @@ from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
 from adaptery_hub.permissions import Right, fetch
-from adaptery_hub.published import PublishedRecord
-from adaptery_hub.publishing import describe_version, version_prefix
+from adaptery_hub.publishing import PublishedRecord, describe_version, prefix_of
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 #: Bytes of one written piece of a download; of records, the last one may go beyond.
@@ -66,7 +66,7 @@ class _VersionHandler(Handler):
         row = await self.services.db.read(
             lambda c: statements.get(c, self.identity, version, Right.VIEW)
         )
-        return row, version_prefix(row["dataset_id"], row["content_digest"])
+        return row, prefix_of(row)
 
 
 class VersionHandler(_VersionHandler):

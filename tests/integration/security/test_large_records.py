@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from adaptery_hub import paging, publishing
+from adaptery_hub import paging
+from adaptery_hub.publishing import publisher as publishing
 from support.service import Client, Service, running_service
 
 COUNT = 12

@@ -226,6 +226,7 @@ def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMappi
             versions.c.id.label("version_id"),
             versions.c.number,
             versions.c.content_digest,
+            versions.c.split_digest,
             versions.c.manifest_digest,
             datasets.c.id.label("dataset_id"),
             datasets.c.name.label("dataset_name"),

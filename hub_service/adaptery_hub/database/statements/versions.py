@@ -12,9 +12,14 @@ from adaptery.ids import is_id
 from adaptery.names import parse_name
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.statements.tenants import by_prefix
-from adaptery_hub.database.tables import datasets, tenants, versions
+from adaptery_hub.database.tables import datasets, tenants, version_sources, versions
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch
+
+#: The states of a version. A withdrawn one stays readable, but nothing new is made from it.
+COMPLETED = "completed"
+WITHDRAWN = "withdrawn"
+ERASED = "erased"
 
 
 def full_name(row: RowMapping) -> str:
@@ -120,6 +125,17 @@ def _owner(connection: Connection, identity: Identity, thing: Any) -> str:
     return owner["id"]
 
 
+def _withdrawn_sources() -> sa.ColumnElement[int]:
+    source = versions.alias()
+    return (
+        sa.select(sa.func.count(source.c.id.distinct()))
+        .join_from(version_sources, source, source.c.id == version_sources.c.source_version_id)
+        .where(version_sources.c.version_id == versions.c.id, source.c.state != COMPLETED)
+        .correlate(versions)
+        .scalar_subquery()
+    )
+
+
 def _select() -> sa.Select[tuple[object, ...]]:
     return (
         sa.select(
@@ -128,6 +144,7 @@ def _select() -> sa.Select[tuple[object, ...]]:
             datasets.c.tenant_id,
             datasets.c.sensitivity,
             prefix_column().label("prefix"),
+            _withdrawn_sources().label("withdrawn_sources"),
         )
         .join_from(versions, datasets, datasets.c.id == versions.c.dataset_id)
         .join(tenants, tenants.c.id == datasets.c.tenant_id)

@@ -23,7 +23,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from adaptery.digests import content_digest, sha256_file
 from adaptery.errors import FieldProblem, InvalidInputError, RecordError
@@ -46,7 +46,8 @@ from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.drafts import Draft, DraftRecord, Drafts
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
-from adaptery_hub.publish_reports import Tally, make_report
+from adaptery_hub.publishing.describing import describe_version, version_prefix
+from adaptery_hub.publishing.reports import Tally, make_report
 from adaptery_hub.storage import Reservation, StorageDesk
 
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
@@ -60,29 +61,6 @@ REPORT_NAME = "report.json"
 
 #: Writes down that a version was made.
 Note = Callable[[Connection, Version], None]
-
-
-def version_prefix(dataset_id: str, digest: str) -> str:
-    """Return where the files of a version lie in the object store."""
-    return f"datasets/{dataset_id}/{digest.removeprefix('sha256:')}"
-
-
-def describe_version(row: RowMapping) -> Version:
-    """Return a row of `statements.versions` as the API shows it."""
-    counts: Mapping[str, int] = row["counts"]
-    return Version(
-        id=row["id"],
-        dataset=row["dataset_id"],
-        number=row["number"],
-        name=statements.full_name(row),
-        content_digest=row["content_digest"],
-        manifest_digest=row["manifest_digest"],
-        records=counts["records"],
-        duplicates_dropped=counts["duplicates_dropped"],
-        state=row["state"],
-        created_at=row["created_at"],
-        report=None if row["report"] is None else VersionReport.model_validate(row["report"]),
-    )
 
 
 class Publisher:

@@ -1,0 +1,201 @@
+"""Parquet shards of a version: written one record at a time, read back in the order of the version.
+
+`data/train-00000.parquet`, `data/train-00001.parquet`, `data/test-00000.parquet`, ...; without
+splits `data/all-00000.parquet`. Versions of the first release have `data-00000.parquet` at the top,
+without positions.
+
+Invariants:
+
+- A shard holds records of one split, with rising positions; all shards together hold each position
+  once. So the order of a version does not depend on how it was split.
+- Writer and reader hold one row group of each split in memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptery.schemas.lineage import Split
+
+#: Rows of one Parquet row group: what a reader of one page has to decompress.
+ROW_GROUP_RECORDS = 1000
+#: Characters of the records of one row group: readers and the writer hold a whole one in memory.
+ROW_GROUP_BYTES = 8 * 1024 * 1024
+#: Stands in names for records that are in no split.
+WHOLE = "all"
+DATA = "data"
+SUFFIX = ".parquet"
+SCHEMA = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("record_id", pa.string()),
+        ("kind", pa.string()),
+        ("record", pa.string()),
+    ]
+)
+_NAME = re.compile(r"(?:data/(?P<split>all|train|validation|test)-|data-)[0-9]{5,}\.parquet")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record as a shard holds it; positions begin at 1."""
+
+    position: int
+    record_id: str
+    text: str  # the record as JSON
+    split: Split | None = None
+
+
+def is_shard(path: str) -> bool:
+    """Tell whether a path of a manifest is one of records."""
+    return _NAME.fullmatch(path) is not None
+
+
+def split_of(path: str) -> str:
+    """Return the split whose records a shard holds; `all` if the version has none."""
+    match = _NAME.fullmatch(path)
+    assert match is not None, "only shards have a split"
+    return match["split"] or WHOLE
+
+
+def dump(record: object) -> str:
+    """Return a record as the JSON that a shard keeps."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+class ShardWriter:
+    """Writes the records of a version below one folder."""
+
+    def __init__(self, folder: Path, shard_records: int) -> None:
+        self._folder = folder / DATA
+        self._folder.mkdir(mode=0o700)
+        self._shard_records = shard_records
+        self._splits: dict[str, _SplitWriter] = {}
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._splits.values():
+            writer.close()
+
+    def add(self, row: Row, kind: str) -> None:
+        """Write the next record."""
+        split = row.split or WHOLE
+        if split not in self._splits:
+            self._splits[split] = _SplitWriter(self._folder, split, self._shard_records)
+        self._splits[split].add(row, kind)
+
+
+class _SplitWriter:
+    def __init__(self, folder: Path, split: str, shard_records: int) -> None:
+        self._folder = folder
+        self._split = split
+        self._shard_records = shard_records
+        self._writer: pq.ParquetWriter | None = None
+        self._columns: tuple[list[Any], ...] = ([], [], [], [])
+        self._length = 0
+        self._in_shard = 0
+        self._shards = 0
+
+    def add(self, row: Row, kind: str) -> None:
+        for column, value in zip(
+            self._columns, (row.position, row.record_id, kind, row.text), strict=True
+        ):
+            column.append(value)
+        self._length += len(row.text)
+        self._in_shard += 1
+        full = len(self._columns[0]) == ROW_GROUP_RECORDS or self._length > ROW_GROUP_BYTES
+        if full or self._in_shard == self._shard_records:
+            self._flush()
+        if self._in_shard == self._shard_records:
+            self._end_shard()
+
+    def close(self) -> None:
+        self._flush()
+        self._end_shard()
+
+    def _flush(self) -> None:
+        if not self._columns[0]:
+            return
+        if self._writer is None:
+            path = self._folder / f"{self._split}-{self._shards:05d}{SUFFIX}"
+            self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+            self._shards += 1
+        self._writer.write_table(pa.table(list(self._columns), schema=SCHEMA))
+        self._columns, self._length = ([], [], [], []), 0
+
+    def _end_shard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._in_shard = 0
+
+
+def read_rows(paths: Sequence[str], open_path: Callable[[str], Path], after: int) -> Iterator[Row]:
+    """Yield the records of a version behind position `after`, in order.
+
+    Args:
+        paths: the shards, as the manifest names them.
+        open_path: where each of them can be read.
+        after: the last position that is not wanted.
+    """
+    splits: dict[str, list[str]] = {}
+    for path in paths:
+        splits.setdefault(split_of(path), []).append(path)
+    streams = [_read_split(names, open_path, after) for names in splits.values()]
+    if len(streams) == 1:
+        return streams[0]
+    return heapq.merge(*streams, key=lambda row: row.position)
+
+
+def _read_split(
+    paths: Iterable[str], open_path: Callable[[str], Path], after: int
+) -> Iterator[Row]:
+    passed = 0
+    for path in paths:
+        split = split_of(path)
+        named = cast("Split", split) if split != WHOLE else None
+        with pq.ParquetFile(open_path(path)) as shard:
+            has_positions = "position" in shard.schema_arrow.names
+            for group in range(shard.num_row_groups):
+                rows = shard.metadata.row_group(group)
+                last = _last_position(rows) if has_positions else passed + rows.num_rows
+                if last is None or last > after:
+                    yield from _read_group(shard, group, passed, after, has_positions, named)
+                passed += rows.num_rows
+
+
+def _last_position(group: pq.RowGroupMetaData) -> int | None:
+    statistics = group.column(0).statistics
+    return None if statistics is None or not statistics.has_min_max else int(statistics.max)
+
+
+def _read_group(
+    shard: pq.ParquetFile,
+    group: int,
+    passed: int,
+    after: int,
+    has_positions: bool,
+    split: Split | None,
+) -> Iterator[Row]:
+    columns = ["record_id", "record", *(["position"] if has_positions else [])]
+    table = shard.read_row_group(group, columns=columns)
+    ids, texts = (table.column(name).to_pylist() for name in ("record_id", "record"))
+    positions = (
+        table.column("position").to_pylist()
+        if has_positions
+        else range(passed + 1, passed + 1 + len(ids))
+    )
+    for position, record_id, text in zip(positions, ids, texts, strict=True):
+        if position > after:
+            yield Row(position, record_id, text, split)
