@@ -9,6 +9,7 @@ from adaptery.client.columns import version_facts
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.listing import card
 from adaptery.records import Record
+from adaptery.schemas import curation
 from adaptery.schemas import datasets as schemas
 
 __all__ = ["Version"]
@@ -49,7 +50,7 @@ class Version:
             AdapteryError: what the service raised.
         """
         path = path_of("api", "versions", self.id, "records")
-        for item in self._connection.pages(path, schemas.RecordItem, lambda item: item.id):
+        for item in self._connection.pages(path, curation.RecordItem, lambda item: item.id):
             yield Record.from_dict(item.record)
 
     def manifest(self) -> dict[str, Any]:

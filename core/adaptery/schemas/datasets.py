@@ -6,15 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from adaptery.records import Kind
 from adaptery.schemas.common import (
     Answer,
-    ClientKey,
-    DigestText,
     Instant,
     JsonObject,
     Model,
-    Page,
     Problem,
     Sensitivity,
 )
@@ -25,19 +21,10 @@ __all__ = [
     "DatasetCreate",
     "DatasetOrder",
     "DatasetPatch",
-    "Edit",
-    "EditRequest",
-    "EditResult",
     "FileCount",
     "FileInfo",
     "Operation",
     "PublishRequest",
-    "RecordCreate",
-    "RecordItem",
-    "RecordOrder",
-    "RecordPage",
-    "RecordPatch",
-    "RecordSearch",
     "ReviewCount",
     "Version",
     "VersionReport",
@@ -105,105 +92,6 @@ class FileInfo(Answer):
     reason: str | None = Field(default=None, description="why it was refused")
     original: bool = Field(default=False, description="whether the bytes that came are kept")
     created_at: Instant
-
-
-#: The orders that the records of a draft can be asked for in.
-RecordOrder = Literal["position", "-position", "length", "-length", "changed", "-changed"]
-
-
-class RecordItem(Answer):
-    """A record of a draft or version; `id` is its position."""
-
-    id: str
-    record_id: DigestText
-    record: JsonObject
-    file: str | None = None
-    created_at: Instant | None = None
-    kind: Kind | None = None
-    length: int | None = Field(default=None, description="characters of all its text")
-    edited: bool | None = Field(default=None, description="whether an edit of it stands")
-    changed_at: Instant | None = None
-
-
-class RecordPage(Page[RecordItem]):
-    """One page of the records of a draft."""
-
-    total: int = Field(description="records on all pages")
-
-
-#: A position as text, as `id` has it; more digits would not fit the draft's integers.
-Position = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
-
-
-class RecordSearch(Model):
-    """Which records of a draft are wanted; those of a query, and words that they hold.
-
-    Words are content, and addresses are written into the logs of servers and proxies: so they are
-    sent like this, and in no query.
-    """
-
-    search: str | None = Field(
-        default=None, description="words that must all occur in the record; the last may go on"
-    )
-    file: str | None = Field(default=None, description="only records of this file (id)")
-    kind: Kind | None = Field(default=None, description="only records of this kind")
-    edited: bool = Field(default=False, description="only those that an edit added or changed")
-    duplicates: bool = Field(default=False, description="only those that occur more than once")
-    order: RecordOrder = "position"
-    after: Position | None = Field(
-        default=None, description="the id of the last record of the page before"
-    )
-    offset: int | None = Field(
-        default=None,
-        ge=0,
-        lt=10**18,
-        description="how many records to pass over; not together with `after`",
-    )
-    limit: int = Field(default=50, ge=1, le=200)
-
-
-class RecordCreate(Model):
-    """A record to add to a draft."""
-
-    record: JsonObject
-    key: ClientKey | None = Field(
-        default=None, description="made by the client: sent again, it adds no second record"
-    )
-
-
-class RecordPatch(Model):
-    """The whole new content of a record of a draft."""
-
-    record: JsonObject
-    expected: DigestText | None = Field(
-        default=None, description="the record id that you saw; refused if it is another by now"
-    )
-
-
-class Edit(Answer):
-    """One change of one record of a draft."""
-
-    id: str
-    at: Instant
-    editor: str = Field(description="who made it, such as @demo")
-    action: Literal["add", "replace", "remove"]
-    record: str = Field(description="the id of the record in the draft")
-    before: JsonObject | None = Field(
-        description="null if there was no record, or if you may not edit the draft"
-    )
-    after: JsonObject | None = Field(description="as `before`")
-    undone: bool
-
-
-class EditRequest(Model):
-    """Undoing and redoing take no options."""
-
-
-class EditResult(Answer):
-    """An edit that was undone or redone, and its record as it is now."""
-
-    edit: Edit
-    record: RecordItem | None
 
 
 class PublishRequest(Model):

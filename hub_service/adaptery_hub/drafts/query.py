@@ -14,7 +14,7 @@ from typing import get_args
 
 from adaptery.errors import InvalidInputError
 from adaptery.records import Kind
-from adaptery.schemas.datasets import RecordOrder
+from adaptery.schemas.curation import RecordOrder
 
 #: Words of one search; more cost time and find nothing.
 SEARCH_WORDS_MAX = 16

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 
 from adaptery.schemas.common import Page
-from adaptery.schemas.datasets import Edit, EditRequest, EditResult
+from adaptery.schemas.curation import Edit, EditRequest, EditResult
 from adaptery_hub.database.statements import tenants
 from adaptery_hub.drafts import Draft, DraftEdit, DraftRecord
 from adaptery_hub.handlers.records import DraftHandler, describe_record, parse_position

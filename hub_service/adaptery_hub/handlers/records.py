@@ -7,7 +7,7 @@ from typing import get_args
 
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.records import Kind, Record
-from adaptery.schemas.datasets import (
+from adaptery.schemas.curation import (
     RecordCreate,
     RecordItem,
     RecordOrder,
