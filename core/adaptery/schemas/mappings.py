@@ -119,6 +119,7 @@ CHUNK_LIMIT = 100_000
 #: A column, or the way to it in nested data, with dots: `input.messages`.
 ColumnPath = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+Constant = Annotated[str, StringConstraints(max_length=CONSTANT_LIMIT)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 
 
@@ -173,13 +174,11 @@ class Mapping(Model):
     format: Format
     container: Container
     columns: dict[MappingField, ColumnPath] = Field(
-        default_factory=dict, description="our field: the column, or dotted path, that holds it"
+        default={}, description="our field: the column, or dotted path, that holds it"
     )
-    constants: dict[MappingField, Annotated[str, StringConstraints(max_length=CONSTANT_LIMIT)]] = (
-        Field(
-            default_factory=dict,
-            description='a text for every record, such as {"instruction": "Summarise the dialogue."}',
-        )
+    constants: dict[MappingField, Constant] = Field(
+        default={},
+        description='a text for every record, such as {"instruction": "Summarise the dialogue."}',
     )
     tags: Tags = Tags()
     values: LabelValues = LabelValues()
