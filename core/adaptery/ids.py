@@ -44,6 +44,8 @@ PREFIXES = MappingProxyType(
         "ev": "event",
         "bm": "base model",
         "ak": "key",
+        "sf": "stored file",
+        "er": "erasure",
     }
 )
 

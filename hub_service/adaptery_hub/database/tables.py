@@ -354,6 +354,26 @@ operations = _table(
     sa.Column("updated_at", UtcTime(), nullable=False),
 )
 
+stored_files = _table(
+    "stored_files",  # of a store that cannot rename: a folder is there once its rows say so
+    sa.Column("prefix", sa.String(200), nullable=False, index=True),
+    sa.Column("path", sa.String(1024), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("digest", Digest(), nullable=False),
+    sa.Column("version_id", sa.String(1024)),  # the store's own name of exactly these bytes
+    # putting | stored | removing | kept: nobody's any more, but locked
+    sa.Column("state", sa.String(10), nullable=False, index=True),
+    sa.Column("locked_until", UtcTime()),
+)
+
+erasures = _table(
+    "erasures",
+    sa.Column("dataset_id", Id(), nullable=False, index=True),
+    sa.Column("creator_id", Id(), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False, index=True),  # running | completed
+    sa.Column("result", sa.JSON, nullable=False),  # names, counts and sizes
+)
+
 #: Tables whose rows are as visible as the row they hang on: table -> (column, parent table).
 PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     files: (files.c.dataset_id, datasets),

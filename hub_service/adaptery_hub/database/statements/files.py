@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import NotFoundError
+from adaptery.errors import ConflictError, NotFoundError
 from adaptery.ids import new_id
 from adaptery.times import now
 from adaptery_hub.database.tables import datasets, files
@@ -48,34 +48,90 @@ def names(connection: Connection, dataset_id: str) -> dict[str, str]:
     return {row.id: row.name for row in connection.execute(statement)}
 
 
+def by_id(connection: Connection, dataset_id: str, file_id: str) -> RowMapping | None:
+    """Return the file with this id in a dataset."""
+    statement = sa.select(files).where(files.c.dataset_id == dataset_id, files.c.id == file_id)
+    return connection.execute(statement).mappings().first()
+
+
 def receiving(
     connection: Connection, dataset_id: str, name: str, creator_id: str, received: int
 ) -> RowMapping:
-    """Note how much of an unfinished file is here."""
-    return _unready(connection, dataset_id, name, creator_id, "receiving", received)
+    """Note how much of an unfinished file is here; one that came whole before stays as it is."""
+    existing = by_name(connection, dataset_id, name)
+    if existing is not None and existing["state"] != "receiving":
+        return existing
+    values = {"state": "receiving", "bytes": received, "kept_bytes": received}
+    return _noted(connection, existing, dataset_id, name, creator_id, values)
 
 
-def importing(
-    connection: Connection, dataset_id: str, name: str, creator_id: str, size: int
+def received(
+    connection: Connection, dataset_id: str, name: str, creator_id: str, size: int, digest: str
 ) -> RowMapping:
-    """Note that the records of a file are about to enter the draft."""
-    return _unready(connection, dataset_id, name, creator_id, "importing", size)
+    """Note that a file is here as a whole; one that never became records is replaced.
+
+    Raises:
+        ConflictError: the records of a file of this name are in the draft, or about to be.
+    """
+    existing = by_name(connection, dataset_id, name)
+    if existing is not None and existing["state"] in ("importing", "ready"):
+        raise ConflictError("A file of this name came meanwhile.", hint="Look at it first.")
+    values = {
+        "state": "received",
+        "bytes": size,
+        "kept_bytes": size,
+        "digest": digest,
+        **dict.fromkeys(("format", "container", "mapping", "reason"), None),
+        **dict.fromkeys(("records", "problems"), 0),
+    }
+    return _noted(connection, existing, dataset_id, name, creator_id, values)
 
 
-def ready(
-    connection: Connection, file_id: str, *, digest: str, format: str, records: int
-) -> RowMapping:
-    """Note that every record of a file is in the draft."""
-    values = {"digest": digest, "format": format, "records": records, "state": "ready"}
-    connection.execute(sa.update(files).where(files.c.id == file_id).values(**values))
-    return connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().one()
+def importing(connection: Connection, file_id: str) -> RowMapping:
+    """Note that the records of a file are about to enter the draft.
+
+    Raises:
+        NotFoundError: the file is gone.
+        ConflictError: its records are there, or it has not come whole.
+    """
+    statement = (
+        sa.update(files)
+        .where(files.c.id == file_id, files.c.state.in_(("received", "refused")))
+        .values(state="importing", reason=None, problems=0, kept_bytes=files.c.bytes)
+    )
+    changed = connection.execute(statement).rowcount
+    row = connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().first()
+    if row is None:
+        raise NotFoundError("There is no such file in this draft.")
+    if not changed:
+        raise ConflictError(
+            _NOT_NOW[row["state"]], hint="Remove the file and upload it again to read it otherwise."
+        )
+    return row
 
 
-def discard(connection: Connection, dataset_id: str, name: str) -> None:
-    """Forget a file that did not become ready."""
+_NOT_NOW = {
+    "receiving": "The file has not come whole yet.",
+    "importing": "The records of this file are being imported already.",
+    "ready": "The records of this file are in the draft already.",
+}
+
+
+def settle(connection: Connection, file_id: str, state: str, **values: Any) -> RowMapping | None:
+    """Note how an import ended; None: the file is gone."""
+    connection.execute(
+        sa.update(files)
+        .where(files.c.id == file_id, files.c.state == "importing")
+        .values(state=state, **values)
+    )
+    return connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().first()
+
+
+def discard_part(connection: Connection, dataset_id: str, name: str) -> None:
+    """Forget a file that did not come whole."""
     connection.execute(
         sa.delete(files).where(
-            files.c.dataset_id == dataset_id, files.c.name == name, files.c.state != "ready"
+            files.c.dataset_id == dataset_id, files.c.name == name, files.c.state == "receiving"
         )
     )
 
@@ -86,31 +142,60 @@ def remove(connection: Connection, file_id: str) -> None:
 
 
 def unfinished(connection: Connection) -> list[RowMapping]:
-    """Return every file that is not ready."""
-    return list(connection.execute(sa.select(files).where(files.c.state != "ready")).mappings())
+    """Return every file that has not come whole."""
+    return _in_states(connection, "receiving")
 
 
-def _unready(
-    connection: Connection, dataset_id: str, name: str, creator_id: str, state: str, size: int
+def half_imported(connection: Connection) -> list[RowMapping]:
+    """Return every file whose import has not ended."""
+    return _in_states(connection, "importing")
+
+
+def kept(connection: Connection) -> list[RowMapping]:
+    """Return every file of which something has to lie here."""
+    statement = sa.select(files).where(
+        files.c.state != "receiving", files.c.kept_bytes > 0, files.c.digest.is_not(None)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+class Named(NamedTuple):
+    """What the files of a dataset name."""
+
+    digests: set[str]
+    file_ids: set[str]
+
+
+def named(connection: Connection, dataset_id: str) -> Named:
+    """Return the ids of the files of a dataset, and the digests of those that are kept."""
+    statement = sa.select(files.c.id, files.c.digest, files.c.kept_bytes).where(
+        files.c.dataset_id == dataset_id
+    )
+    rows = connection.execute(statement).all()
+    return Named({row.digest for row in rows if row.digest}, {row.id for row in rows})
+
+
+def _in_states(connection: Connection, *states: str) -> list[RowMapping]:
+    return list(connection.execute(sa.select(files).where(files.c.state.in_(states))).mappings())
+
+
+def _noted(
+    connection: Connection,
+    existing: RowMapping | None,
+    dataset_id: str,
+    name: str,
+    creator_id: str,
+    values: dict[str, Any],
 ) -> RowMapping:
     if connection.scalar(sa.select(datasets.c.id).where(datasets.c.id == dataset_id)) is None:
         raise NotFoundError("The dataset was deleted meanwhile.")
-    existing = by_name(connection, dataset_id, name)
-    values: dict[str, Any] = {"state": state, "bytes": size}
     if existing is None:
         file_id = new_id("fi")
-        values |= {
-            "id": file_id,
-            "created_at": now(),
-            "dataset_id": dataset_id,
-            "creator_id": creator_id,
-            "name": name,
-        }
-        connection.execute(sa.insert(files).values(**values))
+        named = {"id": file_id, "created_at": now(), "dataset_id": dataset_id, "name": name}
+        connection.execute(sa.insert(files).values(**named, creator_id=creator_id, **values))
     else:
         file_id = existing["id"]
-        if existing["state"] != "ready":
-            connection.execute(sa.update(files).where(files.c.id == file_id).values(**values))
+        connection.execute(sa.update(files).where(files.c.id == file_id).values(**values))
     return connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().one()
 
 
