@@ -25,8 +25,6 @@ _KEY_ID, _SECRET, _TOKEN = "aws_access_key_id", "aws_secret_access_key", "aws_se
 class StoreConfigurationError(UnavailableError):
     """The object store is not set up as it must be."""
 
-    code = "store_configuration"
-
 
 @dataclass(frozen=True)
 class Credential:
@@ -50,17 +48,18 @@ def read_credentials(
     Raises:
         StoreConfigurationError: one is missing, or others may read the file.
     """
+    found: dict[Role, Credential | None]
     if path is None:
         found = {role: _from_environment(role, environment) for role in ROLES}
     else:
         found = _from_file(path)
-    missing = [role for role in ROLES if found.get(role) is None]
-    if missing:
+    held = {role: credential for role, credential in found.items() if credential is not None}
+    if missing := [role for role in ROLES if role not in held]:
         raise StoreConfigurationError(
             f"The object store has no credential for: {', '.join(missing)}.",
             hint="Set s3_credentials_file to a file with the profiles publisher, reader and admin.",
         )
-    return {role: credential for role, credential in found.items() if credential is not None}
+    return held
 
 
 def write_credentials(credentials: Mapping[Role, Credential]) -> bytes:

@@ -1,0 +1,71 @@
+"""What is encrypted at rest, and who opens it: this service, for those who may read it.
+
+Files of a restricted dataset are encrypted with its key (`key_store`) before they are named in a
+manifest, so the manifest says how they lie in the store *and* what they are in plain.
+
+What lies there stays as it was when a dataset becomes restricted later: the store does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from adaptery.manifests import AtRest, Manifest, PlainFile
+from adaptery_hub.key_store import KeyStore
+from adaptery_hub.objects.encryption import encrypt_in_place, open_encrypted
+
+#: Of the words for sensitivity, the one whose files are encrypted.
+ENCRYPTED = "restricted"
+
+
+@dataclass(frozen=True)
+class SealedFolder:
+    """A folder whose files are encrypted now."""
+
+    at_rest: AtRest
+    plain: Mapping[str, PlainFile]  # by path, joined by slashes
+
+
+class AtRestDesk:
+    """Encrypts and opens. All methods block: call them from a thread."""
+
+    def __init__(self, keys: KeyStore) -> None:
+        self._keys = keys
+
+    def seal_folder(self, dataset_id: str, folder: Path) -> SealedFolder:
+        """Encrypt every file of a folder in its place, with the key of a dataset.
+
+        Raises:
+            KeyStoreError: the key store cannot be used.
+            OSError: a file cannot be written.
+        """
+        key = self._keys.key(dataset_id)
+        plain: dict[str, PlainFile] = {}
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            relative = path.relative_to(folder).as_posix()
+            plain[relative] = encrypt_in_place(path, key.secret)
+        return SealedFolder(AtRest(key=key.id), plain)
+
+    def open(self, manifest: Manifest, stream: BinaryIO) -> BinaryIO:
+        """Return a file of a version as its readers get it; it can be read from anywhere.
+
+        Args:
+            manifest: of the version, verified.
+            stream: the file as it lies in the store; closed with what is returned.
+
+        Raises:
+            KeyGoneError: the key was destroyed.
+            KeyStoreError: the key store cannot be used.
+            IntegrityError: this is not what was encrypted.
+        """
+        if manifest.at_rest is None:
+            return stream
+        try:
+            key = self._keys.find(manifest.dataset, manifest.at_rest.key)
+        except BaseException:
+            stream.close()
+            raise
+        return open_encrypted(stream, key.secret)
