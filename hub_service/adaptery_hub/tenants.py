@@ -111,8 +111,10 @@ class Tenants:
         return [replace(tenant, state=states[tenant.id] or "") for tenant in found]
 
     async def _states(self, found: Sequence[Tenant]) -> dict[str, str | None]:
-        ids = [tenant.id for tenant in found]
-        states = await self._database.look_up(lambda c: statements.states_of(c, ids))
+        ids = tuple(tenant.id for tenant in found)
+        states = await self._database.look_up(
+            lambda c: statements.states_of(c, ids), ("tenant states", ids)
+        )
         return {id: states.get(id) for id in ids}
 
     async def _learn(self, names: Sequence[HubName]) -> None:

@@ -1,4 +1,4 @@
-"""Where SQL runs: in threads, one transaction per call, never on the event loop.
+"""Where SQL runs: in threads, one transaction per call; only look-ups on the event loop.
 
 `read` and `write` take a function of a `Connection`; what it returns is what the caller gets, and
 the transaction ends with it (commit on return, roll back on an exception). It does not know any
@@ -9,24 +9,25 @@ Invariants:
 - On SQLite one thread writes, each transaction begins IMMEDIATE, so no writer ever meets another
   inside this process; a second process waits `BUSY_TIMEOUT_SECONDS`.
 - Readers of SQLite cannot write (`query_only`), and see one snapshot per call (WAL).
-- Look-ups that wait together share one snapshot, taken after the last of them was asked: under load
-  a request costs a share of a change of threads, not one of its own.
+- A look-up of SQLite never waits for a lock on the event loop: it goes to a thread for that.
 - Statement parameters appear in no log and no exception text (`hide_parameters`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError
+
+from adaptery_hub.database.look_ups import QuickLookUps, SharedLookUps
 
 T = TypeVar("T")
 
@@ -36,8 +37,6 @@ BUSY_TIMEOUT_SECONDS = 10.0
 READER_THREADS = 4
 #: Threads that write on a server database. SQLite always has one.
 WRITER_THREADS = 4
-#: Look-ups that share one snapshot; more would keep the first of them waiting.
-LOOK_UPS_TOGETHER = 32
 #: Pages of a WAL before SQLite checkpoints it (4 KiB pages: about 4 MiB).
 WAL_CHECKPOINT_PAGES = 1000
 
@@ -55,12 +54,12 @@ class Database:
             self._writer = self._reader = sa.create_engine(
                 url, hide_parameters=True, pool_pre_ping=True
             )
-        self._look_ups: list[_LookUp] = []
-        self._looking = False
         self._read_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
         self._write_threads = ThreadPoolExecutor(
             1 if self.is_sqlite else WRITER_THREADS, thread_name_prefix="db-write"
         )
+        self._shared = SharedLookUps(self._reader, self._read_threads)
+        self._quick = QuickLookUps(_quick_engine(url)) if self.is_sqlite else None
 
     @property
     def engine(self) -> Engine:
@@ -82,18 +81,25 @@ class Database:
             self._read_threads, self.read_now, fn
         )
 
-    async def look_up(self, fn: Callable[[Connection], T]) -> T:
-        """Like `read`, for what takes well under a millisecond: shares its transaction with others.
+    async def look_up(self, fn: Callable[[Connection], T], question: Hashable = None) -> T:
+        """Like `read`, for what takes well under a millisecond: costs no change of threads.
+
+        Args:
+            fn: reads.
+            question: a name for what is asked, which says all that the answer depends on. With it,
+                the answer may be one that was given before, if nothing was committed since.
 
         Raises:
             Exception: whatever `fn` raises.
         """
-        look_up = _LookUp(fn, asyncio.get_running_loop().create_future())
-        self._look_ups.append(look_up)
-        if not self._looking:
-            self._looking = True
-            asyncio.get_running_loop().call_soon(self._look)
-        return await look_up.answer
+        if self._quick is None:
+            return await self._shared.ask(fn)
+        try:
+            return self._quick.ask(fn, question)
+        except OperationalError as error:
+            if not is_locked(error):
+                raise
+        return await self.read(fn)
 
     async def write(
         self,
@@ -126,42 +132,12 @@ class Database:
         """Like `write`, from a worker thread: waits its turn in the writer's queue."""
         return self._write_threads.submit(self._run_write, fn).result()
 
-    def _look(self) -> None:
-        together, self._look_ups = (
-            self._look_ups[:LOOK_UPS_TOGETHER],
-            self._look_ups[LOOK_UPS_TOGETHER:],
-        )
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._read_threads, self._look_now, together)
-        running.add_done_callback(lambda done: self._looked(together, done))
-
-    def _looked(self, together: Sequence[_LookUp], done: asyncio.Future[list[_Found]]) -> None:
-        failure = done.exception()  # there is no connection
-        found = [_Found(error=failure)] * len(together) if failure else done.result()
-        for look_up, one in zip(together, found, strict=True):
-            if look_up.answer.done():  # whoever asked has left
-                continue
-            if one.error is None:
-                look_up.answer.set_result(one.value)
-            else:
-                look_up.answer.set_exception(one.error)
-        self._looking = bool(self._look_ups)
-        if self._looking:
-            self._look()
-
-    def _look_now(self, together: Sequence[_LookUp]) -> list[_Found]:
-        with self._reader.begin() as connection:
-            found = [_try(look_up.fn, connection) for look_up in together]
-        spoilt = any(isinstance(one.error, DBAPIError) for one in found)
-        if self.is_sqlite or len(together) == 1 or not spoilt:
-            return found
-        # On a server, one statement that failed spoils the transaction for those after it.
-        return [answer for look_up in together for answer in self._look_now([look_up])]
-
     def close(self) -> None:
         """Let running calls end, then close every connection."""
         self._read_threads.shutdown(wait=True)
         self._write_threads.shutdown(wait=True)
+        if self._quick is not None:
+            self._quick.close()
         self._writer.dispose()
         self._reader.dispose()
 
@@ -189,35 +165,26 @@ def _set_durable(connection: Connection, durable: bool) -> None:
     driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
 
-@dataclass(frozen=True)
-class _LookUp:
-    fn: Callable[[Connection], Any]
-    answer: asyncio.Future[Any]
+def is_locked(error: OperationalError) -> bool:
+    """Tell whether SQLite did not wait for what another process holds."""
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a look-up returned, or raised."""
-
-    value: object = None
-    error: BaseException | None = None
+def _quick_engine(url: str) -> Engine:
+    return _sqlite_engine(url, begin="BEGIN", read_only=True, wait_seconds=0.0)
 
 
-def _try(fn: Callable[[Connection], object], connection: Connection) -> _Found:
-    try:
-        return _Found(fn(connection))
-    except Exception as error:
-        return _Found(error=error)
-
-
-def _sqlite_engine(url: str, *, begin: str, read_only: bool) -> Engine:
+def _sqlite_engine(
+    url: str, *, begin: str, read_only: bool, wait_seconds: float = BUSY_TIMEOUT_SECONDS
+) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
         url,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": wait_seconds, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

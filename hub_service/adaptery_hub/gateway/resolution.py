@@ -17,7 +17,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -108,7 +108,8 @@ class Resolver:
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
             row = await self._database.look_up(
-                lambda c: self._find_bound(c, identity, model, bound)
+                lambda c: self._find_bound(c, identity, model, bound),
+                _question(identity, bound, model),
             )
         else:
             if model in self._embedding_models:
@@ -118,7 +119,9 @@ class Resolver:
             name = self._base_name(ref) if identity.key is None else None
             if name is not None:
                 return Target(name, name, self._base_models.digest(name))
-            row = await self._database.look_up(lambda c: _find(c, identity, ref))
+            row = await self._database.look_up(
+                lambda c: _find(c, identity, ref), _question(identity, None, model)
+            )
         if row is None:
             raise _no_such_model()
         if row["sensitivity"] == RESTRICTED and not sealed:
@@ -223,6 +226,13 @@ def adapter_target(row: RowMapping) -> Target:
 def find_adapter(connection: Connection, identity: Identity, name: str) -> RowMapping | None:
     """Returns the adapter with this name that the caller may use; the newest without a version."""
     return _find(connection, identity, _path_ref(name))
+
+
+def _question(identity: Identity, bound: str | None, model: str) -> Hashable:
+    """Names what is asked of the database; nothing for an own key, whose end the clock decides."""
+    if identity.key is not None:
+        return None
+    return "adapter", identity.principals, bound, model
 
 
 def _makes_vectors() -> InvalidInputError:
