@@ -53,7 +53,9 @@ def read_credentials(
         found = {role: _from_environment(role, environment) for role in ROLES}
     else:
         found = _from_file(path)
-    held = {role: credential for role, credential in found.items() if credential is not None}
+    held: dict[Role, Credential] = {
+        role: credential for role, credential in found.items() if credential is not None
+    }
     if missing := [role for role in ROLES if role not in held]:
         raise StoreConfigurationError(
             f"The object store has no credential for: {', '.join(missing)}.",

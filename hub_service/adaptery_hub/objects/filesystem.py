@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from adaptery.errors import ConflictError, NotFoundError
 from adaptery.files import is_plain_relative, rename_atomic, safe_join, sync_folder
-from adaptery_hub.objects.store import ObjectInfo
+from adaptery_hub.objects.store import KeptObject, ObjectInfo
 
 FILE_MODE = 0o444
 FOLDER_MODE = 0o555
@@ -84,6 +84,13 @@ class FilesystemStore:
         target.replace(doomed)  # gone for readers at once, whatever happens during the removal
         sync_folder(target.parent)
         shutil.rmtree(doomed)
+
+    def kept(self, prefix: str) -> Sequence[KeptObject]:
+        """See `ObjectStore.kept`: nothing is locked here."""
+        return ()
+
+    def recover(self) -> None:
+        """See `ObjectStore.recover`: it was done when this was made."""
 
     def _path(self, key: str) -> Path:
         key = key.rstrip("/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -18,6 +19,15 @@ class ObjectInfo:
 
     path: str  # relative to the listed prefix, "/" between names
     bytes: int
+
+
+@dataclass(frozen=True)
+class KeptObject:
+    """A file that nobody reads any more, and that the store does not give up yet."""
+
+    key: str
+    bytes: int
+    until: datetime | None  # None: the store does not say
 
 
 class ObjectStore(Protocol):
@@ -61,5 +71,16 @@ class ObjectStore(Protocol):
         ...
 
     def remove_folder(self, prefix: str) -> None:
-        """Remove what lies under `prefix`; only for folders that no row names (any more)."""
+        """Remove what lies under `prefix`; only for folders that no row names (any more).
+
+        It is gone for readers at once. What the store has locked stays there: see `kept`.
+        """
+        ...
+
+    def kept(self, prefix: str) -> Sequence[KeptObject]:
+        """Return what was removed below `prefix` and still lies there, locked."""
+        ...
+
+    def recover(self) -> None:
+        """Finish what a crash broke off, and remove what a lock kept until now."""
         ...

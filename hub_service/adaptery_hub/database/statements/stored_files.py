@@ -101,6 +101,15 @@ def hide(connection: Connection, prefix: str) -> bool:
     return connection.scalar(statement) is not None
 
 
+def hide_unfinished(connection: Connection, prefix: str) -> None:
+    """Take what was being stored in a folder for what is being removed."""
+    connection.execute(
+        sa.update(stored_files)
+        .where(stored_files.c.prefix == prefix, stored_files.c.state == "putting")
+        .values(state="removing")
+    )
+
+
 def forget(connection: Connection, prefix: str, kept: Mapping[str, datetime | None]) -> None:
     """Forget what was removed; what the store keeps for now (by path) is looked at again later."""
     gone = _within(prefix) & (stored_files.c.state.in_(("removing", "kept")))
