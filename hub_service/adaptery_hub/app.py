@@ -48,6 +48,7 @@ from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
+from adaptery_hub.imports import Imports
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.keys import KeyRules, Keys
 from adaptery_hub.limits import Limit, Limits
@@ -63,7 +64,7 @@ from adaptery_hub.settings import MEBIBYTE, ServiceSettings
 from adaptery_hub.storage import StorageDesk
 from adaptery_hub.succession import Succession
 from adaptery_hub.tenants import Tenants
-from adaptery_hub.uploads import Uploads
+from adaptery_hub.uploads import Originals, Uploads
 
 # Named, not `__name__`: run as `-m adaptery_hub.app` this module is called `__main__`.
 logger = logging.getLogger("adaptery_hub.app")
@@ -163,7 +164,10 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     tenants = Tenants(database, succession)
     admissions = Admissions()
     storage = StorageDesk(database, settings.storage_quota_bytes, settings.keep_checkpoints_days)
-    uploads = Uploads(state / "uploads", database, drafts, metrics, settings.max_upload_bytes)
+    originals = Originals(state / "uploads")
+    uploads = Uploads(originals, database, metrics, settings.max_upload_bytes)
+    operations = Operations(database, metrics)
+    processes = Processes(settings.process_memory_bytes, settings.logging_level)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
     return Services(
@@ -185,8 +189,9 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         storage=storage,
         retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),
         uploads=uploads,
-        operations=Operations(database, metrics),
-        processes=Processes(settings.process_memory_bytes, settings.logging_level),
+        imports=Imports(database, drafts, uploads, operations, processes, storage, metrics),
+        operations=operations,
+        processes=processes,
         publisher=Publisher(
             database, drafts, objects, key, state / "staging", settings.shard_records, storage
         ),
@@ -204,7 +209,9 @@ async def start_services(services: Services) -> None:
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
     await _remove_orphans(services)
     await _count_drafts(services)
-    await services.uploads.recover(services.settings.upload_keep_hours * 3600)
+    await services.uploads.place_left()
+    await services.imports.recover()
+    await services.uploads.sweep(services.settings.upload_keep_hours * 3600)
     await compute.start_compute(services)
 
 
@@ -280,7 +287,7 @@ async def _remove_orphans(services: Services) -> None:
     known = await services.db.read(dataset_statements.all_ids)
     for dataset_id in set(services.drafts.dataset_ids()) - known:
         await services.drafts.remove(dataset_id)
-    for dataset_id in set(services.uploads.dataset_ids()) - known:
+    for dataset_id in set(services.uploads.originals.dataset_ids()) - known:
         await services.uploads.remove(dataset_id)
 
 
@@ -297,7 +304,7 @@ async def _sweep_for_ever(services: Services) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
-            await services.uploads.recover(services.settings.upload_keep_hours * 3600)
+            await services.uploads.sweep(services.settings.upload_keep_hours * 3600)
             await compute.log_audit_tail(services)
             await services.retention.sweep()
         except Exception as error:
@@ -305,6 +312,7 @@ async def _sweep_for_ever(services: Services) -> None:
 
 
 def _close(services: Services) -> None:
+    services.imports.close()
     services.uploads.close()
     services.drafts.close()
     services.db.close()

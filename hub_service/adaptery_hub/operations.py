@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 #: Operations that run at once; the others wait their turn, in order.
 OPERATION_THREADS = 2
+#: As many more that take well under a second: they wait for no long one.
+QUICK_THREADS = 2
 
 
 class Cancelled(Exception):
@@ -112,9 +114,19 @@ class Operations:
         self._metrics = metrics
         self._running: dict[str, _Running] = {}
         self._threads = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
+        self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="operation-quick")
 
-    async def start(self, identity: Identity, kind: str, thing_id: str, work: Work) -> RowMapping:
+    async def start(
+        self, identity: Identity, kind: str, thing_id: str, work: Work, *, quick: bool = False
+    ) -> RowMapping:
         """Begin the work and return the operation's row.
+
+        Args:
+            identity: who wants it.
+            kind: what it is.
+            thing_id: what it works on.
+            work: what it does.
+            quick: whether it takes well under a second.
 
         Raises:
             ConflictError: another operation is running on this thing.
@@ -131,13 +143,21 @@ class Operations:
         )
         running = _Running(Progress(asyncio.get_running_loop()))
         self._running[operation_id] = running
-        running.task = asyncio.create_task(self._run(operation_id, kind, running, work))
+        threads = self._quick if quick else self._threads
+        running.task = asyncio.create_task(self._run(operation_id, kind, running, work, threads))
         return await self._database.read(lambda c: statements.get(c, operation_id))
 
     def progress(self, operation_id: str) -> Progress | None:
         """Return the progress of an operation that runs in this process."""
         running = self._running.get(operation_id)
         return running.progress if running else None
+
+    async def ended(self, operation_id: str) -> RowMapping:
+        """Wait for the end of an operation and return its row."""
+        running = self._running.get(operation_id)
+        if running is not None and running.task is not None:
+            await asyncio.shield(running.task)
+        return await self._database.read(lambda c: statements.get(c, operation_id))
 
     async def cancel(self, operation_id: str) -> None:
         """Ask an operation to end and wait until it did; one that has ended stays as it is."""
@@ -163,23 +183,32 @@ class Operations:
         tasks = [running.task for running in self._running.values() if running.task]
         await asyncio.gather(*tasks)
         self._threads.shutdown(wait=True)
+        self._quick.shutdown(wait=True)
 
-    async def _run(self, operation_id: str, kind: str, running: _Running, work: Work) -> None:
+    async def _run(
+        self,
+        operation_id: str,
+        kind: str,
+        running: _Running,
+        work: Work,
+        threads: ThreadPoolExecutor,
+    ) -> None:
         loop = asyncio.get_running_loop()
         try:
             context = copy_context()  # the thread's log lines keep the request id
-            await loop.run_in_executor(
-                self._threads, lambda: context.run(work.run, running.progress)
-            )
+            await loop.run_in_executor(threads, lambda: context.run(work.run, running.progress))
             await self._commit(operation_id, work)
             self._metrics.operations.labels(kind, "completed").inc()
         except Cancelled:
-            await self._fail(operation_id, kind, work, "cancelled", None)
+            await loop.run_in_executor(threads, work.abandon)
+            await self._finish(operation_id, kind, "cancelled", None)
         except AdapteryError as error:
-            await self._fail(operation_id, kind, work, "failed", error)
+            await loop.run_in_executor(threads, work.abandon)
+            await self._finish(operation_id, kind, "failed", error)
         except Exception as error:
             logs.log_exception(logger, "operation_failed", error)
-            await self._fail(operation_id, kind, work, "failed", InternalError())
+            await loop.run_in_executor(threads, work.abandon)
+            await self._finish(operation_id, kind, "failed", InternalError())
         finally:
             del self._running[operation_id]
             running.progress.notify()
@@ -190,13 +219,6 @@ class Operations:
             statements.finish(connection, operation_id, "completed", result=dict(result))
 
         await self._database.write(commit)
-
-    async def _fail(
-        self, operation_id: str, kind: str, work: Work, state: str, error: AdapteryError | None
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, work.abandon)
-        await self._finish(operation_id, kind, state, error)
 
     async def _finish(
         self, operation_id: str, kind: str, state: str, error: AdapteryError | None

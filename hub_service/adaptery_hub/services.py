@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adaptery_hub.drafts import Drafts
     from adaptery_hub.hub_watch import HubWatch
     from adaptery_hub.identity import IdentitySource
+    from adaptery_hub.imports import Imports
     from adaptery_hub.key_limits import KeyLimits
     from adaptery_hub.keys import Keys
     from adaptery_hub.limits import Limits
@@ -71,6 +72,7 @@ class Services:
     storage: StorageDesk
     retention: Retention
     uploads: Uploads
+    imports: Imports
     operations: Operations
     processes: Processes
     publisher: Publisher

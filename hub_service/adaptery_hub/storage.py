@@ -1,6 +1,6 @@
 """Storage quotas: what a tenant may keep here, checked before a byte is written.
 
-Each thing counts for the tenant that owns it, once: drafts as they lie on disk, uploads under way,
+Each thing counts for the tenant that owns it, once: drafts as they lie on disk, uploaded files,
 published versions, checkpoints and adapters. Sizes are in the rows of these things.
 
 Invariants:
@@ -119,6 +119,13 @@ class StorageDesk:
             StorageQuotaError: nothing is left.
         """
         (await self.reserve(tenant_id, 1)).release()
+
+    def room(self, connection: Connection, tenant_id: str) -> int | None:
+        """Return how much more a tenant may store; None: as much as there is."""
+        account = self.account(connection, tenant_id)
+        if account.quota_bytes is None:
+            return None
+        return max(account.quota_bytes - account.used_bytes, 0)
 
     def account(self, connection: Connection, tenant_id: str) -> Account:
         """Return what one tenant stores and may store."""

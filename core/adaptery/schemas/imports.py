@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from adaptery.schemas.common import Answer, JsonObject, Model
+from adaptery.schemas.mappings import Mapping, Suggestion
 
 __all__ = [
     "BadRecords",
@@ -14,7 +15,6 @@ __all__ = [
     "FileProblem",
     "FileSuggestion",
     "ImportRequest",
-    "MemberSuggestion",
     "PreviewItem",
     "PreviewRequest",
 ]
@@ -48,41 +48,23 @@ class FilePreview(Answer):
     problems_in_preview: int
 
 
-class MemberSuggestion(Answer):
-    """How one file in an archive is understood."""
+class FileSuggestion(Suggestion):
+    """How a file would be read, with its first records as the suggested mapping has them."""
 
-    name: str
-    mapping: JsonObject | None = Field(description="null: it is left out, as `why` says")
-    confident: bool
-    why: str
-    columns: tuple[str, ...] = ()
-
-
-class FileSuggestion(FilePreview):
-    """How a file is understood, to be confirmed or corrected."""
-
-    mapping: JsonObject | None = Field(description="null for an archive: see `members`")
-    confident: bool = Field(description="whether it is imported so without being asked about")
-    why: str
-    columns: tuple[str, ...] = Field(description="that the file has")
-    members: tuple[MemberSuggestion, ...] = Field(
-        default=(), description="of an archive: each file in it"
-    )
+    preview: tuple[PreviewItem, ...] = ()
+    problems_in_preview: int = 0
 
 
 class PreviewRequest(Model):
     """A mapping to be tried."""
 
-    mapping: JsonObject
+    mapping: Mapping
 
 
 class ImportRequest(Model):
     """How a file that was received becomes records."""
 
-    mapping: JsonObject | None = Field(
-        default=None, description="the suggested one if absent, where that is certain"
-    )
-    members: tuple[JsonObject, ...] = Field(
-        default=(), description="of an archive: the mapping of each file in it that is imported"
+    mapping: Mapping | None = Field(
+        default=None, description="the suggested one if absent, where that leaves no doubt"
     )
     bad_records: BadRecords = "refuse"

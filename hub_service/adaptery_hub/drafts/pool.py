@@ -35,7 +35,7 @@ class Drafts:
 
     def __init__(self, folder: Path, max_records: int) -> None:
         self._folder = folder
-        self._max_records = max_records
+        self.max_records = max_records
         self._readers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-read")
         self._writers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-write")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -98,7 +98,7 @@ class Drafts:
         return self._folder / f"{dataset_id}.sqlite"
 
     def _run(self, dataset_id: str, fn: Callable[[Draft], T], *, write: bool) -> T:
-        with opened(self.path(dataset_id), self._max_records, write=write) as draft:
+        with opened(self.path(dataset_id), self.max_records, write=write) as draft:
             return fn(draft)
 
     def _create(self, dataset_id: str) -> None:

@@ -119,6 +119,7 @@ class DatasetHandler(Handler):
             self.audit(connection, "dataset.delete", dataset, name=name, records=row["records"])
 
         await self.services.db.write(remove)
+        await self.services.imports.cancel(dataset)
         await self.services.uploads.remove(dataset)
         await self.services.drafts.remove(dataset)
         self.answer_nothing()

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError, NotFoundError
-from adaptery.formats import FORMATS
 from adaptery.ids import is_id
 from adaptery.schemas.common import Page
 from adaptery.schemas.datasets import FileInfo
+from adaptery.schemas.imports import BadRecords
+from adaptery.schemas.mappings import FORMATS, Format
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Draft
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.request_headers import content_length
+from adaptery_hub.imports import ImportPlan, describe_file
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.storage import Reservation
-from adaptery_hub.uploads import OffsetError, Receiver, check_format
+from adaptery_hub.uploads import OffsetError, Receiver
 
+#: When the records of an upload enter the draft.
+When = Literal["now", "later"]
 #: Characters of a file name.
 FILE_NAME_LIMIT = 255
-
-
-def describe_file(row: RowMapping) -> FileInfo:
-    """Return a row of `files` as the API shows it."""
-    return FileInfo(
-        id=row["id"],
-        dataset=row["dataset_id"],
-        name=row["name"],
-        digest=row["digest"],
-        bytes=row["bytes"],
-        format=row["format"],
-        records=row["records"],
-        state=row["state"],
-        created_at=row["created_at"],
-    )
 
 
 class FilesHandler(Handler):
@@ -53,8 +44,41 @@ class FilesHandler(Handler):
         self.answer_page([describe_file(row) for row in rows], limit)
 
 
-class FileHandler(Handler):
-    """One file of a draft, named by its id or its name."""
+class FileOfDraftHandler(Handler):
+    """Base of what is about one file, named by its id or its name."""
+
+    async def find_file(self, dataset: str, file: str, right: Right) -> RowMapping:
+        """Return the row of a file of a dataset on which the caller has a right.
+
+        Raises:
+            NotFoundError: there is none, or the caller may not know it.
+            NotAllowedError: the caller has a lesser right.
+        """
+        await self.find_dataset(dataset, right)
+        row = await self.services.db.read(lambda c: statements.find(c, dataset, file))
+        if row is None:
+            raise NotFoundError("There is no such file in this draft.")
+        return row
+
+    async def find_dataset(self, dataset: str, right: Right) -> RowMapping:
+        """Return the row of a dataset on which the caller has a right.
+
+        Raises:
+            NotFoundError: there is none, or the caller may not know it.
+            NotAllowedError: the caller has a lesser right.
+        """
+        return await self.services.db.read(
+            lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
+        )
+
+    def note_import(self, connection: Connection, row: RowMapping) -> None:
+        """Write down that the records of a file came into the draft."""
+        counts = {name: row[name] for name in ("bytes", "records", "problems")}
+        self.audit(connection, "file.import", row["dataset_id"], name=row["name"], **counts)
+
+
+class FileHandler(FileOfDraftHandler):
+    """One file of a draft."""
 
     _receiver: Receiver | None = None
     _room: Reservation | None = None
@@ -66,9 +90,10 @@ class FileHandler(Handler):
             return
         self.check_query()
         dataset, name = self.path_kwargs["dataset"], self.path_kwargs["file"]
-        row = await self._row(dataset, Right.EDIT)
+        row = await self.find_dataset(dataset, Right.EDIT)
         check_file_name(name)
-        check_format(self.query("format"))
+        self._plan()
+        self.one_of("import", get_args(When))
         uploads, announced = self.services.uploads, self.request.headers.get("Content-Range")
         length = content_length(self.request.headers.get("Content-Length"))
         size = uploads.announced_bytes(announced, length)
@@ -85,7 +110,7 @@ class FileHandler(Handler):
     async def get(self, dataset: str, file: str) -> None:
         """Answer the file, and how much of it is received."""
         self.check_query()
-        row = await self._find(dataset, file, Right.VIEW)
+        row = await self.find_file(dataset, file, Right.VIEW)
         info = describe_file(row)
         if row["state"] == "receiving":  # a sender that vanished may have left more than it knows
             received = self.services.uploads.received_bytes(dataset, row["name"])
@@ -93,34 +118,40 @@ class FileHandler(Handler):
         self.answer(info)
 
     async def put(self, dataset: str, file: str) -> None:
-        """Import the file once it is whole."""
+        """Keep the bytes, and import the file once it is whole."""
         receiver = self._receiver
         assert receiver is not None
-        services = self.services
-        await self._row(dataset, Right.EDIT)  # the right may have gone while the bytes came
-        row, fresh = await services.uploads.finish(
-            receiver, dataset, file, self.identity.tenant_id, check_format(self.query("format"))
-        )
-        if fresh:
-            count = await services.drafts.read(dataset, lambda draft: draft.count())
-            await self._touch(dataset, count)
+        services, identity = self.services, self.identity
+        owner = await self.find_dataset(dataset, Right.EDIT)  # it may have gone meanwhile
+        row, fresh = await services.uploads.finish(receiver, dataset, file, identity.tenant_id)
+        if fresh and self.one_of("import", get_args(When)) != "later":
+            row = await services.imports.now(
+                identity, owner["tenant_id"], row, self._plan(), self.note_import
+            )
         # Of a file that is there already, a part is still only a part: its content may differ.
         status = 201 if fresh else 200 if receiver.complete else 202
         self.answer(describe_file(row), status)
 
     async def delete(self, dataset: str, file: str) -> None:
         """Remove a file and its records from the draft."""
-        row = await self._find(dataset, file, Right.EDIT)
         services = self.services
+        row = await self.find_file(dataset, file, Right.EDIT)
+        await services.imports.cancel(dataset, row["id"])
 
-        def remove(draft: Draft) -> int:
+        def remove(draft: Draft) -> tuple[int, int]:
             draft.remove_file(row["id"])
-            return draft.count()
+            return draft.count(), draft.size()
 
-        services.uploads.discard_part(dataset, row["name"])
-        count = await services.drafts.write(dataset, remove)
-        await services.db.write(lambda c: statements.remove(c, row["id"]))
-        await self._touch(dataset, count)
+        count, size = await services.drafts.write(dataset, remove)
+
+        def forget(connection: Connection) -> None:
+            statements.remove(connection, row["id"])
+            statements.touch_dataset(connection, dataset, count, size)
+            details = {"name": row["name"], "bytes": row["bytes"], "records": row["records"]}
+            self.audit(connection, "file.remove", dataset, **details)
+
+        await services.db.write(forget)
+        await services.uploads.drop(row)
         self.answer_nothing()
 
     def on_finish(self) -> None:
@@ -146,21 +177,10 @@ class FileHandler(Handler):
         if self._room is not None:
             self._room.release()
 
-    async def _touch(self, dataset: str, count: int) -> None:
-        size = await self.services.drafts.size(dataset)
-        await self.services.db.write(lambda c: statements.touch_dataset(c, dataset, count, size))
-
-    async def _row(self, dataset: str, right: Right) -> RowMapping:
-        return await self.services.db.read(
-            lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
-        )
-
-    async def _find(self, dataset: str, file: str, right: Right) -> RowMapping:
-        await self._row(dataset, right)
-        row = await self.services.db.read(lambda c: statements.find(c, dataset, file))
-        if row is None:
-            raise NotFoundError("There is no such file in this draft.")
-        return row
+    def _plan(self) -> ImportPlan:
+        format: Format | None = self.one_of("format", FORMATS)
+        bad_records: BadRecords | None = self.one_of("bad_records", get_args(BadRecords))
+        return ImportPlan(format=format, skip_bad_records=bad_records == "skip")
 
 
 def check_file_name(name: str) -> None:
@@ -207,12 +227,18 @@ ROUTES = [
             ),
             "PUT": Operation(
                 "write",
-                "Upload a file: whole, or in parts by Content-Range. 201 imported, 202 part "
-                "received, 200 the same file was there.",
+                "Upload a file: whole, or in parts by Content-Range. 201 imported, or received for "
+                "later, 202 part received, 200 the same file was there.",
                 response=FileInfo,
                 status=201,
                 or_status=(200, 202),
-                query={"format": f"One of {', '.join(FORMATS)}; found out if left out."},
+                query={
+                    "format": f"One of {', '.join(FORMATS)}; found out if left out.",
+                    "import": "`now`, or `later`: the file is only received, to be looked at "
+                    "before it is imported.",
+                    "bad_records": "`refuse` a file that has any (and keep nothing of it), or "
+                    "`skip` them.",
+                },
                 streamed=True,
             ),
             "DELETE": Operation(

@@ -20,7 +20,7 @@ from adaptery_hub.routes import Operation, Route
 #: Events of one stream are at least this far apart.
 EVENT_INTERVAL_SECONDS = 0.1
 #: What operations of each kind work on.
-_TABLES = {"publish": tables.datasets}
+_TABLES = {"publish": tables.datasets, "import": tables.files}
 
 
 def describe_operation(row: RowMapping, operations: Operations) -> OperationAnswer:

@@ -1,5 +1,6 @@
 """What a kill leaves is cleaned at the next start, and never looks like a version."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -75,20 +76,49 @@ async def test_a_publish_that_died_leaves_no_version(tmp_path: Path, step: str) 
         await demo.json("GET", f"api/versions/{version['id']}/records")
 
 
-async def test_an_import_that_died_leaves_no_record(tmp_path: Path) -> None:
+async def test_an_import_that_died_leaves_the_file_and_no_record(tmp_path: Path) -> None:
     async with running_service(tmp_path / "state") as service:
         demo = service.client("demo")
         dataset = await demo.dataset()
-        creator = (await demo.json("GET", "api/whoami"))["id"]
-        row = await service.services.db.write(
-            lambda c: files.importing(c, dataset, "x.json", creator, 10)
-        )
+        path = f"api/datasets/{dataset}/files/x.json"
+        file = await demo.json("PUT", path + "?import=later", 201, content=alpaca(3))
+        await service.services.db.write(lambda c: files.importing(c, file["id"]))
         records = [Record.of_text("half an import")]
-        await service.services.drafts.write(dataset, lambda d: d.import_records(records, row["id"]))
+        await service.services.drafts.write(
+            dataset, lambda d: d.import_records(records, file["id"])
+        )
     async with running_service(tmp_path / "state") as service:
         demo = service.client("demo")
-        assert (await demo.json("GET", f"api/datasets/{dataset}/files"))["items"] == []
+        assert (await demo.json("GET", path))["state"] == "received"
         assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["items"] == []
+        assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 0
+        assert (await demo.upload(dataset, alpaca(3), "x.json"))["records"] == 3
+
+
+@pytest.mark.parametrize("step", ["before its place", "after its place", "without a row"])
+async def test_a_file_is_whole_or_not_there_wherever_its_service_died(
+    tmp_path: Path, step: str
+) -> None:
+    content = alpaca(3)
+    async with running_service(tmp_path / "state") as service:
+        demo, originals = service.client("demo"), service.services.uploads.originals
+        dataset = await demo.dataset()
+        path = f"api/datasets/{dataset}/files/x.json"
+        file = await demo.json("PUT", path + "?import=later", 201, content=content)
+        original = originals.original(dataset, file["digest"])
+        if step == "before its place":
+            original.rename(originals.part(dataset, "x.json"))
+        if step == "without a row":
+            await service.services.db.write(lambda c: files.remove(c, file["id"]))
+    async with running_service(tmp_path / "state") as service:
+        demo = service.client("demo")
+        if step == "without a row":
+            await demo.json("GET", path, 404)
+            assert not original.exists()
+            return
+        assert (await demo.json("GET", path))["state"] == "received"
+        kept = await asyncio.to_thread(service.services.uploads.original, dataset, file["id"])
+        assert kept.read_bytes() == content
 
 
 async def test_an_unfinished_upload_is_kept_for_its_time(tmp_path: Path) -> None:

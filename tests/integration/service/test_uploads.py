@@ -113,10 +113,13 @@ async def test_a_file_says_that_its_records_are_being_imported(
     service: Service, demo: Client
 ) -> None:
     dataset = await demo.dataset()
-    creator = (await demo.json("GET", "api/whoami"))["id"]
-    await service.services.db.write(lambda c: files.importing(c, dataset, "x.json", creator, 10))
-    state = await demo.json("GET", f"api/datasets/{dataset}/files/x.json")
-    assert (state["state"], state["bytes"]) == ("importing", 10)
+    path = f"api/datasets/{dataset}/files/x.json"
+    file = await demo.json("PUT", path + "?import=later", 201, content=alpaca(1))
+    assert (file["state"], file["original"]) == ("received", True)
+    await service.services.db.write(lambda c: files.importing(c, file["id"]))
+    assert (await demo.json("GET", path))["state"] == "importing"
+    problem = await demo.upload(dataset, alpaca(1), "x.json", 409)
+    assert problem["retry_after_seconds"]
 
 
 @pytest.mark.parametrize("text", ["bytes 5-4/10", "bytes 0-10/10", "bytes=0-1", "items 0-1/2", "x"])
@@ -201,7 +204,7 @@ async def test_a_name_that_is_none_is_refused(demo: Client, name: str) -> None:
 
 
 async def test_a_draft_has_a_limit_of_records(service: Service, demo: Client) -> None:
-    service.services.drafts._max_records = 10
+    service.services.drafts.max_records = 10
     dataset = await demo.dataset()
     assert (await demo.upload(dataset, alpaca(11), status=413))["code"] == "too_large"
     await assert_nothing_is_left(service, demo, dataset)

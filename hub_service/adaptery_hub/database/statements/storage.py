@@ -60,7 +60,7 @@ def _sums(tenant_ids: Sequence[str]) -> list[sa.Select[Any, str, int]]:
     kept = adapters.c.state.in_((STAGED, COMPLETED))
     return [
         _sum("drafts", datasets, datasets, datasets.c.draft_bytes, tenant_ids),
-        _sum("uploads", files_of, datasets, files.c.bytes, tenant_ids, files.c.state != "ready"),
+        _sum("uploads", files_of, datasets, files.c.kept_bytes, tenant_ids),
         _sum("versions", versions_of, datasets, of_version, tenant_ids),
         _sum("checkpoints", checkpoints_of, jobs, checkpoints.c.bytes, tenant_ids),
         _sum("adapters", adapters, adapters, adapters.c.bytes, tenant_ids, kept),

@@ -1,0 +1,264 @@
+"""Starts imports, and looks into files that were received."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from sqlalchemy.engine import RowMapping
+
+from adaptery.errors import ConflictError, InternalError, NotFoundError, from_problem
+from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion
+from adaptery.schemas.mappings import Format, Mapping
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import files as statements
+from adaptery_hub.drafts import Drafts
+from adaptery_hub.identity import Identity
+from adaptery_hub.imports.problems import problem_page
+from adaptery_hub.imports.steps import ImportOrder, preview_file, suggest_file
+from adaptery_hub.imports.work import Deadline, ImportWork, Note, Workplace
+from adaptery_hub.metrics import Metrics
+from adaptery_hub.operations import Operations, Progress
+from adaptery_hub.processes import Processes, Report
+from adaptery_hub.storage import StorageDesk
+from adaptery_hub.uploads import Uploads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: A text file up to this size is read in a thread: it takes less than to start a process for it.
+SMALL_BYTES: Final = 1024 * 1024
+#: Bytes at the start of a file that say whether it is text.
+_HEAD_BYTES: Final = 8 * 1024
+#: Files that are looked into at once, and how long that may take.
+LOOK_THREADS: Final = 4
+LOOK_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """How a file is to be imported."""
+
+    mapping: Mapping | None = None  # None: as suggested, if that leaves no doubt
+    format: Format | None = None  # that the suggestion has to have
+    skip_bad_records: bool = False
+
+
+class Imports:
+    """Turns files that were received into records."""
+
+    def __init__(
+        self,
+        database: Database,
+        drafts: Drafts,
+        uploads: Uploads,
+        operations: Operations,
+        processes: Processes,
+        storage: StorageDesk,
+        metrics: Metrics,
+    ) -> None:
+        """Take the parts that it works with.
+
+        Args:
+            database: where files are named.
+            drafts: where their records go.
+            uploads: where they lie.
+            operations: what runs the imports.
+            processes: where large files are read.
+            storage: how much room there is.
+            metrics: what is counted.
+        """
+        self._database = database
+        self._drafts = drafts
+        self._uploads = uploads
+        self._operations = operations
+        self._processes = processes
+        self._storage = storage
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="look")
+        self._running: dict[str, tuple[str, str]] = {}  # operation: dataset, file
+
+    async def start(
+        self,
+        identity: Identity,
+        owner_id: str,
+        row: RowMapping,
+        plan: ImportPlan,
+        note: Note,
+        *,
+        keep: bool = True,
+    ) -> RowMapping:
+        """Begin to import a file; return the row of the operation.
+
+        Args:
+            identity: who wants it.
+            owner_id: whose storage it takes.
+            row: of the file.
+            plan: how to read it.
+            note: writes it down, in the transaction that makes it so.
+            keep: whether a file that cannot be imported is kept for another try.
+
+        Raises:
+            NotFoundError: the file is gone, or its bytes are.
+            ConflictError: it has not come whole, or its records are in the draft or about to be.
+        """
+        file_id, dataset_id = row["id"], row["dataset_id"]
+        original = await self._original(row)
+        room = await self._database.read(lambda c: self._storage.room(c, owner_id))
+        in_process = await self._in_thread(lambda: _needs_process(original))
+        row = await self._database.write(lambda c: statements.importing(c, file_id))
+        order = ImportOrder(
+            original=original,
+            name=row["name"],
+            draft=self._drafts.path(dataset_id),
+            max_records=self._drafts.max_records,
+            file_id=file_id,
+            problems=self._uploads.originals.problems(dataset_id, file_id),
+            mapping=plan.mapping,
+            format=plan.format,
+            skip_bad_records=plan.skip_bad_records,
+            room_bytes=room,
+        )
+        work = ImportWork(
+            self._workplace(), row, order, in_process=in_process, keep=keep, note=note
+        )
+        try:
+            operation = await self._operations.start(
+                identity, "import", file_id, work, quick=not in_process
+            )
+        except BaseException:
+            await self._database.write(lambda c: statements.settle(c, file_id, "received"))
+            raise
+        self._running[operation["id"]] = (dataset_id, file_id)
+        asyncio.create_task(self._forget(operation["id"]))  # noqa: RUF006  (ends with the operation)
+        return operation
+
+    async def now(
+        self, identity: Identity, owner_id: str, row: RowMapping, plan: ImportPlan, note: Note
+    ) -> RowMapping:
+        """Import a file and return its row; one that cannot be imported is gone.
+
+        Raises:
+            AdapteryError: as `start`, or what made the import fail.
+        """
+        operation = await self.start(identity, owner_id, row, plan, note, keep=False)
+        ended = await self._operations.ended(operation["id"])
+        if ended["state"] == "cancelled":
+            raise ConflictError("The import was cancelled.")
+        if ended["state"] != "completed":
+            raise from_problem(ended["error"]) if ended["error"] else InternalError()
+        dataset_id, file_id = row["dataset_id"], row["id"]
+        ready = await self._database.read(lambda c: statements.by_id(c, dataset_id, file_id))
+        if ready is None:
+            raise NotFoundError("The file was removed meanwhile.")
+        return ready
+
+    async def cancel(self, dataset_id: str, file_id: str | None = None) -> None:
+        """End the imports of a dataset, or of one file of it."""
+        found = [
+            operation
+            for operation, running in list(self._running.items())
+            if running[0] == dataset_id and file_id in (None, running[1])
+        ]
+        for operation in found:
+            await self._operations.cancel(operation)
+
+    async def suggest(self, row: RowMapping) -> FileSuggestion:
+        """Return how a file would be read, with its first records.
+
+        Raises:
+            InvalidInputError: it cannot be read at all.
+            NotFoundError: its bytes are not here.
+            DeadlineError: it takes too long.
+        """
+        path = await self._original(row)
+        return await self._look(path, suggest_file, path, row["name"])
+
+    async def preview(self, row: RowMapping, mapping: Mapping) -> FilePreview:
+        """Return the first records of a file as a mapping has them.
+
+        Raises:
+            InvalidInputError: it cannot be read so.
+            NotFoundError: its bytes are not here.
+            DeadlineError: it takes too long.
+        """
+        path = await self._original(row)
+        return await self._look(path, preview_file, path, row["name"], mapping)
+
+    def problems(self, row: RowMapping) -> Path:
+        """Return where the problems of a file are listed, if it has any."""
+        return self._uploads.originals.problems(row["dataset_id"], row["id"])
+
+    async def problem_page(self, row: RowMapping, after: int, limit: int) -> list[FileProblem]:
+        """Return the first problems with a higher id."""
+        return await self._in_thread(lambda: problem_page(self.problems(row), after, limit))
+
+    async def recover(self) -> None:
+        """Take out again what a kill left of imports; called at start."""
+        for row in await self._database.read(statements.half_imported):
+            dataset_id, file_id = row["dataset_id"], row["id"]
+            count, size = await self._drafts.write(
+                dataset_id, lambda d, f=file_id: (d.remove_file(f), (d.count(), d.size()))[1]
+            )
+            original = row["digest"] and self._uploads.originals.original(dataset_id, row["digest"])
+            await self._database.write(
+                lambda c, d=dataset_id, n=count, s=size: statements.touch_dataset(c, d, n, s)
+            )
+            if original and original.exists():
+                await self._database.write(lambda c, f=file_id: statements.settle(c, f, "received"))
+            else:
+                await self._database.write(lambda c, f=file_id: statements.remove(c, f))
+
+    def close(self) -> None:
+        """Wait for what is looked into."""
+        self._threads.shutdown(wait=True)
+
+    async def _forget(self, operation_id: str) -> None:
+        await self._operations.ended(operation_id)
+        self._running.pop(operation_id, None)
+
+    def _workplace(self) -> Workplace:
+        return Workplace(
+            self._database,
+            self._drafts,
+            self._uploads,
+            self._processes,
+            self._metrics,
+            asyncio.get_running_loop(),
+        )
+
+    async def _original(self, row: RowMapping) -> Path:
+        return await self._in_thread(lambda: self._uploads.original(row["dataset_id"], row["id"]))
+
+    async def _look(
+        self,
+        path: Path,
+        fn: Callable[Concatenate[Report, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Look into a file, away from the event loop and from whatever the file may do."""
+        progress = Deadline(Progress(asyncio.get_running_loop()), LOOK_SECONDS)
+
+        def look() -> T:
+            if _needs_process(path):
+                return self._processes.run(fn, progress, *args, **kwargs)
+            return fn(progress.report, *args, **kwargs)
+
+        return await self._in_thread(look)
+
+    async def _in_thread(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
+
+
+def _needs_process(path: Path) -> bool:
+    """Say whether a file is not small and plain: Parquet, Arrow, an archive, or large."""
+    if path.stat().st_size > SMALL_BYTES:
+        return True
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    return b"\x00" in head or head.startswith((b"PK", b"PAR1", b"ARROW1"))

@@ -1,0 +1,270 @@
+"""What is done with a file, in a process of its own or in a thread: see `adaptery_hub.processes`.
+
+Everything here takes and returns what can be pickled, and knows paths, not datasets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from adaptery.errors import (
+    AdapteryError,
+    FieldProblem,
+    InvalidInputError,
+    RecordError,
+    StorageQuotaError,
+    TooLargeError,
+)
+from adaptery.formats import ReadRecord, detect_format, read_records
+from adaptery.records import Record
+from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion, PreviewItem
+from adaptery.schemas.mappings import Format, Mapping, Suggestion
+from adaptery_hub.drafts import Draft, opened
+from adaptery_hub.imports.problems import ProblemWriter
+from adaptery_hub.processes import Report
+from adaptery_hub.uploads import DiskFullError, is_full
+
+#: Wrong records that one error lists.
+RECORD_PROBLEMS_LISTED = 20
+#: Records of a preview.
+PREVIEW_RECORDS = 20
+#: How often an import says how far it is, and whether it still has room.
+REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class ImportOrder:
+    """One import."""
+
+    original: Path
+    name: str
+    draft: Path
+    max_records: int
+    file_id: str
+    problems: Path
+    mapping: Mapping | None
+    format: Format | None
+    skip_bad_records: bool
+    room_bytes: int | None  # None: as much as there is
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """What an import put into the draft."""
+
+    mapping: Mapping
+    records: int
+    problems: int
+    problems_bytes: int
+    draft_records: int
+    draft_bytes: int
+
+
+def import_file(report: Report, order: ImportOrder) -> ImportOutcome:
+    """Put the records of a file into a draft.
+
+    Raises:
+        InvalidInputError: it is not certain how to read it, or it cannot be read.
+        RecordError: records in it are wrong, and those are not to be left out.
+        TooLargeError: the draft is full.
+        StorageQuotaError: there is no room for its records.
+        DiskFullError: the disk takes no more.
+    """
+    mapping = order.mapping or certain_mapping(order.original, order.name, order.format)
+    with (
+        _full_disk(),
+        ProblemWriter(order.problems) as problems,
+        opened(order.draft, order.max_records, write=True) as draft,
+    ):
+        reading = _Reading(report, order, mapping, draft, problems)
+        count = draft.import_records(reading.records(), order.file_id)
+        problems.keep()
+        return ImportOutcome(
+            mapping, count, problems.count, problems.bytes, draft.count(), draft.size()
+        )
+
+
+def certain_mapping(path: Path, name: str, format: Format | None) -> Mapping:
+    """Return the mapping of a file that leaves no doubt.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    suggestion = suggest(path, name, format)
+    if suggestion.mapping is not None and (suggestion.confident or format is not None):
+        return suggestion.mapping
+    raise InvalidInputError(
+        f"It is not certain how to read this file: {suggestion.why}",
+        hint="Upload it with import=later, look at the suggestion, and import it with a mapping.",
+    )
+
+
+def suggest_file(report: Report, path: Path, name: str) -> FileSuggestion:
+    """Return how a file would be read, with its first records.
+
+    Raises:
+        InvalidInputError: it cannot be read at all.
+    """
+    suggestion = suggest(path, name, None)
+    preview = FilePreview(preview=(), problems_in_preview=0)
+    if suggestion.mapping is not None:
+        preview = preview_file(report, path, name, suggestion.mapping)
+    return FileSuggestion(**{**suggestion.model_dump(), **preview.model_dump()})
+
+
+def preview_file(report: Report, path: Path, name: str, mapping: Mapping) -> FilePreview:
+    """Return the first records of a file as a mapping has them.
+
+    Raises:
+        InvalidInputError: it cannot be read so.
+    """
+    items: list[PreviewItem] = []
+    try:
+        for found in islice(read(path, name, mapping), PREVIEW_RECORDS):
+            items.append(_previewed(found))
+    except AdapteryError:
+        if not items:
+            raise
+    wrong = sum(item.problem is not None for item in items)
+    return FilePreview(preview=tuple(items), problems_in_preview=wrong)
+
+
+def suggest(path: Path, name: str, format: Format | None) -> Suggestion:
+    """Return how a file would be read, in a format if one is given."""
+    chosen = format or detect_format(path, name)
+    container = "txt" if chosen == "text" else "json"
+    mapping = Mapping(format=chosen, container=container)
+    return Suggestion(mapping=mapping, container=container, confident=True, why="")
+
+
+def read(path: Path, name: str, mapping: Mapping) -> Iterator[ReadRecord]:
+    """Yield the records of a file."""
+    return read_records(path, mapping.format)
+
+
+class _Reading:
+    """The records of one import, while it goes on."""
+
+    def __init__(
+        self,
+        report: Report,
+        order: ImportOrder,
+        mapping: Mapping,
+        draft: Draft,
+        problems: ProblemWriter,
+    ) -> None:
+        self._report = report
+        self._order = order
+        self._mapping = mapping
+        self._draft = draft
+        self._problems = problems
+        self._listed: list[FieldProblem] = []
+        self._good = 0
+        self._size = draft.size()
+        self._reported_at = 0.0
+
+    def records(self) -> Iterator[Record]:
+        """Yield the valid records; raise one error for all others at the end.
+
+        Raises:
+            RecordError: some are wrong, and are not to be left out.
+            InvalidInputError: there is no valid one, or the file cannot be read to its end.
+            StorageQuotaError: there is no room for them.
+        """
+        wrong = self._problems
+        try:
+            for read_record in read(self._order.original, self._order.name, self._mapping):
+                self._say_how_far()
+                if read_record.problem is not None:
+                    self._note(read_record.number, read_record.problem)
+                if read_record.record is None:
+                    continue
+                self._good += 1
+                if not wrong.count or self._order.skip_bad_records:
+                    yield read_record.record  # else it is lost already: only problems matter
+        except (InvalidInputError, TooLargeError) as error:
+            if not wrong.count:
+                raise
+            self._note(None, FieldProblem("file", error.message, error.hint or ""))
+            wrong.keep()
+            raise self._refusal() from None
+        if wrong.count and (not self._order.skip_bad_records or not self._good):
+            wrong.keep()
+            raise self._refusal()
+        if not self._good:
+            raise InvalidInputError("The file holds no record.", hint="Upload a file with records.")
+
+    def _note(self, number: int | None, problem: FieldProblem) -> None:
+        self._problems.add(number, problem)
+        if len(self._listed) < RECORD_PROBLEMS_LISTED:
+            self._listed.append(problem)
+
+    def _refusal(self) -> RecordError:
+        wrong = self._problems.count
+        return RecordError(
+            f"{_wrong_of(wrong, wrong + self._good)} not valid; nothing was imported.",
+            hint=_what_is_listed(len(self._listed), wrong),
+            errors=self._listed,
+        )
+
+    def _say_how_far(self) -> None:
+        moment = time.monotonic()
+        if moment - self._reported_at < REPORT_SECONDS:
+            return
+        self._reported_at = moment
+        self._report(self._good + self._problems.count, 0)
+        room = self._order.room_bytes
+        taken = self._draft.size() - self._size + self._problems.bytes
+        if room is not None and taken > room:
+            raise StorageQuotaError(
+                "There is no room for the records of this file.",
+                hint="Remove files from drafts or delete adapters, or ask an administrator for "
+                "more.",
+            )
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise DiskFullError from None
+        raise
+    except OSError as error:
+        if is_full(error):
+            raise DiskFullError from None
+        raise
+
+
+def _previewed(read_record: ReadRecord) -> PreviewItem:
+    problem = read_record.problem
+    return PreviewItem(
+        number=read_record.number,
+        record=None if read_record.record is None else read_record.record.to_dict(),
+        problem=problem
+        and FileProblem(id=str(read_record.number), number=read_record.number, **problem.to_dict()),
+    )
+
+
+def _wrong_of(wrong: int, records: int) -> str:
+    nouns = "record" if records == 1 else "records"
+    return f"{wrong} of {records} {nouns} {'is' if wrong == 1 else 'are'}"
+
+
+def _what_is_listed(listed: int, wrong: int) -> str:
+    listing = (
+        "Each is listed with its number"
+        if listed >= wrong
+        else f"The first {listed} are listed with their numbers"
+    )
+    return (
+        f"{listing}; mend the file and upload it again, or import it without them "
+        "(bad_records=skip)."
+    )
