@@ -142,6 +142,12 @@ class RecordFilter(Model):
     min_length: Length | None = Field(default=None, description="characters of all text, at least")
     max_length: Length | None = Field(default=None, description="characters of all text, at most")
 
+    @model_validator(mode="after")
+    def _fields_hold_words(self) -> RecordFilter:
+        if self.field is not None and self.search is None:
+            raise ValueError("a field goes with a search")
+        return self
+
 
 class RecordSearch(RecordFilter):
     """A page of the records that a filter lets through."""

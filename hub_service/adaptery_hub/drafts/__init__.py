@@ -8,15 +8,31 @@ Invariants:
 - A record in a draft is valid and canonical: it passed `Record.from_dict`, `record_id` is its id.
 - A position is never given twice, so it names a record for as long as the draft lives.
 - Each call of `Drafts.write` is one transaction; writes to one draft take turns.
-- Every change of a single record is in the log, with what was there before.
+- Every change by people is in the log, with what was there before, until it is forgotten.
 - A draft file exists exactly as long as its dataset; nothing but `create` makes one.
 - What a user deletes with a file is gone: from the records, the index and the log.
 """
 
-from adaptery_hub.drafts.draft import Draft
+from adaptery_hub.drafts.changes import BatchResult, RecordEdit, Undone
+from adaptery_hub.drafts.draft import COLUMNS, Column, Draft
 from adaptery_hub.drafts.edits import DraftEdit
 from adaptery_hub.drafts.pool import Drafts, opened
-from adaptery_hub.drafts.query import ORDERS, RecordQuery
+from adaptery_hub.drafts.query import ORDERS, RecordQuery, flag_bits, flag_names
 from adaptery_hub.drafts.records import DraftRecord
 
-__all__ = ["ORDERS", "Draft", "DraftEdit", "DraftRecord", "Drafts", "RecordQuery", "opened"]
+__all__ = [
+    "COLUMNS",
+    "ORDERS",
+    "BatchResult",
+    "Column",
+    "Draft",
+    "DraftEdit",
+    "DraftRecord",
+    "Drafts",
+    "RecordEdit",
+    "RecordQuery",
+    "Undone",
+    "flag_bits",
+    "flag_names",
+    "opened",
+]

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from typing import Literal, get_args
 
-from adaptery.errors import ConflictError, FieldProblem, RecordChangedError, TooLargeError
+from adaptery.errors import TooLargeError
 from adaptery.records import Record
+from adaptery_hub.drafts.changes import BatchResult, Changes, RecordEdit, Undone
 from adaptery_hub.drafts.edits import DraftEdit, Edits
 from adaptery_hub.drafts.patience import impatient
 from adaptery_hub.drafts.query import Found, RecordQuery
-from adaptery_hub.drafts.records import DraftRecord, Place, Records, dump
+from adaptery_hub.drafts.records import DraftRecord, Records
 from adaptery_hub.paging import take_page
+
+#: What `Draft.iterate` can give of each record; `record` is its JSON, `flags` a set of bits.
+Column = Literal[
+    "position",
+    "record_id",
+    "kind",
+    "record",
+    "file",
+    "length",
+    "changed_at",
+    "language",
+    "flags",
+    "near_group",
+    "split",
+]
+COLUMNS: tuple[Column, ...] = get_args(Column)
 
 
 class Draft:
-    """What can be done with a draft. Blocking: use it in a thread only."""
+    """What can be done with a draft. Blocking: use it in a thread or process of its own only."""
 
     def __init__(self, connection: sqlite3.Connection, max_records: int) -> None:
         self._connection = connection
         self._records = Records(connection)
         self._edits = Edits(connection)
+        self._changes = Changes(connection, self._records, self._edits, self._check_room)
         self._max_records = max_records
+        self._room = 0  # that was not used since it was counted; records may have gone since
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for what other modules of this package keep in the file."""
+        return self._connection
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -60,12 +83,46 @@ class Draft:
         """
         return self._records.get(position)
 
+    def find(self, position: int) -> DraftRecord | None:
+        """Return the record at a position, or None."""
+        return self._records.find(position)
+
+    def positions(self, query: RecordQuery) -> list[int]:
+        """Return where all records are that a filter lets through; its page does not matter.
+
+        Raises:
+            InvalidInputError: the search holds no word, or too many.
+        """
+        return Found(self._connection, query).all_positions()
+
+    def iterate(
+        self, columns: Sequence[Column], query: RecordQuery | None = None
+    ) -> Iterator[tuple[object, ...]]:
+        """Yield columns of every record in order, or of those that a filter lets through.
+
+        Raises:
+            InvalidInputError: the search of the filter holds no word, or too many.
+        """
+        assert set(columns) <= set(COLUMNS)
+        names = ", ".join(columns)  # of a fixed set
+        if query is None:
+            statement = f"SELECT {names} FROM records ORDER BY position"  # noqa: S608
+            yield from self._connection.execute(statement)
+            return
+        statement = f"SELECT {names} FROM records WHERE position = ?"  # noqa: S608
+        for position in self.positions(query):
+            yield from self._connection.execute(statement, (position,))
+
     def files(self) -> list[tuple[str | None, int]]:
         """Return how many records each file has, in the order of the first ones.
 
         What was added by hand has no file and comes first of all, if there is any.
         """
         return self._records.count_by_file()
+
+    def splits(self) -> dict[str | None, int]:
+        """Return how many records each split has; None: those that have none."""
+        return self._records.count_by_split()
 
     def unique_records(self) -> Iterator[DraftRecord]:
         """Yield each different record once, at its first position, in order."""
@@ -105,18 +162,14 @@ class Draft:
             RecordChangedError: the record that was made with this key is gone.
             ConflictError: the key came with another record before.
         """
-        made = None if key is None else self._edits.made_with(editor, key)
-        if made is not None:
-            return self._made(made, record)
-        self._check_room(1)
-        item = self._records.get(self._records.insert(record, None))
-        self._edits.append(editor, "add", item, after=item.text, key=key)
-        return self._noted(item.position)
+        return self._changes.add(record, editor, key)
 
     def replace(
         self, position: int, record: Record, editor: str, expected: str | None = None
     ) -> DraftRecord:
         """Give a record new content in its place and log it; nothing happens if it has it.
+
+        What a review found in it is not known any more; it keeps its split.
 
         Args:
             position: the record.
@@ -128,13 +181,7 @@ class Draft:
             NotFoundError: there is no record at this position.
             RecordChangedError: it has neither the new content nor the expected one.
         """
-        before = self._records.get(position)
-        if before.record_id == record.record_id():
-            return before
-        _check_expected(before, expected)
-        self._records.change(before, record)
-        self._edits.append(editor, "replace", before, before=before.text, after=dump(record))
-        return self._noted(position)
+        return self._changes.replace(position, record, editor, expected)
 
     def remove(self, position: int, editor: str, expected: str | None = None) -> None:
         """Remove a record and log it.
@@ -143,109 +190,146 @@ class Draft:
             NotFoundError: there is no record at this position.
             RecordChangedError: it has not the expected content.
         """
-        before = self._records.get(position)
-        _check_expected(before, expected)
-        self._records.delete(before)
-        self._edits.append(editor, "remove", before, before=before.text)
+        self._changes.remove(position, editor, expected)
 
-    def undo(self, editor: str) -> tuple[DraftEdit, DraftRecord | None]:
-        """Undo the newest edit of an editor that stands; return it and the record as it is now.
+    def restore(self, position: int, editor: str) -> DraftRecord:
+        """Bring a record back that anybody removed, and log it; nothing happens if it is there.
 
         Raises:
-            ConflictError: there is none.
-            RecordChangedError: somebody else changed the record since.
+            ConflictError: the log does not hold it (any more).
+            TooLargeError: the draft is full.
+        """
+        return self._changes.restore(position, editor)
+
+    def change_many(self, edits: Iterable[RecordEdit], editor: str, batch: str) -> BatchResult:
+        """Replace or remove many records: one edit in the log, one undo.
+
+        Records that are gone, or are not what was expected, are passed over.
+
+        Args:
+            edits: each record at most once.
+            editor: tenant id.
+            batch: what they are changed for, in a few words, for the list of edits.
+
+        Raises:
+            TooLargeError: the log cannot keep so much.
+        """
+        return self._changes.change_many(edits, editor, batch)
+
+    def restore_many(self, positions: Iterable[int], editor: str, batch: str) -> BatchResult:
+        """Bring records back that were removed: one edit. What the log does not hold is left."""
+        return self._changes.restore_many(positions, editor, batch)
+
+    def split_many(
+        self, splits: Iterable[tuple[int, str | None]], editor: str, batch: str
+    ) -> BatchResult:
+        """Give records (by position) to splits, or take them out of theirs (None): one edit."""
+        return self._changes.split_many(splits, editor, batch)
+
+    def undo(self, editor: str, seq: int | None = None) -> Undone:
+        """Undo the newest edit of an editor that stands, or one that is named.
+
+        Of a batch, records that were changed since are passed over.
+
+        Raises:
+            ConflictError: there is none, or it is forgotten.
+            NotFoundError: the log has no edit of this name.
+            RecordChangedError: somebody else changed the record since, or all of them.
             TooLargeError: a record would come back into a full draft.
         """
-        edit = self._edits.to_undo(editor)
-        self._change(edit, edit.after, edit.before)
-        return self._marked(edit, undone=True)
+        return self._changes.undo(editor, seq)
 
-    def redo(self, editor: str) -> tuple[DraftEdit, DraftRecord | None]:
-        """Do again what an editor undid last; return the edit and the record as it is now.
+    def redo(self, editor: str, seq: int | None = None) -> Undone:
+        """Do again what an editor undid last, or one edit that they undid.
 
         Raises:
             ConflictError: there is nothing to redo.
-            RecordChangedError: somebody else changed the record since.
+            NotFoundError: the log has no edit of this name.
+            RecordChangedError: somebody else changed the record since, or all of them.
             TooLargeError: a record would come back into a full draft.
         """
-        edit = self._edits.to_redo(editor)
-        self._change(edit, edit.before, edit.after)
-        return self._marked(edit, undone=False)
+        return self._changes.redo(editor, seq)
 
     def edits(self, before: int | None, limit: int) -> list[DraftEdit]:
         """Return up to `limit` edits before one, newest first; fewer if they are large."""
         return take_page(self._edits.newest(before), _edit_length, limit)
 
+    def edit(self, seq: int) -> DraftEdit:
+        """Return one edit.
+
+        Raises:
+            NotFoundError: the log has none of this name.
+        """
+        return self._edits.get(seq)
+
+    def next_edit(self, editor: str, verb: Literal["undo", "redo"]) -> DraftEdit:
+        """Return what `undo` or `redo` would take.
+
+        Raises:
+            ConflictError: there is none.
+        """
+        return self._edits.to_undo(editor) if verb == "undo" else self._edits.to_redo(editor)
+
     def count_edits(self) -> int:
         """Return how many edits stand."""
         return self._edits.count()
 
-    def _change(self, edit: DraftEdit, old: str | None, new: str | None) -> None:
-        """Bring the record of an edit from one content to another; None is no record."""
-        present = self._records.find(edit.position)
-        if (present.text if present else None) != old:
-            raise RecordChangedError(
-                "Somebody else changed this record since.",
-                hint="Look at it again, and change it by hand.",
-            )
-        if present and new:
-            self._records.change(present, _parsed(new))
-        elif present:
-            self._records.delete(present)
-        elif new:
-            self._check_room(1)
-            place = Place(edit.position, edit.record_created_at)
-            self._records.insert(_parsed(new), edit.file, place)
+    def forget_edit(self, seq: int) -> None:
+        """Drop the contents of an edit from the log: nobody can read or undo it any more.
 
-    def _marked(self, edit: DraftEdit, undone: bool) -> tuple[DraftEdit, DraftRecord | None]:
-        self._edits.mark(edit, undone)
-        self._records.note_edits(edit.position)
-        return replace(edit, undone=undone), self._records.find(edit.position)
+        Raises:
+            NotFoundError: the log has none of this name.
+        """
+        self._edits.get(seq)
+        self._edits.forget_edit(seq)
+        self._records.purge_words()
 
-    def _noted(self, position: int) -> DraftRecord:
-        self._records.note_edits(position)
-        return self._records.get(position)
+    def forget_record(self, position: int) -> int:
+        """Drop from the log all that was ever at a position; return from how many edits."""
+        forgotten = self._edits.forget_record(position)
+        self._records.purge_words()
+        return forgotten
 
-    def _made(self, edit: DraftEdit, wanted: Record) -> DraftRecord:
-        if edit.after != dump(wanted):
-            raise ConflictError(
-                "Another record was added with this key.",
-                hint="Send the record as it was, or a new key.",
-                errors=[FieldProblem("key", "belongs to another record.", "Make a new one.")],
-            )
-        record = self._records.find(edit.position)
-        if record is None:
-            raise RecordChangedError(
-                "The record that was added with this key is gone.",
-                hint="Add it with another key if it should come back.",
-            )
-        return record
+    # -- what a review found ------------------------------------------------------------------
+
+    def set_language(self, values: Iterable[tuple[int, str | None]]) -> int:
+        """Note the languages of records, by position; return how many are new."""
+        return self._records.set_column("language", values)
+
+    def set_flags(self, values: Iterable[tuple[int, int]]) -> int:
+        """Note the flags of records, a bit for each of QUALITY_FLAGS; return how many are new."""
+        return self._records.set_column("flags", values)
+
+    def set_groups(self, values: Iterable[tuple[int, int | None]]) -> int:
+        """Note which records are near-duplicates of each other; return how many are new.
+
+        Groups have numbers; that of the first record's position is as good as any.
+        """
+        return self._records.set_column("near_group", values)
+
+    def clear_groups(self) -> None:
+        """Take every record out of its group of near-duplicates."""
+        self._connection.execute(
+            "UPDATE records SET near_group = NULL WHERE position IN (SELECT position FROM records "
+            "INDEXED BY records_by_position WHERE near_group IS NOT NULL)"
+        )
+
+    # -- room ---------------------------------------------------------------------------------
 
     def _with_room(self, records: Iterable[Record]) -> Iterator[Record]:
-        room = self._max_records - self.count()
-        for number, record in enumerate(records, start=1):
-            if number > room:
-                raise self._full()
+        for record in records:
+            self._check_room(1)
             yield record
 
     def _check_room(self, more: int) -> None:
-        if self.count() + more > self._max_records:
-            raise self._full()
-
-    def _full(self) -> TooLargeError:
-        return TooLargeError(
-            f"A draft holds at most {self._max_records} records.",
-            hint="Split the data into several datasets.",
-        )
-
-
-def _check_expected(record: DraftRecord, expected: str | None) -> None:
-    if expected is not None and record.record_id != expected:
-        raise RecordChangedError(hint="Look at it again, then decide.")
-
-
-def _parsed(text: str) -> Record:
-    return Record.from_dict(json.loads(text))
+        if self._room < more:
+            self._room = self._max_records - self.count()
+        if self._room < more:
+            raise TooLargeError(
+                f"A draft holds at most {self._max_records} records.",
+                hint="Split the data into several datasets.",
+            )
+        self._room -= more
 
 
 def _edit_length(edit: DraftEdit) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
 from adaptery.errors import InvalidInputError
 from adaptery.records import Kind
-from adaptery.schemas.curation import RecordOrder
+from adaptery.schemas.curation import RecordField, RecordFilter, RecordOrder
+from adaptery.schemas.review import QUALITY_FLAGS, QualityFlag
 
 #: Words of one search; more cost time and find nothing.
 SEARCH_WORDS_MAX = 16
@@ -38,10 +39,18 @@ class RecordQuery:
     """A filter, an order and a place in the list that these give."""
 
     search: str | None = None
+    field: RecordField | None = None  # where the words stand
     file: str | None = None
     kind: Kind | None = None
     edited: bool = False  # only those that an edit changed or added
     duplicates: bool = False  # only those whose record_id occurs again
+    language: str | None = None
+    flag: int = 0  # bits of QUALITY_FLAGS, of which a record has one
+    group: int | None = None
+    near_duplicates: bool = False  # only those in a group
+    split: str | None = None  # "none": those that have none
+    min_length: int | None = None
+    max_length: int | None = None
     order: RecordOrder = "position"
     after: int = 0  # a position; only with the order `position`
     offset: int = 0
@@ -49,6 +58,38 @@ class RecordQuery:
 
     def __post_init__(self) -> None:
         assert self.order == "position" or not self.after, "a position says nothing in this order"
+
+    @classmethod
+    def of(
+        cls,
+        wanted: RecordFilter,
+        *,
+        order: RecordOrder = "position",
+        after: int = 0,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> RecordQuery:
+        """Return a filter of the API as a query."""
+        fields = {name: getattr(wanted, name) for name in RecordFilter.model_fields}
+        flag = fields.pop("flag")
+        return cls(
+            **fields,
+            flag=flag_bits((flag,)) if flag else 0,
+            order=order,
+            after=after,
+            offset=offset,
+            limit=limit,
+        )
+
+
+def flag_bits(flags: Iterable[QualityFlag]) -> int:
+    """Return the number that the draft keeps for a set of flags."""
+    return sum(1 << QUALITY_FLAGS.index(flag) for flag in set(flags))
+
+
+def flag_names(bits: int) -> tuple[QualityFlag, ...]:
+    """Return the flags that a number stands for."""
+    return tuple(flag for place, flag in enumerate(QUALITY_FLAGS) if bits >> place & 1)
 
 
 class Found:
@@ -62,7 +103,7 @@ class Found:
         """
         self._connection = connection
         self._query = query
-        self._match = None if query.search is None else _match(query.search)
+        self._match = None if query.search is None else _match(query.search, query.field)
         self._clauses, self._values = _filter(query)
         self._words_only = self._match is not None and not self._clauses
         self._found_words = False
@@ -94,6 +135,16 @@ class Found:
         rows = self._connection.execute(statement, (*values, query.limit, query.offset))
         return [row[0] for row in rows]
 
+    def all_positions(self) -> list[int]:
+        """Return the positions of all that the filter lets through, in the order of positions."""
+        if self._words_only:
+            statement, values = "SELECT rowid FROM search WHERE search MATCH ?", [self._match]
+        else:
+            where = self._where("position", [])
+            statement = f"SELECT position FROM records AS r {where} ORDER BY position"  # noqa: S608
+            values = self._values
+        return [row[0] for row in self._connection.execute(statement, values)]
+
     def _where(self, key: str, more: list[str]) -> str:
         clauses = [*self._clauses, *more]
         if self._match is not None:
@@ -115,21 +166,31 @@ class Found:
         )
 
 
-def _filter(query: RecordQuery) -> tuple[list[str], list[str]]:
-    clauses: list[str] = []
-    values: list[str] = []
-    for column, value in (("kind", query.kind), ("file", query.file)):
-        if value is not None:
-            clauses.append(f"{column} = ?")
-            values.append(value)
+def _filter(query: RecordQuery) -> tuple[list[str], list[object]]:
+    conditions: list[tuple[str, object]] = [
+        ("kind = ?", query.kind),
+        ("file = ?", query.file),
+        ("language = ?", query.language),
+        ("flags & ? <> 0", query.flag or None),
+        ("near_group = ?", query.group),
+        ("split = ?", query.split if query.split != "none" else None),
+        ("length >= ?", query.min_length),
+        ("length <= ?", query.max_length),
+    ]
+    clauses = [clause for clause, value in conditions if value is not None]
+    values = [value for _, value in conditions if value is not None]
     if query.edited:
-        clauses.append("edited = 1")
+        clauses.append("edited > 0")
     if query.duplicates:
         clauses.append("duplicate = 1")
+    if query.near_duplicates:
+        clauses.append("near_group IS NOT NULL")
+    if query.split == "none":
+        clauses.append("split IS NULL")
     return clauses, values
 
 
-def _match(search: str) -> str:
+def _match(search: str, field: RecordField | None) -> str:
     words = search.replace("\0", " ").split()  # which would end the text for SQLite
     if not words or len(words) > SEARCH_WORDS_MAX or len(search) > SEARCH_CHARACTERS_MAX:
         raise InvalidInputError(
@@ -147,4 +208,5 @@ def _match(search: str) -> str:
     # alphabet would find about everything, slowly.
     if len(words[-1]) > 1 or not words[-1].isascii():
         phrases[-1] += "*"
-    return " ".join(phrases)
+    # A field is one of a fixed set, and the name of a column of the index.
+    return f"{field} : ({' '.join(phrases)})" if field else " ".join(phrases)

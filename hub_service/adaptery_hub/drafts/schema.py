@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable, Sequence
 
 from adaptery.errors import UnavailableError
-from adaptery_hub.drafts.records import length_of
+from adaptery_hub.drafts.contents import Change, State, pack
+from adaptery_hub.drafts.words import length_of, words_of
 
 #: How long a draft may be locked by another thread that upgrades it before a call fails.
 UPGRADE_TIMEOUT_SECONDS = 600.0
@@ -100,7 +102,147 @@ _ORDERS_AND_UNDO = (
     " ON records (changed_at, position, kind, edited, duplicate, file)",
 )
 
-_STEPS = (_FIRST_RELEASE, _ORDERS_AND_UNDO)
+
+def _pack_old_edits(connection: sqlite3.Connection) -> None:
+    """Move the contents of edits into their own table, each packed alone."""
+    rows = connection.execute(
+        "SELECT seq, at, editor, action, position, before, after, file, record_created_at, undone, "
+        "key, (SELECT count(*) FROM old_edits AS earlier WHERE earlier.position = e.position AND "
+        "earlier.undone = 0 AND earlier.seq < e.seq) FROM old_edits AS e ORDER BY seq"
+    )
+    for seq, at, editor, action, position, before, after, file, made, undone, key, edits in rows:
+        state = State(edits=1 if action == "add" else edits)
+        data = pack([Change(position, before, after, file, made or at, state)])
+        connection.execute(
+            "INSERT INTO edits (seq, at, editor, action, position, undone, key, bytes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq, at, editor, action, position, undone, key, len(data)),
+        )
+        connection.execute(
+            "INSERT INTO edit_contents (seq, file, first, last, contents) VALUES (?, ?, ?, ?, ?)",
+            (seq, file, position, position, data),
+        )
+
+
+def _index_words(connection: sqlite3.Connection) -> None:
+    """Give the new index of words every record."""
+    rows = connection.execute("SELECT position, record FROM records ORDER BY position")
+    connection.executemany(
+        f"INSERT INTO search (rowid, {', '.join(_FIELDS)}) VALUES (?{', ?' * len(_FIELDS)})",  # noqa: S608
+        ((position, *words_of(json.loads(record))) for position, record in rows),
+    )
+
+
+_FIELDS = ("system", "user", "assistant", "tool", "text", "chosen", "rejected", "tools")
+_FILTERS = "kind, edited, duplicate, file, language, flags, near_group, split"
+
+_CURATION = (
+    # By the last review since the content changed; null: it did not look, or not since.
+    "ALTER TABLE records ADD COLUMN language TEXT",
+    # A bit for each flag; see query.py.
+    "ALTER TABLE records ADD COLUMN flags INTEGER NOT NULL DEFAULT 0",
+    # Near-duplicates have the same number; null: there is none.
+    "ALTER TABLE records ADD COLUMN near_group INTEGER",
+    # train | validation | test; null: none.
+    "ALTER TABLE records ADD COLUMN split TEXT",
+    # `edited` counts from now on: how many edits of it stand.
+    """
+    UPDATE records SET edited = max(1, (SELECT count(*) FROM edits
+        WHERE edits.position = records.position AND undone = 0))
+    WHERE position IN (SELECT position FROM records INDEXED BY records_by_position WHERE edited)
+    """,
+    "DROP INDEX records_by_position",
+    "DROP INDEX records_by_length",
+    "DROP INDEX records_by_change",
+    f"CREATE INDEX records_by_position ON records (position, length, {_FILTERS})",
+    f"CREATE INDEX records_by_length ON records (length, position, {_FILTERS})",
+    f"CREATE INDEX records_by_change ON records (changed_at, position, length, {_FILTERS})",
+    # The log: an entry for each edit, and what it did to records, packed, in another table.
+    "DROP INDEX edits_by_position",
+    "DROP INDEX edits_by_file",
+    "DROP INDEX edits_by_editor",
+    "DROP INDEX edits_by_key",
+    "ALTER TABLE edits RENAME TO old_edits",
+    """
+    CREATE TABLE edits (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        editor TEXT NOT NULL,               -- tenant id
+        action TEXT NOT NULL,               -- add | replace | remove | restore | split | mixed
+        batch TEXT,                         -- what many were changed for; null: one, by hand
+        records INTEGER NOT NULL DEFAULT 1, -- how many it changed
+        position INTEGER,                   -- of the record; null: a batch
+        undone INTEGER NOT NULL DEFAULT 0,  -- 0: stands; 1: can be redone; 2: a new edit ended that
+        key TEXT,                           -- made by the client; the same one again adds nothing
+        bytes INTEGER NOT NULL DEFAULT 0,   -- of its contents
+        forgotten INTEGER NOT NULL DEFAULT 0 -- 1: some or all of its contents are gone
+    )
+    """,
+    "CREATE INDEX edits_by_editor ON edits (editor, undone, seq)",
+    "CREATE UNIQUE INDEX edits_by_key ON edits (editor, key) WHERE key IS NOT NULL",
+    """
+    CREATE TABLE edit_contents (
+        number INTEGER PRIMARY KEY,
+        seq INTEGER NOT NULL,     -- of the edit
+        file TEXT,                -- of all these records; what is deleted with it goes too
+        first INTEGER NOT NULL,   -- the lowest position
+        last INTEGER NOT NULL,    -- the highest one
+        contents BLOB NOT NULL    -- see contents.py
+    )
+    """,
+    "CREATE INDEX edit_contents_by_edit ON edit_contents (seq, number)",
+    "CREATE INDEX edit_contents_by_file ON edit_contents (file)",
+    "CREATE INDEX edit_contents_by_position ON edit_contents (last, first)",
+    """
+    CREATE TRIGGER edits_gone AFTER DELETE ON edits
+    BEGIN DELETE FROM edit_contents WHERE seq = old.seq; END
+    """,
+    _pack_old_edits,
+    "DROP TABLE old_edits",
+    # What was collated into the draft; `id` is the `file` of its records.
+    """
+    CREATE TABLE sources (
+        id TEXT PRIMARY KEY,
+        at TEXT NOT NULL,
+        editor TEXT NOT NULL,       -- tenant id
+        kind TEXT NOT NULL,         -- dataset | version
+        source TEXT NOT NULL,       -- its id
+        name TEXT NOT NULL,         -- its full name then
+        digest TEXT NOT NULL,       -- of a version, its content; of a draft, what was taken
+        available INTEGER NOT NULL, -- records that the filter let through
+        taken INTEGER NOT NULL,
+        recipe TEXT NOT NULL,       -- JSON: weight, sample, seed, filter, kind
+        dropped TEXT NOT NULL       -- JSON: what a change of kind dropped, and how often
+    )
+    """,
+    # What is told of the draft as a whole: one JSON object for each name.
+    "CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # Records that stand on both sides of a split, or here and elsewhere, by the last check.
+    """
+    CREATE TABLE leaks (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,        -- exact | prompt | near
+        position INTEGER NOT NULL,
+        split TEXT,
+        source TEXT,               -- id of another dataset or version; null: this draft
+        other INTEGER NOT NULL,    -- position there
+        other_split TEXT,
+        similarity REAL
+    )
+    """,
+    # The words by the field that they stand in. Large blocks of new words are written at once.
+    "DROP TABLE search",
+    f"CREATE VIRTUAL TABLE search USING fts5 ({', '.join(_FIELDS)}, content='', columnsize=0,"
+    " tokenize='unicode61')",
+    "INSERT INTO search (search, rank) VALUES ('hashsize', 16777216)",
+    _index_words,
+)
+
+_STEPS: tuple[Sequence[str | Callable[[sqlite3.Connection], None]], ...] = (
+    _FIRST_RELEASE,
+    _ORDERS_AND_UNDO,
+    _CURATION,
+)
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -123,8 +265,11 @@ def upgrade(connection: sqlite3.Connection) -> None:
     try:
         # Read again: another thread may have done it while this one waited.
         for step in _STEPS[_steps_taken(connection) :]:
-            for statement in step:
-                connection.execute(statement)
+            for part in step:
+                if isinstance(part, str):
+                    connection.execute(part)
+                else:
+                    part(connection)
         connection.execute(f"PRAGMA user_version={len(_STEPS)}")
     except BaseException:
         connection.execute("ROLLBACK")

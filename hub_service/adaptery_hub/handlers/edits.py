@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from adaptery.schemas.common import Page
 from adaptery.schemas.curation import Edit, EditRequest, EditResult
 from adaptery_hub.database.statements import tenants
-from adaptery_hub.drafts import Draft, DraftEdit, DraftRecord
+from adaptery_hub.drafts import Draft, DraftEdit, Undone
 from adaptery_hub.handlers.records import DraftHandler, describe_record, parse_position
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
@@ -30,26 +30,33 @@ class _EditsHandler(DraftHandler):
                 at=edit.at,
                 editor=names[edit.editor],
                 action=edit.action,
-                record=str(edit.position),
+                record=None if edit.position is None else str(edit.position),
                 before=json.loads(edit.before) if edit.before and content else None,
                 after=json.loads(edit.after) if edit.after and content else None,
                 undone=edit.undone,
+                batch=edit.batch,
+                records=edit.records,
+                forgotten=edit.forgotten,
             )
             for edit in edits
         ]
 
-    async def change(
-        self, dataset: str, step: Callable[[Draft, str], tuple[DraftEdit, DraftRecord | None]]
-    ) -> None:
+    async def change(self, dataset: str, step: Callable[[Draft, str, int | None], Undone]) -> None:
         """Undo or redo an edit of the caller, and answer it."""
         right = await self.authorise(dataset, Right.EDIT)
-        self.body(EditRequest)
+        body = self.body(EditRequest)
+        seq = None if body.edit is None else int(body.edit)
         editor = self.identity.tenant_id
-        edit, record = await self.services.drafts.write(dataset, lambda d: step(d, editor))
+        done = await self.services.drafts.write(dataset, lambda d: step(d, editor, seq))
         await self.touch(dataset)
-        (described,) = await self.describe([edit], right)
+        (described,) = await self.describe([done.edit], right)
         self.answer(
-            EditResult(edit=described, record=None if record is None else describe_record(record))
+            EditResult(
+                edit=described,
+                record=None if done.record is None else describe_record(done.record),
+                changed=done.changed,
+                passed_over=done.passed_over,
+            )
         )
 
     async def _names(self, ids: set[str]) -> dict[str, str]:

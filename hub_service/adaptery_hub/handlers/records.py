@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import cast, get_args
 
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
 from adaptery.records import Kind, Record
@@ -15,9 +15,10 @@ from adaptery.schemas.curation import (
     RecordPatch,
     RecordSearch,
 )
+from adaptery.schemas.lineage import Split
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as file_statements
-from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery
+from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery, flag_names
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
@@ -38,6 +39,10 @@ def describe_record(item: DraftRecord) -> RecordItem:
         length=item.length,
         edited=item.edited,
         changed_at=item.changed_at,
+        language=item.language,
+        flags=flag_names(item.flags),
+        group=item.group,
+        split=cast("Split | None", item.split),
     )
 
 
@@ -180,12 +185,8 @@ class RecordHandler(DraftHandler):
 
 def _query_of(wanted: RecordSearch) -> RecordQuery:
     _check_place(wanted.after, wanted.offset, wanted.order)
-    return RecordQuery(
-        search=wanted.search,
-        file=wanted.file,
-        kind=wanted.kind,
-        edited=wanted.edited,
-        duplicates=wanted.duplicates,
+    return RecordQuery.of(
+        wanted,
         order=wanted.order,
         after=int(wanted.after or 0),
         offset=wanted.offset or 0,

@@ -54,7 +54,7 @@ def test_undo_and_redo_of_each_action(drafts: Drafts) -> None:
     assert contents(drafts) == after
 
     def step(draft: Draft) -> tuple[str, bool, int | None]:
-        edit, record = draft.undo(ME)
+        edit, record, *_ = draft.undo(ME)
         return edit.action, edit.undone, record.position if record else None
 
     assert change(drafts, step) == ("add", True, None)
