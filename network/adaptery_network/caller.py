@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 
 from adaptery import times
 from adaptery.errors import (
@@ -33,6 +33,7 @@ from adaptery.signing import SigningKey
 from adaptery.times import Clock
 from adaptery_network import subjects
 from adaptery_network.arrivals import Arrivals
+from adaptery_network.inboxes import Inboxes
 from adaptery_network.transport import Transport
 
 __all__ = ["Caller"]
@@ -57,6 +58,7 @@ class Caller:
         clock: Clock = times.now,
     ) -> None:
         self._transport = transport
+        self._inboxes = Inboxes(transport)
         self._caller_key_factory = caller_key_factory
         self._clock = clock
 
@@ -121,32 +123,31 @@ class Caller:
             AdapteryError: whatever error the agent answered.
         """
         subject = subjects.for_verb(verb, card.owner, card.agent)
-        reply = self._transport.new_inbox()
-        payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body)
         arrivals = Arrivals()
-        subscription = await self._transport.subscribe(reply, arrivals.take, on_lost=arrivals.lose)
-        running = False
-        try:
-            await self._transport.publish(subject, payload, reply)
-            running = True
-            reader = FrameReader(reply_key, reply)
-            while not reader.finished:
-                message = await arrivals.next(timeout_seconds)
-                assert message is not None, "only a relay finishes its arrivals"
-                frame = reader.feed(message.payload)
-                if frame is not None and frame.type == "error":
-                    running = False
-                    raise from_problem(frame.value)
-                if frame is not None and frame.type != "end":
-                    yield frame
+        with closing(await self._inboxes.open(arrivals.take, arrivals.lose)) as inbox:
+            reply = inbox.subject
+            payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body)
             running = False
-        except (NoAgentError, RefusedError):
-            running = False  # it never began
-            raise
-        finally:
-            if running:
-                await self._cancel(subject, reply, reply_key)
-            await subscription.unsubscribe()
+            try:
+                await self._transport.publish(subject, payload, reply)
+                running = True
+                reader = FrameReader(reply_key, reply)
+                while not reader.finished:
+                    message = await arrivals.next(timeout_seconds)
+                    assert message is not None, "only a relay finishes its arrivals"
+                    frame = reader.feed(message.payload)
+                    if frame is not None and frame.type == "error":
+                        running = False
+                        raise from_problem(frame.value)
+                    if frame is not None and frame.type != "end":
+                        yield frame
+                running = False
+            except (NoAgentError, RefusedError):
+                running = False  # it never began
+                raise
+            finally:
+                if running:
+                    await self._cancel(subject, reply, reply_key)
 
     async def _one(
         self,
