@@ -33,7 +33,7 @@ from adaptery_hub.database.statements import stored_files as statements
 from adaptery_hub.database.statements.stored_files import NewFile
 from adaptery_hub.objects.bucket import Bucket
 from adaptery_hub.objects.file_cache import FileCache
-from adaptery_hub.objects.s3_clients import S3Clients, translated
+from adaptery_hub.objects.s3_clients import S3Clients, body, translated
 from adaptery_hub.objects.store import KeptObject, ObjectInfo
 
 #: Larger files travel in parts of this size; a part is held in memory.
@@ -193,7 +193,7 @@ class S3Store:
         with translated(self._config, "publisher"), path.open("rb") as stream:
             if path.stat().st_size <= PART_BYTES:
                 publisher = self.clients.of("publisher")
-                answer = publisher.put_object(**target, **lock, **condition, Body=stream.read())
+                answer = publisher.put_object(**target, **lock, **condition, **body(stream.read()))
             else:
                 answer = self._put_parts(target, lock, condition, stream)
         return answer.get("VersionId")
@@ -206,20 +206,20 @@ class S3Store:
         stream: BinaryIO,
     ) -> dict[str, Any]:
         publisher = self.clients.of("publisher")
-        upload = publisher.create_multipart_upload(**target, **lock)["UploadId"]
+        upload = publisher.create_multipart_upload(**target, **lock, ChecksumAlgorithm="SHA256")
+        named = {**target, "UploadId": upload["UploadId"]}
         try:
             parts: list[dict[str, Any]] = []
             while data := stream.read(PART_BYTES):
-                number = len(parts) + 1
-                answer = publisher.upload_part(
-                    **target, UploadId=upload, PartNumber=number, Body=data
-                )
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                number, sent = len(parts) + 1, body(data)
+                answer = publisher.upload_part(**named, PartNumber=number, **sent)
+                made = {"ETag": answer["ETag"], "ChecksumSHA256": sent["ChecksumSHA256"]}
+                parts.append({"PartNumber": number, **made})
             return publisher.complete_multipart_upload(
-                **target, **condition, UploadId=upload, MultipartUpload={"Parts": parts}
+                **named, **condition, MultipartUpload={"Parts": parts}
             )
         except BaseException:
-            self.bucket.abort_upload(target["Key"], upload)
+            self.bucket.abort_upload(target["Key"], upload["UploadId"])
             raise
 
     def _remove_objects(self, prefix: str) -> dict[str, datetime | None]:

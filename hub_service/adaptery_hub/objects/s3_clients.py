@@ -5,6 +5,8 @@ boto3 is loaded when the first client is made: most deployments need none.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -131,6 +133,15 @@ def translated(config: S3Config, role: Role) -> Iterator[None]:
         raise _translate(error, config, role) from None
     except BotoCoreError as error:
         raise _silent(config, type(error).__name__) from None
+
+
+def body(data: bytes) -> dict[str, Any]:
+    """Return what is sent with its SHA-256: the store refuses bytes that are others.
+
+    A store that locks objects takes none without.
+    """
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    return {"Body": data, "ChecksumAlgorithm": "SHA256", "ChecksumSHA256": digest}
 
 
 def code_of(error: ClientError) -> str:
