@@ -41,6 +41,8 @@ STREAMS_PER_TENANT = 64
 ANSWERS_PER_TENANT = 64
 #: Reports on usage that one tenant may be waiting for: each adds up a long list.
 REPORTS_PER_TENANT = 2
+#: Files that one tenant may be looking into: each is opened and read.
+LOOKS_PER_TENANT = 2
 #: How often a stopping service looks whether the last request is answered.
 QUIET_POLL_SECONDS = 0.05
 #: How long requests that are ended may take to say so.
@@ -88,6 +90,7 @@ class Services:
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
     reports: Turnstile = field(default_factory=lambda: Turnstile("reports", REPORTS_PER_TENANT))
+    looks: Turnstile = field(default_factory=lambda: Turnstile("previews", LOOKS_PER_TENANT))
 
     async def drain(self, seconds: float, reason: AdapteryError) -> None:
         """Take no more requests, let those that run end by themselves, then end them visibly.

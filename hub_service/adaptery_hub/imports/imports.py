@@ -159,13 +159,16 @@ class Imports:
 
     async def cancel(self, dataset_id: str, file_id: str | None = None) -> None:
         """End the imports of a dataset, or of one file of it."""
-        found = [
-            operation
-            for operation, running in list(self._running.items())
-            if running[0] == dataset_id and file_id in (None, running[1])
-        ]
-        for operation in found:
+        for operation in self.running(dataset_id, file_id):
             await self._operations.cancel(operation)
+
+    def running(self, dataset_id: str, file_id: str | None = None) -> list[str]:
+        """Return the operations that import into a dataset, or one file of it."""
+        return [
+            operation
+            for operation, (dataset, file) in self._running.items()
+            if dataset == dataset_id and file_id in (None, file)
+        ]
 
     async def suggest(self, row: RowMapping) -> FileSuggestion:
         """Return how a file would be read, with its first records.

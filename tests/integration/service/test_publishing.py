@@ -6,8 +6,10 @@ import stat
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
 from adaptery.digests import content_digest
+from adaptery.schemas.datasets import PublishRequest
 from adaptery_hub import audit
 from adaptery_hub.database import tables
 from adaptery_hub.operations import Progress
@@ -61,6 +63,10 @@ async def test_a_version_reports_what_went_into_it(service: Service, demo: Clien
             "max": lengths[-1],
             "total": sum(lengths),
         },
+        "splits": None,
+        "languages": None,
+        "review": None,
+        "dropped": None,
     }
     assert await demo.json("GET", f"api/versions/{version['id']}") == version
     await service.services.db.write(
@@ -98,7 +104,8 @@ async def test_stored_files_are_read_only(service: Service, demo: Client) -> Non
     dataset = await demo.dataset()
     await demo.upload(dataset, alpaca(5))
     await demo.publish(dataset)
-    assert len(stored(service)) == 3
+    names = {path.name for path in stored(service)}
+    assert names >= {"all-00000.parquet", "manifest.json", "README.md", "record-ids.bin"}
     for path in stored(service):
         assert stat.S_IMODE(path.stat().st_mode) == 0o444
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o555
@@ -120,11 +127,12 @@ async def test_a_file_of_a_version_is_downloaded_as_it_is(service: Service, demo
     dataset = await demo.dataset()
     await demo.upload(dataset, alpaca(5))
     version = (await demo.publish(dataset))["result"]["version"]
+    (manifest,) = (path for path in stored(service) if path.name == "manifest.json")
     for path in stored(service):
-        answer = await demo.get(
-            f"api/versions/{version['id']}/download", params={"file": path.name}
-        )
+        name = path.relative_to(manifest.parent).as_posix()
+        answer = await demo.get(f"api/versions/{version['id']}/download", params={"file": name})
         assert answer.content == path.read_bytes()
+        assert "/" not in answer.headers["Content-Disposition"]
     for name in ("../manifest.json", "x", "", "/etc/passwd"):
         await demo.json("GET", f"api/versions/{version['id']}/download", 404, params={"file": name})
 
@@ -139,13 +147,15 @@ class Waits(Publisher):
 
     go_on = False
 
-    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
-        return _WaitingWork(self, dataset_id, owner_id, creator_id, note)
+    def work(
+        self, dataset: RowMapping, creator_id: str, wanted: PublishRequest, note: Note
+    ) -> PublishWork:
+        return _WaitingWork(self, dataset, creator_id, wanted, note)
 
 
 class _WaitingWork(PublishWork):
     def run(self, progress: Progress) -> None:
-        publisher = self._publisher
+        publisher = self.publisher
         assert isinstance(publisher, Waits)
         while not publisher.go_on:
             progress.report(1, 4)
@@ -217,6 +227,12 @@ async def test_what_is_done_with_a_dataset_is_audited(service: Service, demo: Cl
     rows = await service.services.db.read(lambda c: c.execute(statement).mappings().all())
     audit.verify(rows)
     actions = [row["action"] for row in rows]
-    assert actions == ["dataset.create", "version.publish", "dataset.create", "dataset.delete"]
+    assert actions == [
+        "dataset.create",
+        "file.import",
+        "version.publish",
+        "dataset.create",
+        "dataset.delete",
+    ]
     assert all(row["tenant_id"] and row["request_id"].startswith("rq_") for row in rows)
     assert "canary" not in str(rows)

@@ -8,7 +8,10 @@ from support.shared_things import make_things
 MISSING = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 #: What is sent in a body for its words to stand in no log of addresses.
-ONLY_READS = {("POST", "api/datasets/{dataset}/records/search")}
+ONLY_READS = {
+    ("POST", "api/datasets/{dataset}/records/search"),
+    ("POST", "api/datasets/{dataset}/files/{file}/preview"),
+}
 
 
 def operations() -> list[tuple[str, str, str]]:
@@ -78,7 +81,9 @@ def thing_paths() -> list[tuple[str, str]]:
 def body_of(template: str) -> dict[str, object]:
     if template.endswith("grants"):
         return {"principal": "@guest", "right": "manage"}
-    if template.endswith(("versions", "undo", "redo", "search", "cancel")):
+    if template.endswith("preview"):
+        return {"mapping": {"format": "alpaca", "container": "json"}}
+    if template.endswith(("versions", "undo", "redo", "search", "cancel", "import")):
         return {}
     if "records" in template:
         return {"record": {"kind": "text", "text": "x"}}

@@ -1,0 +1,240 @@
+"""`api/datasets/{dataset}/files/{file}/...`: how a file is read, its records, what is wrong in it.
+
+Who may view the draft may look at all of it; to import takes the right to edit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+from urllib.parse import quote
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery.errors import NotFoundError
+from adaptery.schemas.common import Page
+from adaptery.schemas.datasets import Operation as OperationAnswer
+from adaptery.schemas.imports import (
+    FilePreview,
+    FileProblem,
+    FileSuggestion,
+    ImportRequest,
+    PreviewRequest,
+)
+from adaptery_hub.database import tables
+from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.files import FileOfDraftHandler
+from adaptery_hub.handlers.operations import describe_operation
+from adaptery_hub.handlers.records import parse_position
+from adaptery_hub.identity import Identity
+from adaptery_hub.imports import ImportPlan, csv_lines, read_problems
+from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+#: How a list of problems can be had as a file.
+Download = Literal["csv", "jsonl"]
+#: Bytes of one written piece of a download.
+DOWNLOAD_CHUNK_BYTES = 256 * 1024
+JSON_LINES = "application/x-ndjson"
+
+_FILE = "api/datasets/{dataset}/files/{file}"
+
+
+class SuggestionHandler(FileOfDraftHandler):
+    """How a file would be read."""
+
+    async def get(self, dataset: str, file: str) -> None:
+        """Look into the file and answer what was found."""
+        self.check_query()
+        row = await self.find_file(dataset, file, Right.VIEW)
+        self.hold(self.services.looks)
+        self.answer(await self.services.imports.suggest(row))
+
+
+class PreviewHandler(FileOfDraftHandler):
+    """What a file would become."""
+
+    async def post(self, dataset: str, file: str) -> None:
+        """Answer the first records as a mapping has them."""
+        self.check_query()
+        mapping = self.body(PreviewRequest).mapping
+        row = await self.find_file(dataset, file, Right.VIEW)
+        self.hold(self.services.looks)
+        self.answer(await self.services.imports.preview(row, mapping))
+
+
+class ImportHandler(FileOfDraftHandler):
+    """The import of a file that was received."""
+
+    async def post(self, dataset: str, file: str) -> None:
+        """Begin to import the file."""
+        self.check_query()
+        asked = self.body(ImportRequest)
+        owner = await self.find_dataset(dataset, Right.EDIT)
+        row = await self.find_file(dataset, file, Right.EDIT)
+        services = self.services
+        await services.storage.check(owner["tenant_id"])
+        plan = ImportPlan(asked.mapping, skip_bad_records=asked.bad_records == "skip")
+        operation = await services.imports.start(
+            self.identity, owner["tenant_id"], row, plan, self.note_import
+        )
+        self.answer(describe_operation(operation, services.operations))
+
+
+class ProblemsHandler(FileOfDraftHandler):
+    """What is wrong in a file."""
+
+    async def get(self, dataset: str, file: str) -> None:
+        """Page through the problems, or send all of them as a file."""
+        after, limit = self.page()
+        download: Download | None = self.one_of("download", get_args(Download))
+        row = await self.find_file(dataset, file, Right.VIEW)
+        if download is not None:
+            await self._send(row, download)
+            return
+        position = parse_position(after, "after") or 0
+        items = await self.services.imports.problem_page(row, position, limit + 1)
+        self.answer_page(items, limit)
+
+    async def _send(self, row: RowMapping, download: Download) -> None:
+        problems = read_problems(self.services.imports.problems(row))
+        lines = csv_lines(problems) if download == "csv" else _json_lines(problems)
+        self.set_header(
+            "Content-Type", "text/csv; charset=utf-8" if download == "csv" else JSON_LINES
+        )
+        name_attachment(self, f"{row['name']}.problems.{download}")
+        await send_while_viewed(self, row["dataset_id"], lambda: _joined(lines))
+
+
+class ContentHandler(FileOfDraftHandler):
+    """The bytes of a file."""
+
+    async def get(self, dataset: str, file: str) -> None:
+        """Send the file as it came."""
+        self.check_query()
+        row = await self.find_file(dataset, file, Right.VIEW)
+        stream = await asyncio.to_thread(self._open, row)
+        with stream:
+            await self.services.db.write(lambda c: self._note(c, row))
+            self.set_header("Content-Type", "application/octet-stream")
+            self.set_header("Content-Length", str(row["bytes"]))
+            name_attachment(self, row["name"])
+            await send_while_viewed(
+                self, row["dataset_id"], lambda: stream.read(DOWNLOAD_CHUNK_BYTES)
+            )
+
+    def _open(self, row: RowMapping) -> BinaryIO:
+        path: Path = self.services.uploads.original(row["dataset_id"], row["id"])
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            raise NotFoundError("The file was removed meanwhile.") from None
+
+    def _note(self, connection: Connection, row: RowMapping) -> None:
+        details = {"name": row["name"], "bytes": row["bytes"], "digest": row["digest"]}
+        self.audit(connection, "file.download", row["dataset_id"], **details)
+
+
+async def send_while_viewed(
+    handler: FileOfDraftHandler, dataset: str, read: Callable[[], bytes]
+) -> None:
+    """Send what a blocking function gives, piece by piece, while the caller may view a dataset."""
+
+    async def send() -> None:
+        while piece := await asyncio.to_thread(read):
+            handler.write(piece)
+            await handler.flush()
+
+    def check(connection: Connection, identity: Identity) -> object:
+        return fetch(connection, tables.datasets, identity, dataset, Right.VIEW)
+
+    await while_admitted(handler, send(), dataset, check)
+
+
+def name_attachment(handler: FileOfDraftHandler, name: str) -> None:
+    """Have a browser save the answer under a name that a user gave."""
+    # Source: RFC 6266, section 4.3; percent-encoded, it can end no header and no quotes.
+    encoded = quote(name, safe="")
+    handler.set_header("Content-Disposition", f"attachment; filename*=UTF-8''{encoded}")
+
+
+def _json_lines(problems: Iterator[FileProblem]) -> Iterator[str]:
+    for problem in problems:
+        yield problem.model_dump_json(exclude={"id"}) + "\n"
+
+
+def _joined(lines: Iterator[str]) -> bytes:
+    """Return the next lines; empty at the end."""
+    piece = bytearray()
+    for line in lines:
+        piece += line.encode()
+        if len(piece) >= DOWNLOAD_CHUNK_BYTES:
+            break
+    return bytes(piece)
+
+
+ROUTES = [
+    Route(
+        f"{_FILE}/suggestion",
+        SuggestionHandler,
+        {
+            "GET": Operation(
+                "read",
+                "How a file that was received would be read, and its first records.",
+                response=FileSuggestion,
+            )
+        },
+    ),
+    Route(
+        f"{_FILE}/preview",
+        PreviewHandler,
+        {
+            "POST": Operation(
+                "read",
+                "The first records of a file as a mapping has them.",
+                request=PreviewRequest,
+                response=FilePreview,
+            )
+        },
+    ),
+    Route(
+        f"{_FILE}/import",
+        ImportHandler,
+        {
+            "POST": Operation(
+                "write",
+                "Import a file that was received; the operation's result holds the file. One that "
+                "cannot be imported is kept as `refused`.",
+                request=ImportRequest,
+                response=OperationAnswer,
+                status=202,
+            )
+        },
+    ),
+    Route(
+        f"{_FILE}/problems",
+        ProblemsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "Bad records of a file: where and why, not what they hold.",
+                response=Page[FileProblem],
+                or_media=("text/csv", JSON_LINES),
+                query={**PAGE_QUERY, "download": "`csv` or `jsonl`: all of them, as a file."},
+            )
+        },
+    ),
+    Route(
+        f"{_FILE}/content",
+        ContentHandler,
+        {
+            "GET": Operation(
+                "read",
+                "A file as it came, byte for byte.",
+                media="application/octet-stream",
+            )
+        },
+    ),
+]

@@ -1,0 +1,205 @@
+"""Imports: suggested, previewed, confirmed; what is wrong is listed; bytes stay as they came."""
+
+import asyncio
+import csv
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from adaptery.schemas.mappings import Mapping
+from support.service import Client, Service, alpaca
+from support.waiting import eventually
+
+RECORDS = 45
+
+
+def wrong_rows(count: int = RECORDS, wrong: tuple[int, ...] = (6, 21, 44)) -> bytes:
+    """Return an Alpaca file with some records that have no answer."""
+    rows = json.loads(alpaca(count))
+    for number in wrong:
+        rows[number]["output"] = ""
+    return json.dumps(rows).encode()
+
+
+async def receive(client: Client, dataset: str, content: bytes, name: str = "x.json") -> str:
+    """Upload a file for later; return its path."""
+    path = f"api/datasets/{dataset}/files/{name}"
+    file = await client.json("PUT", path + "?import=later", 201, content=content)
+    assert (file["state"], file["records"], file["original"]) == ("received", 0, True)
+    return path
+
+
+async def import_file(client: Client, path: str, state: str = "completed", **body: Any) -> Any:
+    """Import a file; return the operation at its end."""
+    operation = await client.json("POST", path + "/import", 202, json=body)
+    assert operation["kind"] == "import"
+    ended = await client.ended(operation["id"])
+    assert ended["state"] == state, ended
+    return ended
+
+
+async def test_a_file_is_looked_at_before_it_is_imported(demo: Client) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, alpaca(RECORDS))
+    assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 0
+    suggestion = await demo.json("GET", path + "/suggestion")
+    assert suggestion["confident"] and suggestion["mapping"]["format"] == "alpaca"
+    assert suggestion["preview"][0]["record"]["messages"][1]["content"] == "S: cough 0."
+    body = {"mapping": suggestion["mapping"]}
+    preview = await demo.json("POST", path + "/preview", json=body)
+    assert preview["preview"] == suggestion["preview"]
+    assert (preview["problems_in_preview"], preview["preview"][-1]["number"]) == (0, 20)
+    ended = await import_file(demo, path, **body)
+    file = ended["result"]["file"]
+    assert (file["state"], file["records"], file["problems"]) == ("ready", RECORDS, 0)
+    assert Mapping.model_validate(file["mapping"]) == Mapping.model_validate(suggestion["mapping"])
+    assert (await demo.json("GET", path)) == file
+    assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == RECORDS
+    again = await demo.json("POST", path + "/import", 409, json={})
+    assert again["hint"]
+
+
+async def test_a_refused_file_stays_and_lists_every_bad_record(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, wrong_rows())
+    preview = (await demo.json("GET", path + "/suggestion"))["preview"]
+    assert preview[6]["record"] is None and preview[6]["problem"]["reason"]
+    ended = await import_file(demo, path, "failed")
+    assert ended["error"]["code"] == "record_invalid" and len(ended["error"]["errors"]) == 3
+    file = await demo.json("GET", path)
+    assert (file["state"], file["problems"], file["records"]) == ("refused", 3, 0)
+    assert "3 of 45" in file["reason"]
+    page = await demo.json("GET", path + "/problems?limit=2")
+    assert [item["number"] for item in page["items"]] == [7, 22] and page["has_more"]
+    after = page["items"][-1]["id"]
+    page = await demo.json("GET", f"{path}/problems?after={after}")
+    assert [item["number"] for item in page["items"]] == [45] and not page["has_more"]
+    table = await demo.get(path + "/problems?download=csv")
+    rows = list(csv.DictReader(table.text.splitlines()))
+    assert [row["number"] for row in rows] == ["7", "22", "45"]
+    assert all(row["where"].endswith("output") and row["remedy"] for row in rows)
+    lines = (await demo.get(path + "/problems?download=jsonl")).text.splitlines()
+    assert json.loads(lines[0]).keys() == {"number", "where", "reason", "remedy"}
+    assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 0
+
+    skipped = await import_file(demo, path, bad_records="skip")
+    file = skipped["result"]["file"]
+    assert (file["state"], file["records"], file["problems"]) == ("ready", RECORDS - 3, 3)
+    assert file["reason"] is None
+    assert len((await demo.json("GET", path + "/problems"))["items"]) == 3
+    await demo.json("DELETE", path, 204)
+    folder = service.services.uploads.originals
+    assert folder.kept(dataset) == []
+
+
+async def test_a_mended_file_takes_the_place_of_a_refused_one(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, wrong_rows())
+    await import_file(demo, path, "failed")
+    refused = await demo.json("GET", path)
+    file = await demo.upload(dataset, alpaca(RECORDS), "x.json")
+    assert (file["id"], file["state"], file["problems"]) == (refused["id"], "ready", 0)
+    assert (await demo.json("GET", path + "/problems"))["items"] == []
+    assert len(service.services.uploads.originals.kept(dataset)) == 1
+
+
+async def test_an_upload_can_go_on_without_the_bad_records(demo: Client) -> None:
+    dataset = await demo.dataset()
+    path = f"api/datasets/{dataset}/files/x.json?bad_records=skip"
+    file = await demo.json("PUT", path, 201, content=wrong_rows())
+    assert (file["records"], file["problems"]) == (RECORDS - 3, 3)
+
+
+async def test_the_bytes_that_came_are_given_back(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    dataset, content = await demo.dataset(), alpaca(3)
+    name = 'a "b"; ü.json'
+    path = f"api/datasets/{dataset}/files/a%20%22b%22%3B%20%C3%BC.json"
+    file = await demo.json("PUT", path, 201, content=content)
+    assert file["name"] == name
+    assert file["digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
+    answer = await demo.get(path + "/content")
+    assert answer.content == content
+    assert answer.headers["Content-Disposition"].endswith("''a%20%22b%22%3B%20%C3%BC.json")
+    assert (await guest.get(path + "/content")).status_code == 404
+    original = await asyncio.to_thread(service.services.uploads.original, dataset, file["id"])
+    assert original.read_bytes() == content
+    assert original.stat().st_mode & 0o777 == 0o600
+
+
+async def test_files_of_the_same_content_share_their_bytes(service: Service, demo: Client) -> None:
+    dataset, content = await demo.dataset(), alpaca(3)
+    await demo.upload(dataset, content, "a.json")
+    await demo.upload(dataset, content, "b.json")
+    originals = service.services.uploads.originals
+    assert len(originals.kept(dataset)) == 1
+    await demo.json("DELETE", f"api/datasets/{dataset}/files/a.json", 204)
+    answer = await demo.get(f"api/datasets/{dataset}/files/b.json/content")
+    assert answer.content == content
+    await demo.json("DELETE", f"api/datasets/{dataset}/files/b.json", 204)
+    assert originals.kept(dataset) == []
+
+
+async def test_a_large_file_is_imported_in_a_process_and_can_be_cancelled(
+    service: Service, demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptery_hub.imports.imports.SMALL_BYTES", 10)
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, alpaca(5))
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with service.services.drafts.exclusive(dataset):
+            await release.wait()
+
+    holding = asyncio.create_task(hold())
+    operation = await demo.json("POST", path + "/import", 202, json={})
+    assert (await demo.json("GET", path))["state"] == "importing"
+    await demo.json("POST", path + "/import", 409, json={})
+    cancelled = await demo.json("DELETE", f"api/operations/{operation['id']}")
+    assert cancelled["state"] == "cancelled"
+    assert (await demo.json("GET", path))["state"] == "received"
+    release.set()
+    await holding
+    ended = await import_file(demo, path)
+    assert ended["result"]["file"]["records"] == 5
+
+
+async def test_a_file_and_a_dataset_can_go_while_they_are_imported(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, alpaca(5))
+    draft = service.services.drafts.exclusive(dataset)
+    async with draft:
+        await demo.json("POST", path + "/import", 202, json={})
+        going = asyncio.create_task(demo.json("DELETE", path, 204))
+        await eventually(lambda: not service.services.imports.running(dataset))
+    await going
+    assert (await demo.json("GET", f"api/datasets/{dataset}/files"))["items"] == []
+    path = await receive(demo, dataset, alpaca(5))
+    async with service.services.drafts.exclusive(dataset):
+        await demo.json("POST", path + "/import", 202, json={})
+        going = asyncio.create_task(demo.json("DELETE", f"api/datasets/{dataset}", 204))
+        await eventually(lambda: not service.services.imports.running(dataset))
+    await going
+    assert dataset not in service.services.uploads.originals.dataset_ids()
+    assert dataset not in service.services.drafts.dataset_ids()
+
+
+async def test_only_who_edits_may_import(demo: Client, guest: Client, colleague: Client) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, alpaca(2))
+    grant = {"principal": "@guest", "right": "view"}
+    await demo.json("PUT", f"api/datasets/{dataset}/grants", json=grant)
+    await guest.json("GET", path + "/suggestion")
+    await guest.json("GET", path + "/problems")
+    await guest.json("POST", path + "/import", 403, json={})
+    await colleague.json("POST", path + "/import", 404, json={})
