@@ -11,6 +11,7 @@ What always holds:
 - A manifest is believed only under a key that the reader already trusts.
 - Of a version that is encrypted at rest, `bytes` and `digest` are of the file as it lies in the
   store, so that it can be checked without the key; `plain` is what whoever may read it gets.
+- A merged version names the files of the versions that it references; it holds no records itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.files import PATH_LIMIT_BYTES, safe_join
-from adaptery.schemas.common import DigestText, Instant, Model, parse_json
+from adaptery.schemas.common import DigestText, Instant, JsonObject, Model, parse_json
 from adaptery.signing import SigningKey, VerifyKey
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "AtRest",
     "Manifest",
     "ManifestFile",
+    "ManifestSource",
     "PlainFile",
     "Signature",
     "manifest_digest",
@@ -62,6 +64,8 @@ class ManifestFile(Model):
     bytes: int = Field(ge=0)
     digest: DigestText
     plain: PlainFile | None = None
+    #: Of a file that someone uploaded: what they called it.
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
     @property
     def content(self) -> PlainFile:
@@ -76,6 +80,17 @@ class AtRest(Model):
     key: Annotated[str, Field(min_length=1, max_length=64)]  # which key of the dataset; no secret
 
 
+class ManifestSource(Model):
+    """A version that a merged one references, with the files that hold its records."""
+
+    dataset: str
+    version: str
+    content_digest: DigestText
+    split_digest: DigestText | None = None
+    manifest_digest: DigestText
+    files: tuple[ManifestFile, ...] = Field(max_length=FILES_LIMIT)
+
+
 class Signature(Model):
     """Who signed, and the signature."""
 
@@ -86,7 +101,8 @@ class Signature(Model):
 class Manifest(Model):
     """All that identifies a version."""
 
-    manifest_version: Literal[1] = 1
+    #: 1: records in `data-*.parquet`, without positions. 2: in `data/<split>-*.parquet`.
+    manifest_version: Literal[1, 2] = 1
     dataset: str
     version: str
     number: int = Field(ge=1)
@@ -94,6 +110,12 @@ class Manifest(Model):
     records: int = Field(ge=0)
     files: tuple[ManifestFile, ...] = Field(min_length=1, max_length=FILES_LIMIT)
     created_at: Instant
+    #: Records by split, and which record is in which; absent if there are no splits.
+    splits: dict[str, int] | None = None
+    split_digest: DigestText | None = None
+    #: What a merged version is made by; part of its content digest.
+    recipe: JsonObject | None = None
+    sources: tuple[ManifestSource, ...] | None = None
     at_rest: AtRest | None = None
     signature: Signature | None = None
 

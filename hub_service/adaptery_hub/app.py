@@ -56,7 +56,7 @@ from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
-from adaptery_hub.publishing import PublishedVersions, Publisher
+from adaptery_hub.publishing import MergedCache, PublishedVersions, Publisher, Rules
 from adaptery_hub.retention import Retention
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
@@ -170,6 +170,10 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     processes = Processes(settings.process_memory_bytes, settings.logging_level)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
     key = _manifest_key(state / "keys" / "manifest.seed")
+    cache = state / "cache"
+    merged = MergedCache(
+        cache / "merged", key, processes, settings.shard_records, settings.merged_cache_bytes
+    )
     return Services(
         settings=settings,
         db=database,
@@ -193,9 +197,17 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         operations=operations,
         processes=processes,
         publisher=Publisher(
-            database, drafts, objects, key, state / "staging", settings.shard_records, storage
+            database,
+            drafts,
+            uploads,
+            objects,
+            key,
+            state / "staging",
+            _publish_rules(settings),
+            storage,
+            processes,
         ),
-        published=PublishedVersions(objects, key.verify_key),
+        published=PublishedVersions(objects, key.verify_key, merged, cache / "indexes"),
         metrics=metrics,
         admissions=admissions,
     )
@@ -205,7 +217,7 @@ async def start_services(services: Services) -> None:
     """Bring the schema up to date, clean up after a crash, start what runs in the background."""
     await asyncio.to_thread(migrate, services.db.engine)
     for row in await services.operations.recover():
-        if row["kind"] == "publish":
+        if row["kind"] in ("publish", "merge"):
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
     await _remove_orphans(services)
     await _count_drafts(services)
@@ -260,6 +272,11 @@ def listen(services: Services) -> HTTPServer:
     port = 80 if address.port is None else address.port
     server.listen(port, address.hostname or "127.0.0.1")
     return server
+
+
+def _publish_rules(settings: ServiceSettings) -> Rules:
+    blocking = {name: tuple(queues) for name, queues in settings.publish_policy.items()}
+    return Rules(settings.shard_records, settings.max_draft_records, blocking)
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -11,8 +11,22 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, default, validate
+from traitlets import (
+    Bool,
+    Dict,
+    Enum,
+    Float,
+    Int,
+    List,
+    TraitError,
+    Unicode,
+    default,
+    validate,
+)
 from traitlets.config import Configurable
+
+from adaptery.schemas.common import SENSITIVITIES
+from adaptery.schemas.review import QUEUES
 
 MEBIBYTE = 1024 * 1024
 LOGGING_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -60,11 +74,97 @@ class ServiceSettings(Configurable):
         config=True
     )
 
+    publish_policy = Dict(
+        value_trait=List(Enum(QUEUES)),
+        key_trait=Enum(SENSITIVITIES),
+        help="Which review queues must have been looked through, with nothing left open, before a "
+        "draft is published, by sensitivity: {'open': ['pii']}.",
+    ).tag(config=True)
+
+    merged_cache_bytes = Int(
+        10 * 1024 * MEBIBYTE,
+        min=0,
+        help="How much the cache of what merged versions come to may take of the disk, in bytes; "
+        "those that were read longest ago go first, and are made again at need.",
+    ).tag(config=True)
+
     process_memory_bytes = Int(
         6 * 1024 * MEBIBYTE,
         min=512 * MEBIBYTE,
         help="What one long step of a dataset (import, review, publish) may take of memory, in "
         "bytes; two run at once, each in a process of its own.",
+    ).tag(config=True)
+
+    object_store = Enum(
+        ("filesystem", "seaweedfs", "s3"),
+        "filesystem",
+        help="Where versions, adapters and checkpoints lie: `filesystem` (below `state_dir`), "
+        "`seaweedfs` (an S3 server that the supervisor runs; extra `s3-server`) or `s3` (another).",
+    ).tag(config=True)
+
+    seaweedfs_port = Int(
+        10110,
+        min=1024,
+        max=65_528,
+        help="Loopback port of `seaweedfs`; the seven after it are taken as well.",
+    ).tag(config=True)
+
+    s3_endpoint_url = Unicode(
+        help="Address of the `s3` store, https://host:port. Default: AWS."
+    ).tag(config=True)
+
+    s3_region = Unicode("us-east-1", help="Region of the `s3` store.").tag(config=True)
+
+    s3_bucket = Unicode(
+        help="Bucket of the `s3` store, with versions and object lock; nothing else may use it."
+    ).tag(config=True)
+
+    s3_credentials_file = Unicode(
+        help="File (mode 0600) with the AWS profiles `publisher`, `reader` and `admin` for `s3`. "
+        "Default: the variables ADAPTERY_S3_PUBLISHER_KEY_ID, ADAPTERY_S3_PUBLISHER_SECRET and "
+        "so on."
+    ).tag(config=True)
+
+    s3_publisher_arn = Unicode(
+        help="The publisher in the words of the `s3` store (arn:aws:iam::…:user/…), for the policy "
+        "of the bucket by which it removes nothing. Default: no such policy is set."
+    ).tag(config=True)
+
+    s3_manage_bucket = Bool(
+        False, help="Whether the bucket is made, and its policy set, with the `admin` credential."
+    ).tag(config=True)
+
+    object_lock = Enum(
+        ("governance", "compliance", "none"),
+        "governance",
+        help="The lock on published files in a store that has one. `governance`: the `admin` "
+        "credential, which only this service has, may still remove them (to erase a dataset). "
+        "`compliance`: nobody may before `object_lock_days` are over.",
+    ).tag(config=True)
+
+    object_lock_days = Int(
+        3650, min=1, max=36_500, help="How long published files are locked, in days."
+    ).tag(config=True)
+
+    object_cache_bytes = Int(
+        10 * 1024 * MEBIBYTE,
+        min=0,
+        help="How much of the disk files may take that were fetched from a store elsewhere, in "
+        "bytes; those that were read longest ago go first.",
+    ).tag(config=True)
+
+    access_minutes = Int(
+        15,
+        min=1,
+        max=720,
+        help="How long the addresses live by which a version can be fetched from the store itself, "
+        "in minutes.",
+    ).tag(config=True)
+
+    key_store = Unicode(
+        help="Folder with the keys of restricted datasets. It must not be in the backups of "
+        "`state_dir`: to erase a dataset is to destroy its key. Default: `state_dir` with `-keys` "
+        "behind its name."
     ).tag(config=True)
 
     identity_cache_seconds = Int(
@@ -261,6 +361,10 @@ class ServiceSettings(Configurable):
     @default("database_url")
     def _default_database_url(self) -> str:
         return f"sqlite:///{self.state_path / 'adaptery.sqlite'}"
+
+    @default("key_store")
+    def _default_key_store(self) -> str:
+        return f"{self.state_path}-keys"
 
     @default("listen_url")
     def _default_listen_url(self) -> str:

@@ -28,6 +28,7 @@ from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError
 from adaptery.times import to_text
 
 __all__ = [
+    "SENSITIVITIES",
     "Answer",
     "ClientKey",
     "DigestText",
@@ -80,6 +81,9 @@ DigestText = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 #: Made by a client, so that what it asks for again with it is done once.
 ClientKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+#: From the least careful to the most; what is made from several things has the most of them.
+SENSITIVITIES = ("open", "internal", "restricted")
 
 #: How carefully a thing must be handled; restricted adapters answer only over the sealed channel.
 Sensitivity = Annotated[str, StringConstraints(pattern=r"^(open|internal|restricted)$")]

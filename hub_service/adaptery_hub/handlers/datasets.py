@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import FieldProblem, NotAllowedError
 from adaptery.ids import new_id
 from adaptery.names import check_name
-from adaptery.schemas.common import Page
+from adaptery.schemas.common import SENSITIVITIES, Page
 from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetOrder, DatasetPatch
 from adaptery_hub.database.statements import datasets as statements
 from adaptery_hub.handlers.base import Handler
@@ -18,7 +18,6 @@ from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.tenants import owner_for
 
 #: From the least protected to the most.
-SENSITIVITIES = ("open", "internal", "restricted")
 ORDERS: tuple[DatasetOrder, ...] = get_args(DatasetOrder)
 
 

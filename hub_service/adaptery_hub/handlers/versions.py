@@ -15,6 +15,7 @@ from adaptery.schemas.curation import RecordItem
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.datasets import PublishRequest, Version
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements import datasets
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
@@ -44,13 +45,11 @@ class DatasetVersionsHandler(Handler):
 
     async def post(self, dataset: str) -> None:
         """Begin to publish the draft."""
-        self.body(PublishRequest)
+        wanted = self.body(PublishRequest)
         services, identity = self.services, self.identity
-        row = await services.db.read(
-            lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE)
-        )
+        row = await services.db.read(lambda c: datasets.get(c, identity, dataset, Right.MANAGE))
         await services.storage.check(row["tenant_id"])
-        work = services.publisher.work(dataset, row["tenant_id"], identity.tenant_id, self._note)
+        work = services.publisher.work(row, identity.tenant_id, wanted, self._note)
         row = await services.operations.start(identity, "publish", dataset, work)
         self.answer(describe_operation(row, services.operations))
 
@@ -138,7 +137,7 @@ class DownloadHandler(_VersionHandler):
             await self._note(row, file=name)
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(size))
-            self._name_attachment(name)
+            self._name_attachment(name.rpartition("/")[2])
             while chunk := await asyncio.to_thread(_read_chunk, stream):
                 self.write(chunk)
                 await self.flush()

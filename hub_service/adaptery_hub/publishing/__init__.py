@@ -25,15 +25,19 @@ from adaptery_hub.publishing.describing import (
     version_folder,
     version_prefix,
 )
+from adaptery_hub.publishing.merged_cache import MergedCache
 from adaptery_hub.publishing.published import PublishedRecord, PublishedVersions
-from adaptery_hub.publishing.publisher import Note, Publisher, PublishWork
+from adaptery_hub.publishing.publisher import Note, Publisher, PublishWork, Rules, VersionWork
 
 __all__ = [
+    "MergedCache",
     "Note",
     "PublishWork",
     "PublishedRecord",
     "PublishedVersions",
     "Publisher",
+    "Rules",
+    "VersionWork",
     "describe_version",
     "prefix_of",
     "version_folder",

@@ -1,30 +1,41 @@
 """Reads published versions back, verified.
 
-Invariant: no byte of a version is handed out before its manifest's signature and the digests of its
-files were checked by this process, with the service's own key.
+A merged version is read from the cache of what it comes to; see `merges`.
+
+Invariant: no byte of a version is handed out before its manifest's signature and the digest of the
+file it is in were checked by this process, with the service's own key. Uploaded files are checked
+when they are asked for, everything else with the manifest.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow.parquet as pq
-
 from adaptery.digests import sha256_file
 from adaptery.errors import IntegrityError, NotFoundError
-from adaptery.manifests import MANIFEST_NAME, Manifest, read_manifest, verify_manifest
+from adaptery.manifests import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestFile,
+    manifest_digest,
+    read_manifest,
+    verify_manifest,
+)
+from adaptery.schemas.lineage import Split
 from adaptery.signing import VerifyKey
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.paging import take_page
+from adaptery_hub.publishing import indexes, shards
+from adaptery_hub.publishing.folders import ORIGINALS
+from adaptery_hub.publishing.merged_cache import MergedCache, Shards
 
 #: Verified versions that are remembered; each is a manifest of a few kilobytes.
 REMEMBERED_VERSIONS = 500
-SHARD_SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -35,16 +46,32 @@ class PublishedRecord:
     record_id: str
     record: dict[str, object]
     length: int  # characters of its JSON
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """The records of a version as files that can be read here."""
+
+    manifest: Manifest  # names them; of a merged version, that of the cache
+    manifest_bytes: bytes
+    shards: Shards  # local paths by name
 
 
 class PublishedVersions:
     """The versions in the object store. Blocking: use it in a thread only."""
 
-    def __init__(self, objects: ObjectStore, trusted: VerifyKey) -> None:
+    def __init__(
+        self, objects: ObjectStore, trusted: VerifyKey, merged: MergedCache, cache: Path
+    ) -> None:
         self._objects = objects
         self._trusted = trusted
+        self._merged = merged
+        self._cache = cache
         self._verified: dict[str, Manifest] = {}
+        self._originals: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def manifest(self, prefix: str) -> Manifest:
         """Return the verified manifest of the version under a prefix.
@@ -58,14 +85,31 @@ class PublishedVersions:
             return known
         manifest = verify_manifest(read_manifest(self._read_manifest(prefix)), self._trusted)
         for entry in manifest.files:
-            path = self._path(prefix, entry.path)
-            if path.stat().st_size != entry.bytes or sha256_file(path) != entry.digest:
-                raise IntegrityError("A file of this version is not the one that was signed.")
+            if not _is_original(entry.path):
+                self._verify(prefix, entry)
         with self._lock:
             if len(self._verified) >= REMEMBERED_VERSIONS:
                 self._verified.clear()
+                self._originals.clear()
             self._verified[prefix] = manifest
         return manifest
+
+    def content(self, prefix: str) -> Content:
+        """Return the records of a version as local files; a merged one is brought into its cache.
+
+        Raises:
+            IntegrityError: a file is not what was signed.
+            ConflictError: a version that it references is gone.
+        """
+        manifest = self.manifest(prefix)
+        if manifest.sources is None:
+            local = {
+                entry.path: self._path(prefix, entry.path)
+                for entry in manifest.files
+                if shards.is_shard(entry.path)
+            }
+            return Content(manifest, manifest.to_bytes(), local)
+        return Content(*self._merged.content(manifest, self.content))
 
     def page(self, prefix: str, after: int, limit: int) -> list[PublishedRecord]:
         """Return up to `limit` records behind position `after`; fewer if they are large."""
@@ -75,32 +119,80 @@ class PublishedVersions:
         """Yield every record in order."""
         return self._records(prefix, 0)
 
+    def rows(self, prefix: str) -> Iterator[shards.Row]:
+        """Yield every record in order, not yet parsed."""
+        local = self.content(prefix).shards
+        return shards.read_rows(list(local), local.__getitem__, 0)
+
+    def rows_at(self, prefix: str, positions: Collection[int]) -> dict[int, shards.Row]:
+        """Return the records at some positions."""
+        local = self.content(prefix).shards
+        return shards.read_at(list(local), local.__getitem__, positions)
+
     def open(self, prefix: str, name: str) -> tuple[BinaryIO, int]:
         """Return one file of a version, and its size.
 
         Raises:
             NotFoundError: the manifest names no such file.
+            IntegrityError: it is not what was signed.
         """
         manifest = self.manifest(prefix)
         for entry in manifest.files:
             if entry.path == name:
+                if _is_original(name):
+                    self._verify_original(prefix, entry)
                 return self._objects.open(f"{prefix}/{name}"), entry.bytes
         if name == MANIFEST_NAME:
             data = self._objects.read(f"{prefix}/{name}")
             return self._objects.open(f"{prefix}/{name}"), len(data)
         raise NotFoundError("This version has no such file.", hint="Its manifest names them.")
 
+    def index(self, prefix: str) -> Path:
+        """Return the sorted ids of a version; those of the first release had none.
+
+        Raises:
+            IntegrityError: a file is not what was signed.
+        """
+        manifest = self.manifest(prefix)
+        if any(entry.path == indexes.INDEX_NAME for entry in manifest.files):
+            return self._path(prefix, indexes.INDEX_NAME)
+        name = manifest_digest(manifest).removeprefix("sha256:")
+        built = self._cache / f"{name}.ids"
+        if not built.exists():
+            unfinished = self._cache / f".{name}.{threading.get_ident()}"
+            unfinished.unlink(missing_ok=True)
+            indexes.build_index(unfinished, self.rows(prefix))
+            unfinished.replace(built)
+        return built
+
+    def forget(self, prefix: str) -> None:
+        """Drop what is remembered and cached of a version that was erased."""
+        with self._lock:
+            manifest = self._verified.pop(prefix, None)
+        if manifest is not None:
+            name = manifest_digest(manifest).removeprefix("sha256:")
+            (self._cache / f"{name}.ids").unlink(missing_ok=True)
+            self._merged.remove(name)
+
     def _records(self, prefix: str, after: int) -> Iterator[PublishedRecord]:
-        position = 0
-        for entry in self.manifest(prefix).files:
-            if not entry.path.endswith(SHARD_SUFFIX):
-                continue
-            with pq.ParquetFile(self._path(prefix, entry.path)) as shard:
-                for group in range(shard.num_row_groups):
-                    rows = shard.metadata.row_group(group).num_rows
-                    if position + rows > after:
-                        yield from _rows(shard, group, position, after)
-                    position += rows
+        local = self.content(prefix).shards
+        for row in shards.read_rows(list(local), local.__getitem__, after):
+            yield PublishedRecord(
+                row.position, row.record_id, json.loads(row.text), len(row.text), row.split
+            )
+
+    def _verify_original(self, prefix: str, entry: ManifestFile) -> None:
+        with self._lock:
+            if (prefix, entry.path) in self._originals:
+                return
+        self._verify(prefix, entry)
+        with self._lock:
+            self._originals.add((prefix, entry.path))
+
+    def _verify(self, prefix: str, entry: ManifestFile) -> None:
+        path = self._path(prefix, entry.path)
+        if path.stat().st_size != entry.bytes or sha256_file(path) != entry.digest:
+            raise IntegrityError("A file of this version is not the one that was signed.")
 
     def _read_manifest(self, prefix: str) -> bytes:
         try:
@@ -115,11 +207,5 @@ class PublishedVersions:
             raise IntegrityError("A file of this version is missing.") from None
 
 
-def _rows(
-    shard: pq.ParquetFile, group: int, position: int, after: int
-) -> Iterator[PublishedRecord]:
-    table = shard.read_row_group(group, columns=["record_id", "record"])
-    for offset, row in enumerate(table.to_pylist(), start=position + 1):
-        if offset > after:
-            text = row["record"]
-            yield PublishedRecord(offset, row["record_id"], json.loads(text), len(text))
+def _is_original(path: str) -> bool:
+    return path.startswith(f"{ORIGINALS}/")

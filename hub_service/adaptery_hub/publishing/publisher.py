@@ -1,32 +1,27 @@
-"""Publishing: from a draft to an immutable version.
+"""Publishing a draft: the operation.
 
-Validate each record again, drop exact duplicates, write Parquet shards and a report, name them all
-in a signed manifest, move the folder into the object store, insert the row last.
+    look up what goes in -> write the folder (in a process of its own) -> sign its manifest
+    -> reserve room -> store -> insert the row
 
 Invariants:
 
 - A version exists exactly if its row exists; the row is inserted after its folder is whole and on
   disk. A kill before leaves at most a folder that no row names, which the next start removes.
-- The same records give the same content digest, in whatever format they came.
-- One publish at a time works on a dataset (`Operations` sees to it).
+- One publish at a time works on a dataset (`Operations` sees to it), so its number is known before.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.digests import content_digest, sha256_file
-from adaptery.errors import FieldProblem, InvalidInputError, RecordError
+from adaptery.errors import NotFoundError
 from adaptery.files import write_atomic
 from adaptery.ids import new_id
 from adaptery.manifests import (
@@ -36,31 +31,45 @@ from adaptery.manifests import (
     manifest_digest,
     sign_manifest,
 )
-from adaptery.records import Record
-from adaptery.schemas.datasets import Version, VersionReport
+from adaptery.schemas.datasets import PublishRequest, Version
 from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files
 from adaptery_hub.database.statements import versions as statements
-from adaptery_hub.drafts import Draft, DraftRecord, Drafts
+from adaptery_hub.drafts import Drafts
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
-from adaptery_hub.publishing.describing import describe_version, version_prefix
-from adaptery_hub.publishing.reports import Tally, make_report
+from adaptery_hub.processes import Processes
+from adaptery_hub.publishing.describing import describe_version, version_folder, version_prefix
+from adaptery_hub.publishing.folders import Original, Plan, Written, write_version
+from adaptery_hub.publishing.headings import Heading
 from adaptery_hub.storage import Reservation, StorageDesk
-
-#: Rows of one Parquet row group: what a reader of one page has to decompress.
-ROW_GROUP_RECORDS = 1000
-#: Characters of the records of one row group: readers and the writer hold a whole one in memory.
-ROW_GROUP_BYTES = 8 * 1024 * 1024
-#: Wrong records that one error lists.
-PROBLEMS_LISTED = 20
-SCHEMA = pa.schema([("record_id", pa.string()), ("kind", pa.string()), ("record", pa.string())])
-REPORT_NAME = "report.json"
 
 #: Writes down that a version was made.
 Note = Callable[[Connection, Version], None]
+
+
+class Originals(Protocol):
+    """Where the bytes of uploaded files are; see `adaptery_hub.uploads`."""
+
+    def original(self, dataset_id: str, file_id: str) -> Path:
+        """Return the file as it came.
+
+        Raises:
+            NotFoundError: it was not kept.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the administrator says about versions."""
+
+    shard_records: int
+    max_records: int  # of a draft
+    #: By sensitivity, the review queues that must hold nothing open.
+    blocking: Mapping[str, tuple[str, ...]]
 
 
 class Publisher:
@@ -70,99 +79,187 @@ class Publisher:
         self,
         database: Database,
         drafts: Drafts,
+        originals: Originals,
         objects: ObjectStore,
         key: SigningKey,
         staging: Path,
-        shard_records: int,
+        rules: Rules,
         storage: StorageDesk,
+        processes: Processes,
     ) -> None:
         self.database = database
         self.drafts = drafts
+        self.originals = originals
         self.objects = objects
         self.key = key
         self.staging = staging
+        self.rules = rules
         self.storage = storage
-        self.shard_records = shard_records
+        self.processes = processes
         # Whatever lies here is of a publish that died.
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True, mode=0o700)
 
-    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
+    def work(
+        self, dataset: RowMapping, creator_id: str, wanted: PublishRequest, note: Note
+    ) -> PublishWork:
         """Return the work of publishing a draft, for `Operations.start`.
 
         Args:
-            dataset_id: the draft.
-            owner_id: whose storage it takes.
+            dataset: its row of `statements.datasets`.
             creator_id: who publishes.
+            wanted: what its card says.
             note: called in the transaction that makes the version, to write it down.
         """
-        return PublishWork(self, dataset_id, owner_id, creator_id, note)
+        return PublishWork(self, dataset, creator_id, wanted, note)
 
     def sweep(self, dataset_id: str) -> None:
         """Remove folders in the store that no version of the dataset names. Blocking."""
-        named = self.database.read_now(lambda c: statements.digests_of(c, dataset_id))
-        known = {digest.removeprefix("sha256:") for digest in named}
+        rows = self.database.read_now(lambda c: statements.digests_of(c, dataset_id))
+        known = {version_folder(content, split) for content, split in rows}
         stored = {info.path.split("/")[0] for info in self.objects.list(f"datasets/{dataset_id}")}
         for folder in stored - known:
             self.objects.remove_folder(f"datasets/{dataset_id}/{folder}")
 
 
-@dataclass(frozen=True)
-class _Written:
-    """What lies in the staging folder."""
+class VersionWork:
+    """What publishing and merging share: sign, store, insert. See `adaptery_hub.operations.Work`.
 
-    content_digest: str
-    report: VersionReport
-    records: int
-    bytes: int
-
-
-class PublishWork:
-    """One publish. See `adaptery_hub.operations.Work`."""
+    A subclass writes the folder (`write`) and may add to the manifest and the row.
+    """
 
     def __init__(
-        self, publisher: Publisher, dataset_id: str, owner_id: str, creator_id: str, note: Note
+        self,
+        publisher: Publisher,
+        dataset: RowMapping,
+        creator_id: str,
+        about: PublishRequest,
+        note: Note,
     ) -> None:
-        self._publisher = publisher
-        self._owner_id = owner_id
-        self._room: Reservation | None = None
-        self._note = note
-        self._dataset_id = dataset_id
+        self.publisher = publisher
+        self.dataset_id: str = dataset["id"]
+        self.about = about
+        self.version_id = new_id("dv")
+        self.folder = publisher.staging / self.version_id
+        self._dataset = dataset
         self._creator_id = creator_id
-        self._version_id = new_id("dv")
+        self._note = note
         self._created_at: datetime = now()
-        self._folder = publisher.staging / self._version_id
+        self._room: Reservation | None = None
         self._stored = False
         self._row: dict[str, Any] = {}
+
+    def write(self, progress: Progress, heading: Heading) -> Written:
+        """Write the folder, all but its manifest."""
+        raise NotImplementedError
+
+    def manifest_fields(self) -> Mapping[str, Any]:
+        """Return what this kind of version adds to its manifest."""
+        return {}
+
+    def row_fields(self) -> Mapping[str, Any]:
+        """Return what this kind of version adds to its row."""
+        return {}
+
+    def inserted(self, connection: Connection) -> None:
+        """Write what hangs on the row, in its transaction."""
 
     def run(self, progress: Progress) -> None:
         """Write, sign and store the version's files.
 
         Raises:
-            InvalidInputError: the draft is empty.
-            RecordError: a record in it is not valid.
+            InvalidInputError: there is nothing to publish.
+            RecordError: a record is not valid.
             VersionExistsError: its content is published already.
             StorageQuotaError: its owner has no room for it.
             Cancelled: the operation was cancelled.
         """
         progress.report(0, 0)
-        publisher = self._publisher
-        self._folder.mkdir(mode=0o700)
-        written = publisher.drafts.read_now(
-            self._dataset_id, lambda draft: self._write(draft, progress)
+        publisher = self.publisher
+        self.folder.mkdir(mode=0o700)
+        number = publisher.database.read_now(lambda c: statements.next_number(c, self.dataset_id))
+        written = self.write(progress, self._heading(number))
+        publisher.database.read_now(
+            lambda c: statements.check_new(
+                c, self.dataset_id, written.content_digest, written.split_digest
+            )
         )
-        number = publisher.database.read_now(lambda c: self._number(c, written.content_digest))
-        manifest = self._manifest(written, number)
-        write_atomic(self._folder / MANIFEST_NAME, manifest.to_bytes())
-        self._room = publisher.storage.reserve_now(self._owner_id, written.bytes)
+        manifest = self.sign(written, number)
+        self._room = publisher.storage.reserve_now(self._dataset["tenant_id"], written.bytes)
         progress.report(progress.done, progress.total)  # the last moment to cancel
-        self._store(version_prefix(self._dataset_id, written.content_digest))
-        self._row = {
-            "id": self._version_id,
+        prefix = version_prefix(self.dataset_id, written.content_digest, written.split_digest)
+        self.store(prefix)
+        self._row = self._values(written, manifest)
+
+    def commit(self, connection: Connection) -> Mapping[str, object]:
+        """Insert the row; from here on the version exists."""
+        statements.insert(connection, self._row)
+        self.inserted(connection)
+        version = describe_version(statements.find(connection, self.version_id))
+        self._note(connection, version)
+        self._give_room_back()
+        return {"version": version.model_dump(mode="json")}
+
+    def abandon(self) -> None:
+        """Remove what lies in the staging folder and, without a row, in the store."""
+        self._give_room_back()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._stored:
+            # Not simply our folder: if only the answer to a commit was lost, a row names it.
+            self.publisher.sweep(self.dataset_id)
+
+    def sign(self, written: Written, number: int) -> Manifest:
+        """Write the signed manifest into the folder and return it."""
+        manifest = sign_manifest(
+            Manifest(
+                manifest_version=2,
+                dataset=self.dataset_id,
+                version=self.version_id,
+                number=number,
+                content_digest=written.content_digest,
+                records=written.records,
+                splits=written.report.splits,
+                split_digest=written.split_digest,
+                files=tuple(
+                    ManifestFile(path=f.path, bytes=f.bytes, digest=f.digest, name=f.name)
+                    for f in written.files
+                ),
+                created_at=self._created_at,
+                **self.manifest_fields(),
+            ),
+            self.publisher.key,
+        )
+        write_atomic(self.folder / MANIFEST_NAME, manifest.to_bytes())
+        return manifest
+
+    def store(self, prefix: str) -> None:
+        """Move the folder into the object store."""
+        objects = self.publisher.objects
+        # Checked before: no row names this content, so what lies here is left of a dead publish.
+        objects.remove_folder(prefix)
+        self._stored = True
+        objects.put_folder(prefix, self.folder)
+
+    def _heading(self, number: int) -> Heading:
+        return Heading(
+            dataset_id=self.dataset_id,
+            version_id=self.version_id,
+            dataset_name=f"{self._dataset['prefix']}/{self._dataset['name']}",
+            number=number,
+            sensitivity=self._dataset["sensitivity"],
+            description=self.about.description or self._dataset["description"],
+            license=self.about.license,
+            creator_id=self._creator_id,
+            created_at=self._created_at,
+        )
+
+    def _values(self, written: Written, manifest: Manifest) -> dict[str, Any]:
+        return {
+            "id": self.version_id,
             "created_at": self._created_at,
-            "dataset_id": self._dataset_id,
+            "dataset_id": self.dataset_id,
             "creator_id": self._creator_id,
-            "number": number,
+            "number": manifest.number,
             "content_digest": written.content_digest,
             "manifest_digest": manifest_digest(manifest),
             "counts": {
@@ -171,162 +268,64 @@ class PublishWork:
                 "bytes": written.bytes,
             },
             "report": written.report.model_dump(mode="json"),
-            "state": "completed",
+            "description": self.about.description or None,
+            "license": self.about.license,
+            "splits": written.report.splits,
+            "split_digest": written.split_digest,
+            "state": statements.COMPLETED,
+            **self.row_fields(),
         }
-
-    def commit(self, connection: Connection) -> Mapping[str, object]:
-        """Insert the row; from here on the version exists."""
-        version = describe_version(statements.insert(connection, self._row))
-        self._note(connection, version)
-        self._give_room_back()
-        return {"version": version.model_dump(mode="json")}
-
-    def abandon(self) -> None:
-        """Remove what lies in the staging folder and, without a row, in the store."""
-        self._give_room_back()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if self._stored:
-            # Not simply our folder: if only the answer to a commit was lost, a row names it.
-            self._publisher.sweep(self._dataset_id)
 
     def _give_room_back(self) -> None:
         if self._room is not None:
             self._room.release()
 
-    def _number(self, connection: Connection, digest: str) -> int:
-        statements.check_new(connection, self._dataset_id, digest)
-        return statements.next_number(connection, self._dataset_id)
 
-    def _store(self, prefix: str) -> None:
-        objects = self._publisher.objects
-        # Checked above: no row names this content, so what lies here is left of a dead publish.
-        objects.remove_folder(prefix)
-        self._stored = True
-        objects.put_folder(prefix, self._folder)
+class PublishWork(VersionWork):
+    """One publish of a draft."""
 
-    def _write(self, draft: Draft, progress: Progress) -> _Written:
-        total = draft.count()
-        if total == 0:
-            raise InvalidInputError("The draft holds no record.", hint="Upload a file first.")
-        tally = Tally()
-        digest = content_digest(self._write_shards(draft, tally, progress, total))
-        report = self._report(draft, tally)
-        text = json.dumps(_signed_part(report, tally.records), indent=2) + "\n"
-        (self._folder / REPORT_NAME).write_text(text, encoding="utf-8")
-        size = sum(path.stat().st_size for path in self._folder.iterdir())
-        return _Written(digest, report, tally.records, size)
+    def __init__(
+        self,
+        publisher: Publisher,
+        dataset: RowMapping,
+        creator_id: str,
+        about: PublishRequest,
+        note: Note,
+    ) -> None:
+        super().__init__(publisher, dataset, creator_id, about, note)
+        self._files: list[statements.SourceFile] = []
 
-    def _report(self, draft: Draft, tally: Tally) -> VersionReport:
-        names = self._publisher.database.read_now(lambda c: files.names(c, self._dataset_id))
-        return make_report(tally, draft.files(), names, draft.count_edits())
-
-    def _write_shards(
-        self, draft: Draft, tally: Tally, progress: Progress, total: int
-    ) -> Iterator[str]:
-        """Write every record to its shard; yield the record ids in order."""
-        shards = _Shards(self._folder, self._publisher.shard_records)
-        problems: list[FieldProblem] = []
-        with shards:
-            for done, item in enumerate(draft.unique_records(), start=1):
-                record = _checked(item, problems)
-                if record is None:
-                    continue
-                tally.add(item)
-                shards.add(item.record_id, record)
-                if done % ROW_GROUP_RECORDS == 0:
-                    progress.report(done, total)
-                yield item.record_id
-        if problems:
-            raise RecordError(
-                "The draft holds records that are not valid; nothing was published.",
-                errors=problems[:PROBLEMS_LISTED],
+    def write(self, progress: Progress, heading: Heading) -> Written:
+        """See `VersionWork.write`."""
+        publisher = self.publisher
+        rows = publisher.database.read_now(lambda c: files.ready_of(c, self.dataset_id))
+        plan = Plan(
+            draft=publisher.drafts.path(self.dataset_id),
+            max_records=publisher.rules.max_records,
+            folder=self.folder,
+            shard_records=publisher.rules.shard_records,
+            heading=heading,
+            originals=tuple(found for row in rows if (found := self._original(row)) is not None),
+            file_names={row["id"]: row["name"] for row in rows},
+            blocking=publisher.rules.blocking.get(heading.sensitivity, ()),
+        )
+        written = publisher.processes.run(write_version, progress, plan)
+        self._files = [
+            statements.SourceFile(
+                row["id"], row["name"], row["digest"], written.file_records[row["id"]]
             )
-        progress.report(total, total)
+            for row in rows
+            if row["id"] in written.file_records
+        ]
+        return written
 
-    def _manifest(self, written: _Written, number: int) -> Manifest:
-        files = tuple(
-            ManifestFile(path=path.name, bytes=path.stat().st_size, digest=sha256_file(path))
-            for path in sorted(self._folder.iterdir())
-        )
-        manifest = Manifest(
-            dataset=self._dataset_id,
-            version=self._version_id,
-            number=number,
-            content_digest=written.content_digest,
-            records=written.records,
-            files=files,
-            created_at=self._created_at,
-        )
-        return sign_manifest(manifest, self._publisher.key)
+    def inserted(self, connection: Connection) -> None:
+        """See `VersionWork.inserted`."""
+        statements.insert_files(connection, self.version_id, self._files, self._created_at)
 
-
-def _signed_part(report: VersionReport, records: int) -> dict[str, object]:
-    """Return what of a report is a file of the version: it goes wherever the version goes."""
-    return {
-        "report_version": 1,
-        "records": records,
-        "duplicates_dropped": report.duplicates_dropped,
-        "kinds": report.kinds,
-    }
-
-
-class _Shards:
-    """Writes records to `data-00000.parquet`, `data-00001.parquet`, ... of one folder."""
-
-    def __init__(self, folder: Path, shard_records: int) -> None:
-        self._folder = folder
-        self._shard_records = shard_records
-        self._writer: pq.ParquetWriter | None = None
-        self._rows: list[dict[str, str]] = []
-        self._rows_length = 0
-        self._in_shard = 0
-        self._shards = 0
-
-    def __enter__(self) -> _Shards:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-        self._end_shard()
-
-    def add(self, record_id: str, record: Record) -> None:
-        """Write the next record."""
-        text = json.dumps(record.to_dict(), ensure_ascii=False, separators=(",", ":"))
-        self._rows.append({"record_id": record_id, "kind": record.kind, "record": text})
-        self._rows_length += len(text)
-        self._in_shard += 1
-        full = len(self._rows) == ROW_GROUP_RECORDS or self._rows_length > ROW_GROUP_BYTES
-        if full or self._in_shard == self._shard_records:
-            self._flush()
-        if self._in_shard == self._shard_records:
-            self._end_shard()
-
-    def _flush(self) -> None:
-        if not self._rows:
-            return
-        if self._writer is None:
-            path = self._folder / f"data-{self._shards:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
-            self._shards += 1
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
-        self._rows, self._rows_length = [], 0
-
-    def _end_shard(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        self._in_shard = 0
-
-
-def _checked(item: DraftRecord, problems: list[FieldProblem]) -> Record | None:
-    where = f"record {item.position}"
-    try:
-        record = Record.from_dict(item.record)
-    except RecordError as error:
-        problem = error.errors[0] if error.errors else FieldProblem("", error.message)
-        problems.append(FieldProblem(f"{where}, {problem.where}", problem.reason, problem.remedy))
-        return None
-    if record.record_id() != item.record_id:
-        problems.append(FieldProblem(where, "does not match its id.", "Save it again."))
-        return None
-    return record
+    def _original(self, row: RowMapping) -> Original | None:
+        try:
+            path = self.publisher.originals.original(self.dataset_id, row["id"])
+        except NotFoundError:  # a release before this one kept none
+            return None
+        return Original(row["id"], row["name"], row["digest"], path)

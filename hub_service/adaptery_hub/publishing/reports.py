@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from adaptery.schemas.datasets import CharacterCounts, FileCount, VersionReport
-from adaptery_hub.drafts import DraftRecord
+from adaptery.schemas.datasets import CharacterCounts, FileCount, ReviewCount, VersionReport
+from adaptery.schemas.lineage import Split
 
 #: Files that one report names.
 FILES_LISTED = 100
@@ -23,6 +23,8 @@ class Tally:
         self._kinds: Counter[str] = Counter()
         # By length: a draft of any size has few different ones.
         self._lengths: Counter[int] = Counter()
+        self._splits: Counter[Split | None] = Counter()
+        self._languages: Counter[str] = Counter()
 
     @property
     def records(self) -> int:
@@ -34,10 +36,29 @@ class Tally:
         """How many of each kind have passed."""
         return dict(sorted(self._kinds.items()))
 
-    def add(self, record: DraftRecord) -> None:
+    @property
+    def splits(self) -> dict[str, int] | None:
+        """How many are in each split; None if no record is in one."""
+        counts = {split: count for split, count in self._splits.items() if split is not None}
+        return dict(sorted(counts.items())) or None
+
+    @property
+    def languages(self) -> dict[str, int] | None:
+        """How many are in each language, the most frequent first; None if nobody looked."""
+        return dict(self._languages.most_common()) or None
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether a record is in no split."""
+        return None in self._splits
+
+    def add(self, kind: str, length: int, split: Split | None, language: str | None) -> None:
         """Count a record."""
-        self._kinds[record.kind] += 1
-        self._lengths[record.length] += 1
+        self._kinds[kind] += 1
+        self._lengths[length] += 1
+        self._splits[split] += 1
+        if language is not None:
+            self._languages[language] += 1
 
     def characters(self) -> CharacterCounts:
         """Return what the lengths of the records are; there must be one."""
@@ -57,6 +78,7 @@ def make_report(
     files: Sequence[tuple[str | None, int]],
     names: Mapping[str, str],
     edits: int,
+    review: Mapping[str, ReviewCount] | None = None,
 ) -> VersionReport:
     """Return the report of a publish.
 
@@ -65,6 +87,7 @@ def make_report(
         files: each file of the draft by id, with the records it has there; None: added by hand.
         names: the names of the files; one that was deleted meanwhile is called by its id.
         edits: how many edits stand.
+        review: what the review queues held, by queue.
     """
     draft_records = sum(count for _, count in files)
     listed = [
@@ -79,4 +102,15 @@ def make_report(
         files_left_out=len(files) - len(listed),
         edits=edits,
         characters=tally.characters(),
+        splits=tally.splits,
+        languages=tally.languages,
+        review=None if not review else dict(review),
     )
+
+
+def signed_part(report: VersionReport, records: int) -> dict[str, object]:
+    """Return what of a report is a file of the version: it goes wherever the version goes."""
+    whole = report.model_dump(mode="json", exclude_none=True)
+    for inside in ("files", "files_left_out"):  # names of files may be names of people
+        del whole[inside]
+    return {"report_version": 2, "records": records, **whole}

@@ -16,7 +16,8 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +30,7 @@ from adaptery.schemas.lineage import Split
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
 ROW_GROUP_RECORDS = 1000
 #: Characters of the records of one row group: readers and the writer hold a whole one in memory.
-ROW_GROUP_BYTES = 8 * 1024 * 1024
+ROW_GROUP_LENGTH = 8 * 1024 * 1024
 #: Stands in names for records that are in no split.
 WHOLE = "all"
 DATA = "data"
@@ -75,10 +76,20 @@ def dump(record: object) -> str:
 class ShardWriter:
     """Writes the records of a version below one folder."""
 
-    def __init__(self, folder: Path, shard_records: int) -> None:
+    def __init__(
+        self, folder: Path, shard_records: int, group_length: int = ROW_GROUP_LENGTH
+    ) -> None:
+        """Take where to write.
+
+        Args:
+            folder: of the version.
+            shard_records: of one file.
+            group_length: characters of a row group; the last record may go beyond.
+        """
         self._folder = folder / DATA
         self._folder.mkdir(mode=0o700)
         self._shard_records = shard_records
+        self._group_length = group_length
         self._splits: dict[str, _SplitWriter] = {}
 
     def __enter__(self) -> ShardWriter:
@@ -92,12 +103,15 @@ class ShardWriter:
         """Write the next record."""
         split = row.split or WHOLE
         if split not in self._splits:
-            self._splits[split] = _SplitWriter(self._folder, split, self._shard_records)
+            self._splits[split] = _SplitWriter(
+                self._folder, split, self._shard_records, self._group_length
+            )
         self._splits[split].add(row, kind)
 
 
 class _SplitWriter:
-    def __init__(self, folder: Path, split: str, shard_records: int) -> None:
+    def __init__(self, folder: Path, split: str, shard_records: int, group_length: int) -> None:
+        self._group_length = group_length
         self._folder = folder
         self._split = split
         self._shard_records = shard_records
@@ -114,7 +128,7 @@ class _SplitWriter:
             column.append(value)
         self._length += len(row.text)
         self._in_shard += 1
-        full = len(self._columns[0]) == ROW_GROUP_RECORDS or self._length > ROW_GROUP_BYTES
+        full = len(self._columns[0]) == ROW_GROUP_RECORDS or self._length > self._group_length
         if full or self._in_shard == self._shard_records:
             self._flush()
         if self._in_shard == self._shard_records:
@@ -161,41 +175,65 @@ def read_rows(paths: Sequence[str], open_path: Callable[[str], Path], after: int
 def _read_split(
     paths: Iterable[str], open_path: Callable[[str], Path], after: int
 ) -> Iterator[Row]:
+    for group in _groups(paths, open_path):
+        if group.last > after:
+            yield from (row for row in group.read() if row.position > after)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One row group of an open shard."""
+
+    shard: pq.ParquetFile
+    number: int
+    first: int
+    last: int  # at most: positions of other splits may lie between
+    has_positions: bool
+    split: Split | None
+
+    def read(self) -> Iterator[Row]:
+        columns = ["record_id", "record", *(["position"] if self.has_positions else [])]
+        table = self.shard.read_row_group(self.number, columns=columns)
+        ids, texts = (table.column(name).to_pylist() for name in ("record_id", "record"))
+        positions = (
+            table.column("position").to_pylist()
+            if self.has_positions
+            else range(self.first, self.last + 1)
+        )
+        for position, record_id, text in zip(positions, ids, texts, strict=True):
+            yield Row(position, record_id, text, self.split)
+
+
+def _groups(paths: Iterable[str], open_path: Callable[[str], Path]) -> Iterator[_Group]:
+    """Yield the row groups of the shards of one split, each while its shard is open."""
     passed = 0
     for path in paths:
         split = split_of(path)
-        named = cast("Split", split) if split != WHOLE else None
+        named = None if split == WHOLE else cast("Split", split)
         with pq.ParquetFile(open_path(path)) as shard:
             has_positions = "position" in shard.schema_arrow.names
-            for group in range(shard.num_row_groups):
-                rows = shard.metadata.row_group(group)
-                last = _last_position(rows) if has_positions else passed + rows.num_rows
-                if last is None or last > after:
-                    yield from _read_group(shard, group, passed, after, has_positions, named)
+            for number in range(shard.num_row_groups):
+                rows = shard.metadata.row_group(number)
+                first, last = passed + 1, passed + rows.num_rows
+                if has_positions:
+                    statistics = rows.column(0).statistics
+                    first, last = int(statistics.min), int(statistics.max)
+                yield _Group(shard, number, first, last, has_positions, named)
                 passed += rows.num_rows
 
 
-def _last_position(group: pq.RowGroupMetaData) -> int | None:
-    statistics = group.column(0).statistics
-    return None if statistics is None or not statistics.has_min_max else int(statistics.max)
-
-
-def _read_group(
-    shard: pq.ParquetFile,
-    group: int,
-    passed: int,
-    after: int,
-    has_positions: bool,
-    split: Split | None,
-) -> Iterator[Row]:
-    columns = ["record_id", "record", *(["position"] if has_positions else [])]
-    table = shard.read_row_group(group, columns=columns)
-    ids, texts = (table.column(name).to_pylist() for name in ("record_id", "record"))
-    positions = (
-        table.column("position").to_pylist()
-        if has_positions
-        else range(passed + 1, passed + 1 + len(ids))
-    )
-    for position, record_id, text in zip(positions, ids, texts, strict=True):
-        if position > after:
-            yield Row(position, record_id, text, split)
+def read_at(
+    paths: Sequence[str], open_path: Callable[[str], Path], positions: Collection[int]
+) -> dict[int, Row]:
+    """Return the records at some positions; only the row groups that hold them are read."""
+    wanted, found = sorted(set(positions)), dict[int, Row]()
+    splits: dict[str, list[str]] = {}
+    for path in paths:
+        splits.setdefault(split_of(path), []).append(path)
+    for names in splits.values():
+        for group in _groups(names, open_path):
+            here = wanted[bisect_left(wanted, group.first) : bisect_right(wanted, group.last)]
+            if here:
+                known = set(here)
+                found.update((row.position, row) for row in group.read() if row.position in known)
+    return found

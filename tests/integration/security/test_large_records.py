@@ -4,11 +4,9 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from adaptery_hub import paging
-from adaptery_hub.publishing import publisher as publishing
 from support.service import Client, Service, running_service
 
 COUNT = 12
@@ -18,7 +16,6 @@ RECORD_BYTES = 10_000
 @pytest.fixture
 async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     monkeypatch.setattr(paging, "PAGE_BYTES", 3 * RECORD_BYTES)
-    monkeypatch.setattr(publishing, "ROW_GROUP_BYTES", 3 * RECORD_BYTES)
     async with running_service(tmp_path / "state") as running:
         yield running
 
@@ -37,7 +34,7 @@ async def pages(client: Client, path: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("size", [RECORD_BYTES, 4 * RECORD_BYTES])
 async def test_a_page_of_large_records_is_short_and_the_list_is_whole(
-    service: Service, tmp_path: Path, size: int
+    service: Service, size: int
 ) -> None:
     demo = service.client("demo")
     dataset = await demo.dataset()
@@ -49,9 +46,5 @@ async def test_a_page_of_large_records_is_short_and_the_list_is_whole(
         walked = await pages(demo, path)
         assert [text for page in walked for text in page] == texts
         assert max(len(page) for page in walked) <= 3
-    (shard,) = (tmp_path / "state" / "objects").rglob("*.parquet")
-    metadata = pq.read_metadata(shard)
-    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    assert sum(groups) == COUNT and max(groups) <= 4
     lines = (await demo.get(f"api/versions/{version}/download")).text.splitlines()
     assert [json.loads(line)["text"] for line in lines] == texts

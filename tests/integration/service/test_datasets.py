@@ -1,5 +1,7 @@
 """Datasets from their creation to their end, over HTTP."""
 
+import hashlib
+
 from support.service import Client, Service, alpaca
 
 
@@ -18,10 +20,20 @@ async def test_the_journey_of_a_dataset(service: Service, demo: Client) -> None:
 
     assert await demo.json("GET", f"api/versions/{version['id']}") == version
     manifest = await demo.json("GET", f"api/versions/{version['id']}/manifest")
+    (original,) = (f for f in manifest["files"] if f["path"].startswith("originals/"))
+    assert (original["name"], original["digest"]) == (
+        "visits.json",
+        f"sha256:{hashlib.sha256(alpaca(100)).hexdigest()}",
+    )
     assert [file["path"] for file in manifest["files"]] == [
-        "data-00000.parquet",
-        "data-00001.parquet",
-        "data-00002.parquet",
+        "README.md",
+        "croissant.json",
+        "data/all-00000.parquet",
+        "data/all-00001.parquet",
+        "data/all-00002.parquet",
+        "index/record-ids.bin",
+        original["path"],
+        "prov.json",
         "report.json",
     ]
     page = await demo.json("GET", f"api/versions/{version['id']}/records?after=38&limit=4")

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import RowMapping
 
 from adaptery.records import Record
+from adaptery.schemas.datasets import PublishRequest
 from adaptery_hub.database.statements import files
 from adaptery_hub.publishing import Note, Publisher, PublishWork
 from adaptery_hub.services import Services
@@ -18,29 +20,29 @@ class DiesAtAStep(Publisher):
 
     step = ""
 
-    def work(self, dataset_id: str, owner_id: str, creator_id: str, note: Note) -> PublishWork:
-        return _DyingWork(self, dataset_id, owner_id, creator_id, note, self.step)
+    def work(
+        self, dataset: RowMapping, creator_id: str, wanted: PublishRequest, note: Note
+    ) -> PublishWork:
+        work = _DyingWork(self, dataset, creator_id, wanted, note)
+        work.step = self.step
+        return work
 
 
 class _DyingWork(PublishWork):
-    def __init__(
-        self, publisher: Publisher, dataset: str, owner: str, creator: str, note: Note, step: str
-    ) -> None:
-        super().__init__(publisher, dataset, owner, creator, note)
-        self._step = step
+    step = ""
 
-    def _manifest(self, *args):  # type: ignore[no-untyped-def]
-        if self._step == "before the manifest":
+    def sign(self, *args):  # type: ignore[no-untyped-def]
+        if self.step == "before the manifest":
             raise RuntimeError
-        return super()._manifest(*args)
+        return super().sign(*args)
 
-    def _store(self, prefix: str) -> None:
-        if self._step == "before the store":
+    def store(self, prefix: str) -> None:
+        if self.step == "before the store":
             raise RuntimeError
-        super()._store(prefix)
+        super().store(prefix)
 
     def commit(self, connection):  # type: ignore[no-untyped-def]
-        if self._step == "before the row":
+        if self.step == "before the row":
             raise RuntimeError
         return super().commit(connection)
 

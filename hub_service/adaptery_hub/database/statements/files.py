@@ -48,6 +48,12 @@ def names(connection: Connection, dataset_id: str) -> dict[str, str]:
     return {row.id: row.name for row in connection.execute(statement)}
 
 
+def ready_of(connection: Connection, dataset_id: str) -> list[RowMapping]:
+    """Return the files of a dataset whose records are in its draft."""
+    statement = sa.select(files).where(files.c.dataset_id == dataset_id, files.c.state == "ready")
+    return list(connection.execute(statement.order_by(files.c.id)).mappings())
+
+
 def by_id(connection: Connection, dataset_id: str, file_id: str) -> RowMapping | None:
     """Return the file with this id in a dataset."""
     statement = sa.select(files).where(files.c.dataset_id == dataset_id, files.c.id == file_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +15,13 @@ from adaptery.ids import is_id
 from adaptery.names import parse_name
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.statements.tenants import by_prefix
-from adaptery_hub.database.tables import datasets, tenants, version_sources, versions
+from adaptery_hub.database.tables import (
+    datasets,
+    tenants,
+    version_files,
+    version_sources,
+    versions,
+)
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch
 
@@ -20,6 +29,16 @@ from adaptery_hub.permissions import Right, fetch
 COMPLETED = "completed"
 WITHDRAWN = "withdrawn"
 ERASED = "erased"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file whose records are in a version."""
+
+    file_id: str
+    name: str
+    digest: str | None
+    records: int
 
 
 def full_name(row: RowMapping) -> str:
@@ -56,6 +75,8 @@ def resolve(connection: Connection, identity: Identity, name: str, right: Right)
     statement = statement.where(datasets.c.tenant_id == _owner(connection, identity, thing))
     if thing.version is not None:
         statement = statement.where(versions.c.number == thing.version)
+    else:
+        statement = statement.where(versions.c.state == COMPLETED)
     newest = connection.scalar(statement.order_by(versions.c.number.desc()).limit(1))
     # No such version and no right take the same path and get the same answer.
     return get(connection, identity, newest or "", right)
@@ -77,41 +98,103 @@ def next_number(connection: Connection, dataset_id: str) -> int:
     return (connection.scalar(newest) or 0) + 1
 
 
-def check_new(connection: Connection, dataset_id: str, content_digest: str) -> None:
-    """Refuse content that is published already.
+def check_new(
+    connection: Connection, dataset_id: str, content_digest: str, split_digest: str | None
+) -> None:
+    """Refuse content that is published already, in the same splits.
 
     Raises:
         VersionExistsError: naming the version with this content.
     """
     statement = _select().where(
-        versions.c.dataset_id == dataset_id, versions.c.content_digest == content_digest
+        versions.c.dataset_id == dataset_id,
+        versions.c.content_digest == content_digest,
+        versions.c.split_digest.is_not_distinct_from(split_digest),
     )
     row = connection.execute(statement).mappings().first()
-    if row is not None:
+    if row is None:
+        return
+    what = "these records" if split_digest is None else "these records in these splits"
+    if row["state"] != COMPLETED:
         raise VersionExistsError(
-            f"{full_name(row)} has exactly these records.", hint="Change the draft, or use it."
+            f"{full_name(row)} has exactly {what}, and is {row['state']}.",
+            hint="Change the draft: what was withdrawn is not published again.",
         )
+    raise VersionExistsError(
+        f"{full_name(row)} has exactly {what}.", hint="Change the draft, or use it."
+    )
 
 
-def insert(connection: Connection, values: dict[str, Any]) -> RowMapping:
-    """Insert a version and return it as `get` would.
+def insert(connection: Connection, values: dict[str, Any]) -> None:
+    """Insert a version.
 
     Raises:
         VersionExistsError: naming the version with this content.
         ConflictError: another version took this number meanwhile.
     """
-    check_new(connection, values["dataset_id"], values["content_digest"])
+    check_new(
+        connection, values["dataset_id"], values["content_digest"], values.get("split_digest")
+    )
     if next_number(connection, values["dataset_id"]) != values["number"]:
         raise ConflictError("Another version was published meanwhile.", hint="Publish again.")
     connection.execute(sa.insert(versions).values(**values))
-    statement = _select().where(versions.c.id == values["id"])
-    return connection.execute(statement).mappings().one()
 
 
-def digests_of(connection: Connection, dataset_id: str) -> set[str]:
-    """Return the content digests of every version of a dataset."""
-    statement = sa.select(versions.c.content_digest).where(versions.c.dataset_id == dataset_id)
-    return set(connection.scalars(statement))
+def insert_files(
+    connection: Connection, version_id: str, files: Sequence[SourceFile], at: datetime
+) -> None:
+    """Write down which files the records of a version came from."""
+    for number, file in enumerate(files):
+        connection.execute(
+            sa.insert(version_files).values(
+                id=f"{version_id}.{number}",
+                created_at=at,
+                version_id=version_id,
+                file_id=file.file_id,
+                name=file.name,
+                digest=file.digest,
+                records=file.records,
+            )
+        )
+
+
+def insert_sources(
+    connection: Connection, version_id: str, source_ids: Sequence[str], at: datetime
+) -> None:
+    """Write down which versions a merged one references, in order."""
+    for position, source_id in enumerate(source_ids):
+        connection.execute(
+            sa.insert(version_sources).values(
+                id=f"{version_id}.{position}",
+                created_at=at,
+                version_id=version_id,
+                source_version_id=source_id,
+                position=position,
+            )
+        )
+
+
+def find(connection: Connection, version_id: str) -> RowMapping:
+    """Return a version as `get` would, whoever may see it; for the service's own use."""
+    return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
+
+
+def withdraw(connection: Connection, version_id: str, reason: str, at: datetime) -> bool:
+    """Withdraw a version; return False if it was not completed any more."""
+    statement = (
+        sa.update(versions)
+        .where(versions.c.id == version_id, versions.c.state == COMPLETED)
+        .values(state=WITHDRAWN, reason=reason, withdrawn_at=at)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def digests_of(connection: Connection, dataset_id: str) -> set[tuple[str, str | None]]:
+    """Return the content digest and the split digest of every version of a dataset."""
+    statement = sa.select(versions.c.content_digest, versions.c.split_digest).where(
+        versions.c.dataset_id == dataset_id
+    )
+    return {(row.content_digest, row.split_digest) for row in connection.execute(statement)}
 
 
 def _owner(connection: Connection, identity: Identity, thing: Any) -> str:

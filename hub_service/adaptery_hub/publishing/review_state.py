@@ -1,0 +1,43 @@
+"""What the review of a draft says to its publishing: counts for the report, and the policy.
+
+A policy names, by sensitivity, the queues that must be looked through before a draft is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adaptery.errors import ConflictError, FieldProblem
+from adaptery.schemas.datasets import ReviewCount
+from adaptery_hub.drafts import Draft
+
+
+def review_counts(draft: Draft) -> Mapping[str, ReviewCount]:
+    """Return what each queue that was looked at holds."""
+    return {}
+
+
+def check_policy(draft: Draft, queues: Sequence[str]) -> None:
+    """Refuse a draft in which queues of the policy hold something open, or were not looked at.
+
+    Raises:
+        ConflictError: naming each of these queues.
+    """
+    counts = review_counts(draft)
+    problems = [
+        FieldProblem(queue, _reason(counts.get(queue)), "Review it, then publish.")
+        for queue in queues
+        if queue not in counts or counts[queue].open
+    ]
+    if problems:
+        raise ConflictError(
+            "The policy for this sensitivity does not let the draft be published as it is.",
+            hint="Decide about the findings in the review, then publish again.",
+            errors=problems,
+        )
+
+
+def _reason(count: ReviewCount | None) -> str:
+    if count is None:
+        return "was not looked at since the draft changed."
+    return f"holds {count.open} findings that nobody has decided about."
