@@ -35,6 +35,7 @@ from adaptery.files import write_atomic
 from adaptery.signing import SigningKey
 from adaptery_hub import compute, logs
 from adaptery_hub.admissions import Admissions
+from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
@@ -50,10 +51,11 @@ from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
 from adaptery_hub.imports import Imports
 from adaptery_hub.key_limits import KeyLimits
+from adaptery_hub.key_store import KeyStore
 from adaptery_hub.keys import KeyRules, Keys
 from adaptery_hub.limits import Limit, Limits
 from adaptery_hub.metrics import METHODS, Metrics
-from adaptery_hub.objects import FilesystemStore
+from adaptery_hub.objects.choosing import build_store
 from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing import MergedCache, PublishedVersions, Publisher, Rules
@@ -62,6 +64,7 @@ from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
 from adaptery_hub.settings import MEBIBYTE, ServiceSettings
 from adaptery_hub.storage import StorageDesk
+from adaptery_hub.store_desk import StoreDesk
 from adaptery_hub.succession import Succession
 from adaptery_hub.tenants import Tenants
 from adaptery_hub.uploads import Originals, Uploads
@@ -156,7 +159,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     state = settings.state_path
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database_url)
-    objects = FilesystemStore(state / "objects")
+    objects = build_store(settings, database)
+    at_rest = AtRestDesk(KeyStore(Path(settings.key_store)))
     drafts = Drafts(state / "drafts", settings.max_draft_records)
     metrics = Metrics()
     audit = AuditLog(compute.AUDIT_WRITER)
@@ -178,6 +182,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         settings=settings,
         db=database,
         objects=objects,
+        store_desk=StoreDesk(objects),
+        at_rest=at_rest,
         identities=identities,
         tenants=tenants,
         hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
@@ -216,6 +222,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
 async def start_services(services: Services) -> None:
     """Bring the schema up to date, clean up after a crash, start what runs in the background."""
     await asyncio.to_thread(migrate, services.db.engine)
+    services.store_desk.start()
     for row in await services.operations.recover():
         if row["kind"] in ("publish", "merge"):
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
@@ -231,6 +238,7 @@ async def stop_services(services: Services) -> None:
     """End what runs in the background and close every file."""
     await compute.stop_compute(services)
     await services.operations.stop()
+    await services.store_desk.stop()
     await asyncio.to_thread(_close, services)
 
 

@@ -15,6 +15,7 @@ from adaptery_hub.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from adaptery.errors import AdapteryError
+    from adaptery_hub.at_rest import AtRestDesk
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from adaptery_hub.retention import Retention
     from adaptery_hub.settings import ServiceSettings
     from adaptery_hub.storage import StorageDesk
+    from adaptery_hub.store_desk import StoreDesk
     from adaptery_hub.tenants import Tenants
     from adaptery_hub.uploads import Uploads
 
@@ -64,6 +66,8 @@ class Services:
     settings: ServiceSettings
     db: Database
     objects: ObjectStore
+    store_desk: StoreDesk
+    at_rest: AtRestDesk
     identities: IdentitySource
     tenants: Tenants
     hub_watch: HubWatch

@@ -15,9 +15,9 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,9 +25,10 @@ from typing import Any, BinaryIO
 from sqlalchemy.engine import RowMapping
 
 from adaptery.digests import sha256_file
-from adaptery.errors import AdapteryError, ConflictError, NotFoundError
+from adaptery.errors import ConflictError, NotFoundError, UnavailableError
 from adaptery.manifests import MANIFEST_NAME
 from adaptery.times import Clock, now
+from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import stored_files as statements
 from adaptery_hub.database.statements.stored_files import NewFile
@@ -35,6 +36,8 @@ from adaptery_hub.objects.bucket import Bucket
 from adaptery_hub.objects.file_cache import FileCache
 from adaptery_hub.objects.s3_clients import S3Clients, body, translated
 from adaptery_hub.objects.store import KeptObject, ObjectInfo
+
+logger = logging.getLogger(__name__)
 
 #: Larger files travel in parts of this size; a part is held in memory.
 PART_BYTES = 32 * 1024 * 1024
@@ -73,8 +76,7 @@ class S3Store:
                 for name in sorted(paths, key=lambda name: (name == MANIFEST_NAME, name))
             }
         except BaseException:
-            with suppress(AdapteryError):  # else `recover` does it later
-                self.remove_folder(prefix)
+            self.remove_folder(prefix)
             raise
         self._database.write_now(lambda c: statements.finish(c, prefix, version_ids, until))
         shutil.rmtree(folder)
@@ -105,19 +107,18 @@ class S3Store:
         return self._cache.get(row["digest"], row["bytes"], lambda target: self._get(row, target))
 
     def remove_folder(self, prefix: str) -> None:
-        """See `ObjectStore.remove_folder`.
-
-        Raises:
-            UnavailableError: the store does not answer; the folder is gone for readers, and its
-                objects are removed by `recover`.
-        """
+        """See `ObjectStore.remove_folder`; if the store does not answer, `recover` goes on."""
         rows = self._database.read_now(lambda c: statements.list_stored(c, prefix))
         if not self._database.write_now(lambda c: statements.hide(c, prefix)):
             return
-        kept = self._remove_objects(prefix)
-        self._database.write_now(lambda c: statements.forget(c, prefix, kept))
         for row in rows:
             self._cache.drop(row["digest"])
+        try:
+            kept = self._remove_objects(prefix)
+        except UnavailableError as error:
+            logs.log(logger, logging.WARNING, "store_removal_put_off", reason=error.message)
+            return
+        self._database.write_now(lambda c: statements.forget(c, prefix, kept))
 
     def kept(self, prefix: str) -> Sequence[KeptObject]:
         """See `ObjectStore.kept`."""

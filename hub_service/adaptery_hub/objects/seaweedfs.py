@@ -34,6 +34,8 @@ FOLDER: Final = "seaweedfs"
 CREDENTIALS_NAME: Final = "credentials.ini"
 DEFAULT_PORT: Final = 10110
 BUCKET: Final = "adaptery"
+#: SeaweedFS's account of every identity of a file is this.
+PUBLISHER_ARN: Final = "arn:aws:iam::000000000000:user/publisher"
 #: Ports behind the first, which is S3's; each part has one for HTTP and one for gRPC.
 PORTS: Final = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer",
                 "filer.grpc")  # fmt: skip

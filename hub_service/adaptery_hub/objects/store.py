@@ -27,7 +27,7 @@ class KeptObject:
 
     key: str
     bytes: int
-    until: datetime | None  # None: the store does not say
+    until: datetime | None  # None: the store does not say, or did not answer
 
 
 class ObjectStore(Protocol):

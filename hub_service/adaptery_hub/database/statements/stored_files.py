@@ -124,8 +124,9 @@ def forget(connection: Connection, prefix: str, kept: Mapping[str, datetime | No
 
 
 def kept(connection: Connection, prefix: str) -> list[RowMapping]:
-    """Return what the store would not give up below a prefix."""
-    statement = sa.select(stored_files).where(_within(prefix), stored_files.c.state == "kept")
+    """Return what the store would not give up below a prefix, or was not asked for yet."""
+    held = stored_files.c.state.in_(("kept", "removing"))
+    statement = sa.select(stored_files).where(_within(prefix), held)
     return list(connection.execute(statement).mappings())
 
 
