@@ -93,13 +93,45 @@ def _value(value: object, path: str, depth: int) -> object:
     raise CanonicalError(path, f"is a {type(value).__name__}, which JSON does not have")
 
 
+class _Intricate(Exception):
+    """A value is not of the kinds that `_plain` knows."""
+
+
+def _plain(value: object, depth: int) -> object:
+    """Do what `_value` does, in a fraction of the time, for what most records are made of.
+
+    Raises:
+        _Intricate: it may be anything else; `_value` says what.
+    """
+    kind = type(value)
+    if kind is str:
+        return value if cast("str", value).isascii() else _text(cast("str", value), "")
+    if value is None or kind is bool:
+        return value
+    if depth > DEPTH_LIMIT:
+        raise _Intricate
+    if kind is list:
+        return [_plain(item, depth + 1) for item in cast("list[object]", value)]
+    if kind is not dict:
+        raise _Intricate
+    result: dict[str, object] = {}
+    for key, item in cast("dict[object, object]", value).items():
+        if type(key) is not str or not key.isascii():
+            raise _Intricate
+        result[key] = _plain(item, depth + 1)
+    return result
+
+
 def normalise(value: object) -> object:
     """Return the value with all its text in NFC, as plain JSON types.
 
     Raises:
         CanonicalError: if a part of it has no canonical form.
     """
-    return _value(value, "", 0)
+    try:
+        return _plain(value, 0)
+    except (_Intricate, CanonicalError):  # with the path of what is wrong, if anything is
+        return _value(value, "", 0)
 
 
 def canonical_json(value: object) -> bytes:

@@ -20,7 +20,10 @@ src/llamafactory/data/converter.py (commit ff6d4d1).
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
@@ -37,6 +40,8 @@ JsonObject = Mapping[str, object]
 _ROLES: Final = get_args(Role)
 #: Messages in one record; the longest real conversations have a few hundred.
 MESSAGES_LIMIT = 2_000
+#: Without numbers, what this writes is canonical JSON, in a tenth of the time.
+_TEXT_ONLY: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 class _Invalid(ValueError):
@@ -142,7 +147,19 @@ class Record:
         Raises:
             CanonicalError: if a record that was made unchecked holds what JSON cannot.
         """
-        return sha256_bytes(canonical_json(self.to_dict()))
+        plain = self.to_dict()
+        if self._holds_text_only():
+            text = _TEXT_ONLY.encode(plain)
+            if text.isascii() or unicodedata.is_normalized("NFC", text):
+                with suppress(UnicodeEncodeError):  # half a surrogate pair: named below
+                    return sha256_bytes(text.encode())
+        return sha256_bytes(canonical_json(plain))
+
+    def _holds_text_only(self) -> bool:
+        messages = (*self.messages, *filter(None, (self.chosen, self.rejected)))
+        return self.tools is None and all(
+            message.weight is None and message.tool_calls is None for message in messages
+        )
 
 
 def _mapping(value: object, where: str) -> dict[str, object]:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 DRAFT_THREADS = 4
 #: How long a draft's file may be locked by another process before a call fails.
 BUSY_TIMEOUT_SECONDS = 10.0
+#: Memory of one writer for parts of the file: an import comes back to those of its indexes.
+WRITE_CACHE_KIBIBYTES = 64 * 1024
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
@@ -131,6 +133,8 @@ def opened(path: Path, max_records: int, *, write: bool = False) -> Iterator[Dra
         NotFoundError: there is no such draft (any more).
     """
     with closing(_connect(path, mode="rw")) as connection:
+        if write:
+            connection.execute(f"PRAGMA cache_size=-{WRITE_CACHE_KIBIBYTES}")
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         try:
             yield Draft(connection, max_records)

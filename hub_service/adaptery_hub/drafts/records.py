@@ -15,12 +15,13 @@ from adaptery.records import Kind, Record
 from adaptery.schemas.curation import RECORD_FIELDS
 from adaptery.times import from_text, now, to_text
 from adaptery_hub.drafts.contents import NOTHING_KNOWN, State
-from adaptery_hub.drafts.words import length_of, words_of
+from adaptery_hub.drafts.words import length_of, words_and_length, words_of
 
 #: Records that are written at once, and characters of them: memory, and one statement for many.
 BLOCK_RECORDS = 500
 BLOCK_CHARACTERS = 4 * 1024 * 1024
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _COLUMNS = (
     "position, record_id, kind, record, file, created_at, length, changed_at, edited, "
     "language, flags, near_group, split"
@@ -286,7 +287,7 @@ def dump(record: Record) -> str:
 
 
 def _dump(plain: Mapping[str, object]) -> str:
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(plain)
 
 
 def _rows_of(
@@ -294,6 +295,7 @@ def _rows_of(
 ) -> tuple[tuple[object, ...], tuple[object, ...]]:
     """Return the rows of a record: for the table, and for the index of words."""
     plain = record.to_dict()
+    words, length = words_and_length(plain)
     row = (
         position,
         record.record_id(),
@@ -301,11 +303,11 @@ def _rows_of(
         _dump(plain),
         file,
         place.created_at if place else moment,
-        length_of(plain),
+        length,
         moment,
         *state,
     )
-    return row, (position, *words_of(plain))
+    return row, (position, *words)
 
 
 def _draft_record(row: Sequence[object]) -> DraftRecord:

@@ -20,18 +20,28 @@ Words = tuple[str | None, ...]  # one for each of RECORD_FIELDS; None: the recor
 
 def words_of(record: Mapping[str, object]) -> Words:
     """Return the text of a record in each of RECORD_FIELDS."""
-    found: dict[str, list[str]] = {}
-    for message in cast("list[Mapping[str, object]]", record.get("messages", ())):
-        found.setdefault(str(message["role"]), []).extend(texts(message))
-    for name in ("text", "chosen", "rejected", "tools"):
-        if (value := record.get(name)) is not None:
-            found.setdefault(name, []).extend(texts(value))
-    return tuple("\n".join(found[field]) if field in found else None for field in RECORD_FIELDS)
+    return words_and_length(record)[0]
 
 
 def length_of(record: Mapping[str, object]) -> int:
     """Return the characters of all text in a record."""
-    return sum(map(len, texts(record)))
+    return words_and_length(record)[1]
+
+
+def words_and_length(record: Mapping[str, object]) -> tuple[Words, int]:
+    """Return both, for little more than one of them takes."""
+    found: dict[str, list[str]] = {}
+    for message in cast("list[Mapping[str, object]]", record.get("messages", ())):
+        said = found.setdefault(str(message["role"]), [])
+        if len(message) == 2:  # role and content: nearly all are
+            said.append(cast("str", message["content"]))
+        else:
+            said.extend(texts(message))
+    for name in ("text", "chosen", "rejected", "tools"):
+        if (value := record.get(name)) is not None:
+            found.setdefault(name, []).extend(texts(value))
+    words = tuple("\n".join(found[field]) if field in found else None for field in RECORD_FIELDS)
+    return words, sum(len(text) for said in found.values() for text in said)
 
 
 def texts(value: object) -> Iterator[str]:

@@ -113,6 +113,15 @@ def test_a_record_round_trips(record):
     assert is_digest(record.record_id())
 
 
+@given(texts)
+def test_the_id_is_that_of_the_canonical_json(text):
+    for record in (Record("text", text=text), Record("chat", (Message("user", text),))):
+        plain = canonical_json(record.to_dict())
+        assert record.record_id() == f"sha256:{hashlib.sha256(plain).hexdigest()}"
+    with pytest.raises(CanonicalError):
+        Record("text", text=text + "\ud800").record_id()
+
+
 def test_tools_and_weights_are_part_of_the_record():
     plain = [Message("user", "q"), Message("assistant", "a")]
     weighted = [Message("user", "q"), Message("assistant", "a", weight=0)]
