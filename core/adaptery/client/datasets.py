@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO
-
-from adaptery.client.columns import DATASETS, FILES, VERSIONS, dataset_facts
-from adaptery.client.connection import ANSWER_SECONDS, Connection, checked, path_of
+from adaptery.client.columns import DATASETS, VERSIONS, dataset_facts
+from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.drafts import DraftCalls
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
 from adaptery.client.sharing import Shared
+from adaptery.client.uploads import UploadCalls
 from adaptery.client.versions import Version
-from adaptery.errors import IntegrityError, InternalError, InvalidInputError, NotFoundError
+from adaptery.errors import InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse
 
 __all__ = ["Dataset", "Datasets", "Version"]
 
-UPLOAD_CHUNK_BYTES = 256 * 1024
 PUBLISH_SECONDS = 3600.0  # how long publish() waits unless told otherwise
 
-UploadProgress = Callable[[int, int], None]
 
-
-class Dataset(DraftCalls, Shared):
+class Dataset(DraftCalls, UploadCalls, Shared):
     """A dataset and its draft.
 
     Of the rights, `use` trains on its versions, `view` reads them and the draft, `edit` changes the
@@ -89,66 +82,6 @@ class Dataset(DraftCalls, Shared):
         """
         self._connection.send("DELETE", self._path())
 
-    # -- files --------------------------------------------------------------------------------
-
-    def upload(
-        self,
-        path: str | Path,
-        *,
-        name: str | None = None,
-        format: str | None = None,
-        progress: bool | UploadProgress | None = None,
-    ) -> schemas.FileInfo:
-        """Add the records of a file to the draft; the file is streamed, never whole in memory.
-
-        Args:
-            path: an Alpaca or ShareGPT JSON file, or a text file.
-            name: the name it gets there; its own if absent.
-            format: `alpaca`, `sharegpt` or `text`; told from the file if absent.
-            progress: called with the bytes sent and the bytes in all, or whether to show a bar; in
-                notebooks there is one if absent.
-
-        Raises:
-            InvalidInputError: if the file does not exist, or its records are not valid (by number).
-            IntegrityError: if the service received other bytes than were sent.
-            AdapteryError: what the service raised.
-        """
-        source = Path(path)
-        if not source.is_file():
-            raise InvalidInputError("The file does not exist.", hint="check the path")
-        size = source.stat().st_size
-        hasher = hashlib.sha256()
-        with source.open("rb") as stream, shown(source.name, progress, "bytes") as report:
-            response = self._connection.send(
-                "PUT",
-                self._path("files", name or source.name),
-                content=_chunks(stream, size, hasher.update, report),
-                query={"format": format} if format else None,
-                headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
-                read_seconds=ANSWER_SECONDS,
-            )
-        info = checked(response, schemas.FileInfo)
-        if info.digest not in (None, f"sha256:{hasher.hexdigest()}"):
-            raise IntegrityError("The service received other bytes than were sent.")
-        return info
-
-    def files(self) -> Listing[schemas.FileInfo]:
-        """Return the files that were uploaded into the draft.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        found = self._connection.pages(self._path("files"), schemas.FileInfo, lambda file: file.id)
-        return Listing(found, "file", FILES, 'upload("file") adds one.')
-
-    def delete_file(self, file: str) -> None:
-        """Remove a file (by id or name) and its records from the draft.
-
-        Raises:
-            AdapteryError: what the service raised.
-        """
-        self._connection.send("DELETE", self._path("files", file))
-
     # -- versions -----------------------------------------------------------------------------
 
     def publish(
@@ -189,21 +122,6 @@ class Dataset(DraftCalls, Shared):
         )
         versions = (Version(self._connection, info) for info in found)
         return Listing(versions, "version", VERSIONS, "publish() makes one.")
-
-
-def _chunks(
-    stream: BinaryIO,
-    size: int,
-    update: Callable[[bytes], None],
-    progress: UploadProgress | Report | None,
-) -> Iterator[bytes]:
-    sent = 0
-    while chunk := stream.read(UPLOAD_CHUNK_BYTES):
-        update(chunk)
-        yield chunk
-        sent += len(chunk)
-        if progress is not None:
-            progress(sent, size)
 
 
 class Datasets:

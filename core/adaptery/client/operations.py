@@ -13,7 +13,7 @@ __all__ = ["wait_for"]
 
 Progress = Callable[[int, int | None], None]
 
-FIRST_PAUSE_SECONDS = 0.1
+FIRST_PAUSE_SECONDS = 0.02  # small things are done at once
 LONGEST_PAUSE_SECONDS = 2.0
 
 

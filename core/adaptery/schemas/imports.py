@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from adaptery.schemas.common import Answer, JsonObject, Model
-from adaptery.schemas.mappings import Mapping, Suggestion
+from adaptery.schemas.mappings import Format, Mapping, Suggestion
 
 __all__ = [
     "BadRecords",
@@ -66,5 +66,8 @@ class ImportRequest(Model):
 
     mapping: Mapping | None = Field(
         default=None, description="the suggested one if absent, where that leaves no doubt"
+    )
+    format: Format | None = Field(
+        default=None, description="of the suggestion, where none is given; settles a doubt"
     )
     bad_records: BadRecords = "refuse"

@@ -76,7 +76,7 @@ class ImportHandler(FileOfDraftHandler):
         row = await self.find_file(dataset, file, Right.EDIT)
         services = self.services
         await services.storage.check(owner["tenant_id"])
-        plan = ImportPlan(asked.mapping, skip_bad_records=asked.bad_records == "skip")
+        plan = ImportPlan(asked.mapping, asked.format, asked.bad_records == "skip")
         operation = await services.imports.start(
             self.identity, owner["tenant_id"], row, plan, self.note_import
         )
