@@ -1,4 +1,4 @@
-"""`python -m adaptery_hub`: the managed command. Starts broker, service and local agent.
+"""`python -m adaptery_hub`: the managed command. Starts broker, store, service and local agent.
 
 `configure(c, ...)` writes this command line into the Hub's configuration. It holds ports and paths
 only; secrets lie in files below the state folder.
@@ -11,8 +11,9 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from adaptery_hub.supervisor import ChildSpec, supervise
 
@@ -36,18 +37,29 @@ def children(config: Path, broker_port: int | None, agent_dir: Path | None) -> l
     Making the broker's command also makes the network's keys on the first start, before anything
     else could want them.
     """
-    specs = []
+    specs: list[ChildSpec] = []
+    settings = json.loads(config.read_text())["ServiceSettings"] if config.exists() else {}
     if broker_port is not None:
         from adaptery_network.broker import broker_command
 
-        state_dir = Path(json.loads(config.read_text())["ServiceSettings"]["state_dir"])
+        state_dir = Path(settings["state_dir"])
         specs.append(ChildSpec("broker", broker_command(state_dir, broker_port), {}))
+    if settings.get("object_store") == "seaweedfs":
+        specs.append(_store(settings))
     service = [sys.executable, "-m", "adaptery_hub.app", "--config", str(config)]
     specs.append(ChildSpec("service", service, {}, calls_hub=True))
     if agent_dir is not None:
         agent = [sys.executable, "-m", "adaptery", "agent", "run", "--state", str(agent_dir)]
         specs.append(ChildSpec("agent", agent, {}))
     return specs
+
+
+def _store(settings: Mapping[str, Any]) -> ChildSpec:
+    from adaptery_hub.objects import seaweedfs
+
+    port = int(settings.get("seaweedfs_port", seaweedfs.DEFAULT_PORT))
+    command = seaweedfs.seaweedfs_command(Path(settings["state_dir"]), port)
+    return ChildSpec("store", command, seaweedfs.ENVIRONMENT)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ def configure(
         service["tasks_dir"] = str(Path(tasks_dir).absolute())
         misconfiguration.check_tasks(Path(tasks_dir))
     misconfiguration.check_options(service)
+    misconfiguration.check_store(service)
     if local_agent:
         misconfiguration.check_agent(worker_slots, engine_threads)
         misconfiguration.check_sources(models, embedding, converted)

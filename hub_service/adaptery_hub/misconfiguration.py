@@ -15,6 +15,8 @@ from traitlets import TraitError
 from adaptery.base_models import BASE_MODEL_NAME, locate
 from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_model
 from adaptery.errors import AdapteryError
+from adaptery_hub.objects.credentials import read_credentials
+from adaptery_hub.objects.seaweedfs import seaweedfs_binary
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.tasks import TaskCatalog
 from adaptery_network.agent.folders import model_slug
@@ -62,6 +64,28 @@ def check_options(options: Mapping[str, Any]) -> None:
             ServiceSettings(**{name: value})
         except TraitError as error:
             raise ValueError(f"the option {name} of the service cannot be so: {error}") from None
+
+
+def check_store(options: Mapping[str, Any]) -> None:
+    """Check what the object store and the key store need, as far as it can be seen from here.
+
+    Raises:
+        ValueError: something is missing, or the keys would be in the backups of the rest.
+    """
+    settings = ServiceSettings(**options)
+    state = settings.state_path.resolve()
+    if Path(settings.key_store).resolve().is_relative_to(state):
+        raise ValueError("key_store lies in state_dir: keys must not be in the same backup.")
+    try:
+        if settings.object_store == "seaweedfs":
+            seaweedfs_binary()
+        elif settings.object_store == "s3":
+            if not settings.s3_bucket:
+                raise ValueError("object_store is s3: set s3_bucket.")
+            if settings.s3_credentials_file:
+                read_credentials(Path(settings.s3_credentials_file))
+    except AdapteryError as error:
+        raise ValueError(f"object_store: {error}") from None
 
 
 def check_tasks(folder: Path) -> None:

