@@ -16,22 +16,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import adaptery
-from adaptery import key_commands, tenant_commands, usage_commands
-from adaptery.errors import AdapteryError, InvalidInputError, MissingExtraError
-
-if TYPE_CHECKING:
-    from adaptery.formats import Format
+from adaptery import data_commands, key_commands, tenant_commands, usage_commands
+from adaptery.errors import AdapteryError, MissingExtraError
 
 __all__ = ["ENTRY_POINTS", "Subparsers", "build_parser", "main"]
 
 #: The entry-point group of commands.
 ENTRY_POINTS = "adaptery.commands"
-#: Problems that `data check` prints; the rest is counted.
-PROBLEMS_SHOWN = 20
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -44,57 +38,6 @@ class Subparsers(Protocol):
     ) -> argparse.ArgumentParser:
         """Add a command and return its parser."""
         ...
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _check_file(arguments: argparse.Namespace) -> int:
-    from adaptery.digests import content_digest
-    from adaptery.formats import detect_format, read_records
-
-    path = cast("Path", arguments.file)
-    if not path.is_file():
-        raise InvalidInputError("The file does not exist.", hint="check the path")
-    format = cast("Format | None", arguments.format) or detect_format(path)
-    ids: list[str] = []
-    problems = 0
-    ignored: set[str] = set()
-    for read in read_records(path, format):
-        ignored |= set(read.ignored)
-        if read.record is not None:
-            ids.append(read.record.record_id())
-        elif read.problem is not None:
-            problems += 1
-            if problems <= PROBLEMS_SHOWN:
-                _say(f"{read.problem.where}: {read.problem.reason} {read.problem.remedy}")
-    if problems > PROBLEMS_SHOWN:
-        _say(f"... and {problems - PROBLEMS_SHOWN} more")
-    if ignored:
-        _say(f"columns that are not used: {', '.join(sorted(ignored))}")
-    unique = list(
-        dict.fromkeys(ids)
-    )  # what a version would hold: duplicates dropped, first one kept
-    _say(f"{format}: {len(ids)} records, {len(ids) - len(unique)} duplicates, {problems} problems")
-    if not problems:
-        _say(f"content digest {content_digest(unique)}")
-    return 1 if problems or not ids else 0
-
-
-def _register_data(subparsers: Subparsers) -> None:
-    data = subparsers.add_parser("data", help="look at data files on this machine")
-    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
-    check = actions.add_parser(
-        "check",
-        help="check a file as an upload would, without a service",
-        description="Checks a file as an upload would: format, records, problems by record number.",
-    )
-    check.add_argument("file", type=Path, metavar="FILE", help="Alpaca or ShareGPT JSON, or text")
-    check.add_argument(
-        "--format", choices=("alpaca", "sharegpt", "text"), help="default: told from the file"
-    )
-    check.set_defaults(run=_check_file)
 
 
 def _register_missing(subparsers: Subparsers, name: str) -> None:
@@ -120,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="adaptery", description="Adaptery on the command line.")
     parser.add_argument("--version", action="version", version=f"adaptery {adaptery.__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _register_data(subparsers)
+    data_commands.register(subparsers)
     key_commands.register(subparsers)
     usage_commands.register(subparsers)
     tenant_commands.register(subparsers)

@@ -1,5 +1,23 @@
-"""The formats of uploads: Alpaca, ShareGPT (also in OpenAI's spelling) and text, as records."""
+"""The formats of files: read as records, suggested, translated and written.
 
-from adaptery.formats.reading import FORMATS, Format, ReadRecord, detect_format, read_records
+`suggest` says how a file would be read, `read_records` reads it by that mapping, `translate` and
+`write_records` go the other way.
+"""
 
-__all__ = ["FORMATS", "Format", "ReadRecord", "detect_format", "read_records"]
+from adaptery.formats.reading import ReadRecord, read_records
+from adaptery.formats.suggestion import detect_format, mapping_for, suggest
+from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format, Mapping, Suggestion
+
+__all__ = [
+    "CONTAINERS",
+    "FORMATS",
+    "Container",
+    "Format",
+    "Mapping",
+    "ReadRecord",
+    "Suggestion",
+    "detect_format",
+    "mapping_for",
+    "read_records",
+    "suggest",
+]

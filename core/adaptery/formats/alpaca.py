@@ -9,21 +9,57 @@ from __future__ import annotations
 
 from typing import cast
 
-from adaptery.formats.rows import Row, RowError, RowReading, refuse_other_kinds, text_field
+from adaptery.formats.rows import Row, RowError, RowReading, from_json, text_field
+from adaptery.formats.turns import tools_of
 
-__all__ = ["read_row"]
+__all__ = ["asked", "history_of", "read_row"]
 
-_COLUMNS = frozenset({"instruction", "input", "output", "system", "history"})
+Turns = list[tuple[str, str, str]]  # (role, content, where it stands)
 
 
-def _history(value: object) -> list[tuple[str, str, str]]:
-    """Return (role, content, origin) of the earlier messages."""
-    if value is None:
+def read_row(row: Row) -> RowReading:
+    """Return what an Alpaca row says.
+
+    Raises:
+        RowError: naming the column that is missing or wrong.
+    """
+    question, where = asked(row)
+    answer = text_field(row, "output", required=True)
+    turns = history_of(row.get("history"))
+    if system := text_field(row, "system"):
+        turns.insert(0, ("system", system, "system"))
+    turns += [("user", question, where), ("assistant", answer, "output")]
+    messages = [{"role": role, "content": content} for role, content, _ in turns]
+    record: dict[str, object] = {"kind": "chat", "messages": messages}
+    if (tools := tools_of(row.get("tools"))) is not None:
+        record["tools"] = tools
+    return RowReading(record, origin=lambda i: turns[i][2])
+
+
+def asked(row: Row) -> tuple[str, str]:
+    """Return instruction and input as one question, and the field that a problem of it names.
+
+    Raises:
+        RowError: if both are missing, or one is not text.
+    """
+    given = text_field(row, "input")
+    instruction = text_field(row, "instruction", required="input" not in row or not given)
+    return "\n".join(part for part in (instruction, given) if part), "instruction"
+
+
+def history_of(value: object) -> Turns:
+    """Return the earlier turns.
+
+    Raises:
+        RowError: naming the pair that is no pair of texts.
+    """
+    if value is None or value == "":
         return []
-    if not isinstance(value, list):
+    pairs = from_json(value, "history")
+    if not isinstance(pairs, list):
         raise RowError("history", "is not a list of pairs.", 'Write [["question", "answer"], ...].')
-    turns: list[tuple[str, str, str]] = []
-    for i, pair in enumerate(cast("list[object]", value)):
+    turns: Turns = []
+    for i, pair in enumerate(cast("list[object]", pairs)):
         items = cast("list[object]", pair) if isinstance(pair, list) else []
         if len(items) != 2 or not all(isinstance(item, str) for item in items):
             raise RowError(f"history[{i}]", "is no pair of texts.", 'Write ["question", "answer"].')
@@ -33,25 +69,3 @@ def _history(value: object) -> list[tuple[str, str, str]]:
             ("assistant", answer, f"history[{i}][1]"),
         ]
     return turns
-
-
-def read_row(row: Row) -> RowReading:
-    """Return what an Alpaca row says.
-
-    Raises:
-        RowError: naming the column that is missing or wrong.
-    """
-    refuse_other_kinds(row)
-    instruction = text_field(row, "instruction", required=True)
-    output = text_field(row, "output", required=True)
-    asked = "\n".join(part for part in (instruction, text_field(row, "input")) if part)
-    turns = _history(row.get("history"))
-    if system := text_field(row, "system"):
-        turns.insert(0, ("system", system, "system"))
-    turns += [("user", asked, "instruction"), ("assistant", output, "output")]
-    messages = [{"role": role, "content": content} for role, content, _ in turns]
-    return RowReading(
-        {"kind": "chat", "messages": messages},
-        origins=tuple(origin for _, _, origin in turns),
-        ignored=tuple(row.keys() - _COLUMNS),
-    )

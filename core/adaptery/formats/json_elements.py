@@ -18,8 +18,9 @@ from typing import BinaryIO
 
 from adaptery.errors import InvalidInputError, TooLargeError
 from adaptery.formats.limits import RECORD_LIMIT_BYTES
+from adaptery.formats.nested_json import enter_list
 
-__all__ = ["elements_of"]
+__all__ = ["elements_of", "whole_object"]
 
 CHUNK_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -45,8 +46,9 @@ def _cut_off(number: int) -> InvalidInputError:
 class _ListCutter:
     """Finds the ends of the elements of one top-level list."""
 
-    def __init__(self, stream: BinaryIO, buffer: bytearray) -> None:
+    def __init__(self, stream: BinaryIO, buffer: bytearray, *, inner: bool = False) -> None:
         self._stream = stream
+        self._inner = inner  # inside an object, whose rest does not matter
         self._buffer = buffer  # starts behind the opening bracket
         self._position = 0  # everything before it has been looked at
         self._depth = 0  # open brackets inside the present element
@@ -63,7 +65,8 @@ class _ListCutter:
             del self._buffer[: end + 1]
             self._position = 0
             if last:
-                self._check_nothing_follows()
+                if not self._inner:
+                    self._check_nothing_follows()
                 return
         raise _cut_off(self._number)
 
@@ -145,15 +148,23 @@ def _lines(stream: BinaryIO, start: bytes) -> Iterator[bytes]:
         line = stream.readline(RECORD_LIMIT_BYTES + 1)
 
 
-def elements_of(stream: BinaryIO) -> Iterator[bytes]:
+def elements_of(stream: BinaryIO, records: str | None = None) -> Iterator[bytes]:
     """Yield the JSON text of each record of a JSON list or of JSON Lines.
 
     An empty text stands for a comma with nothing before it.
+
+    Args:
+        stream: UTF-8.
+        records: the dotted path of the list in an object, if the file is one.
 
     Raises:
         InvalidInputError: if the file is neither, or ends in the middle of a record.
         TooLargeError: if a record is larger than the limit.
     """
+    if records is not None:
+        rest = enter_list(stream, records)
+        yield from _ListCutter(stream, bytearray(rest), inner=True).elements()
+        return
     head = b""
     while not head and (chunk := stream.read(1)):
         head = b"" if chunk.isspace() or chunk in _BOM else chunk
@@ -166,3 +177,15 @@ def elements_of(stream: BinaryIO) -> Iterator[bytes]:
             "The file is not JSON: it starts neither with [ nor with {.",
             hint="upload a list of records, or one record a line",
         )
+
+
+def whole_object(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the file as the JSON text of its only record.
+
+    Raises:
+        TooLargeError: if it is larger than the limit of a record.
+    """
+    text = stream.read(RECORD_LIMIT_BYTES + 1)
+    if len(text) > RECORD_LIMIT_BYTES:
+        raise _too_large(1)
+    yield text.removeprefix(_BOM).strip()

@@ -1,26 +1,37 @@
 """What the formats share: reading the fields of one row, and saying which field is wrong.
 
-A row is one parsed JSON object of a file. Each format turns it into a `RowReading`: the messages
-(or text) and, for each message, the place in the row it came from, so that a problem of the record
-is told in the words of the file (`output`, not `messages[1].content`).
+A row is one record as its file holds it, with its columns under our names (`picking`). Each format
+turns it into a `RowReading`: the messages (or text) and, for each message, the place in the row it
+came from, so that a problem of the record is told in the words of the file (`output`, not
+`messages[1].content`).
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from adaptery.errors import FieldProblem, RecordError
 from adaptery.records import Record
 
-__all__ = ["Row", "RowError", "RowReading", "refuse_other_kinds", "text_field"]
+__all__ = [
+    "Row",
+    "RowError",
+    "RowReading",
+    "from_json",
+    "looks_like_a_name",
+    "parse_object",
+    "shown_columns",
+    "text_field",
+]
 
 Row = Mapping[str, object]
 
+_COLUMN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .-]{0,39}")
 _MESSAGE = re.compile(r"messages\[(\d+)\](\.content)?")
-_MEDIA = ("images", "videos", "audios")
 
 
 class RowError(ValueError):
@@ -37,8 +48,8 @@ class RowReading:
 
     #: The record as plain JSON, as `Record.from_dict` takes it.
     record: Mapping[str, object]
-    #: For each message, the field that it came from.
-    origins: tuple[str, ...] = ()
+    #: Tells the field that a message came from, by its number.
+    origin: Callable[[int], str] | None = None
     #: Fields that this format does not know.
     ignored: tuple[str, ...] = field(default=())
 
@@ -49,7 +60,7 @@ class RowReading:
             RecordError: with the problem in the words of the file.
         """
         try:
-            return Record.from_dict(dict(self.record))
+            return Record.from_dict(self.record)
         except RecordError as exc:
             problem = exc.errors[0]
             where = _MESSAGE.sub(self._origin, problem.where)
@@ -58,8 +69,19 @@ class RowReading:
             ) from None
 
     def _origin(self, match: re.Match[str]) -> str:
-        i = int(match[1])
-        return self.origins[i] if i < len(self.origins) else match[0]
+        return self.origin(int(match[1])) if self.origin is not None else match[0]
+
+
+def looks_like_a_name(column: str) -> bool:
+    """Tell whether the name of a column may be shown: it is the file's, and could be content."""
+    return _COLUMN.fullmatch(column) is not None
+
+
+def shown_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns as they may be shown, in order."""
+    if not names:
+        return ()
+    return tuple(sorted({name if looks_like_a_name(name) else "(a name)" for name in names}))
 
 
 def text_field(row: Row, name: str, *, required: bool = False) -> str:
@@ -78,19 +100,55 @@ def text_field(row: Row, name: str, *, required: bool = False) -> str:
     return value
 
 
-def refuse_other_kinds(row: Row) -> None:
-    """Refuse rows that mean something else than an example to imitate.
+def from_json(value: object, where: str) -> object:
+    """Return what JSON text in a cell holds; anything but text is returned as it is.
 
     Raises:
-        RowError: for preference pairs, KTO labels and media, which would be trained on wrongly if
-            those fields were left out.
+        RowError: if it is not valid JSON.
     """
-    if "chosen" in row or "rejected" in row:
-        reason = "is a preference pair, which this release does not train on."
-        raise RowError("chosen", reason, "Keep the chosen answer as the assistant's last message.")
-    if isinstance(row.get("kto_tag"), bool) or isinstance(row.get("label"), bool):
-        reason = "marks answers as good or bad, which this release does not train on."
-        raise RowError("label", reason, "Keep the good answers and remove the column.")
-    for name in _MEDIA:
-        if cast("object", row.get(name)):
-            raise RowError(name, "is not offered: records are text only.", "Remove it.")
+    if not isinstance(value, str):
+        return value
+    try:
+        return _loads(value)
+    except (ValueError, RecursionError):
+        raise RowError(where, "is not valid JSON.", "Write it as a JSON object or list.") from None
+
+
+def parse_object(element: bytes) -> Row:
+    """Return the JSON object that a text holds.
+
+    Raises:
+        RowError: if it holds something else, or the same field twice.
+    """
+    if not element:
+        raise RowError("", "is empty: two commas, or one at the end.", "Remove the comma.")
+    try:
+        value = _loads(element.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise RowError(
+            "", "is not valid UTF-8.", "Save the file as UTF-8, or name its encoding."
+        ) from None
+    except RecursionError:
+        raise RowError("", "is nested too deeply.", "Flatten it.") from None
+    except RowError:
+        raise
+    except ValueError:
+        raise RowError("", "is not valid JSON.", "Check quotes, commas and brackets.") from None
+    if not isinstance(value, dict):
+        raise RowError("", "is not a JSON object.", 'Write it as {"field": ...}.')
+    return cast("Row", value)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise RowError("", "has the same field twice.", "Keep one of them.")
+    return result
+
+
+# NaN passes here, so that the field that holds it is named when the record is checked.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _loads(text: str) -> object:
+    return cast("object", _DECODER.decode(text))

@@ -21,10 +21,10 @@ from adaptery.errors import (
     StorageQuotaError,
     TooLargeError,
 )
-from adaptery.formats import ReadRecord, detect_format, read_records
+from adaptery.formats import ReadRecord, read_records, suggest
 from adaptery.records import Record
 from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion, PreviewItem
-from adaptery.schemas.mappings import Format, Mapping, Suggestion
+from adaptery.schemas.mappings import Format, Mapping
 from adaptery_hub.drafts import Draft, opened
 from adaptery_hub.imports.problems import ProblemWriter
 from adaptery_hub.processes import Report
@@ -111,7 +111,7 @@ def suggest_file(report: Report, path: Path, name: str) -> FileSuggestion:
     Raises:
         InvalidInputError: it cannot be read at all.
     """
-    suggestion = suggest(path, name, None)
+    suggestion = suggest(path, name)
     preview = FilePreview(preview=(), problems_in_preview=0)
     if suggestion.mapping is not None:
         preview = preview_file(report, path, name, suggestion.mapping)
@@ -126,26 +126,13 @@ def preview_file(report: Report, path: Path, name: str, mapping: Mapping) -> Fil
     """
     items: list[PreviewItem] = []
     try:
-        for found in islice(read(path, name, mapping), PREVIEW_RECORDS):
+        for found in islice(read_records(path, mapping, name), PREVIEW_RECORDS):
             items.append(_previewed(found))
     except AdapteryError:
         if not items:
             raise
     wrong = sum(item.problem is not None for item in items)
     return FilePreview(preview=tuple(items), problems_in_preview=wrong)
-
-
-def suggest(path: Path, name: str, format: Format | None) -> Suggestion:
-    """Return how a file would be read, in a format if one is given."""
-    chosen = format or detect_format(path, name)
-    container = "txt" if chosen == "text" else "json"
-    mapping = Mapping(format=chosen, container=container)
-    return Suggestion(mapping=mapping, container=container, confident=True, why="")
-
-
-def read(path: Path, name: str, mapping: Mapping) -> Iterator[ReadRecord]:
-    """Yield the records of a file."""
-    return read_records(path, mapping.format)
 
 
 class _Reading:
@@ -177,9 +164,9 @@ class _Reading:
             InvalidInputError: there is no valid one, or the file cannot be read to its end.
             StorageQuotaError: there is no room for them.
         """
-        wrong = self._problems
+        wrong, order = self._problems, self._order
         try:
-            for read_record in read(self._order.original, self._order.name, self._mapping):
+            for read_record in read_records(order.original, self._mapping, order.name):
                 self._say_how_far()
                 if read_record.problem is not None:
                     self._note(read_record.number, read_record.problem)

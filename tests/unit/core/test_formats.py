@@ -1,8 +1,6 @@
 """Formats: what is read, what is refused, and what the errors say."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -132,8 +130,8 @@ def test_function_calls_are_the_same_in_both_spellings(tmp_path):
         ],
         "tools": [{"type": "function", "function": {"name": "search"}}],
     }
-    path = write(tmp_path, "f.jsonl", "\n".join(map(json.dumps, (sharegpt, openai))))
-    one, other = good(path)
+    (one,) = good(write(tmp_path, "s.jsonl", json.dumps(sharegpt)))
+    (other,) = good(write(tmp_path, "o.jsonl", json.dumps(openai)))
     assert one == other and one.messages[1].tool_calls == (call,)
 
 
@@ -206,15 +204,14 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path):
         ("pic.txt", b"\x89PNG\r\n\x1a\n\x00\x00", "binary"),
         ("sheet.json", b"PK\x03\x04" + b"x" * 50, "ZIP"),
         ("table.json", b"PAR1" + b"x" * 50, "Parquet"),
-        ("wide.json", '[{"a": 1}]'.encode("utf-16"), "UTF-16"),
         ("prose.json", b"Dear all,", "not JSON"),
         ("cut.json", b'[{"instruction": "a", "output": "b"}, {"instruction": "c', "record 2"),
         ("cut2.json", b'[{"instruction": "a", "output": "b"},', "record 2"),
         ("open.json", b'[{"instruction": "a", "output": "b"}', "record 1"),
         ("more.json", b'[{"instruction": "a", "output": "b"}] {"x": 1}', "follows"),
-        ("columns.json", b'[{"question": "a", "answer": "b"}]', "found: answer, question"),
-        ("object.json", b'{\n "data": [1, 2]\n}', "one list of records"),
-        ("data.csv", b"a,b\n1,2\n", "CSV"),
+        ("columns.json", b'[{"question": "a", "answer": "b"}]', "is not certain"),
+        ("object.json", b'{\n "data": [1, 2]\n}', "found: data"),
+        ("data.csv", b"a,b\n1,2\n", "found: a, b"),
         ("data.xml", b"<a/>", "type"),
     ],
 )
@@ -253,11 +250,11 @@ BAD_ALPACA = [
 ]
 BAD_SHAREGPT = [
     ({"conversations": SECRET}, "record 1, conversations"),
-    ({"conversations": []}, "record 1, messages"),
+    ({"conversations": []}, "record 1, conversations"),
     ({"conversations": [SECRET]}, "record 1, conversations[0]"),
     ({"conversations": [{"from": SECRET, "value": "x"}]}, "record 1, conversations[0].from"),
     ({"conversations": [{"from": "gpt", "value": SECRET}]}, "record 1, conversations[0].role"),
-    ({"conversations": [{"from": "human", "value": SECRET}]}, "record 1, messages"),
+    ({"conversations": [{"from": "human", "value": SECRET}]}, "record 1, conversations"),
     (
         {"conversations": [{"from": "human", "value": {"a": SECRET}}]},
         "record 1, conversations[0].value",
@@ -335,35 +332,3 @@ def test_detection_looks_past_a_broken_first_record(tmp_path):
     assert detect_format(path, "first.jsonl") == "alpaca"
     with pytest.raises(InvalidInputError):
         detect_format(write(tmp_path, "all.json", "{broken"))
-
-
-# -- real data --------------------------------------------------------------------------------
-
-DATA = os.environ.get("ADAPTERY_TEST_DATA")
-
-
-@pytest.mark.skipif(not DATA, reason="ADAPTERY_TEST_DATA is not set")
-@pytest.mark.parametrize(
-    ("name", "format", "records", "unique"),
-    [
-        ("llamafactory-demo/alpaca_en_demo.json", "alpaca", 999, 985),
-        ("llamafactory-demo/identity.json", "alpaca", 91, 91),
-        ("llamafactory-demo/glaive_toolcall_en_demo.json", "sharegpt", 300, 265),
-        ("llamafactory-demo/c4_demo.jsonl", "text", 300, 300),
-        ("fastchat-sharegpt/dummy_conversation.json", "sharegpt", 500, 500),
-        ("moseley-coffee/moseley_treatise_concerning_coffee.txt", "text", 139, 139),
-    ],
-)
-def test_real_sets_are_read_whole(name, format, records, unique):
-    path = Path(DATA or "") / name
-    assert detect_format(path) == format
-    found = good(path)
-    assert len(found) == records
-    assert len({record.record_id() for record in found}) == unique
-
-
-@pytest.mark.skipif(not DATA, reason="ADAPTERY_TEST_DATA is not set")
-@pytest.mark.parametrize("name", ["dpo_en_demo.json", "kto_en_demo.json"])
-def test_real_sets_of_other_kinds_are_refused_by_record(name):
-    path = Path(DATA or "") / "llamafactory-demo" / name
-    assert len(problems(path, detect_format(path))) == 300
