@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Literal, get_args
 
 from adaptery.errors import TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts.changes import BatchResult, Changes, RecordEdit, Undone
 from adaptery_hub.drafts.edits import DraftEdit, Edits
+from adaptery_hub.drafts.findings import Findings
+from adaptery_hub.drafts.found import Found
 from adaptery_hub.drafts.patience import impatient
-from adaptery_hub.drafts.query import Found, RecordQuery
+from adaptery_hub.drafts.query import RecordQuery
 from adaptery_hub.drafts.records import DraftRecord, Records
 from adaptery_hub.paging import take_page
 
@@ -48,6 +51,11 @@ class Draft:
     def connection(self) -> sqlite3.Connection:
         """The connection, for what other modules of this package keep in the file."""
         return self._connection
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What reviews found, and what was decided about it."""
+        return Findings(self._connection)
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -143,8 +151,9 @@ class Draft:
         return self._records.insert_all(self._with_room(records), file)
 
     def remove_file(self, file: str) -> int:
-        """Remove every record of a file, also from the log of edits; return how many."""
+        """Remove every record of a file, also from the log and the findings; return how many."""
         self._edits.delete_file(file)
+        self.findings.delete_file(file)
         return self._records.delete_file(file)
 
     # -- edits --------------------------------------------------------------------------------
