@@ -326,19 +326,26 @@ class Draft:
     # -- room ---------------------------------------------------------------------------------
 
     def _with_room(self, records: Iterable[Record]) -> Iterator[Record]:
+        # Counted once: what is yielded is not in the table yet, many are inserted together.
+        self._room = self._max_records - self.count()
         for record in records:
-            self._check_room(1)
+            if not self._room:
+                raise self._full()
+            self._room -= 1
             yield record
 
     def _check_room(self, more: int) -> None:
         if self._room < more:
             self._room = self._max_records - self.count()
         if self._room < more:
-            raise TooLargeError(
-                f"A draft holds at most {self._max_records} records.",
-                hint="Split the data into several datasets.",
-            )
+            raise self._full()
         self._room -= more
+
+    def _full(self) -> TooLargeError:
+        return TooLargeError(
+            f"A draft holds at most {self._max_records} records.",
+            hint="Split the data into several datasets.",
+        )
 
 
 def _edit_length(edit: DraftEdit) -> int:
