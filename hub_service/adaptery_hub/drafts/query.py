@@ -1,14 +1,9 @@
-"""Which records of a draft someone wants to see, and in what order.
-
-Each order has one index that also holds all that a filter asks for. So whatever is asked, SQLite
-walks one narrow index to the page and reads the few rows that are on it; it never sorts.
-"""
+"""Which records of a draft someone wants to see, and in what order."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -26,12 +21,6 @@ SEARCH_PARTS_MAX = 32
 ORDERS: tuple[RecordOrder, ...] = get_args(RecordOrder)
 
 _PART = re.compile(r"[^\W_]+")
-
-_INDEXES: Mapping[str, tuple[str, str]] = {
-    "position": ("records_by_position", "position"),
-    "length": ("records_by_length", "length"),
-    "changed": ("records_by_change", "changed_at"),
-}
 
 
 @dataclass(frozen=True)
@@ -92,82 +81,9 @@ def flag_names(bits: int) -> tuple[QualityFlag, ...]:
     return tuple(flag for place, flag in enumerate(QUALITY_FLAGS) if bits >> place & 1)
 
 
-class Found:
-    """What a query finds in a draft, inside one transaction."""
-
-    def __init__(self, connection: sqlite3.Connection, query: RecordQuery) -> None:
-        """Take the query.
-
-        Raises:
-            InvalidInputError: the search holds no word, or too many.
-        """
-        self._connection = connection
-        self._query = query
-        self._match = None if query.search is None else _match(query.search, query.field)
-        self._clauses, self._values = _filter(query)
-        self._words_only = self._match is not None and not self._clauses
-        self._found_words = False
-
-    def total(self) -> int:
-        """Return how many records the filter lets through, on all pages."""
-        if self._words_only:
-            statement, values = "SELECT count(*) FROM search WHERE search MATCH ?", [self._match]
-        else:
-            # The clauses are constants of this module; every value is bound.
-            statement = f"SELECT count(*) FROM records AS r {self._where('position', [])}"  # noqa: S608
-            values = self._values
-        return int(self._connection.execute(statement, values).fetchone()[0])
-
-    def positions(self) -> list[int]:
-        """Return the positions on the page that was asked for, in order."""
-        query = self._query
-        key, down = query.order.removeprefix("-"), " DESC" if query.order.startswith("-") else ""
-        if self._words_only and key == "position":
-            # The index of words is in this order itself, and need not be read to its end.
-            source = "rowid AS position FROM search WHERE search MATCH ? AND rowid > ?"
-            values = [self._match, query.after]
-        else:
-            source = f"position FROM records AS r {self._where(key, ['position > ?'])}"
-            values = [*self._values, query.after]
-        columns = dict.fromkeys((_INDEXES[key][1], "position"))
-        order = ", ".join(f"{column}{down}" for column in columns)
-        statement = f"SELECT {source} ORDER BY {order} LIMIT ? OFFSET ?"
-        rows = self._connection.execute(statement, (*values, query.limit, query.offset))
-        return [row[0] for row in rows]
-
-    def all_positions(self) -> list[int]:
-        """Return the positions of all that the filter lets through, in the order of positions."""
-        if self._words_only:
-            statement, values = "SELECT rowid FROM search WHERE search MATCH ?", [self._match]
-        else:
-            where = self._where("position", [])
-            statement = f"SELECT position FROM records AS r {where} ORDER BY position"  # noqa: S608
-            values = self._values
-        return [row[0] for row in self._connection.execute(statement, values)]
-
-    def _where(self, key: str, more: list[str]) -> str:
-        clauses = [*self._clauses, *more]
-        if self._match is not None:
-            self._find_words(self._match)
-            clauses.append("EXISTS (SELECT 1 FROM hits WHERE hits.position = r.position)")
-        return f"INDEXED BY {_INDEXES[key][0]} WHERE {' AND '.join(clauses or ['1'])}"
-
-    def _find_words(self, match: str) -> None:
-        """Put the positions of all records with the words into the table `hits`, once."""
-        # Total and page both need them, and a common word is in every record.
-        if self._found_words:
-            return
-        self._found_words = True
-        self._connection.execute("DROP TABLE IF EXISTS temp.hits")
-        self._connection.execute("CREATE TEMP TABLE hits (position INTEGER PRIMARY KEY)")
-        self._connection.execute(
-            "INSERT INTO temp.hits SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid",
-            (match,),
-        )
-
-
-def _filter(query: RecordQuery) -> tuple[list[str], list[object]]:
-    conditions: list[tuple[str, object]] = [
+def conditions(query: RecordQuery) -> tuple[list[str], list[object]]:
+    """Return what a filter asks of the columns of a record, as SQL, and the values bound to it."""
+    asked: list[tuple[str, object]] = [
         ("kind = ?", query.kind),
         ("file = ?", query.file),
         ("language = ?", query.language),
@@ -177,8 +93,8 @@ def _filter(query: RecordQuery) -> tuple[list[str], list[object]]:
         ("length >= ?", query.min_length),
         ("length <= ?", query.max_length),
     ]
-    clauses = [clause for clause, value in conditions if value is not None]
-    values = [value for _, value in conditions if value is not None]
+    clauses = [clause for clause, value in asked if value is not None]
+    values = [value for _, value in asked if value is not None]
     if query.edited:
         clauses.append("edited > 0")
     if query.duplicates:
@@ -190,7 +106,12 @@ def _filter(query: RecordQuery) -> tuple[list[str], list[object]]:
     return clauses, values
 
 
-def _match(search: str, field: RecordField | None) -> str:
+def match_of(search: str, field: RecordField | None) -> str:
+    """Return the words of a search in the language of FTS5.
+
+    Raises:
+        InvalidInputError: it holds no word, or too many.
+    """
     words = search.replace("\0", " ").split()  # which would end the text for SQLite
     if not words or len(words) > SEARCH_WORDS_MAX or len(search) > SEARCH_CHARACTERS_MAX:
         raise InvalidInputError(

@@ -12,9 +12,9 @@ import pytest
 from adaptery.errors import InvalidInputError, NotFoundError, TooLargeError
 from adaptery.records import Record
 from adaptery_hub.drafts import ORDERS, Draft, Drafts, RecordQuery
+from adaptery_hub.drafts.found import Found
 from adaptery_hub.drafts.patience import impatient
 from adaptery_hub.drafts.pool import DRAFT_THREADS
-from adaptery_hub.drafts.query import Found
 from adaptery_hub.drafts.schema import upgrade
 
 DATASET = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
@@ -167,6 +167,7 @@ def test_no_query_sorts_or_reads_the_wide_rows(tmp_path: Path) -> None:
         for query in (
             RecordQuery(order=order),
             RecordQuery(order=order, kind="chat", file="fi_x", edited=True, duplicates=True),
+            RecordQuery(order=order, language="en", flag=4, group=1, split="test", min_length=9),
             RecordQuery(order=order, search="a", kind="text"),
         ):
             found = Found(connection, query)
@@ -174,7 +175,8 @@ def test_no_query_sorts_or_reads_the_wide_rows(tmp_path: Path) -> None:
             found.positions()
     connection.set_trace_callback(None)
     asked = [text for text in plans if "INDEXED BY" in text]
-    assert len(asked) == len(ORDERS) * 3 * 2
+    # With words, page and total are one statement.
+    assert len(asked) == len(ORDERS) * (3 * 2 + 1)
     for text in asked:
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
         assert "USING COVERING INDEX" in plan and "TEMP B-TREE" not in plan, plan
