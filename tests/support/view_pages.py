@@ -115,8 +115,8 @@ class CuratePage:
         expect(self.view.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE_MS)
 
     def part(self, name: str) -> None:
-        """Go to Records, Files or Versions."""
-        self.view.get_by_role("tab", name=name).click()
+        """Go to Records, Files, Review, Splits or Versions."""
+        self.view.get_by_role("tab", name=name, exact=True).click()
 
     def choose_file(self, path: Path) -> None:
         with self.page.expect_file_chooser() as chosen:

@@ -14,6 +14,7 @@ export function bubbles(record: DraftRecord): HTMLElement {
     const [chosen, rejected] = [record.chosen, record.rejected].map((message) => message ?? { role: "assistant" as const, content: "" });
     box.append(element("div", { class: "answers" }, bubble(chosen!, "✓ chosen answer"), bubble(rejected!, "✗ rejected answer")));
   }
+  if (record.kind === "kto") box.append(element("p", { class: `label ${record.label ? "good" : "bad"}` }, record.label ? "✓ labelled a good answer" : "✗ labelled a bad answer"));
   if (record.tools) box.append(bubbleOf("tools", JSON.stringify(record.tools, null, 2), "system"));
   return box;
 }

@@ -9,7 +9,7 @@ import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { TABLE_STYLE } from "../parts/table-style";
 import { TABS_STYLE } from "../parts/tabs";
-import { DatasetPage } from "./dataset";
+import { type Began, DatasetPage } from "./dataset";
 import { Datasets } from "./datasets";
 import { CURATE_STYLE } from "./style";
 import { ask, type Context, type Dataset, isCode } from "./things";
@@ -18,8 +18,10 @@ interface Start {
   dataset?: string;
   /** Whether to begin a new dataset at once; an address says it as text. */
   new?: boolean | "true";
-  /** A publish that was running when the view was left. */
+  /** A long step that was running when the view was left. */
   operation?: string;
+  /** A version to look into. */
+  version?: string;
 }
 
 class Curate {
@@ -55,7 +57,7 @@ class Curate {
     try {
       const start = ((await persist(() => this.host.call("view.start"), context.signal, this.notices.trouble)) ?? {}) as Start;
       if (!start.dataset) return this.choose(start.new !== undefined && start.new !== false);
-      await this.open(start.dataset, start.operation ?? null);
+      await this.open(start.dataset, start);
     } catch (error) {
       if (!context.signal.aborted) this.notices.problem(error, () => void this.begin());
     }
@@ -65,35 +67,36 @@ class Curate {
     const context = this.next();
     // Whoever asks for a new dataset once more, where views are tabs, comes back to the form that is open.
     const begins = (open: boolean): void => this.here(open ? "New dataset" : "Datasets", open ? { new: true } : {});
-    const datasets = new Datasets(context, { open: (dataset) => this.show(dataset, null), begins });
+    const datasets = new Datasets(context, { open: (dataset, erase = false) => this.show(dataset, { erase }), begins });
     this.body.replaceChildren(datasets.element);
     if (begin) datasets.open();
     else begins(false);
   }
 
-  private async open(id: string, operation: string | null): Promise<void> {
+  private async open(id: string, began: Began): Promise<void> {
     const context = this.next();
     this.body.replaceChildren(element("p", { class: "empty", role: "status" }, "Opening the dataset …"));
     try {
       const dataset = await ask<Dataset>(context, "datasets.get", { dataset: id });
-      this.show(dataset, operation);
+      this.show(dataset, began);
     } catch (error) {
       if (context.signal.aborted) return;
       if (isCode(error, "not_found")) return this.missing();
-      this.notices.problem(error, () => void this.open(id, operation));
+      this.notices.problem(error, () => void this.open(id, began));
     }
   }
 
-  private show(dataset: Dataset, operation: string | null): void {
+  private show(dataset: Dataset, began: Began): void {
     const context = this.next();
     const start: Start = { dataset: dataset.id };
-    this.page = new DatasetPage(context, dataset, operation, {
+    this.page = new DatasetPage(context, dataset, began, {
       onBack: () => this.choose(),
       onOperation: (id) => this.here(dataset.name, id ? { ...start, operation: id } : start),
       onMissing: () => this.missing(),
+      onErased: () => this.here("Datasets", {}),
     });
     this.body.replaceChildren(this.page.element);
-    if (!operation) this.here(dataset.name, start);
+    if (!began.operation) this.here(dataset.name, start);
   }
 
   private missing(): void {

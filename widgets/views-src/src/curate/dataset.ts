@@ -7,11 +7,15 @@ import { type Shared, shareButton } from "../parts/share";
 import { Tabs } from "../parts/tabs";
 import { agoWords, countWords } from "../parts/words";
 import { Files } from "./files";
+import { askToErase, ERASE_STEP, type Erasure, erasureOf } from "./erase";
 import { Publish } from "./publish";
 import { options, Records } from "./records";
 import { askToRemove } from "./remove-dataset";
-import { ask, attempt, type Context, type Dataset, isCode, mayEdit, SENSITIVITIES } from "./things";
+import { Review } from "./review/review";
+import { Splits } from "./splits";
+import { ask, attempt, type Context, type Dataset, isCode, mayEdit, type Operation, SENSITIVITIES } from "./things";
 import { Versions } from "./versions";
+import { Work } from "./work";
 
 /** How often to look whether somebody else changed the dataset. */
 const LOOK_MS = 20_000;
@@ -22,6 +26,16 @@ export interface PageEvents {
   onOperation(id: string | null): void;
   /** It is gone, or the reader's right to see it. */
   onMissing(): void;
+  /** It was erased: there is nothing to look after any more. */
+  onErased(): void;
+}
+
+/** What was under way, or wanted, when the page was opened. */
+export interface Began {
+  operation?: string | null;
+  version?: string | null;
+  /** Ask at once whether to erase it. */
+  erase?: boolean;
 }
 
 export class DatasetPage {
@@ -29,43 +43,90 @@ export class DatasetPage {
   private readonly head = element("header", { class: "head" });
   private readonly records: Records;
   private readonly files: Files;
+  private readonly review: Review;
+  private readonly splits: Splits;
   private readonly versions: Versions;
+  /** Of what concerns the dataset as a whole. */
+  private readonly work: Work;
   private readonly publish: Publish;
   private readonly tabs: Tabs;
   private readonly share: HTMLButtonElement;
   private changing: Changing | null = null;
+  /** Ends the looks for what was erased. */
+  private readonly gone = new AbortController();
 
   constructor(
     private readonly context: Context,
     private dataset: Dataset,
-    operation: string | null,
+    { operation = null, version = null, erase = false }: Began,
     private readonly events: PageEvents,
   ) {
     const changed = (): void => void this.look();
+    const begun = (id: string | null): void => events.onOperation(id);
+    const openRecord = (position: string): void => {
+      this.tabs.show("records");
+      this.records.open(position);
+    };
     this.records = new Records(context, dataset, changed);
-    this.files = new Files(context, dataset, changed);
-    this.versions = new Versions(context, dataset);
+    this.files = new Files(context, dataset, changed, begun);
+    this.review = new Review(context, dataset, { onOperation: begun, onChange: changed, openRecord });
+    this.splits = new Splits(context, dataset, { onOperation: begun, onChange: changed, openRecord });
+    this.versions = new Versions(context, dataset, begun);
+    this.work = new Work(context, begun);
     this.publish = new Publish(context, () => this.dataset, {
-      onOperation: (id) => events.onOperation(id),
+      onOperation: begun,
       onPublished: () => this.versions.refresh(),
+      open: () => this.review.openWords(),
+      onReview: () => this.tabs.show("review"),
     });
     this.tabs = new Tabs(`Parts of ${dataset.name}`, [
       { name: "records", title: "Records", panel: this.records.element },
       { name: "files", title: "Files", panel: this.files.element },
+      { name: "review", title: "Review", panel: this.review.element },
+      { name: "splits", title: "Splits", panel: this.splits.element },
       { name: "versions", title: "Versions", panel: this.versions.element },
-    ]);
+    ], (name) => {
+      if (name === "review") void this.review.refresh();
+      if (name === "splits") this.splits.refresh();
+    });
     this.share = shareButton(context.host, () => this.shared(), context.signal);
-    this.element.append(this.head, this.publish.element, this.tabs.element);
+    this.element.append(this.head, this.publish.element, this.work.element, this.tabs.element);
     this.show();
     this.tabs.show(dataset.records === 0 && mayEdit(dataset) ? "files" : "records");
     this.versions.refresh();
-    if (operation) void this.publish.resume(operation);
-    void repeat(() => this.see(), LOOK_MS, context.signal, context.notices.trouble).catch((error: unknown) => context.notices.problem(error, () => void this.look()));
+    if (operation) void this.resume(operation);
+    if (erase) void this.erase();
+    if (version) {
+      this.tabs.show("versions");
+      void this.versions.show(version);
+    }
+    void repeat(() => this.see(), LOOK_MS, AbortSignal.any([context.signal, this.gone.signal]), context.notices.trouble).catch((error: unknown) => context.notices.problem(error, () => void this.look()));
   }
 
   /** Whether leaving would lose something. */
   get busy(): boolean {
     return this.records.busy || this.files.busy || this.changing !== null;
+  }
+
+  /** Go on to watch what was begun before this page was loaded again. */
+  private async resume(operation: string): Promise<void> {
+    try {
+      const { kind } = await ask<Operation>(this.context, "operations.get", { operation });
+      if (kind === "import" || kind === "collate") this.tabs.show("files");
+      else if (kind === "review" || kind === "lengths") this.tabs.show("review");
+      else if (kind === "split" || kind === "leaks") this.tabs.show("splits");
+      else if (kind === "merge") this.tabs.show("versions");
+      if (kind === "import" || kind === "collate") await this.files.resume(operation, kind);
+      else if (kind === "review" || kind === "lengths") await this.review.resume(operation);
+      else if (kind === "split" || kind === "leaks") await this.splits.resume(operation, kind);
+      else if (kind === "merge") await this.versions.resume(operation);
+      else if (kind === "erase") this.erased(await this.work.resume(ERASE_STEP, operation));
+      else await this.publish.resume(operation);
+    } catch (error) {
+      if (this.context.signal.aborted) return;
+      this.events.onOperation(null);
+      if (!isCode(error, "not_found")) this.context.notices.problem(error);
+    }
   }
 
   private shared(): Shared {
@@ -90,6 +151,8 @@ export class DatasetPage {
     this.dataset = dataset;
     this.records.show(dataset);
     this.files.show(dataset);
+    this.review.show(dataset);
+    this.splits.show(dataset);
     if (!this.changing) this.show();
   }
 
@@ -119,7 +182,25 @@ export class DatasetPage {
   }
 
   private async remove(): Promise<void> {
-    if (await askToRemove(this.context, this.dataset)) this.events.onBack();
+    if (this.work.busy) return;
+    const answer = await askToRemove(this.context, this.dataset);
+    if (answer === "removed") return this.events.onBack();
+    if (answer === "published") await this.erase();
+  }
+
+  private async erase(): Promise<void> {
+    const begun = await askToErase(this.context, this.dataset);
+    if (begun) this.erased(await this.work.run(ERASE_STEP, () => Promise.resolve(begun)));
+  }
+
+  /** Nothing of it is left to show, but what remains elsewhere. */
+  private erased(done: Operation | null): void {
+    if (!done?.result) return;
+    const back = control("button", { type: "button", class: "main" }, "All datasets");
+    back.addEventListener("click", () => this.events.onBack());
+    this.gone.abort();
+    this.events.onErased();
+    this.element.replaceChildren(erasureOf((done.result.erasure ?? done.result) as Erasure), element("div", { class: "row" }, back));
   }
 
   /** Which of the buttons of the heading has the focus, -1 if none. */

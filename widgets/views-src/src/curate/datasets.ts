@@ -30,8 +30,8 @@ export class Datasets {
 
   constructor(
     private readonly context: Context,
-    /** Hears which dataset is opened, and whether the form of a new one is. */
-    private readonly tell: { open(dataset: Dataset): void; begins(open: boolean): void },
+    /** Hears which dataset is opened, and whether to be erased; and whether the form of a new one is. */
+    private readonly tell: { open(dataset: Dataset, erase?: boolean): void; begins(open: boolean): void },
   ) {
     const head = element("tr", {}, column("Name"), column("Records", "number"), column("Sensitivity", "wide"), column("Owner", "wide"), column("Changed", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Datasets", hidden: true }, element("thead", {}, head), this.body);
@@ -96,7 +96,9 @@ export class Datasets {
   }
 
   private async remove(dataset: Dataset): Promise<void> {
-    if (!(await askToRemove(this.context, dataset))) return;
+    const answer = await askToRemove(this.context, dataset);
+    if (answer === "published") return this.tell.open(dataset, true);
+    if (answer === "kept") return;
     this.datasets = this.datasets.filter(({ id }) => id !== dataset.id);
     this.show();
   }

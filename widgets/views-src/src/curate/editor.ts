@@ -99,6 +99,7 @@ export class Editor {
         parts.push(textField(title, name, message.content, (text) => (message.content = text)));
       }
     }
+    if (record.kind === "kto") parts.push(labelField(record));
     this.fields.replaceChildren(...parts);
   }
 
@@ -159,6 +160,12 @@ function placeOf({ where }: FieldProblem): string {
 function forget(field: HTMLElement): void {
   field.removeAttribute("aria-invalid");
   if (field.nextElementSibling?.matches(".field-problem")) field.nextElementSibling.remove();
+}
+
+function labelField(record: DraftRecord): HTMLElement {
+  const good = control("input", { type: "checkbox", checked: record.label === true, "data-where": "label" });
+  good.addEventListener("change", () => (record.label = good.checked));
+  return element("label", { class: "check" }, good, "A good answer");
 }
 
 function textField(title: string, where: string, text: string, onInput: (text: string) => void): HTMLElement {

@@ -1,15 +1,17 @@
 // The Files tab: uploads, and the files that are in the draft.
 
 import { confirm } from "../parts/dialog";
-import { control, element } from "../parts/elements";
+import { button, control, element } from "../parts/elements";
 import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
-import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit } from "./things";
+import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
+import { askToCollate, COLLATE_STEP, collatedWords } from "./collate";
 import { Uploads } from "./uploads";
+import { Work } from "./work";
 
 const PAGE = 100;
 /** How soon to look what became of a file that is being read in. */
 const READ_MS = 3000;
-const STATES: Readonly<Record<FileInfo["state"], string>> = { ready: "", importing: "being read in", receiving: "unfinished upload" };
+const STATES: Readonly<Record<FileInfo["state"], string>> = { ready: "", importing: "being read in", receiving: "unfinished upload", received: "not imported yet", refused: "refused" };
 
 export class Files {
   readonly element = element("div", { class: "files" });
@@ -19,18 +21,22 @@ export class Files {
   private readonly empty = element("p", { class: "empty", hidden: true });
   private readonly more = control("button", { type: "button", hidden: true }, "Load more");
   private files: FileInfo[] = [];
+  private readonly collate = button("Take records from other datasets …", () => void this.askToCollate());
+  private readonly work: Work;
   private reading: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly context: Context,
     private dataset: Dataset,
     private readonly onChange: () => void,
+    private readonly onOperation: (id: string | null) => void = () => undefined,
   ) {
-    this.uploads = new Uploads(context, dataset.id, () => this.changed());
+    this.uploads = new Uploads(context, dataset.id, { done: () => this.changed(), operation: (id) => this.onOperation(id) });
+    this.work = new Work(context, (id) => this.onOperation(id));
     const head = element("tr", {}, column("File"), column("Format", "wide"), column("Size", "number wide"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Files", hidden: true }, element("thead", {}, head), this.body);
     this.more.addEventListener("click", () => void this.load(this.files.at(-1)?.id ?? null));
-    this.element.append(this.uploads.element, this.table, this.more, this.empty);
+    this.element.append(this.uploads.element, element("div", {}, this.collate), this.work.element, this.table, this.more, this.empty);
     this.show(dataset);
     void this.load(null);
     context.signal.addEventListener("abort", () => clearTimeout(this.reading), { once: true });
@@ -40,10 +46,16 @@ export class Files {
     return this.uploads.busy;
   }
 
+  /** Follow a long step that was begun before. */
+  async resume(operation: string, kind: string): Promise<void> {
+    if (kind === "import") return this.uploads.resume(operation);
+    this.collated(await this.work.resume(COLLATE_STEP, operation));
+  }
+
   show(dataset: Dataset): void {
     const changed = dataset.updated_at !== this.dataset.updated_at || mayEdit(dataset) !== mayEdit(this.dataset);
     this.dataset = dataset;
-    this.uploads.element.hidden = !mayEdit(dataset);
+    this.uploads.element.hidden = this.collate.hidden = !mayEdit(dataset);
     this.empty.textContent = mayEdit(dataset) ? "No files yet. Upload one, or add records by hand in the Records tab." : "This dataset has no files.";
     if (changed) void this.load(null);
   }
@@ -81,8 +93,26 @@ export class Files {
       element("td", { class: "number wide" }, bytesWords(bytes)),
       element("td", { class: "number" }, records.toLocaleString()),
       element("td", { class: "wide" }, when),
-      element("td", { class: "number" }, ...(mayEdit(this.dataset) ? [this.removeButton(file)] : [])),
+      element("td", { class: "number" }, element("div", { class: "row actions" }, ...(mayEdit(this.dataset) ? [...this.goOn(file), this.removeButton(file)] : []))),
     );
+  }
+
+  /** What is left to do with a file that is not, or not all, in the draft. */
+  private goOn(file: FileInfo): HTMLElement[] {
+    const { state, problems = 0, name } = file;
+    const words = state === "received" ? "Import …" : state === "refused" ? "Why?" : state === "ready" && problems > 0 ? countWords(problems, "bad record") : "";
+    return words ? [button(words, () => this.uploads.take(file), "small", `${words} ${name}`)] : [];
+  }
+
+  private async askToCollate(): Promise<void> {
+    if (this.work.busy) return;
+    const begun = await askToCollate(this.context, this.dataset);
+    if (begun) this.collated(await this.work.run(COLLATE_STEP, () => Promise.resolve(begun)));
+  }
+
+  private collated(done: Operation | null): void {
+    if (done?.result) this.work.say("Taken in.", true, ...collatedWords(done.result).map((words) => element("p", {}, words)));
+    this.changed();
   }
 
   private removeButton(file: FileInfo): HTMLElement {

@@ -1,22 +1,30 @@
-// What was edited by hand, and what of it the reader can undo and redo.
+// Who changed what and when, what stood there before, and what of it can be undone, redone or restored.
 
-import { control, element } from "../parts/elements";
-import { agoWords, momentWords } from "../parts/words";
-import { ask, type Context, type Edit, type List, type RecordItem, type Whoami } from "./things";
+import { button, control, element } from "../parts/elements";
+import { agoWords, countWords, momentWords } from "../parts/words";
+import { inline, wordDiff } from "../parts/word-diff";
+import { textOf } from "./record";
+import { ask, attempt, type Context, type Edit, type List, type RecordItem, type Whoami } from "./things";
 
 const SHOWN = 20;
-const DONE: Readonly<Record<Edit["action"], string>> = { add: "added", replace: "changed", remove: "removed" };
+const DONE: Readonly<Record<Edit["action"], string>> = { add: "added", replace: "changed", remove: "removed", restore: "restored", split: "split", mixed: "changed" };
 
-export function wordsOfEdit({ action, record }: Edit): string {
-  return `${DONE[action]} record ${Number(record).toLocaleString()}`;
+export function wordsOfEdit({ action, record, records }: Edit): string {
+  return `${DONE[action]} ${record === null ? countWords(records, "record") : `record ${Number(record).toLocaleString()}`}`;
 }
 
 /** What somebody may undo and redo: their own edits, newest first; a new one ends what can be redone. */
 export function steps(edits: readonly Edit[], mine: string): { undo: Edit | null; redo: Edit | null } {
-  const own = edits.filter(({ editor }) => editor === mine);
+  const own = edits.filter(({ editor, forgotten }) => editor === mine && !forgotten);
   const standing = own.findIndex(({ undone }) => !undone);
   const undone = standing < 0 ? own : own.slice(0, standing);
   return { undo: own[standing] ?? null, redo: undone.at(-1) ?? null };
+}
+
+interface Stepped {
+  edit: Edit;
+  record: RecordItem | null;
+  passed_over?: number;
 }
 
 export class History {
@@ -24,6 +32,8 @@ export class History {
   readonly redo = control("button", { type: "button", "aria-disabled": "true", title: "Redo (Ctrl+Shift+Z)" }, "Redo");
   readonly list = element("details", { class: "history" });
   private readonly items = element("ol");
+  private readonly more = button("Earlier changes", () => void this.look(this.edits.at(-1)?.id ?? null), "small");
+  private edits: Edit[] = [];
   private mine: string | null = null;
   private stepping = false;
 
@@ -31,34 +41,38 @@ export class History {
     private readonly context: Context,
     private readonly dataset: string,
     private readonly say: (words: string) => void,
-    private readonly onStep: (record: RecordItem | null, position: string) => void,
+    private readonly onStep: (record: RecordItem | null, position: string | null) => void,
   ) {
-    this.list.append(control("summary", {}, "History"), this.items);
+    this.more.hidden = true;
+    this.list.append(control("summary", {}, "History"), this.items, this.more);
     this.list.addEventListener("toggle", () => void this.look());
     this.undo.addEventListener("click", () => void this.step("undo"));
     this.redo.addEventListener("click", () => void this.step("redo"));
   }
 
-  /** See what was edited. */
-  async look(): Promise<void> {
+  /** See what was edited; `after` goes on behind an edit. */
+  async look(after: string | null = null): Promise<void> {
     try {
       this.mine ??= (await ask<Whoami>(this.context, "whoami")).tenant;
-      const { items } = await ask<List<Edit>>(this.context, "edits.list", { dataset: this.dataset, limit: SHOWN });
-      this.show(items, this.mine);
+      const { items, has_more } = await ask<List<Edit>>(this.context, "edits.list", { dataset: this.dataset, limit: SHOWN, ...(after ? { after } : {}) });
+      this.edits = after ? [...this.edits, ...items] : items;
+      this.more.hidden = !has_more;
+      this.show(this.mine);
     } catch (error) {
       if (!this.context.signal.aborted) this.context.notices.problem(error);
     }
   }
 
   /** Undo or redo; not tried again by itself, for a second time would be a second step. */
-  async step(which: "undo" | "redo"): Promise<void> {
-    if (this.stepping || this[which].getAttribute("aria-disabled") === "true") return;
+  async step(which: "undo" | "redo", edit: Edit | null = null): Promise<void> {
+    if (this.stepping || (edit === null && this[which].getAttribute("aria-disabled") === "true")) return;
     this.stepping = true;
     try {
-      const answer = await this.context.host.call(`edits.${which}`, { dataset: this.dataset });
-      const { edit, record } = answer as unknown as { edit: Edit; record: RecordItem | null };
-      this.say(`${which === "undo" ? "Undid" : "Redid"}: ${wordsOfEdit(edit)}.`);
-      this.onStep(record, edit.record);
+      const answer = await this.context.host.call(`edits.${which}`, { dataset: this.dataset, ...(edit ? { edit: edit.id } : {}) });
+      const stepped = answer as unknown as Stepped;
+      const left = stepped.passed_over ? ` ${countWords(stepped.passed_over, "record")} changed since by others ${stepped.passed_over === 1 ? "stays" : "stay"} so.` : "";
+      this.say(`${which === "undo" ? "Undid" : "Redid"}: ${wordsOfEdit(stepped.edit)}.${left}`);
+      this.onStep(stepped.record, stepped.edit.record);
     } catch (error) {
       if (!this.context.signal.aborted) this.context.notices.problem(error);
     } finally {
@@ -67,23 +81,52 @@ export class History {
     }
   }
 
-  private show(edits: Edit[], mine: string): void {
-    const { undo, redo } = steps(edits, mine);
+  /** Bring back a record that somebody removed. */
+  private async restore(position: string): Promise<void> {
+    await attempt(this.context, async () => {
+      await this.context.host.call("records.bulk", { dataset: this.dataset, action: "restore", records: [position] });
+      this.say(`Restored record ${Number(position).toLocaleString()}.`);
+      this.onStep(null, null);
+      await this.look();
+    });
+  }
+
+  private show(mine: string): void {
+    const { undo, redo } = steps(this.edits, mine);
     offer(this.undo, "Undo", undo);
     offer(this.redo, "Redo", redo);
     const none = element("li", { class: "soft" }, "Nothing was edited by hand yet.");
-    this.items.replaceChildren(...(edits.length > 0 ? edits.map(line) : [none]));
+    this.items.replaceChildren(...(this.edits.length > 0 ? this.edits.map((edit) => this.line(edit, mine)) : [none]));
   }
+
+  private line(edit: Edit, mine: string): HTMLElement {
+    const { editor, at, undone, batch, forgotten } = edit;
+    const when = element("time", { datetime: at, title: momentWords(at), class: "soft" }, agoWords(at));
+    const chips = [undone ? "undone" : "", batch ?? "", forgotten ? "contents forgotten" : ""].filter(Boolean).map((words) => element("span", { class: "chip" }, words));
+    return element("li", {}, element("span", {}, `${editor} ${wordsOfEdit(edit)}`), ...chips, ...this.acts(edit, mine), when, ...changeOf(edit));
+  }
+
+  private acts(edit: Edit, mine: string): HTMLElement[] {
+    const { editor, undone, action, record, forgotten } = edit;
+    if (this.undo.hidden || undone || forgotten) return [];
+    if (editor === mine) return [button("Undo", () => void this.step("undo", edit), "small", `Undo: ${wordsOfEdit(edit)}`)];
+    return action === "remove" && record ? [button("Restore", () => void this.restore(record), "small", `Restore record ${record}`)] : [];
+  }
+}
+
+/** What stood there before and what stands there since, word by word. */
+function changeOf({ before, after }: Edit): HTMLElement[] {
+  if (!before && !after) return [];
+  const box = element("div", { class: "change" });
+  const details = control("details", {}, control("summary", {}, before && after ? "What changed" : before ? "What it said" : "What it says"), box);
+  details.addEventListener("toggle", () => {
+    if (details.open && box.childElementCount === 0) box.append(inline(wordDiff(before ? textOf(before) : "", after ? textOf(after) : "")));
+  });
+  return [details];
 }
 
 function offer(button: HTMLButtonElement, word: string, edit: Edit | null): void {
   // Not `disabled`: that would take the focus from whoever presses it again and again.
   button.setAttribute("aria-disabled", String(edit === null));
   button.setAttribute("aria-label", edit ? `${word}: ${wordsOfEdit(edit)}` : word);
-}
-
-function line(edit: Edit): HTMLElement {
-  const when = element("time", { datetime: edit.at, title: momentWords(edit.at), class: "soft" }, agoWords(edit.at));
-  const undone = edit.undone ? [element("span", { class: "chip" }, "undone")] : [];
-  return element("li", {}, element("span", {}, `${edit.editor} ${wordsOfEdit(edit)}`), ...undone, when);
 }

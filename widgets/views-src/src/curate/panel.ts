@@ -7,8 +7,10 @@ import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
 import { momentWords } from "../parts/words";
 import { bubbles } from "./bubbles";
+import { recordLineage } from "./lineage/record";
 import { Editor } from "./editor";
 import { type DraftRecord, emptyRecord, KINDS, lengthOf } from "./record";
+import { languageWords, ruleWords } from "./review/things";
 import { addRecord, changeRecord, recordAt, removeRecord } from "./saving";
 import type { Context, RecordItem } from "./things";
 
@@ -21,6 +23,8 @@ export interface PanelEvents {
   /** A record was saved, added or removed. */
   onChange(words: string): void;
   onClose(): void;
+  /** The near duplicates of a record are wanted. */
+  onGroup(group: number): void;
 }
 
 export class RecordPanel {
@@ -145,9 +149,26 @@ export class RecordPanel {
     const length = `${(item.length ?? lengthOf(item.record)).toLocaleString()} characters`;
     this.head(`Record ${Number(item.id).toLocaleString()}`, kind, length, ...(item.edited ? ["edited"] : []));
     const changed = item.edited && item.changed_at ? [element("p", { class: "soft" }, `Edited ${momentWords(item.changed_at)}.`)] : [];
-    this.body.replaceChildren(bubbles(item.record), ...changed);
+    this.body.replaceChildren(bubbles(item.record), this.facts(item), ...changed, this.lineage(item));
     this.act(...(this.mayEdit ? [button("Edit", () => this.edit(item.record), "main"), button("Delete", () => void this.remove(item), "danger")] : []));
     this.appear();
+  }
+
+  /** What the review and the splits say of it. */
+  private facts({ language, flags = [], group, split }: RecordItem): HTMLElement {
+    const chips = [split ? `split: ${split}` : "", language ? languageWords(language) : "", ...flags.map((flag) => ruleWords("quality", flag))].filter(Boolean);
+    const alike = typeof group === "number" ? [button("Near duplicates of it", () => this.events.onGroup(group), "link")] : [];
+    return element("div", { class: "row facts" }, ...chips.map((words) => element("span", { class: "chip" }, words)), ...alike);
+  }
+
+  /** Where it went, once somebody asks. */
+  private lineage(item: RecordItem): HTMLElement {
+    const box = element("div");
+    const details = control("details", { class: "seen" }, control("summary", {}, "Which adapters saw it?"), box);
+    details.addEventListener("toggle", () => {
+      if (details.open) box.replaceChildren(recordLineage(this.context, item.record_id));
+    });
+    return details;
   }
 
   private edit(record: DraftRecord): void {

@@ -3,7 +3,7 @@
 
 import { HostError } from "../host/host";
 
-export type Kind = "chat" | "text" | "preference";
+export type Kind = "chat" | "text" | "preference" | "kto";
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -20,10 +20,12 @@ export interface DraftRecord {
   text?: string;
   chosen?: Message;
   rejected?: Message;
+  /** Of kto: whether the answer is a good one. */
+  label?: boolean;
   [more: string]: unknown;
 }
 
-export const KINDS: Readonly<Record<Kind, string>> = { chat: "Chat", text: "Text", preference: "Preference" };
+export const KINDS: Readonly<Record<Kind, string>> = { chat: "Chat", text: "Text", preference: "Preference", kto: "Label" };
 /** Characters of a record that a row of the table shows. */
 const BEGINNING = 160;
 
@@ -32,6 +34,7 @@ export function emptyRecord(kind: Kind): DraftRecord {
   const asked: Message[] = [{ role: "user", content: "" }];
   const answer = (): Message => ({ role: "assistant", content: "" });
   if (kind === "chat") return { kind, messages: [...asked, answer()] };
+  if (kind === "kto") return { kind, messages: [...asked, answer()], label: true };
   return { kind, messages: asked, chosen: answer(), rejected: answer() };
 }
 
@@ -51,6 +54,14 @@ export function answerOf(record: DraftRecord): string {
 export function lengthOf(record: DraftRecord): number {
   const messages = [...(record.messages ?? []), record.chosen, record.rejected];
   return messages.reduce((sum, message) => sum + (message?.content.length ?? 0), record.text?.length ?? 0);
+}
+
+/** All of a record as one text, to be compared. */
+export function textOf(record: DraftRecord): string {
+  if (record.kind === "text") return record.text ?? "";
+  const line = (who: string, message: Message | undefined): string[] => (message ? [`${who}: ${message.content}${message.tool_calls ? ` ${JSON.stringify(message.tool_calls)}` : ""}`] : []);
+  const said = (record.messages ?? []).flatMap((message) => line(message.role, message));
+  return [...said, ...line("chosen", record.chosen), ...line("rejected", record.rejected)].join("\n\n");
 }
 
 /** Where a record lacks a text that it needs. */
@@ -119,5 +130,7 @@ export function isWellFormed(record: DraftRecord): boolean {
     typeof value === "object" && value !== null && ROLES.includes((value as Message).role) && typeof (value as Message).content === "string";
   if (record.kind === "text") return typeof record.text === "string";
   const messages = Array.isArray(record.messages) && record.messages.every(isMessage);
-  return messages && (record.kind === "chat" || (isMessage(record.chosen) && isMessage(record.rejected)));
+  if (record.kind === "chat") return messages;
+  if (record.kind === "kto") return messages && typeof record.label === "boolean";
+  return messages && isMessage(record.chosen) && isMessage(record.rejected);
 }

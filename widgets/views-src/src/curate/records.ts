@@ -1,17 +1,17 @@
 // The Records tab: search, filters and order above a table of any length, and the record that is open.
 
-import type { Args } from "../host/host";
 import { control, element } from "../parts/elements";
 import type { Page } from "../parts/pages";
 import { VirtualTable } from "../parts/table";
 import { countWords } from "../parts/words";
+import { Bulk } from "./bulk";
+import { Filters } from "./filters";
 import { History } from "./history";
 import { RecordPanel } from "./panel";
 import { answerOf, type Kind, KINDS, lengthOf, questionOf } from "./record";
+import type { QueueSummary } from "./review/things";
 import { ask, type Context, type Dataset, type FileInfo, isCode, type List, mayEdit, type RecordItem } from "./things";
 
-/** A pause in typing after which it is searched. */
-const TYPING_MS = 250;
 const ORDERS: Readonly<Record<string, string>> = {
   position: "Number",
   "-position": "Number, last first",
@@ -35,28 +35,6 @@ export function rowOf({ id, record, length, edited }: RecordItem): Row {
   return { id, kind: record.kind, question: questionOf(record), answer: answerOf(record), length: length ?? lengthOf(record), edited: edited ?? false };
 }
 
-export interface Filter {
-  search: string;
-  file: string;
-  kind: string;
-  edited: boolean;
-  duplicates: boolean;
-  order: string;
-}
-
-/** What a filter asks of `records.list`; only what it sets. */
-export function argsOf(filter: Filter): Args {
-  const { search, file, kind, edited, duplicates, order } = filter;
-  return {
-    ...(search.trim() ? { search: search.trim() } : {}),
-    ...(file ? { file } : {}),
-    ...(kind ? { kind } : {}),
-    ...(edited ? { edited: true } : {}),
-    ...(duplicates ? { duplicates: true } : {}),
-    ...(order === "position" ? {} : { order }),
-  };
-}
-
 export const ROW_COLUMNS = [
   { title: "No.", width: "6.5em", narrow: true, number: true, order: "position", text: (row: Row) => Number(row.id).toLocaleString() },
   { title: "Kind", width: "7em", text: (row: Row) => KINDS[row.kind] ?? row.kind },
@@ -68,15 +46,12 @@ const EDITED = { title: "Edited", width: "6em", order: "changed", text: (row: Ro
 
 export class Records {
   readonly element = element("div", { class: "records" });
-  private readonly search = control("input", { type: "search", placeholder: "Words to find", maxlength: "400" });
-  private readonly file = control("select");
-  private readonly kind = control("select");
-  private readonly edited = control("input", { type: "checkbox" });
-  private readonly duplicates = control("input", { type: "checkbox" });
   private readonly order = control("select");
   private readonly count = element("span", { role: "status", class: "count" });
   private readonly said = element("span", { role: "status", class: "soft" });
   private readonly add = control("button", { type: "button" }, "Add a record");
+  private readonly filters = new Filters(this.order, () => this.apply(), () => void this.lookForLanguages());
+  private readonly bulk: Bulk;
   private readonly history: History;
   private readonly panel: RecordPanel;
   private readonly table: VirtualTable<Row>;
@@ -84,7 +59,7 @@ export class Records {
   private readonly empty = element("p", { class: "empty", hidden: true });
   /** Whether the first answer has come. */
   private known = false;
-  private typing: ReturnType<typeof setTimeout> | undefined;
+  private picked: readonly string[] = [];
 
   constructor(
     private readonly context: Context,
@@ -92,10 +67,13 @@ export class Records {
     private readonly onChange: () => void,
   ) {
     this.history = new History(context, dataset.id, (words) => this.say(words), (record, position) => this.stepped(record, position));
-    this.panel = new RecordPanel(context, dataset.id, mayEdit(dataset), { onChange: (words) => this.changed(words), onClose: () => this.closed() });
-    options(this.kind, { "": "All kinds", ...KINDS });
+    this.panel = new RecordPanel(context, dataset.id, mayEdit(dataset), {
+      onChange: (words) => this.changed(words),
+      onClose: () => this.closed(),
+      onGroup: (group) => this.filters.showGroup(group),
+    });
+    this.bulk = new Bulk(context, dataset.id, { onChange: (words) => this.changed(words), onUnpick: () => this.table.unpick() });
     options(this.order, ORDERS);
-    options(this.file, { "": "All files" });
     this.table = new VirtualTable<Row>({
       label: `Records of ${dataset.name}`,
       columns: [...ROW_COLUMNS, EDITED],
@@ -109,6 +87,14 @@ export class Records {
         this.tell();
       },
       onError: (error) => context.notices.problem(error, () => this.table.reload()),
+      ...(mayEdit(dataset)
+        ? {
+            onPick: (keys: readonly string[]) => {
+              this.picked = keys;
+              this.offer();
+            },
+          }
+        : {}),
     });
     this.lay();
     this.listen();
@@ -140,20 +126,9 @@ export class Records {
     void this.lookForFiles();
   }
 
-  private get filter(): Filter {
-    return {
-      search: this.search.value,
-      file: this.file.value,
-      kind: this.kind.value,
-      edited: this.edited.checked,
-      duplicates: this.duplicates.checked,
-      order: this.order.value,
-    };
-  }
-
   private async fetch(offset: number, limit: number, signal: AbortSignal): Promise<Page<Row>> {
     const context = { ...this.context, signal: AbortSignal.any([signal, this.context.signal]) };
-    const args = { dataset: this.dataset.id, offset, limit, ...argsOf(this.filter) };
+    const args = { dataset: this.dataset.id, offset, limit, ...this.filters.args, ...(this.order.value === "position" ? {} : { order: this.order.value }) };
     try {
       const { items, total } = await ask<List<RecordItem> & { total: number }>(context, "records.list", args);
       return { rows: items.map(rowOf), total };
@@ -164,28 +139,13 @@ export class Records {
   }
 
   private lay(): void {
-    const filters = element(
-      "div",
-      { class: "row filters" },
-      element("label", { class: "wide-field" }, "Search", this.search),
-      element("label", {}, "File", this.file),
-      element("label", {}, "Kind", this.kind),
-      element("label", {}, "Order", this.order),
-      element("label", { class: "check" }, this.edited, "Edited"),
-      element("label", { class: "check" }, this.duplicates, "Duplicates"),
-    );
     const tools = element("div", { class: "row tools" }, this.count, this.said, element("span", { class: "row end" }, this.history.undo, this.history.redo, this.add));
     this.split.append(element("div", { class: "list" }, this.table.element), this.panel.element);
     for (const offered of [this.add, this.history.undo, this.history.redo]) offered.hidden = !mayEdit(this.dataset);
-    this.element.append(filters, tools, this.empty, this.split, this.history.list);
+    this.element.append(this.filters.element, tools, this.bulk.element, this.empty, this.split, this.history.list);
   }
 
   private listen(): void {
-    this.search.addEventListener("input", () => {
-      clearTimeout(this.typing);
-      this.typing = setTimeout(() => this.apply(), TYPING_MS);
-    });
-    for (const field of [this.file, this.kind, this.edited, this.duplicates]) field.addEventListener("change", () => this.apply());
     this.order.addEventListener("change", () => this.sort(this.order.value));
     this.add.addEventListener("click", () => void this.panel.add().then(() => this.layout()));
     this.element.addEventListener("keydown", (event) => this.pressed(event));
@@ -202,6 +162,7 @@ export class Records {
 
   private apply(): void {
     this.context.notices.clear();
+    this.table.unpick();
     this.table.reload();
   }
 
@@ -211,7 +172,8 @@ export class Records {
     this.apply();
   }
 
-  private open(id: string): void {
+  /** Show a record that is named elsewhere. */
+  open(id: string): void {
     void this.panel.open(id).then(() => this.layout());
   }
 
@@ -234,8 +196,9 @@ export class Records {
     this.onChange();
   }
 
-  private stepped(record: RecordItem | null, position: string): void {
-    this.panel.replace(position, record);
+  private stepped(record: RecordItem | null, position: string | null): void {
+    if (position === null) void this.panel.renew(); // many were changed: this one perhaps
+    else this.panel.replace(position, record);
     this.layout();
     this.table.refresh();
     this.onChange();
@@ -247,8 +210,9 @@ export class Records {
 
   private tell(): void {
     const { total } = this.table;
-    const filtered = Object.keys(argsOf({ ...this.filter, order: "position" })).length > 0;
+    const filtered = this.filters.active;
     if (!this.known) return;
+    this.offer();
     this.count.textContent = filtered ? `${total.toLocaleString()} of ${countWords(this.dataset.records, "record")}` : countWords(total, "record");
     const focused = this.table.element.contains((this.element.getRootNode() as Document | ShadowRoot).activeElement);
     this.element.classList.toggle("none", total === 0);
@@ -258,19 +222,31 @@ export class Records {
     this.empty.textContent = filtered ? "No record fits. Search for fewer words, or take a filter away." : mayEdit(this.dataset) ? "No records yet. Upload a file in the Files tab, or add one by hand here." : "This dataset has no records.";
   }
 
+  private offer(): void {
+    this.bulk.show(this.picked, this.filters.args, this.table.total, mayEdit(this.dataset));
+  }
+
+  /** Languages are known once the review has looked. */
+  private async lookForLanguages(): Promise<void> {
+    try {
+      const { queues } = await ask<{ queues: QueueSummary[] }>(this.context, "review.get", { dataset: this.dataset.id });
+      this.filters.offerLanguages(Object.keys(queues.find(({ queue }) => queue === "language")?.languages ?? {}));
+    } catch {
+      // The filter stays as it was.
+    }
+  }
+
   private async lookForFiles(): Promise<void> {
     try {
       const { items } = await ask<List<FileInfo>>(this.context, "files.list", { dataset: this.dataset.id, limit: 200 });
-      const chosen = this.file.value;
-      options(this.file, { "": "All files", ...Object.fromEntries(items.map(({ id, name }) => [id, name])) });
-      if (items.some(({ id }) => id === chosen)) this.file.value = chosen;
+      this.filters.offerFiles(Object.fromEntries(items.map(({ id, name }) => [id, name])));
     } catch {
       // The filter stays as it was: the table says what is wrong.
     }
   }
 
   private close(): void {
-    clearTimeout(this.typing);
+    this.filters.close();
     this.table.close();
   }
 }

@@ -4,6 +4,8 @@ import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
 import { countWords, digestWords, momentWords } from "../parts/words";
 import { type Kind, KINDS } from "./record";
+import { languageWords, QUEUES, type Queue } from "./review/things";
+import { SPLITS } from "./filters";
 import type { Version, VersionReport } from "./things";
 
 export function digestOf(digest: string | null): HTMLElement {
@@ -24,12 +26,27 @@ export function linesOf({ records, duplicates_dropped, report }: Version): [stri
   lines.push(["Edits by hand", edits.toLocaleString()]);
   lines.push(["Characters", characters.total.toLocaleString()]);
   lines.push(["Characters of one record", `${characters.min.toLocaleString()} to ${characters.max.toLocaleString()}, median ${characters.median.toLocaleString()}`]);
+  lines.push(...foundLines(report));
   return lines;
+}
+
+/** What was found and decided before it was published, and what a merge dropped. */
+function foundLines({ splits, languages, review, dropped }: VersionReport): [string, string][] {
+  const counted = (counts: Record<string, number> | null | undefined, words: (name: string) => string): string => Object.entries(counts ?? {}).map(([name, count]) => `${words(name)} ${count.toLocaleString()}`).join(", ");
+  const decided = Object.entries(review ?? {}).map(([queue, { open, decided }]) => `${QUEUES[queue as Queue]?.title ?? queue}: ${decided.toLocaleString()} decided${open > 0 ? `, ${open.toLocaleString()} left open` : ""}`);
+  const lines: [string, string][] = [
+    ["Splits", counted(splits, (name) => SPLITS[name] ?? name)],
+    ["Languages", counted(languages, languageWords)],
+    ["Review", decided.join("; ")],
+    ["Left out by the translation", counted(dropped, (name) => name)],
+  ];
+  return lines.filter(([, words]) => words !== "");
 }
 
 export function reportOf(version: Version): HTMLElement {
   const made = element("dl", { class: "report" });
   for (const [title, words] of linesOf(version)) made.append(pair(title, words));
+  if (version.license) made.append(pair("Licence", version.license));
   made.append(pair("Content digest", digestOf(version.content_digest)), pair("Published", momentWords(version.created_at)));
   return made;
 }

@@ -27,8 +27,14 @@ export interface FileInfo {
   name: string;
   bytes: number;
   format: string | null;
+  container?: string | null;
   records: number;
-  state: "receiving" | "importing" | "ready";
+  /** Bad records that were found. */
+  problems?: number;
+  mapping?: unknown;
+  /** Why it was refused. */
+  reason?: string | null;
+  state: "receiving" | "received" | "importing" | "ready" | "refused";
   created_at: string;
 }
 
@@ -43,15 +49,28 @@ export interface RecordItem {
   length: number | null;
   edited: boolean | null;
   changed_at: string | null;
+  language?: string | null;
+  flags?: string[];
+  /** Near duplicates have the same one. */
+  group?: number | null;
+  split?: string | null;
 }
 
 export interface Edit {
   id: string;
   at: string;
   editor: string;
-  action: "add" | "replace" | "remove";
-  record: string;
+  action: "add" | "replace" | "remove" | "restore" | "split" | "mixed";
+  /** Null of many at once. */
+  record: string | null;
+  before: DraftRecord | null;
+  after: DraftRecord | null;
   undone: boolean;
+  /** What many records were changed for. */
+  batch: string | null;
+  records: number;
+  /** What stood there is gone from the log. */
+  forgotten: boolean;
 }
 
 export interface Version {
@@ -65,6 +84,15 @@ export interface Version {
   created_at: string;
   /** Missing in a version of a release that made none. */
   report?: VersionReport | null;
+  description?: string;
+  license?: string | null;
+  /** Of a merged version: the versions that it references. */
+  sources?: string[] | null;
+  /** Why it was withdrawn. */
+  reason?: string | null;
+  withdrawn_at?: string | null;
+  withdrawn_sources?: number;
+  sensitivity?: string;
 }
 
 export interface VersionReport {
@@ -74,6 +102,12 @@ export interface VersionReport {
   files_left_out: number;
   edits: number;
   characters: { min: number; median: number; max: number; total: number };
+  splits?: Record<string, number> | null;
+  languages?: Record<string, number> | null;
+  /** By queue: what was found and decided. */
+  review?: Record<string, { open: number; decided: number }> | null;
+  /** Of a merged version: what its translation left out. */
+  dropped?: Record<string, number> | null;
 }
 
 export interface Operation {
@@ -82,7 +116,8 @@ export interface Operation {
   progress: number;
   done: number;
   total: number | null;
-  result: { version: Version } | null;
+  kind: string;
+  result: Record<string, unknown> | null;
   error: { code: string; detail: string; hint?: string; errors?: FieldProblem[] } | null;
 }
 
@@ -97,7 +132,7 @@ export const SENSITIVITIES: Readonly<Record<string, string>> = {
   restricted: "Personal or secret. Who may see it is decided by sharing too; its adapters answer only over the sealed channel, in JupyterLab, notebooks and the Python client.",
 };
 
-export const FORMATS: Readonly<Record<string, string>> = { alpaca: "Alpaca", sharegpt: "ShareGPT", text: "Text" };
+export const FORMATS: Readonly<Record<string, string>> = { alpaca: "Alpaca", sharegpt: "ShareGPT", openai: "OpenAI chat", prompt: "Prompt and completion", preference: "Preference pairs", kto: "KTO labels", text: "Plain text" };
 
 export function mayEdit({ right }: Dataset): boolean {
   return right === "edit" || right === "manage";

@@ -3,9 +3,11 @@
 import { HostError, wordsOf } from "../host/host";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
-import { bytesWords, countWords, shareWords } from "../parts/words";
+import { bytesWords, shareWords } from "../parts/words";
 import { type Context, type FileInfo, FORMATS, type List } from "./things";
+import { Import, IMPORT_STEP } from "./imports/import";
 import { options } from "./records";
+import { Work } from "./work";
 
 /** Files that are sent at once; the others wait. */
 const AT_ONCE = 2;
@@ -13,32 +15,58 @@ const AT_ONCE = 2;
 export class Uploads {
   readonly element = element("div", { class: "uploads" });
   private readonly zone = control("button", { type: "button", class: "drop" });
-  private readonly input = element("input", { type: "file", multiple: true, hidden: true, accept: ".json,.jsonl,.txt,.md,application/json,text/plain" });
+  private readonly input = element("input", { type: "file", multiple: true, hidden: true, accept: ".json,.jsonl,.csv,.tsv,.parquet,.arrow,.txt,.md,.zip" });
   private readonly format = control("select");
   private readonly list = element("ul", { class: "sending" });
   private readonly waiting: Upload[] = [];
   private readonly running = new Set<Upload>();
+  private readonly imports = new Set<Import>();
 
   constructor(
     private readonly context: Context,
     private readonly dataset: string,
-    private readonly onDone: () => void,
+    /** Hears that there is something new in the list of files, and which import has begun or ended. */
+    private readonly tell: { done(): void; operation(id: string | null): void },
   ) {
     options(this.format, { "": "Found out by itself", ...FORMATS });
-    this.zone.append(element("strong", {}, "Drop files here, or press to choose them"), element("span", { class: "soft" }, "Alpaca or ShareGPT (JSON, JSON Lines) or plain text"));
+    this.zone.append(element("strong", {}, "Drop files here, or press to choose them"), element("span", { class: "soft" }, "JSON, JSON Lines, CSV, TSV, Parquet, Arrow, plain text, or a .zip of them"));
     this.element.append(this.zone, this.input, element("label", { class: "format" }, "Format of the files", this.format), this.list);
     this.listen();
   }
 
   /** Whether leaving would break something off. */
   get busy(): boolean {
-    return this.running.size + this.waiting.length > 0;
+    return this.running.size + this.waiting.length > 0 || [...this.imports].some((one) => one.busy && one.element.isConnected);
+  }
+
+  /** Go on with a file that has come before, or failed to become records. */
+  take(file: FileInfo): void {
+    const item = element("li");
+    this.list.prepend(item);
+    this.import(file, item);
+    item.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Follow an import that was begun before, for instance before this page was loaded again. */
+  async resume(operation: string): Promise<void> {
+    const work = new Work(this.context, (id) => this.tell.operation(id));
+    this.element.append(work.element);
+    await work.resume(IMPORT_STEP, operation);
+    this.tell.done();
+  }
+
+  private import(file: FileInfo, item: HTMLElement): void {
+    for (const one of this.imports) if (!one.element.isConnected) this.imports.delete(one);
+    const made = new Import(this.context, this.dataset, file, this.format.value, { onChange: () => this.tell.done(), onOperation: (id) => this.tell.operation(id) });
+    this.imports.add(made);
+    item.replaceChildren(made.element);
+    void made.begin();
   }
 
   private listen(): void {
     this.zone.addEventListener("click", () => this.input.click());
     this.input.addEventListener("change", () => {
-      this.take([...(this.input.files ?? [])]);
+      this.send([...(this.input.files ?? [])]);
       this.input.value = ""; // the same file may be chosen again once it is mended
     });
     for (const name of ["dragenter", "dragover", "dragleave", "drop"] as const) {
@@ -47,19 +75,20 @@ export class Uploads {
         event.preventDefault();
         event.stopPropagation();
         this.zone.classList.toggle("over", name === "dragenter" || name === "dragover");
-        if (name === "drop") this.take([...event.dataTransfer.files]);
+        if (name === "drop") this.send([...event.dataTransfer.files]);
       });
     }
   }
 
-  private take(files: File[]): void {
+  private send(files: File[]): void {
     for (const file of files) this.list.prepend(this.queue(file).element);
     this.pump();
   }
 
   private queue(file: File): Upload {
-    const upload: Upload = new Upload(this.context, this.dataset, file, this.format.value, {
+    const upload: Upload = new Upload(this.context, this.dataset, file, {
       another: () => this.input.click(),
+      sent: (info) => this.import(info, upload.element),
       again: () => {
         upload.element.replaceWith(this.queue(file).element);
         this.pump();
@@ -76,17 +105,19 @@ export class Uploads {
       this.running.add(upload);
       void upload.run().then(() => {
         this.running.delete(upload);
-        this.onDone(); // also if it is not in: the list may hold it as one that is being read
+        this.tell.done(); // also if it is not in: the list may hold it as one that is being read
         this.pump();
       });
     }
   }
 }
 
-/** What can be done about an upload that failed. */
+/** What can be done about an upload that ended. */
 interface Remedies {
   another(): void;
   again(): void;
+  /** It has come whole; what it becomes is decided next. */
+  sent(file: FileInfo): void;
 }
 
 class Upload {
@@ -101,7 +132,6 @@ class Upload {
     private readonly context: Context,
     private readonly dataset: string,
     private readonly file: File,
-    private readonly format: string,
     private readonly remedies: Remedies,
   ) {
     this.signal = AbortSignal.any([this.controller.signal, context.signal]);
@@ -115,7 +145,7 @@ class Upload {
   async run(): Promise<void> {
     try {
       const file = this.signal.aborted ? null : await this.send();
-      if (file) this.done(file);
+      if (file) this.remedies.sent(file);
       else if (!this.context.signal.aborted) await this.stopped();
     } catch (error) {
       if (!this.context.signal.aborted) this.failed(error);
@@ -123,7 +153,7 @@ class Upload {
   }
 
   private async send(): Promise<FileInfo | null> {
-    const args = { dataset: this.dataset, file: this.file.name, content: this.file, ...(this.format ? { format: this.format } : {}) };
+    const args = { dataset: this.dataset, file: this.file.name, content: this.file, import: "later" };
     for await (const event of this.context.host.stream("files.put", args, this.signal)) {
       const { sent, total } = event as { sent?: number; total?: number };
       if (sent === undefined || total === undefined) return event as unknown as FileInfo;
@@ -133,14 +163,8 @@ class Upload {
   }
 
   private progress(sent: number, total: number): void {
-    // The service reads the records while it takes the last part: it may be a while until its answer.
     this.bar.value = sent / total;
     this.words.textContent = `${bytesWords(sent)} of ${bytesWords(total)} · ${shareWords(sent / total)}`;
-  }
-
-  private done({ format, records }: FileInfo): void {
-    const words = [FORMATS[format ?? ""] ?? format ?? "", countWords(records, "record")].filter(Boolean).join(", ");
-    this.end("good", element("p", {}, element("strong", {}, `✓ ${this.file.name}`), ` · ${words}`));
   }
 
   private failed(error: unknown): void {

@@ -1,44 +1,69 @@
-// The Versions tab: what was published, and a look into it.
+// The Versions tab: what was published, where it lies, and a look into one of it.
 
-import { control, element } from "../parts/elements";
-import { VirtualTable } from "../parts/table";
+import { button, element } from "../parts/elements";
 import { agoWords, momentWords } from "../parts/words";
-import { bubbles } from "./bubbles";
 import { column } from "./files";
+import { askToMerge } from "./merge";
 import { trainButton } from "./publish";
-import { ROW_COLUMNS, type Row, rowOf } from "./records";
 import { digestOf, reportOf } from "./report";
-import { ask, attempt, type Context, type Dataset, type List, type RecordItem, type Version } from "./things";
+import { type Store, storeOf } from "./store";
+import { ask, attempt, type Context, type Dataset, type List, type Version } from "./things";
+import { VersionPage } from "./version";
+import { type Step, Work } from "./work";
 
 const PAGE = 100;
+export const MERGE_STEP: Step = { title: "Merging", cancelled: "Merging was cancelled; nothing was published." };
 
 export class Versions {
   readonly element = element("div", { class: "versions" });
   private readonly body = element("tbody");
   private readonly table: HTMLTableElement;
   private readonly empty = element("p", { class: "empty", hidden: true });
-  private readonly details = element("section", { class: "details", hidden: true });
-  private preview: Preview | null = null;
+  private readonly merge = button("Merge versions …", () => void this.askToMerge());
+  private readonly place = element("div", { class: "versions" });
+  private readonly store = element("div");
+  private readonly work: Work;
+  private page: VersionPage | null = null;
+  private versions: Version[] = [];
 
   constructor(
     private readonly context: Context,
     private readonly dataset: Dataset,
+    onOperation: (id: string | null) => void = () => undefined,
   ) {
+    this.work = new Work(context, onOperation);
     const head = element("tr", {}, column("Version"), column("Records", "number"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Versions", hidden: true }, element("thead", {}, head), this.body);
     this.empty.textContent = emptyWords(dataset);
-    this.element.append(this.table, this.empty, this.details);
-    context.signal.addEventListener("abort", () => this.preview?.close(), { once: true });
+    this.merge.hidden = dataset.right !== "manage";
+    this.element.append(element("div", { class: "row tools" }, this.store, element("span", { class: "row end" }, this.merge)), this.work.element, this.table, this.empty, this.place);
+    context.signal.addEventListener("abort", () => this.page?.close(), { once: true });
+    void this.lookAtStore();
   }
 
   /** Look what is published now. */
   refresh(): void {
-    void attempt(this.context, async () => {
-      const versions = await this.all();
-      this.body.replaceChildren(...versions.map((version) => this.row(version)));
-      this.table.hidden = versions.length === 0;
-      this.empty.hidden = versions.length > 0;
+    void attempt(this.context, () => this.look(), true);
+  }
+
+  /** Show a version that is named elsewhere. */
+  async show(id: string): Promise<void> {
+    await attempt(this.context, async () => {
+      if (this.versions.length === 0) await this.look();
+      const version = this.versions.find((one) => one.id === id);
+      if (version) this.open(version);
     }, true);
+  }
+
+  async resume(operation: string): Promise<void> {
+    this.merged((await this.work.resume(MERGE_STEP, operation))?.result?.version as Version | undefined);
+  }
+
+  private async look(): Promise<void> {
+    this.versions = await this.all();
+    this.body.replaceChildren(...this.versions.map((version) => this.row(version)));
+    this.table.hidden = this.versions.length === 0;
+    this.empty.hidden = this.versions.length > 0;
   }
 
   /** The newest first; the service lists the oldest first. */
@@ -53,16 +78,23 @@ export class Versions {
     }
   }
 
+  /** How safe the place is; who cannot hear it can do without. */
+  private async lookAtStore(): Promise<void> {
+    const store = await ask<Store>(this.context, "stores.get").catch(() => null);
+    if (store) this.store.replaceChildren(storeOf(store));
+  }
+
   private row(version: Version): HTMLElement {
     const train = trainButton(this.context, version);
     train.classList.add("small");
-    const look = control("button", { type: "button", class: "small", "aria-label": `Details of ${version.name}` }, "Details");
-    look.addEventListener("click", () => this.look(version));
+    train.hidden = version.state === "withdrawn";
+    const look = button("Details", () => this.open(version), "small", `Details of ${version.name}`);
     const when = element("time", { datetime: version.created_at, title: momentWords(version.created_at) }, agoWords(version.created_at));
+    const about = version.description ? [element("p", { class: "soft about" }, version.description)] : [];
     return element(
       "tr",
       {},
-      element("th", { scope: "row", class: "name" }, version.name),
+      element("th", { scope: "row", class: "name" }, version.name, " ", ...chipsOf(version), ...about),
       element("td", { class: "number" }, version.records.toLocaleString()),
       element("td", { class: "number mid" }, version.duplicates_dropped.toLocaleString()),
       element("td", { class: "mid" }, digestOf(version.content_digest)),
@@ -71,75 +103,44 @@ export class Versions {
     );
   }
 
-  private look(version: Version): void {
-    this.preview?.close();
-    this.preview = new Preview(this.context, version);
-    const close = control("button", { type: "button", class: "small end", "aria-label": `Close the details of ${version.name}` }, "✕");
-    close.addEventListener("click", () => {
-      this.preview?.close();
-      this.preview = null;
-      this.details.hidden = true;
+  private open(version: Version): void {
+    this.page?.close();
+    this.page = new VersionPage(this.context, this.dataset, version, this.versions, {
+      onClose: () => {
+        this.page?.close();
+        this.page = null;
+        this.place.replaceChildren();
+      },
+      onChange: () => this.refresh(),
     });
-    const title = element("h3", { tabindex: "-1" }, version.name);
-    this.details.setAttribute("aria-label", `Details of ${version.name}`);
-    this.details.replaceChildren(element("header", { class: "row" }, title, close), reportOf(version), this.preview.element);
-    this.details.hidden = false;
-    title.focus();
-    title.scrollIntoView({ block: "nearest" });
+    this.place.replaceChildren(this.page.element);
+    this.page.focus();
   }
+
+  private async askToMerge(): Promise<void> {
+    if (this.work.busy) return;
+    const begun = await askToMerge(this.context, this.dataset);
+    if (begun) this.merged((await this.work.run(MERGE_STEP, () => Promise.resolve(begun)))?.result?.version as Version | undefined);
+  }
+
+  private merged(version: Version | undefined): void {
+    if (version) this.work.say(`Merged into ${version.name}.`, true, reportOf(version));
+    this.refresh();
+  }
+}
+
+/** What must be known of a version at a glance. */
+export function chipsOf({ state, reason, sources, withdrawn_sources: gone = 0, sensitivity }: Version): HTMLElement[] {
+  const chips: HTMLElement[] = [];
+  if (sensitivity) chips.push(element("span", { class: `chip ${sensitivity}` }, sensitivity));
+  if (sources && sources.length > 0) chips.push(element("span", { class: "chip", title: `It refers to the files of ${sources.length} versions.` }, "merged"));
+  if (state === "withdrawn") chips.push(element("span", { class: "chip withdrawn", title: reason ?? "" }, "withdrawn"));
+  else if (gone > 0) chips.push(element("span", { class: "chip withdrawn" }, `${gone} of its sources withdrawn`));
+  return chips;
 }
 
 function emptyWords({ right }: Dataset): string {
   const why = "a version never changes, so every adapter can say what it learnt from.";
   if (right === "manage") return `Nothing is published yet. Publish the draft to train on it: ${why}`;
   return `Nothing is published yet. Who manages this dataset can publish its draft, to train on it: ${why}`;
-}
-
-type ReadRow = Row & { item: RecordItem };
-
-/** The records of a version, to read. Their positions are 1, 2, 3 …, so a page is found by its offset. */
-class Preview {
-  readonly element = element("div", { class: "split" });
-  private readonly panel = element("section", { class: "panel", "aria-label": "Record", hidden: true });
-  private readonly table: VirtualTable<ReadRow>;
-
-  constructor(context: Context, version: Version) {
-    this.table = new VirtualTable<ReadRow>({
-      label: `Records of ${version.name}`,
-      columns: ROW_COLUMNS.map(({ order: _, ...rest }) => rest),
-      rowHeight: 36,
-      pageSize: 50, // of these the rows keep the whole records
-      fetchPage: async (offset, limit, signal) => {
-        const asked = { ...context, signal: AbortSignal.any([signal, context.signal]) };
-        const args = { version: version.id, limit, ...(offset > 0 ? { after: String(offset) } : {}) };
-        const { items } = await ask<List<RecordItem>>(asked, "versions.records", args);
-        return { rows: items.map((item) => ({ ...rowOf(item), item })), total: version.records };
-      },
-      keyOf: ({ id }) => id,
-      onOpen: (row) => this.open(row),
-      onError: (error) => context.notices.problem(error, () => this.table.reload()),
-    });
-    this.element.append(element("div", { class: "list" }, this.table.element), this.panel);
-  }
-
-  close(): void {
-    this.table.close();
-  }
-
-  private open({ id, item }: ReadRow): void {
-    const close = control("button", { type: "button", class: "small end", "aria-label": "Close the record" }, "✕");
-    close.addEventListener("click", () => this.hide());
-    const head = element("header", { class: "row" }, element("h3", {}, `Record ${Number(id).toLocaleString()}`), close);
-    this.panel.replaceChildren(head, element("div", { class: "panel-body" }, bubbles(item.record)));
-    this.panel.hidden = false;
-    this.element.classList.add("open");
-    this.table.select(id);
-  }
-
-  private hide(): void {
-    this.panel.hidden = true;
-    this.element.classList.remove("open");
-    this.table.select(null);
-    this.table.element.focus();
-  }
 }

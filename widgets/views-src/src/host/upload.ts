@@ -17,8 +17,13 @@ const LOOKS = 360;
 export type Sender = Pick<HttpHost, "fetch">;
 
 interface FileInfo {
-  state: "receiving" | "importing" | "ready";
+  state: "receiving" | "received" | "importing" | "ready" | "refused";
   bytes: number;
+}
+
+/** Whether the service has all of a file, whatever it made of it. */
+function isWhole({ state }: FileInfo): boolean {
+  return state === "received" || state === "ready" || state === "refused";
 }
 
 export async function* upload(host: Sender, path: string, args: Args, signal: AbortSignal): AsyncGenerator<Json, void> {
@@ -36,14 +41,14 @@ export async function* upload(host: Sender, path: string, args: Args, signal: Ab
       failures = 0;
       sent = Math.min(sent + PART_BYTES, content.size);
       if (sent === content.size) return yield file as unknown as Json;
-      fresh = file.state !== "ready";
+      fresh = !isWhole(file);
       // Said now and not after the last part: content of another size is other content.
       if (!fresh && file.bytes !== content.size) throw nameTaken();
     } catch (error) {
       if (signal.aborted || !mayResume(error) || ++failures >= ATTEMPTS) throw error;
       await pause(PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1]!, signal);
       const file = await settled(host, path, signal);
-      if (file?.state === "ready") {
+      if (file && isWhole(file)) {
         // Only the answer to the last part was lost: the service has it all.
         if (fresh && file.bytes === content.size) return yield file as unknown as Json;
         if (!isPassing(error)) throw error;

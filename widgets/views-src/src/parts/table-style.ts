@@ -8,6 +8,7 @@ export const TABLE_STYLE = `
 .ady .virtual .cells { display: grid; grid-template-columns: var(--wide); align-items: center; height: var(--row); }
 .ady .virtual .rows > .cells { position: absolute; left: 0; right: 0; border-bottom: 1px solid var(--edge); cursor: pointer; contain: strict; height: var(--row); }
 .ady .virtual .cells > div { min-width: 0; padding: 0 10px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.ady .virtual .cells > .pick { padding: 0; text-align: center; font-size: 17px; line-height: var(--row); color: var(--soft); } .ady .virtual .rows > .cells > .pick:hover { color: var(--ink); background: var(--tint); }
 .ady .virtual .head > div { color: var(--soft); font-weight: 600; }
 .ady .virtual .rows > .cells:hover { background: var(--tint); }
 .ady .virtual .rows > .cells[aria-selected=true] { background: color-mix(in srgb, var(--fill) 14%, var(--paper)); box-shadow: inset 3px 0 var(--fill); }

@@ -13,6 +13,8 @@ export interface Column<Row> {
   width: string;
   /** Shown in a narrow table too. */
   narrow?: boolean;
+  /** Not to be read but to be pressed: whether the row is picked. */
+  pick?: boolean;
   /** Right-aligned digits. */
   number?: boolean;
   /** By which the table is sorted when the title is pressed; `-` in front means the other way round. */
@@ -33,6 +35,8 @@ export interface TableOptions<Row> {
   /** How many rows there are now; called after each answer. */
   onTotal?(total: number): void;
   onError(error: unknown): void;
+  /** Rows can be picked, to do something with many at once: hears the keys of all that are. */
+  onPick?(keys: readonly string[]): void;
   pageSize?: number;
 }
 
@@ -59,6 +63,8 @@ export class VirtualTable<Row> {
   private readonly head = element("div", { class: "cells head", role: "row", "aria-rowindex": "1" });
   private readonly body = element("div", { class: "rows", role: "rowgroup" });
   private readonly window: Window;
+  private readonly columns: readonly Column<Row>[];
+  private readonly picked = new Set<string>();
   private readonly pages: Pages<Row>;
   private readonly sizes: ResizeObserver | null;
   private readonly free: Slot<Row>[] = [];
@@ -72,12 +78,13 @@ export class VirtualTable<Row> {
 
   constructor(private readonly options: TableOptions<Row>) {
     this.window = new Window(options.rowHeight);
+    this.columns = options.onPick ? [this.pickColumn(), ...options.columns] : options.columns;
     this.element = control("div", { class: "virtual", role: "grid", tabindex: "0", "aria-label": options.label, "aria-rowcount": "-1", "aria-busy": "true" });
     this.element.append(element("div", { role: "rowgroup", class: "heads" }, this.head), this.body);
     this.element.style.setProperty("--row", `${options.rowHeight}px`);
-    this.element.style.setProperty("--wide", tracks(options.columns));
-    this.element.style.setProperty("--narrow", tracks(options.columns.filter((column) => column.narrow)));
-    this.head.append(...options.columns.map((column) => this.headOf(column)));
+    this.element.style.setProperty("--wide", tracks(this.columns));
+    this.element.style.setProperty("--narrow", tracks(this.columns.filter((column) => column.narrow)));
+    this.head.append(...this.columns.map((column) => this.headOf(column)));
     this.pages = new Pages(
       options.fetchPage,
       options.pageSize ?? 100,
@@ -119,9 +126,44 @@ export class VirtualTable<Row> {
     for (const slot of this.shown.values()) this.mark(slot);
   }
 
+  /** Pick nothing any more. */
+  unpick(): void {
+    if (this.picked.size === 0) return;
+    this.picked.clear();
+    this.repaint();
+  }
+
+  private pickColumn(): Column<Row> {
+    const picks = (row: Row): boolean => this.picked.has(this.options.keyOf(row));
+    return { title: "", width: "2.6em", narrow: true, pick: true, text: (row) => (picks(row) ? "☑" : "☐"), label: (row) => (picks(row) ? "picked" : "not picked") };
+  }
+
+  /** Pick a row, or no longer; with `from` all that are known between the two as well. */
+  private pick(index: number, from: number | null = null): void {
+    const row = this.pages.row(index);
+    if (row === undefined || !this.options.onPick) return;
+    const picks = !this.picked.has(this.options.keyOf(row));
+    const [first, last] = from === null ? [index, index] : [Math.min(from, index), Math.max(from, index)];
+    for (let at = first; at <= last; at++) {
+      const one = this.pages.row(at);
+      if (one === undefined) continue;
+      if (picks) this.picked.add(this.options.keyOf(one));
+      else this.picked.delete(this.options.keyOf(one));
+    }
+    this.repaint();
+  }
+
+  private repaint(): void {
+    for (const slot of this.shown.values()) {
+      slot.filled = -1;
+      this.fill(slot, this.pages.row(slot.index));
+    }
+    this.options.onPick?.([...this.picked]);
+  }
+
   /** Say by what the rows are sorted. */
   sorted(order: string): void {
-    this.options.columns.forEach((column, index) => {
+    this.columns.forEach((column, index) => {
       if (!column.order) return;
       const sort = order === column.order ? "ascending" : order === `-${column.order}` ? "descending" : "none";
       this.head.children[index]!.setAttribute("aria-sort", sort);
@@ -139,7 +181,7 @@ export class VirtualTable<Row> {
   private headOf(column: Column<Row>): HTMLElement {
     const cell = element("div", { role: "columnheader", class: classOf(column) });
     if (!column.order) {
-      cell.append(column.title);
+      cell.append(column.pick ? element("span", { class: "visually-hidden" }, "Picked") : column.title);
       return cell;
     }
     const button = control("button", { type: "button", class: "sort" }, column.title);
@@ -157,9 +199,13 @@ export class VirtualTable<Row> {
     this.element.addEventListener("focus", () => this.draw());
     this.body.addEventListener("click", (event) => {
       const row = (event.target as HTMLElement).closest("[aria-rowindex]");
-      if (!row || String(getSelection() ?? "") !== "") return; // text was marked, not a row chosen
-      this.active = Number(row.getAttribute("aria-rowindex")) - 2;
+      if (!row) return;
+      const [before, index] = [this.active, Number(row.getAttribute("aria-rowindex")) - 2];
+      const picks = (event.target as HTMLElement).closest(".pick") !== null;
+      if (!picks && String(getSelection() ?? "") !== "") return; // text was marked, not a row chosen
+      this.active = index;
       this.draw();
+      if (picks) return this.pick(index, event.shiftKey ? before : null);
       this.open();
     });
   }
@@ -187,6 +233,7 @@ export class VirtualTable<Row> {
       End: this.total - 1,
     };
     if (event.key === "Enter") this.open();
+    else if (event.key === " " && this.options.onPick) this.pick(this.active);
     else if (event.key in to) this.go(to[event.key]!);
     else return;
     event.preventDefault();
@@ -282,7 +329,7 @@ export class VirtualTable<Row> {
   }
 
   private made(): Slot<Row> {
-    const cells = this.options.columns.map((column) => element("div", { role: "gridcell", class: classOf(column) }));
+    const cells = this.columns.map((column) => element("div", { role: "gridcell", class: classOf(column) }));
     const made = element("div", { class: "cells", role: "row" }, ...cells);
     this.body.append(made);
     return { element: made, cells, index: -1, filled: -1, row: undefined, top: -1 };
@@ -299,7 +346,7 @@ export class VirtualTable<Row> {
     slot.row = row;
     slot.filled = slot.index;
     slot.element.classList.toggle("waiting", row === undefined);
-    this.options.columns.forEach((column, at) => {
+    this.columns.forEach((column, at) => {
       const cell = slot.cells[at]!;
       cell.textContent = row === undefined ? "" : column.text(row);
       if (row !== undefined && column.label) cell.setAttribute("aria-label", column.label(row));
@@ -331,5 +378,5 @@ function tracks<Row>(columns: readonly Column<Row>[]): string {
 }
 
 function classOf<Row>(column: Column<Row>): string {
-  return [column.narrow ? "" : "wide", column.number ? "number" : ""].filter(Boolean).join(" ");
+  return [column.narrow ? "" : "wide", column.number ? "number" : "", column.pick ? "pick" : ""].filter(Boolean).join(" ");
 }

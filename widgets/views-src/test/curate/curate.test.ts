@@ -54,7 +54,7 @@ async function press(el: HTMLElement, name: string): Promise<void> {
 
 async function open(el: HTMLElement, row: number): Promise<void> {
   await eventually(() => el.querySelectorAll(".rows > .cells:not(.waiting)").length > row);
-  el.querySelector<HTMLElement>(`.rows > [aria-rowindex="${row + 2}"] > div`)!.click();
+  el.querySelector<HTMLElement>(`.rows > [aria-rowindex="${row + 2}"] > div:not(.pick)`)!.click();
   await eventually(() => el.querySelector(".panel .bubble"));
 }
 
@@ -138,12 +138,13 @@ describe("the datasets", () => {
     let published: object[] = [VERSION];
     const { el, host } = shown({ "versions.list": () => page(...published), "datasets.remove": () => null }, {});
     await press(el, "Remove visits");
-    await eventually(() => el.querySelector("[role=alert]")?.textContent?.includes("visits was published, so it stays."));
-    expect(el.querySelector("dialog")).toBeNull();
+    await eventually(() => el.querySelector("dialog")?.textContent?.includes("It was published, so it cannot just be removed."));
+    expect(button(el, "Erase it").disabled).toBe(true);
+    await press(el, "Cancel");
+    await press(el, "← All datasets");
     published = [];
     await press(el, "Remove visits");
-    await eventually(() => el.querySelector("dialog"));
-    expect(el.querySelector("dialog")!.textContent).not.toContain("stays");
+    await eventually(() => el.querySelector("dialog")?.textContent?.includes("This cannot be undone."));
     await press(el, "Remove it");
     await eventually(() => host.asks("datasets.remove").length === 1);
   });

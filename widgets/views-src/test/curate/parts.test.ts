@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { steps, wordsOfEdit } from "../../src/curate/history";
-import { argsOf } from "../../src/curate/records";
+import { argsOf, type Filter } from "../../src/curate/filters";
 import { linesOf } from "../../src/curate/report";
 import type { Edit, Version } from "../../src/curate/things";
 
 function edit(id: string, editor: string, undone = false): Edit {
-  return { id, at: "2026-01-01T00:00:00Z", editor, action: "replace", record: "12", undone };
+  return { id, at: "2026-01-01T00:00:00Z", editor, action: "replace", record: "12", before: null, after: null, undone, batch: null, records: 1, forgotten: false };
 }
 
 describe("undo and redo", () => {
@@ -22,21 +22,27 @@ describe("undo and redo", () => {
 
   it("say what they are about", () => {
     expect(wordsOfEdit(edit("1", "@me"))).toBe("changed record 12");
+    expect(wordsOfEdit({ ...edit("1", "@me"), action: "remove", record: null, records: 1200, batch: "bulk" })).toBe("removed 1,200 records");
+  });
+
+  it("pass over what was forgotten", () => {
+    expect(steps([{ ...edit("2", "@me"), forgotten: true }, edit("1", "@me")], "@me").undo?.id).toBe("1");
   });
 });
 
 describe("a filter", () => {
-  const none = { search: " ", file: "", kind: "", edited: false, duplicates: false, order: "position" };
+  const none: Filter = { search: " ", field: "user", file: "", kind: "", language: "", flag: "", split: "", min_length: "", max_length: "", group: "", edited: false, duplicates: false, near_duplicates: false };
 
   it("asks only for what it sets", () => {
     expect(argsOf(none)).toEqual({});
-    expect(argsOf({ search: " fever ", file: "fi_1", kind: "chat", edited: true, duplicates: true, order: "-length" })).toEqual({
+    expect(argsOf({ ...none, search: " fever ", file: "fi_1", kind: "chat", edited: true, min_length: "12.7", group: "3" })).toEqual({
       search: "fever",
+      field: "user",
       file: "fi_1",
       kind: "chat",
       edited: true,
-      duplicates: true,
-      order: "-length",
+      min_length: 12,
+      group: 3,
     });
   });
 });

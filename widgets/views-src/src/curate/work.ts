@@ -1,0 +1,119 @@
+// A long step of the service: how far it is, its cancel, and what came of it.
+
+import { HostError, type Json } from "../host/host";
+import { follow } from "../host/persist";
+import { button, element } from "../parts/elements";
+import { countWords, shareWords } from "../parts/words";
+import { type Context, isCode, type Operation } from "./things";
+
+export interface Step {
+  /** What is done, such as "Publishing". */
+  title: string;
+  /** What is counted, such as "record". */
+  unit?: string;
+  /** What to say once it was cancelled. */
+  cancelled?: string;
+}
+
+export class Work {
+  readonly element = element("div", { class: "work" });
+  private running = false;
+
+  /** `onOperation` hears which operation has begun (its id), and when it is over (null). */
+  constructor(
+    private readonly context: Context,
+    private readonly onOperation: (id: string | null) => void = () => undefined,
+  ) {}
+
+  get busy(): boolean {
+    return this.running;
+  }
+
+  /** Begin and follow; what goes wrong is said here. Null if it came to nothing. */
+  async run(step: Step, begin: () => Promise<unknown>): Promise<Operation | null> {
+    if (this.running) return null;
+    this.running = true;
+    this.element.replaceChildren();
+    try {
+      const begun = (await begin()) as Operation;
+      return await this.follow(step, begun.id);
+    } finally {
+      this.running = false;
+    }
+  }
+
+  /** Follow one that was begun before, for instance before this page was loaded again. */
+  async resume(step: Step, operation: string): Promise<Operation | null> {
+    this.running = true;
+    try {
+      return await this.follow(step, operation);
+    } finally {
+      this.running = false;
+    }
+  }
+
+  say(words: string, good: boolean, ...more: Node[]): void {
+    const dismiss = button("✕", () => this.element.replaceChildren(), "small dismiss", "Dismiss");
+    this.element.replaceChildren(element("div", { class: `notice${good ? " good-notice" : ""}`, role: "status" }, element("div", { class: "grow" }, element("strong", {}, words), ...more), dismiss));
+  }
+
+  private async follow(step: Step, operation: string): Promise<Operation | null> {
+    const { host, signal, notices } = this.context;
+    this.onOperation(operation);
+    const tell = this.begin(step, operation);
+    let last: Operation | null = null;
+    const note = (event: Json): void => tell((last = event as unknown as Operation));
+    try {
+      const over = async (): Promise<boolean> => {
+        note(await host.call("operations.get", { operation }));
+        return last?.state !== "running";
+      };
+      await follow(host, "operations.events", () => ({ operation }), note, over, signal, notices.trouble);
+    } catch (error) {
+      if (signal.aborted) return null;
+      this.end();
+      if (!isCode(error, "not_found")) notices.problem(error);
+      return null;
+    }
+    return signal.aborted || last === null ? null : this.finish(step, last);
+  }
+
+  private begin({ title, unit }: Step, operation: string): (now: Operation) => void {
+    const bar = element("progress", { max: "1", value: "0", "aria-label": title });
+    const words = element("span", {}, `${title} …`);
+    const cancel = button("Cancel", () => {
+      cancel.disabled = true;
+      this.context.host.call("operations.cancel", { operation }).catch((error: unknown) => {
+        cancel.disabled = false;
+        if (!this.context.signal.aborted) this.context.notices.problem(error);
+      });
+    }, "small", `Cancel: ${title}`);
+    this.element.replaceChildren(element("div", { class: "notice", role: "group", "aria-label": title }, element("div", { class: "grow" }, words, bar), cancel));
+    return (now) => {
+      if (now.state !== "running") return;
+      bar.value = now.progress;
+      words.textContent = progressWords(title, now, unit);
+    };
+  }
+
+  private finish(step: Step, last: Operation): Operation | null {
+    this.end();
+    if (last.state === "completed") return last;
+    if (last.state === "failed") this.context.notices.problem(problemOf(step, last));
+    else this.say(step.cancelled ?? "It was cancelled; nothing was changed.", false);
+    return null;
+  }
+
+  private end(): void {
+    this.element.replaceChildren();
+    this.onOperation(null);
+  }
+}
+
+function progressWords(title: string, { done, total, progress }: Operation, unit = "record"): string {
+  return total ? `${title}: ${done.toLocaleString()} of ${countWords(total, unit)}, ${shareWords(progress)}` : `${title} …`;
+}
+
+function problemOf({ title }: Step, { error }: Operation): HostError {
+  return new HostError(error?.code ?? "internal", error?.detail ?? `${title} failed.`, error?.hint ?? null, error?.errors ?? []);
+}
