@@ -176,7 +176,12 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     key = _manifest_key(state / "keys" / "manifest.seed")
     cache = state / "cache"
     merged = MergedCache(
-        cache / "merged", key, processes, settings.shard_records, settings.merged_cache_bytes
+        cache / "merged",
+        key,
+        processes,
+        at_rest,
+        settings.shard_records,
+        settings.merged_cache_bytes,
     )
     return Services(
         settings=settings,
@@ -207,13 +212,14 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             drafts,
             uploads,
             objects,
+            at_rest,
             key,
             state / "staging",
             _publish_rules(settings),
             storage,
             processes,
         ),
-        published=PublishedVersions(objects, key.verify_key, merged, cache / "indexes"),
+        published=PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes"),
         metrics=metrics,
         admissions=admissions,
     )

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from adaptery.manifests import AtRest, Manifest, PlainFile
 from adaptery_hub.key_store import KeyStore
-from adaptery_hub.objects.encryption import encrypt_in_place, open_encrypted
+from adaptery_hub.objects.encryption import EncryptedFile, Readable, encrypt_in_place
 
 #: Of the words for sensitivity, the one whose files are encrypted.
 ENCRYPTED = "restricted"
@@ -35,37 +34,37 @@ class AtRestDesk:
     def __init__(self, keys: KeyStore) -> None:
         self._keys = keys
 
-    def seal_folder(self, dataset_id: str, folder: Path) -> SealedFolder:
+    def seal_folder(self, dataset_id: str, folder: Path, key_id: str | None = None) -> SealedFolder:
         """Encrypt every file of a folder in its place, with the key of a dataset.
 
+        Args:
+            dataset_id: whose key.
+            folder: of files.
+            key_id: the one key that will do; None: the dataset's present one, made at need.
+
         Raises:
+            KeyGoneError: that key was destroyed.
             KeyStoreError: the key store cannot be used.
             OSError: a file cannot be written.
         """
-        key = self._keys.key(dataset_id)
+        key = self._keys.find(dataset_id, key_id) if key_id else self._keys.key(dataset_id)
         plain: dict[str, PlainFile] = {}
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             relative = path.relative_to(folder).as_posix()
             plain[relative] = encrypt_in_place(path, key.secret)
         return SealedFolder(AtRest(key=key.id), plain)
 
-    def open(self, manifest: Manifest, stream: BinaryIO) -> BinaryIO:
-        """Return a file of a version as its readers get it; it can be read from anywhere.
+    def readable(self, manifest: Manifest, path: Path) -> Readable:
+        """Return a file of a version as its readers get it.
 
         Args:
             manifest: of the version, verified.
-            stream: the file as it lies in the store; closed with what is returned.
+            path: the file as it lies in the store.
 
         Raises:
             KeyGoneError: the key was destroyed.
             KeyStoreError: the key store cannot be used.
-            IntegrityError: this is not what was encrypted.
         """
         if manifest.at_rest is None:
-            return stream
-        try:
-            key = self._keys.find(manifest.dataset, manifest.at_rest.key)
-        except BaseException:
-            stream.close()
-            raise
-        return open_encrypted(stream, key.secret)
+            return path
+        return EncryptedFile(path, self._keys.find(manifest.dataset, manifest.at_rest.key).secret)

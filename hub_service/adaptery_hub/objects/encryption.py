@@ -24,8 +24,9 @@ import hashlib
 import io
 import os
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -109,6 +110,27 @@ def open_encrypted(stream: BinaryIO, key: bytes) -> BinaryIO:
     except BaseException:
         stream.close()
         raise
+
+
+@dataclass(frozen=True)
+class EncryptedFile:
+    """An encrypted file with its key; it opens like a path, and other processes can be given it."""
+
+    path: Path
+    key: bytes = field(repr=False)
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """Return what it holds, as `open_encrypted` does.
+
+        Raises:
+            OSError: it cannot be read.
+            IntegrityError: it is not what was encrypted with this key.
+        """
+        return open_encrypted(self.path.open(mode), self.key)
+
+
+#: A file that can be read here, encrypted or not.
+Readable = Path | EncryptedFile
 
 
 class _Decrypting(io.RawIOBase):

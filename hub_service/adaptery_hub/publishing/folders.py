@@ -115,7 +115,7 @@ class ContentTally:
     def add(self, row: Row) -> None:
         """Take the next record."""
         self._tree.add(row.record_id.encode("ascii"))
-        self._splits.update(bytes([indexes.split_code(row.split)]))
+        self._splits.update(f"{row.split or ''}\n".encode("ascii"))
         self._has_splits = self._has_splits or row.split is not None
         self.entries.append(indexes.pack(row))
 
@@ -126,7 +126,7 @@ class ContentTally:
 
     @property
     def split_digest(self) -> str | None:
-        """Which record is in which split; None if none is in one."""
+        """See `adaptery.digests.split_digest`."""
         return f"sha256:{self._splits.hexdigest()}" if self._has_splits else None
 
 

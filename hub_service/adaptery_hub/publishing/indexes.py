@@ -17,6 +17,7 @@ from typing import Final, get_args
 
 from adaptery.errors import IntegrityError
 from adaptery.schemas.lineage import Split
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.publishing.shards import Row
 
 INDEX_NAME = "index/record-ids.bin"
@@ -94,12 +95,16 @@ class Index:
 
 
 @contextmanager
-def opened_index(path: Path) -> Iterator[Index]:
-    """Open an index.
+def opened_index(path: Readable) -> Iterator[Index]:
+    """Open an index; an encrypted one is held in memory.
 
     Raises:
         IntegrityError: it is cut.
     """
+    if not isinstance(path, Path):
+        with path.open() as stream:
+            yield _whole(stream.read())
+        return
     size = path.stat().st_size
     if size % ENTRY_BYTES:
         raise IntegrityError("The index of a version is cut.")
@@ -108,6 +113,12 @@ def opened_index(path: Path) -> Iterator[Index]:
         return
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield Index(data)
+
+
+def _whole(data: bytes) -> Index:
+    if len(data) % ENTRY_BYTES:
+        raise IntegrityError("The index of a version is cut.")
+    return Index(data)
 
 
 def position_of(entry: bytes) -> int:

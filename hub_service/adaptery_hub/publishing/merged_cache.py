@@ -30,6 +30,7 @@ from adaptery.manifests import (
     MANIFEST_NAME,
     Manifest,
     ManifestFile,
+    PlainFile,
     manifest_digest,
     read_manifest,
     sign_manifest,
@@ -38,6 +39,8 @@ from adaptery.manifests import (
 )
 from adaptery.schemas.common import parse
 from adaptery.signing import SigningKey
+from adaptery_hub.at_rest import AtRestDesk
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing.describing import version_prefix
@@ -45,8 +48,8 @@ from adaptery_hub.publishing.merging import Source, write_merged_shards
 from adaptery_hub.publishing.recipes import Recipe
 from adaptery_hub.publishing.shards import is_shard
 
-#: Local paths of the shards of a version, by the names in its manifest.
-Shards = Mapping[str, Path]
+#: The shards of a version as they can be read here, by the names in its manifest.
+Shards = Mapping[str, Readable]
 #: A folder that was asked for so recently may be in use.
 IN_USE_SECONDS = 600.0
 
@@ -84,12 +87,14 @@ class MergedCache:
         folder: Path,
         key: SigningKey,
         processes: Processes,
+        at_rest: AtRestDesk,
         shard_records: int,
         limit_bytes: int,
     ) -> None:
         self._folder = folder
         self._key = key
         self._processes = processes
+        self._at_rest = at_rest
         self._shard_records = shard_records
         self._limit_bytes = limit_bytes
         self._known: dict[str, Manifest] = {}
@@ -114,7 +119,9 @@ class MergedCache:
         folder = self._folder / name
         os.utime(folder)
         self._evict()
-        local = {entry.path: folder / entry.path for entry in held.files}
+        local = {
+            entry.path: self._at_rest.readable(held, folder / entry.path) for entry in held.files
+        }
         return held, (folder / MANIFEST_NAME).read_bytes(), local
 
     def remove(self, name: str) -> None:
@@ -135,7 +142,7 @@ class MergedCache:
         try:
             manifest = read_manifest((folder / MANIFEST_NAME).read_bytes())
             verify_manifest(manifest, self._key.verify_key)
-            verify_files(folder, manifest)
+            verify_files(folder, _as_stored(manifest))
         except (OSError, AdapteryError):
             self.remove(name)
             return None
@@ -168,12 +175,17 @@ class MergedCache:
         return made
 
     def _sign(self, folder: Path, manifest: Manifest) -> Manifest:
+        at_rest = manifest.at_rest
+        plain: Mapping[str, PlainFile] = {}
+        if at_rest is not None:
+            plain = self._at_rest.seal_folder(manifest.dataset, folder, at_rest.key).plain
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         entries = tuple(
             ManifestFile(
                 path=path.relative_to(folder).as_posix(),
                 bytes=path.stat().st_size,
                 digest=sha256_file(path),
+                plain=plain.get(path.relative_to(folder).as_posix()),
             )
             for path in paths
         )
@@ -196,6 +208,12 @@ class MergedCache:
     def _lock_of(self, name: str) -> threading.Lock:
         with self._lock:
             return self._locks.setdefault(name, threading.Lock())
+
+
+def _as_stored(manifest: Manifest) -> Manifest:
+    """Return the manifest of the files as they lie on the disk, encrypted or not."""
+    files = tuple(entry.model_copy(update={"plain": None}) for entry in manifest.files)
+    return manifest.model_copy(update={"files": files})
 
 
 def open_sources(recipe: Recipe, open_source: OpenSource) -> tuple[Source, ...]:

@@ -27,6 +27,7 @@ from adaptery.records import Kind, Record
 from adaptery.schemas.common import JsonObject
 from adaptery.schemas.lineage import MergeFilter
 from adaptery_hub.drafts.words import length_of
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.publishing.folders import ContentTally, Report
 from adaptery_hub.publishing.shards import Row, ShardWriter, dump, read_rows
 
@@ -44,7 +45,7 @@ class Source:
     """A version and what is taken of it."""
 
     records: int  # that it holds
-    shards: Mapping[str, Path]
+    shards: Mapping[str, Readable]
     share: float  # of what the filter lets through
     sample: int | None
     seed: int

@@ -28,7 +28,9 @@ from adaptery.manifests import (
 )
 from adaptery.schemas.lineage import Split
 from adaptery.signing import VerifyKey
+from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.objects import ObjectStore
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.paging import take_page
 from adaptery_hub.publishing import indexes, shards
 from adaptery_hub.publishing.folders import ORIGINALS
@@ -62,10 +64,16 @@ class PublishedVersions:
     """The versions in the object store. Blocking: use it in a thread only."""
 
     def __init__(
-        self, objects: ObjectStore, trusted: VerifyKey, merged: MergedCache, cache: Path
+        self,
+        objects: ObjectStore,
+        trusted: VerifyKey,
+        at_rest: AtRestDesk,
+        merged: MergedCache,
+        cache: Path,
     ) -> None:
         self._objects = objects
         self._trusted = trusted
+        self._at_rest = at_rest
         self._merged = merged
         self._cache = cache
         self._verified: dict[str, Manifest] = {}
@@ -104,7 +112,7 @@ class PublishedVersions:
         manifest = self.manifest(prefix)
         if manifest.sources is None:
             local = {
-                entry.path: self._path(prefix, entry.path)
+                entry.path: self._at_rest.readable(manifest, self._path(prefix, entry.path))
                 for entry in manifest.files
                 if shards.is_shard(entry.path)
             }
@@ -141,13 +149,25 @@ class PublishedVersions:
             if entry.path == name:
                 if _is_original(name):
                     self._verify_original(prefix, entry)
-                return self._objects.open(f"{prefix}/{name}"), entry.bytes
+                path = self._at_rest.readable(manifest, self._path(prefix, name))
+                return path.open("rb"), entry.content.bytes
         if name == MANIFEST_NAME:
             data = self._objects.read(f"{prefix}/{name}")
             return self._objects.open(f"{prefix}/{name}"), len(data)
         raise NotFoundError("This version has no such file.", hint="Its manifest names them.")
 
-    def index(self, prefix: str) -> Path:
+    def open_shard(self, prefix: str, name: str) -> BinaryIO:
+        """Return one file of records; of a merged version, from its cache.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        path = self.content(prefix).shards.get(name)
+        if path is None:
+            raise NotFoundError("This version has no such file.")
+        return path.open("rb")
+
+    def index(self, prefix: str) -> Readable:
         """Return the sorted ids of a version; those of the first release had none.
 
         Raises:
@@ -155,7 +175,7 @@ class PublishedVersions:
         """
         manifest = self.manifest(prefix)
         if any(entry.path == indexes.INDEX_NAME for entry in manifest.files):
-            return self._path(prefix, indexes.INDEX_NAME)
+            return self._at_rest.readable(manifest, self._path(prefix, indexes.INDEX_NAME))
         name = manifest_digest(manifest).removeprefix("sha256:")
         built = self._cache / f"{name}.ids"
         if not built.exists():

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.digests import sha256_file
 from adaptery.errors import NotFoundError
 from adaptery.files import write_atomic
 from adaptery.ids import new_id
@@ -34,6 +35,7 @@ from adaptery.manifests import (
 from adaptery.schemas.datasets import PublishRequest, Version
 from adaptery.signing import SigningKey
 from adaptery.times import now
+from adaptery_hub.at_rest import ENCRYPTED, AtRestDesk, SealedFolder
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files
 from adaptery_hub.database.statements import versions as statements
@@ -42,7 +44,13 @@ from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing.describing import describe_version, version_folder, version_prefix
-from adaptery_hub.publishing.folders import Original, Plan, Written, write_version
+from adaptery_hub.publishing.folders import (
+    Original,
+    Plan,
+    Written,
+    WrittenFile,
+    write_version,
+)
 from adaptery_hub.publishing.headings import Heading
 from adaptery_hub.storage import Reservation, StorageDesk
 
@@ -81,6 +89,7 @@ class Publisher:
         drafts: Drafts,
         originals: Originals,
         objects: ObjectStore,
+        at_rest: AtRestDesk,
         key: SigningKey,
         staging: Path,
         rules: Rules,
@@ -91,6 +100,7 @@ class Publisher:
         self.drafts = drafts
         self.originals = originals
         self.objects = objects
+        self.at_rest = at_rest
         self.key = key
         self.staging = staging
         self.rules = rules
@@ -210,6 +220,7 @@ class VersionWork:
 
     def sign(self, written: Written, number: int) -> Manifest:
         """Write the signed manifest into the folder and return it."""
+        sealed = self._seal()
         manifest = sign_manifest(
             Manifest(
                 manifest_version=2,
@@ -220,10 +231,8 @@ class VersionWork:
                 records=written.records,
                 splits=written.report.splits,
                 split_digest=written.split_digest,
-                files=tuple(
-                    ManifestFile(path=f.path, bytes=f.bytes, digest=f.digest, name=f.name)
-                    for f in written.files
-                ),
+                files=tuple(self._entry(file, sealed) for file in written.files),
+                at_rest=sealed and sealed.at_rest,
                 created_at=self._created_at,
                 **self.manifest_fields(),
             ),
@@ -231,6 +240,26 @@ class VersionWork:
         )
         write_atomic(self.folder / MANIFEST_NAME, manifest.to_bytes())
         return manifest
+
+    def _seal(self) -> SealedFolder | None:
+        """Encrypt the folder if its dataset is restricted."""
+        if self._dataset["sensitivity"] != ENCRYPTED:
+            return None
+        return self.publisher.at_rest.seal_folder(self.dataset_id, self.folder)
+
+    def _entry(self, file: WrittenFile, sealed: SealedFolder | None) -> ManifestFile:
+        if sealed is None:
+            return ManifestFile(
+                path=file.path, bytes=file.bytes, digest=file.digest, name=file.name
+            )
+        path = self.folder / file.path
+        return ManifestFile(
+            path=file.path,
+            bytes=path.stat().st_size,
+            digest=sha256_file(path),
+            plain=sealed.plain[file.path],
+            name=file.name,
+        )
 
     def store(self, prefix: str) -> None:
         """Move the folder into the object store."""

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import heapq
 import json
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,14 +25,16 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adaptery.manifests import WHOLE, is_shard, split_of
 from adaptery.schemas.lineage import Split
+from adaptery_hub.objects.encryption import Readable
+
+__all__ = ["WHOLE", "Row", "ShardWriter", "dump", "is_shard", "read_at", "read_rows", "split_of"]
 
 #: Rows of one Parquet row group: what a reader of one page has to decompress.
 ROW_GROUP_RECORDS = 1000
 #: Characters of the records of one row group: readers and the writer hold a whole one in memory.
 ROW_GROUP_LENGTH = 8 * 1024 * 1024
-#: Stands in names for records that are in no split.
-WHOLE = "all"
 DATA = "data"
 SUFFIX = ".parquet"
 SCHEMA = pa.schema(
@@ -43,7 +45,6 @@ SCHEMA = pa.schema(
         ("record", pa.string()),
     ]
 )
-_NAME = re.compile(r"(?:data/(?P<split>all|train|validation|test)-|data-)[0-9]{5,}\.parquet")
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,6 @@ class Row:
     record_id: str
     text: str  # the record as JSON
     split: Split | None = None
-
-
-def is_shard(path: str) -> bool:
-    """Tell whether a path of a manifest is one of records."""
-    return _NAME.fullmatch(path) is not None
-
-
-def split_of(path: str) -> str:
-    """Return the split whose records a shard holds; `all` if the version has none."""
-    match = _NAME.fullmatch(path)
-    assert match is not None, "only shards have a split"
-    return match["split"] or WHOLE
 
 
 def dump(record: object) -> str:
@@ -155,7 +144,9 @@ class _SplitWriter:
         self._in_shard = 0
 
 
-def read_rows(paths: Sequence[str], open_path: Callable[[str], Path], after: int) -> Iterator[Row]:
+def read_rows(
+    paths: Sequence[str], open_path: Callable[[str], Readable], after: int
+) -> Iterator[Row]:
     """Yield the records of a version behind position `after`, in order.
 
     Args:
@@ -173,7 +164,7 @@ def read_rows(paths: Sequence[str], open_path: Callable[[str], Path], after: int
 
 
 def _read_split(
-    paths: Iterable[str], open_path: Callable[[str], Path], after: int
+    paths: Iterable[str], open_path: Callable[[str], Readable], after: int
 ) -> Iterator[Row]:
     for group in _groups(paths, open_path):
         if group.last > after:
@@ -204,13 +195,13 @@ class _Group:
             yield Row(position, record_id, text, self.split)
 
 
-def _groups(paths: Iterable[str], open_path: Callable[[str], Path]) -> Iterator[_Group]:
+def _groups(paths: Iterable[str], open_path: Callable[[str], Readable]) -> Iterator[_Group]:
     """Yield the row groups of the shards of one split, each while its shard is open."""
     passed = 0
     for path in paths:
         split = split_of(path)
         named = None if split == WHOLE else cast("Split", split)
-        with pq.ParquetFile(open_path(path)) as shard:
+        with _opened(open_path(path)) as shard:
             has_positions = "position" in shard.schema_arrow.names
             for number in range(shard.num_row_groups):
                 rows = shard.metadata.row_group(number)
@@ -222,8 +213,18 @@ def _groups(paths: Iterable[str], open_path: Callable[[str], Path]) -> Iterator[
                 passed += rows.num_rows
 
 
+@contextmanager
+def _opened(source: Readable) -> Iterator[pq.ParquetFile]:
+    if isinstance(source, Path):
+        with pq.ParquetFile(source) as shard:
+            yield shard
+        return
+    with source.open() as stream, pq.ParquetFile(stream) as shard:
+        yield shard
+
+
 def read_at(
-    paths: Sequence[str], open_path: Callable[[str], Path], positions: Collection[int]
+    paths: Sequence[str], open_path: Callable[[str], Readable], positions: Collection[int]
 ) -> dict[int, Row]:
     """Return the records at some positions; only the row groups that hold them are read."""
     wanted, found = sorted(set(positions)), dict[int, Row]()
