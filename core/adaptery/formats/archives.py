@@ -16,7 +16,7 @@ import io
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -41,6 +41,7 @@ _ZIP64_LOCATOR_BYTES = 20
 #: Unpacked bytes from which a ratio says anything: a few kilobytes of one letter harm nobody.
 _RATIO_FROM_BYTES = 8 * 1024 * 1024
 _NAME_SHOWN = 80  # characters
+_NAME_LIMIT = 1_000  # characters, as in `adaptery.schemas.mappings`
 _LEFT_BY_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
 
@@ -58,6 +59,8 @@ def check_member_name(name: str) -> None:
     parts = PurePosixPath(name).parts
     if name.startswith("/") or "\\" in name or ":" in name.split("/")[0] or ".." in parts:
         raise _refused(name, "leads out of the archive", "pack the files by relative paths")
+    if len(name) > _NAME_LIMIT:
+        raise _refused(name, "has a very long name", "rename it")
     if not name.isprintable():
         raise _refused(name, "has a name with control characters", "rename it")
 
@@ -95,7 +98,7 @@ class _Member(io.RawIOBase):
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[list[Source]]:
+def open_archive(path: Path) -> Generator[list[Source]]:
     """Give the data files of an archive, in its order, for as long as the context lasts.
 
     Raises:

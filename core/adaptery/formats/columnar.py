@@ -11,11 +11,11 @@ What always holds:
 
 # pyarrow has no type stubs, so what comes from it is Any.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnusedImport=false
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -49,7 +49,7 @@ def import_pyarrow() -> Any:
 
 
 @contextmanager
-def _told_apart(what: str) -> Iterator[Any]:
+def _told_apart(what: str) -> Generator[Any]:
     """Turn what pyarrow says about a broken file into an error that quotes nothing of it."""
     pyarrow = import_pyarrow()
     try:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import fmean
 from typing import Final, cast
 
+from adaptery.formats.limits import COLUMNS_LIMIT
 from adaptery.formats.rows import Row, RowError, from_json
 from adaptery.formats.turns import ROLE_WORDS
-from adaptery.schemas.mappings import Format, LabelValues, MappingField, Tags
+from adaptery.schemas.mappings import NAME_LIMIT, Format, LabelValues, MappingField, Tags
 
 __all__ = ["Guess", "Seen", "guess", "look_at"]
 
@@ -81,7 +83,8 @@ def look_at(rows: Sequence[Row]) -> list[Seen]:
                 for key, inner in cast("dict[str, object]", value).items():
                     values.setdefault(f"{name}.{key}", []).append(inner)
     top = {name for row in rows for name in row}
-    return [_seen(name, found, nested=name not in top) for name, found in values.items()]
+    shown = islice(values.items(), COLUMNS_LIMIT)
+    return [_seen(name, found, nested=name not in top) for name, found in shown]
 
 
 def _seen(name: str, values: Sequence[object], *, nested: bool) -> Seen:
@@ -131,8 +134,9 @@ def _look_at_turns(seen: Seen, turns: Sequence[AnyMapping[str, object]]) -> None
     keys = tuple(dict.fromkeys(key for turn in turns for key in turn))
     role = next((key for key in _ROLE_KEYS if key in keys), None) or _few_words(keys, turns)
     content = next((key for key in _CONTENT_KEYS if key in keys), None)
+    short = [key for key in keys if 0 < len(key) <= _WORD_LENGTH]
     if content is None:
-        content = next((key for key in keys if key != role and _is_text(key, turns)), None)
+        content = next((k for k in keys if k != role and k in short and _is_text(k, turns)), None)
     if role is None or content is None:
         seen.holds = "list"
         return
@@ -142,7 +146,7 @@ def _look_at_turns(seen: Seen, turns: Sequence[AnyMapping[str, object]]) -> None
 
 
 def _few_words(keys: Sequence[str], turns: Sequence[AnyMapping[str, object]]) -> str | None:
-    for key in keys:
+    for key in (key for key in keys if 0 < len(key) <= _WORD_LENGTH):
         words = {turn.get(key) for turn in turns if isinstance(turn.get(key), str)}
         if 1 <= len(words) <= 4 and len(words) < len(turns) and _is_text(key, turns):
             return key
@@ -222,7 +226,12 @@ def _preference(found: _Found, _: Sequence[Seen]) -> Guess | None:
     if chosen is None or rejected is None:
         return None
     opening = _opening(found)
-    columns = _with_history(found, {**opening, "chosen": chosen.name, "rejected": rejected.name})
+    columns: dict[MappingField, str] = {
+        **opening,
+        "chosen": chosen.name,
+        "rejected": rejected.name,
+    }
+    columns = _with_history(found, columns)
     certain = chosen.name in ("chosen", "preferred_output") and (
         not opening or next(iter(opening.values())) in (*_CONVERSATIONS, "prompt", "instruction")
     )
@@ -243,7 +252,7 @@ def _label(found: _Found, _: Sequence[Seen]) -> Guess | None:
     opening = _opening(found)
     if label is None or not opening:
         return None
-    columns = {**opening, "label": label.name}
+    columns: dict[MappingField, str] = {**opening, "label": label.name}
     if "messages" not in opening:
         answer = _named(found, ("completion", "output", *_ANSWERS), ("text", "messages"))
         if answer is None:
@@ -285,7 +294,7 @@ def _tags_of(turns: Seen) -> tuple[Tags, bool]:
         values["role_tag"] = role
     if content not in _CONTENT_KEYS:
         values["content_tag"] = content
-    new = [word for word in turns.roles if word not in ROLE_WORDS and len(word) <= _WORD_LENGTH]
+    new = [word for word in turns.roles if word not in ROLE_WORDS and 0 < len(word) <= _WORD_LENGTH]
     known = {ROLE_WORDS[word] for word in turns.roles if word in ROLE_WORDS}
     wanted = [r for r in ("user", "assistant") if r not in known]
     if turns.roles and new and turns.roles[0] not in new and len(new) == 1 and "user" in known:
@@ -345,8 +354,12 @@ def _text(found: _Found, columns: Sequence[Seen]) -> Guess | None:
     return Guess("text", {"text": other.name}, False, f"{other.name} looks like a text.")
 
 
+def _can_be_named(seen: Seen) -> bool:
+    return not seen.nested and 0 < len(seen.name) <= NAME_LIMIT and "." not in seen.name
+
+
 def _by_shape(_: _Found, columns: Sequence[Seen]) -> Guess | None:
-    texts = [seen for seen in columns if seen.holds == "text" and not seen.nested]
+    texts = [seen for seen in columns if seen.holds == "text" and _can_be_named(seen)]
     if len(columns) == 2 and len(texts) == 2 and min(t.length for t in texts) >= _SHORT_TEXT:
         question, answer = texts
         why = f"It has two columns of text: {question.name} may be what is asked."

@@ -96,7 +96,9 @@ def container_of(source: Source) -> Container:
     head = source.head()
     if not head:
         raise _empty()
-    by_magic = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+    by_magic: Container | None = next(
+        (kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None
+    )
     named = _SUFFIXES.get(suffix)
     if named is not None and (named not in ("parquet", "arrow", "zip") or by_magic == named):
         return _json_or_lines(source) if named in ("json", "jsonl") else named

@@ -8,7 +8,7 @@ Source: LLaMA-Factory, data/README.md and src/llamafactory/data/parser.py (commi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from collections.abc import Mapping as AnyMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Entry:
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[list[Source]]:
+def open_folder(path: Path) -> Generator[list[Source]]:
     """Give the files of a folder, by their paths in it; links and hidden files are passed over.
 
     Raises:
@@ -136,7 +136,7 @@ def _format(fields: AnyMapping[str, object], named: AnyMapping[str, str], *, tur
         return "preference"
     if turns:
         return "openai" if _texts(fields.get("tags")).get("role_tag") == "role" else "sharegpt"
-    return "text" if named.keys() == {"prompt"} else "alpaca"
+    return "text" if set(named) == {"prompt"} else "alpaca"
 
 
 def _of_format(format: Format, columns: dict[MappingField, str]) -> AnyMapping[MappingField, str]:

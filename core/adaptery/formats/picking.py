@@ -27,7 +27,7 @@ class Picker:
     def __init__(self, mapping: Mapping) -> None:
         self._columns = dict(mapping.columns) or {name: name for name in FIELDS[mapping.format]}
         self._plain = [(name, column) for name, column in self._columns.items()]
-        self._constants: dict[str, str] = dict(mapping.constants)
+        self._constants: dict[str, object] = {**mapping.constants}
         #: The columns that are read, and those of them that lie deeper by the column they lie in.
         self.used = {column.split(".")[0] for column in self._columns.values()} | set(
             self._columns.values()
@@ -93,9 +93,9 @@ class Picker:
 def _deeper(row: Row, path: str) -> object:
     value: object = row
     for key in path.split("."):
-        if not isinstance(value, dict) or key not in value:
+        if not isinstance(value, dict):
             return _MISSING
-        value = cast("dict[str, object]", value)[key]
+        value = value.get(key, _MISSING)
     return value
 
 

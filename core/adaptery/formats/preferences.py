@@ -9,7 +9,6 @@ formats", preference, explicit and implicit prompt; OpenAI, preference fine-tuni
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 from adaptery.formats.prompts import answer_of, opening_of
@@ -50,18 +49,32 @@ def read_row(row: Row, words: Words) -> RowReading:
 def _answer(
     value: object,
     where: str,
-    opening: Sequence[object],
+    opening: list[dict[str, object]],
     words: Words,
     *,
     cells_are_json: bool,
 ) -> dict[str, object]:
-    if cells_are_json and isinstance(value, str) and value[:1] in ("{", "["):
-        value = from_json(value, where)
-    if isinstance(value, list) and len(items := cast("list[object]", value)) > 1:
+    given = _from_cell(value, words) if cells_are_json else value
+    items = cast("list[object]", given) if isinstance(given, list) else []
+    if len(items) > 1:
         spoken = messages_of(items, where, words)
-        if spoken[:-1] == list(opening):  # the question is repeated before the answer
+        if spoken[:-1] == opening:  # the question is repeated before the answer
             return spoken[-1]
-    return answer_of(value, where, words)
+    return answer_of(given, where, words)
+
+
+def _from_cell(value: object, words: Words) -> object:
+    """Return the turn that a cell of a table holds as JSON; a text that is none stays a text."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    try:
+        parsed = from_json(value, "")
+    except RowError:
+        return value
+    items = cast("list[object]", parsed) if isinstance(parsed, list) else [parsed]
+    turns = [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+    is_spoken = bool(turns) and all(turn.keys() & set(words.role_keys) for turn in turns)
+    return parsed if is_spoken else value
 
 
 def _whole_conversations(

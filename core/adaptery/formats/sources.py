@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Source:
             return stream.read(size)
 
     @contextmanager
-    def local(self) -> Iterator[Path]:
+    def local(self) -> Generator[Path]:
         """Give a path to the file for as long as the context lasts.
 
         Raises:

@@ -153,7 +153,7 @@ def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
-        cells = next((row for row in reader if row), [])
+        cells = next((row for row in reader if row), list[str]())
     except csv.Error:
         raise InvalidInputError(
             "The first line of the table is no header: its quotes do not fit.",
@@ -174,6 +174,6 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 def header_of(line: str, delimiter: str) -> int:
     """Return how many columns the first line of a table has with this separator."""
     try:
-        return len(next(_reader(iter([line]), delimiter), []))
+        return len(next(_reader(iter([line]), delimiter), list[str]()))
     except csv.Error:
         return 0
