@@ -23,6 +23,7 @@ __all__ = [
     "is_digest",
     "sha256_bytes",
     "sha256_file",
+    "split_digest",
     "tree_hash",
 ]
 
@@ -105,3 +106,16 @@ def content_digest(record_ids: Iterable[str], recipe: Mapping[str, object] | Non
     if recipe is None:
         return root
     return sha256_bytes(canonical_json({"records": root, "recipe": recipe}))
+
+
+def split_digest(splits: Iterable[str | None]) -> str | None:
+    """Return the digest of which record is in which split; None if none is in one.
+
+    Args:
+        splits: of each record in the order of the version; None: it is in no split.
+    """
+    hasher, some = hashlib.sha256(), False
+    for split in splits:
+        some = some or split is not None
+        hasher.update(f"{split or ''}\n".encode("ascii"))
+    return f"{_PREFIX}{hasher.hexdigest()}" if some else None

@@ -16,6 +16,8 @@ What always holds:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,19 +33,26 @@ from adaptery.signing import SigningKey, VerifyKey
 
 __all__ = [
     "MANIFEST_NAME",
+    "WHOLE",
     "AtRest",
     "Manifest",
     "ManifestFile",
     "ManifestSource",
     "PlainFile",
     "Signature",
+    "is_shard",
     "manifest_digest",
     "read_manifest",
     "sign_manifest",
+    "split_of",
     "verify_files",
     "verify_manifest",
+    "verify_some_files",
 ]
 
+#: Stands in names of files for records that are in no split.
+WHOLE = "all"
+_SHARD = re.compile(r"(?:data/(?P<split>all|train|validation|test)-|data-)[0-9]{5,}\.parquet")
 #: The file beside the data in a work folder or object store.
 MANIFEST_NAME = "manifest.json"
 MANIFEST_LIMIT_BYTES = 16 * 1024 * 1024
@@ -172,8 +181,29 @@ def read_manifest(data: bytes) -> Manifest:
         raise IntegrityError("This is not a manifest.", errors=exc.errors) from None
 
 
+def is_shard(path: str) -> bool:
+    """Tell whether a path of a manifest is a file of records."""
+    return _SHARD.fullmatch(path) is not None
+
+
+def split_of(path: str) -> str:
+    """Return the split whose records a file of records holds; `all` if the version has none."""
+    match = _SHARD.fullmatch(path)
+    assert match is not None, "only files of records have a split"
+    return match["split"] or WHOLE
+
+
 def verify_files(folder: Path, manifest: Manifest) -> None:
     """Check that a folder, as a reader gets it, holds exactly what the manifest names.
+
+    Raises:
+        IntegrityError: naming the first file that is missing, different or not named.
+    """
+    verify_some_files(folder, manifest, manifest.files)
+
+
+def verify_some_files(folder: Path, manifest: Manifest, needed: Iterable[ManifestFile]) -> None:
+    """Check that a folder holds these files of a manifest; of the others, it may hold some.
 
     Raises:
         IntegrityError: naming the first file that is missing, different or not named.
@@ -181,12 +211,16 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     named = {entry.path: entry for entry in manifest.files}
     if len(named) < len(manifest.files):
         raise IntegrityError("The manifest names a file twice.")
-    for entry in manifest.files:
-        _verify_file(folder, entry)
+    checked = {entry.path for entry in needed}
+    for path in sorted(checked):
+        _verify_file(folder, named[path])
     for path in folder.rglob("*"):
         relative = path.relative_to(folder).as_posix()
-        if not path.is_dir() and relative not in named and relative != MANIFEST_NAME:
+        if path.is_dir() or relative == MANIFEST_NAME or relative in checked:
+            continue
+        if relative not in named:
             raise IntegrityError("The folder holds a file that the manifest does not name.")
+        _verify_file(folder, named[relative])
 
 
 def _verify_file(folder: Path, entry: ManifestFile) -> None:

@@ -28,7 +28,7 @@ from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import field_problems
 from adaptery.schemas.jobs import Job, JobCreate
-from adaptery.schemas.spec import JobSpec
+from adaptery.schemas.spec import InputSpec, JobSpec
 from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -44,7 +44,6 @@ from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
 _PREPARING = "the agent is preparing this base model"
 #: Stands for weights that no agent has reported yet, while a spec is checked.
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
-_WHOLE_VERSION = "all"
 #: What each stage learns from.
 _KINDS: Mapping[str, frozenset[str]] = {"sft": frozenset({"chat", "text"})}
 
@@ -106,7 +105,9 @@ class JobDesk:
         version = await self._database.read(
             lambda c: versions.resolve(c, identity, wanted.dataset, Right.USE)
         )
+        _check_usable(version)
         _check_kinds(task, version["report"])
+        wanted_input = await self._database.read(lambda c: _input(c, version))
         submission = Submission(
             job_id=new_id("jb"),
             tenant_id=identity.tenant_id,
@@ -115,8 +116,8 @@ class JobDesk:
             task=task,
             base_model=base_model,
             options=options,
-            frozen_spec=freeze_spec(task, options, version["id"], version["content_digest"]),
-            inputs=(NewInput(version["id"], _WHOLE_VERSION),),
+            frozen_spec=freeze_spec(task, options, wanted_input),
+            inputs=(NewInput(version["id"], wanted_input.split),),
             request=request,
         )
         return await self._queue.submit(submission)
@@ -156,8 +157,7 @@ class JobDesk:
 def freeze_spec(
     task: TaskDefinition,
     options: Mapping[str, OptionValue],
-    version_id: str,
-    content_digest: str,
+    wanted_input: InputSpec,
 ) -> dict[str, object]:
     """Returns all of a job's spec that is known when it is submitted.
 
@@ -176,9 +176,7 @@ def freeze_spec(
     spec: dict[str, object] = {
         "spec_version": 1,
         "stage": task.stage,
-        "inputs": [
-            {"version": version_id, "content_digest": content_digest, "split": _WHOLE_VERSION}
-        ],
+        "inputs": [wanted_input.model_dump(mode="json", exclude_none=True)],
         "template": task.template,
         **sections,
         "limits": task.limits.model_dump(),
@@ -206,6 +204,29 @@ def _check_spec(spec: Mapping[str, object]) -> None:
         JobSpec.model_validate({**spec, **attempt})
     except ValidationError as problem:
         raise SpecError(errors=field_problems(problem)) from None
+
+
+def _input(connection: Connection, version: RowMapping) -> InputSpec:
+    """Returns a version as an input: of one with splits, what is meant to be learnt from."""
+    has_train = "train" in (version["splits"] or {})
+    sources = versions.source_digests(connection, version["id"])
+    return InputSpec(
+        version=version["id"],
+        content_digest=version["content_digest"],
+        split="train" if has_train else "all",
+        split_digest=version["split_digest"],
+        sources=tuple(sources) or None,
+    )
+
+
+def _check_usable(version: RowMapping) -> None:
+    """Refuses a version that was withdrawn, or that was merged from one."""
+    name = versions.full_name(version)
+    if version["state"] != versions.COMPLETED:
+        raise _wrong("dataset", f"is {version['state']}: {name}", "use another version")
+    if version["withdrawn_sources"]:
+        reason = f"was merged from versions that are withdrawn: {name}"
+        raise _wrong("dataset", reason, "merge again without them")
 
 
 def _check_kinds(task: TaskDefinition, report: Mapping[str, Mapping[str, int]] | None) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.files import rename_atomic
-from adaptery.schemas.spec import JobSpec
+from adaptery.schemas.spec import InputSpec, JobSpec
 from adaptery.times import Clock, now, to_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _card(
         "attempt": spec.attempt,
         "stage": spec.stage,
         "base_model": spec.base_model.model_dump(mode="json"),
-        "datasets": [entry.model_dump(mode="json") for entry in spec.inputs],
+        "datasets": [entry.model_dump(mode="json", exclude_none=True) for entry in spec.inputs],
         "adapter": {
             "weight_digest": info.weight_digest,
             "rank": info.rank,
@@ -88,9 +88,16 @@ def _card(
     }
 
 
+def _named(entry: InputSpec) -> list[tuple[str, str]]:
+    sources = [(f"merged into {entry.version}", digest) for digest in entry.sources or ()]
+    return [(entry.version, entry.content_digest), *sources]
+
+
 def _readme(spec: JobSpec, summary: dict[str, float], info: AdapterInfo) -> str:
     datasets = "\n".join(
-        f"| `{entry.version}` | `{entry.content_digest}` |" for entry in spec.inputs
+        f"| `{version}` | `{digest}` |"
+        for entry in spec.inputs
+        for version, digest in _named(entry)
     )
     optim = spec.optim
     return f"""---

@@ -58,6 +58,10 @@ class InputSpec(Model):
     version: VersionId
     content_digest: DigestText
     split: Literal["all", "train", "validation", "test"] = "all"
+    #: Which record is in which split, if the version has splits; see `adaptery.manifests`.
+    split_digest: DigestText | None = None
+    #: Content digests of the versions that a merged one references.
+    sources: tuple[DigestText, ...] | None = Field(default=None, max_length=1_000)
 
 
 class LoraSpec(Model):

@@ -9,30 +9,33 @@ All methods block on the store: call them in a thread.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.digests import sha256_bytes
 from adaptery.errors import InvalidInputError, NotFoundError
-from adaptery.manifests import MANIFEST_NAME, read_manifest
+from adaptery.manifests import MANIFEST_NAME, is_shard
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
 from adaptery_hub.objects import ObjectStore
-from adaptery_hub.publishing import prefix_of
+from adaptery_hub.publishing import PublishedVersions, prefix_of
 
 READ_LIMIT_BYTES = 512 * 1024  # of one answer; the broker carries 1 MiB
 
 
 @dataclass(frozen=True)
 class OfferedFile:
-    """One file as the agent sees it (`path`) and where it lies (`key`)."""
+    """One file as the agent sees it (`path`), and how it is read."""
 
     path: str
-    key: str
     bytes: int
     digest: str
+    open: Callable[[], BinaryIO]
 
     def to_dict(self) -> dict[str, object]:
         """Returns what the agent is told."""
@@ -95,8 +98,9 @@ def folders_of_adapter(connection: Connection, adapter_id: str) -> list[OfferedF
 class FileOffers:
     """Lists and reads the files of offered folders."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, published: PublishedVersions) -> None:
         self._objects = objects
+        self._published = published
 
     def list(self, folders: Sequence[OfferedFolder]) -> list[OfferedFile]:
         """Returns every file of the folders."""
@@ -114,7 +118,7 @@ class FileOffers:
         file = next((file for file in files if file.path == path), None)
         if file is None:
             raise NotFoundError("The session offers no such file.")
-        with self._objects.open(file.key) as stream:
+        with file.open() as stream:
             stream.seek(offset)
             return stream.read(length)
 
@@ -124,26 +128,30 @@ class FileOffers:
         return [
             OfferedFile(
                 f"{folder.name}/{entry['path']}",
-                f"{folder.prefix}/{entry['path']}",
                 int(str(entry["bytes"])),
                 str(entry["digest"]),
+                partial(self._objects.open, f"{folder.prefix}/{entry['path']}"),
             )
             for entry in folder.files
         ]
 
     def _files_of_version(self, folder: OfferedFolder) -> list[OfferedFile]:
-        raw = self._objects.read(f"{folder.prefix}/{MANIFEST_NAME}")
-        manifest = read_manifest(raw)
-        key = f"{folder.prefix}/{MANIFEST_NAME}"
-        files = [OfferedFile(f"{folder.name}/{MANIFEST_NAME}", key, len(raw), sha256_bytes(raw))]
-        return files + [
-            OfferedFile(
-                f"{folder.name}/{entry.path}",
-                f"{folder.prefix}/{entry.path}",
-                entry.bytes,
-                entry.digest,
-            )
-            for entry in manifest.files
+        """Return the manifest and the files of records: a worker needs nothing else."""
+        content = self._published.content(folder.prefix)
+        raw = content.manifest_bytes
+        name = f"{folder.name}/{MANIFEST_NAME}"
+        return [
+            OfferedFile(name, len(raw), sha256_bytes(raw), partial(BytesIO, raw)),
+            *(
+                OfferedFile(
+                    f"{folder.name}/{entry.path}",
+                    entry.content.bytes,
+                    entry.content.digest,
+                    partial(self._published.open_shard, folder.prefix, entry.path),
+                )
+                for entry in content.manifest.files
+                if is_shard(entry.path)
+            ),
         ]
 
 

@@ -24,7 +24,7 @@ from adaptery.errors import DigestMismatchError, InvalidInputError
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.database.statements import adapters, checkpoints, jobs, versions
 from adaptery_hub.fleet.offers import adapter_prefix, checkpoint_prefix, read_card
 from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
 from adaptery_hub.objects import ObjectStore
@@ -180,10 +180,18 @@ class Registration:
             "rank": info.rank,
             "bytes": sum(file.bytes for file in files),
             "files": [_as_dict(file) for file in files],
-            "content_digests": [row["content_digest"] for row in inputs],
+            "content_digests": _all_digests(connection, inputs),
             "card": dict(card),
         }
         adapters.stage(connection, values, self._clock())
+
+
+def _all_digests(connection: Connection, inputs: Sequence[RowMapping]) -> list[str]:
+    """Returns the digests of the inputs, and of the versions that merged ones reference."""
+    digests = [row["content_digest"] for row in inputs]
+    for row in inputs:
+        digests += versions.source_digests(connection, row["version_id"])
+    return list(dict.fromkeys(digests))
 
 
 def strictest(sensitivities: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from adaptery.errors import (
     LeaseLostError,
     TooLargeError,
 )
-from adaptery.manifests import MANIFEST_NAME, Manifest, ManifestFile
+from adaptery.manifests import MANIFEST_NAME, Manifest, ManifestFile, sign_manifest
 from adaptery.schemas.jobs import JobCreate
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
@@ -26,7 +26,9 @@ from adaptery_hub.publishing import version_prefix
 from adaptery_hub.queue.port import Claim
 from support.agent_side.folders import make_adapter
 from support.hub_tables import AGENT, WEIGHTS, HubTables
+from support.published import KEY, published_in
 
+SHARD = "data-00000.parquet"
 ATTEMPT = "at_01hzzzzzzzzzzzzzzzzzzzzzzz"
 
 
@@ -89,7 +91,8 @@ def open_desk(hub: HubTables, root: Path) -> SessionDesk:
     objects = FilesystemStore(root / "objects")
     staging = StagingArea(root / "incoming")
     registration = Registration(hub.database, objects, staging, hub.clock)
-    return SessionDesk(hub.database, hub.queue, FileOffers(objects), staging, registration)
+    offers = FileOffers(objects, published_in(objects, root))
+    return SessionDesk(hub.database, hub.queue, offers, staging, registration)
 
 
 async def send(desk: SessionDesk, claim: Claim, folder: Path, remote: str, **facts: object) -> None:
@@ -130,12 +133,14 @@ async def store_inputs(
         number=1,
         content_digest=row["content_digest"],
         records=1,
-        files=(ManifestFile(path="data.parquet", bytes=len(data), digest=sha256_bytes(data)),),
+        files=(
+            ManifestFile(path="data-00000.parquet", bytes=len(data), digest=sha256_bytes(data)),
+        ),
         created_at=hub.clock(),
     )
     folder.mkdir()
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
-    (folder / "data.parquet").write_bytes(data)
+    (folder / MANIFEST_NAME).write_bytes(sign_manifest(manifest, KEY).to_bytes())
+    (folder / SHARD).write_bytes(data)
     objects.put_folder(version_prefix(row["dataset_id"], row["content_digest"]), folder)
 
 
@@ -184,7 +189,8 @@ async def test_checkpoints_are_kept_few_and_offered_to_the_next_attempt(
     await store_inputs(hub, first, FilesystemStore(tmp_path / "objects"), tmp_path / "version")
     listed, _ = await desk.handle(AGENT, second.attempt_id, {"op": "list"}, b"")
     paths = [file["path"] for file in listed["files"]]
-    assert paths == ["inputs/0/manifest.json", "inputs/0/data.parquet", "checkpoint/state.bin"]
+    shard = f"inputs/0/{SHARD}"
+    assert paths == ["inputs/0/manifest.json", shard, "checkpoint/state.bin"]
     read = {"op": "read", "path": "checkpoint/state.bin", "offset": 0, "length": 9}
     assert await desk.handle(AGENT, second.attempt_id, read, b"") == ({}, bytes([30]))
     desk.close()

@@ -174,6 +174,17 @@ def insert_sources(
         )
 
 
+def source_digests(connection: Connection, version_id: str) -> list[str]:
+    """Return the content digests of the versions whose records a merged one may hold."""
+    statement = (
+        sa.select(versions.c.content_digest)
+        .join(version_sources, version_sources.c.source_version_id == versions.c.id)
+        .where(version_sources.c.version_id == version_id)
+        .order_by(version_sources.c.position)
+    )
+    return list(connection.scalars(statement))
+
+
 def find(connection: Connection, version_id: str) -> RowMapping:
     """Return a version as `get` would, whoever may see it; for the service's own use."""
     return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
