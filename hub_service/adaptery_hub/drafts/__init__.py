@@ -16,6 +16,7 @@ Invariants:
 from adaptery_hub.drafts.changes import BatchResult, RecordEdit, Undone
 from adaptery_hub.drafts.draft import COLUMNS, Column, Draft
 from adaptery_hub.drafts.edits import DraftEdit
+from adaptery_hub.drafts.holding import Hold
 from adaptery_hub.drafts.pool import Drafts, opened
 from adaptery_hub.drafts.query import ORDERS, RecordQuery, flag_bits, flag_names
 from adaptery_hub.drafts.records import DraftRecord
@@ -29,6 +30,7 @@ __all__ = [
     "DraftEdit",
     "DraftRecord",
     "Drafts",
+    "Hold",
     "RecordEdit",
     "RecordQuery",
     "Undone",

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from adaptery.errors import NotFoundError
+from adaptery.errors import NotFoundError, UnavailableError
 from adaptery_hub.drafts.draft import Draft
 from adaptery_hub.drafts.schema import upgrade
+from adaptery_hub.drafts.upgrading import Upgrades
 
 T = TypeVar("T")
 
 #: Threads that write to drafts; an import holds one for as long as it takes. As many read, so that
 #: nobody who looks at a draft waits for the imports of others.
 DRAFT_THREADS = 4
+#: How long a short write waits for its turn: a step in another process may take minutes.
+WRITE_WAIT_SECONDS = 10.0
 #: How long a draft's file may be locked by another process before a call fails.
 BUSY_TIMEOUT_SECONDS = 10.0
 #: Memory of one writer for parts of the file: an import comes back to those of its indexes.
@@ -40,6 +43,7 @@ class Drafts:
         self.max_records = max_records
         self._readers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-read")
         self._writers = ThreadPoolExecutor(DRAFT_THREADS, thread_name_prefix="draft-write")
+        self._upgrades = Upgrades()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -52,7 +56,9 @@ class Drafts:
 
         Raises:
             NotFoundError: there is no such draft (any more).
+            UnavailableError: it is being upgraded.
         """
+        await self._upgrades.wait(self.path(dataset_id))
         return await _in_thread(self._readers, lambda: self.read_now(dataset_id, fn))
 
     async def write(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
@@ -60,8 +66,10 @@ class Drafts:
 
         Raises:
             NotFoundError: there is no such draft (any more).
+            UnavailableError: a step that takes long writes to it, or it is being upgraded.
         """
-        async with self._lock(dataset_id):
+        await self._upgrades.wait(self.path(dataset_id))
+        async with self._turn(dataset_id):
             return await _in_thread(self._writers, lambda: self._run(dataset_id, fn, write=True))
 
     @asynccontextmanager
@@ -69,6 +77,23 @@ class Drafts:
         """Keep other writers of this service from a draft, for one in another process."""
         async with self._lock(dataset_id):
             yield self.path(dataset_id)
+
+    @asynccontextmanager
+    async def _turn(self, dataset_id: str) -> AsyncIterator[None]:
+        """Wait for the turn of a short write, but not for the end of a long step."""
+        lock = self._lock(dataset_id)
+        try:
+            await asyncio.wait_for(lock.acquire(), WRITE_WAIT_SECONDS)
+        except TimeoutError:
+            raise UnavailableError(
+                "A step that takes long is writing to this draft.",
+                hint="Try again when it has ended, or cancel it.",
+                retry_after_seconds=WRITE_WAIT_SECONDS,
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def remove(self, dataset_id: str) -> None:
         """Delete a draft with all it holds; nothing happens if there is none."""
@@ -81,6 +106,8 @@ class Drafts:
             return await self.read(dataset_id, Draft.size)
         except NotFoundError:
             return 0
+        except UnavailableError:  # it is being upgraded
+            return self.path(dataset_id).stat().st_size
 
     def read_now(self, dataset_id: str, fn: Callable[[Draft], T]) -> T:
         """Like `read`, in the calling thread."""

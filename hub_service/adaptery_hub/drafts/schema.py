@@ -279,6 +279,11 @@ def upgrade(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Return whether a draft file needs no step; also one of a newer release."""
+    return _steps_taken(connection) >= len(_STEPS)
+
+
 def _steps_taken(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
