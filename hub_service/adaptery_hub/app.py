@@ -49,7 +49,7 @@ from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
-from adaptery_hub.imports import Imports
+from adaptery_hub.imports import Imports, find_tokenizer
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.key_store import KeyStore
 from adaptery_hub.keys import KeyRules, Keys
@@ -204,7 +204,16 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         storage=storage,
         retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),
         uploads=uploads,
-        imports=Imports(database, drafts, uploads, operations, processes, storage, metrics),
+        imports=Imports(
+            database,
+            drafts,
+            uploads,
+            operations,
+            processes,
+            storage,
+            metrics,
+            find_tokenizer(settings.base_models, settings.default_base_model),
+        ),
         operations=operations,
         processes=processes,
         publisher=Publisher(

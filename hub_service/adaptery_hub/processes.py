@@ -60,6 +60,10 @@ class Processes:
         self._memory_bytes = memory_bytes
         self._logging_level = logging_level
 
+    def within(self, memory_bytes: int) -> Processes:
+        """Return what runs steps that may take less memory."""
+        return Processes(min(memory_bytes, self._memory_bytes), self._logging_level)
+
     def run(
         self,
         fn: Callable[Concatenate[Report, P], T],

@@ -86,6 +86,9 @@ class FileInfo(Answer):
     format: str | None
     container: str | None = None
     mapping: JsonObject | None = Field(default=None, description="by which it was imported")
+    tokenizer: str | None = Field(
+        default=None, description="the base model whose tokens cut it; null: words, or none"
+    )
     records: int
     problems: int = Field(default=0, description="bad records, which are not in the draft")
     state: Literal["receiving", "received", "importing", "ready", "refused"]

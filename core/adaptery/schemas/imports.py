@@ -22,6 +22,8 @@ __all__ = [
 #: What happens to a file with bad records: it is refused, or they are left out.
 BadRecords = Literal["refuse", "skip"]
 
+_TOKENIZER = "the base model whose tokens cut a text, where that is asked for; null: words"
+
 
 class FileProblem(Answer):
     """A bad record of a file: where it is and why, never what it holds."""
@@ -46,6 +48,7 @@ class FilePreview(Answer):
 
     preview: tuple[PreviewItem, ...]
     problems_in_preview: int
+    tokenizer: str | None = Field(default=None, description=_TOKENIZER)
 
 
 class FileSuggestion(Suggestion):
@@ -53,6 +56,7 @@ class FileSuggestion(Suggestion):
 
     preview: tuple[PreviewItem, ...] = ()
     problems_in_preview: int = 0
+    tokenizer: str | None = Field(default=None, description=_TOKENIZER)
 
 
 class PreviewRequest(Model):

@@ -97,6 +97,7 @@ files = _table(
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("container", sa.String(10)),
     sa.Column("reason", sa.String(500)),  # why it was refused
+    sa.Column("tokenizer", sa.String(200)),  # the base model whose tokens it was cut by
     sa.Column("problems", sa.Integer, nullable=False, default=0, server_default="0"),
     # Of what came and the list of its problems; 0: of a release that kept neither.
     sa.Column("kept_bytes", sa.BigInteger, nullable=False, default=0, server_default="0"),

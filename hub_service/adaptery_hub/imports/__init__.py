@@ -20,6 +20,7 @@ from adaptery_hub.imports.problems import (
     csv_lines,
     read_problems,
 )
+from adaptery_hub.imports.tokens import find_tokenizer
 
 __all__ = [
     "PROBLEMS_LIMIT",
@@ -29,5 +30,6 @@ __all__ = [
     "ProblemWriter",
     "csv_lines",
     "describe_file",
+    "find_tokenizer",
     "read_problems",
 ]

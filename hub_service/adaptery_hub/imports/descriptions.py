@@ -18,6 +18,7 @@ def describe_file(row: RowMapping) -> FileInfo:
         format=row["format"],
         container=row["container"],
         mapping=row["mapping"],
+        tokenizer=row["tokenizer"],
         records=row["records"],
         problems=row["problems"],
         state=row["state"],

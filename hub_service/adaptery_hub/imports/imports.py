@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy.engine import RowMapping
 
@@ -19,7 +20,8 @@ from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.identity import Identity
 from adaptery_hub.imports.problems import problem_page
-from adaptery_hub.imports.steps import ImportOrder, preview_file, suggest_file
+from adaptery_hub.imports.steps import ImportOrder, LookOrder, preview_file, suggest_file
+from adaptery_hub.imports.tokens import TokenizerSource, cuts_by_tokens
 from adaptery_hub.imports.work import Deadline, ImportWork, Note, Workplace
 from adaptery_hub.metrics import Metrics
 from adaptery_hub.operations import Operations, Progress
@@ -27,16 +29,16 @@ from adaptery_hub.processes import Processes, Report
 from adaptery_hub.storage import StorageDesk
 from adaptery_hub.uploads import Uploads
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 #: A text file up to this size is read in a thread: it takes less than to start a process for it.
 SMALL_BYTES: Final = 1024 * 1024
 #: Bytes at the start of a file that say whether it is text.
 _HEAD_BYTES: Final = 8 * 1024
-#: Files that are looked into at once, and how long that may take.
-LOOK_THREADS: Final = 4
+#: Files that are looked into at once, how long that may take, and how much memory.
+LOOK_THREADS: Final = 3
 LOOK_SECONDS: Final = 30.0
+LOOK_MEMORY_BYTES: Final = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Imports:
         processes: Processes,
         storage: StorageDesk,
         metrics: Metrics,
+        tokenizer: TokenizerSource | None,
     ) -> None:
         """Take the parts that it works with.
 
@@ -71,6 +74,7 @@ class Imports:
             processes: where large files are read.
             storage: how much room there is.
             metrics: what is counted.
+            tokenizer: what a token is; a word if absent.
         """
         self._database = database
         self._drafts = drafts
@@ -79,6 +83,7 @@ class Imports:
         self._processes = processes
         self._storage = storage
         self._metrics = metrics
+        self._tokenizer = tokenizer
         self._threads = ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="look")
         self._running: dict[str, tuple[str, str]] = {}  # operation: dataset, file
 
@@ -109,7 +114,7 @@ class Imports:
         file_id, dataset_id = row["id"], row["dataset_id"]
         original = await self._original(row)
         room = await self._database.read(lambda c: self._storage.room(c, owner_id))
-        in_process = await self._in_thread(lambda: _needs_process(original))
+        in_process = await self._in_thread(lambda: _needs_process(original, plan.mapping))
         row = await self._database.write(lambda c: statements.importing(c, file_id))
         order = ImportOrder(
             original=original,
@@ -118,10 +123,12 @@ class Imports:
             max_records=self._drafts.max_records,
             file_id=file_id,
             problems=self._uploads.originals.problems(dataset_id, file_id),
+            scratch=self._uploads.originals.scratch(dataset_id),
             mapping=plan.mapping,
             format=plan.format,
             skip_bad_records=plan.skip_bad_records,
             room_bytes=room,
+            tokenizer=self._tokenizer,
         )
         work = ImportWork(
             self._workplace(), row, order, in_process=in_process, keep=keep, note=note
@@ -178,8 +185,7 @@ class Imports:
             NotFoundError: its bytes are not here.
             DeadlineError: it takes too long.
         """
-        path = await self._original(row)
-        return await self._look(path, suggest_file, path, row["name"])
+        return await self._look(row, suggest_file, None)
 
     async def preview(self, row: RowMapping, mapping: Mapping) -> FilePreview:
         """Return the first records of a file as a mapping has them.
@@ -189,8 +195,7 @@ class Imports:
             NotFoundError: its bytes are not here.
             DeadlineError: it takes too long.
         """
-        path = await self._original(row)
-        return await self._look(path, preview_file, path, row["name"], mapping)
+        return await self._look(row, preview_file, mapping)
 
     def problems(self, row: RowMapping) -> Path:
         """Return where the problems of a file are listed, if it has any."""
@@ -239,18 +244,23 @@ class Imports:
 
     async def _look(
         self,
-        path: Path,
-        fn: Callable[Concatenate[Report, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        row: RowMapping,
+        fn: Callable[[Report, LookOrder], T],
+        mapping: Mapping | None,
     ) -> T:
         """Look into a file, away from the event loop and from whatever the file may do."""
+        path = await self._original(row)
+        scratch = self._uploads.originals.scratch(row["dataset_id"])
+        order = LookOrder(path, row["name"], scratch, self._tokenizer, mapping)
         progress = Deadline(Progress(asyncio.get_running_loop()), LOOK_SECONDS)
 
         def look() -> T:
-            if _needs_process(path):
-                return self._processes.run(fn, progress, *args, **kwargs)
-            return fn(progress.report, *args, **kwargs)
+            if not _needs_process(path, mapping):
+                return fn(progress.report, order)
+            try:
+                return self._processes.within(LOOK_MEMORY_BYTES).run(fn, progress, order)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
 
         return await self._in_thread(look)
 
@@ -258,9 +268,9 @@ class Imports:
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
 
 
-def _needs_process(path: Path) -> bool:
+def _needs_process(path: Path, mapping: Mapping | None) -> bool:
     """Say whether a file is not small and plain: Parquet, Arrow, an archive, or large."""
-    if path.stat().st_size > SMALL_BYTES:
+    if path.stat().st_size > SMALL_BYTES or cuts_by_tokens(mapping):
         return True
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)

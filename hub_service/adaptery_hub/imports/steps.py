@@ -5,11 +5,14 @@ Everything here takes and returns what can be pickled, and knows paths, not data
 
 from __future__ import annotations
 
+import multiprocessing
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +29,9 @@ from adaptery.records import Record
 from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion, PreviewItem
 from adaptery.schemas.mappings import Format, Mapping
 from adaptery_hub.drafts import Draft, opened
+from adaptery_hub.imports.expected import expected_total
 from adaptery_hub.imports.problems import ProblemWriter
+from adaptery_hub.imports.tokens import TokenizerSource, cuts_by_tokens
 from adaptery_hub.processes import Report
 from adaptery_hub.uploads import DiskFullError, is_full
 
@@ -48,10 +53,12 @@ class ImportOrder:
     max_records: int
     file_id: str
     problems: Path
+    scratch: Path  # for what is unpacked
     mapping: Mapping | None
     format: Format | None
     skip_bad_records: bool
     room_bytes: int | None  # None: as much as there is
+    tokenizer: TokenizerSource | None  # None: a token is a word
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class ImportOutcome:
     records: int
     problems: int
     problems_bytes: int
+    tokenizer: str | None
     draft_records: int
     draft_bytes: int
 
@@ -76,17 +84,25 @@ def import_file(report: Report, order: ImportOrder) -> ImportOutcome:
         StorageQuotaError: there is no room for its records.
         DiskFullError: the disk takes no more.
     """
-    mapping = order.mapping or certain_mapping(order.original, order.name, order.format)
     with (
         _full_disk(),
+        _unpacking_in(order.scratch),
         ProblemWriter(order.problems) as problems,
         opened(order.draft, order.max_records, write=True) as draft,
     ):
-        reading = _Reading(report, order, mapping, draft, problems)
+        mapping = order.mapping or certain_mapping(order.original, order.name, order.format)
+        tokenizer = order.tokenizer if cuts_by_tokens(mapping) else None
+        reading = _Reading(report, order, mapping, tokenizer, draft, problems)
         count = draft.import_records(reading.records(), order.file_id)
         problems.keep()
         return ImportOutcome(
-            mapping, count, problems.count, problems.bytes, draft.count(), draft.size()
+            mapping,
+            count,
+            problems.count,
+            problems.bytes,
+            tokenizer and tokenizer.model,
+            draft.count(),
+            draft.size(),
         )
 
 
@@ -105,34 +121,53 @@ def certain_mapping(path: Path, name: str, format: Format | None) -> Mapping:
     )
 
 
-def suggest_file(report: Report, path: Path, name: str) -> FileSuggestion:
+@dataclass(frozen=True)
+class LookOrder:
+    """One look into a file."""
+
+    original: Path
+    name: str
+    scratch: Path  # for what is unpacked
+    tokenizer: TokenizerSource | None  # None: a token is a word
+    mapping: Mapping | None = None  # to be tried
+
+
+def suggest_file(report: Report, order: LookOrder) -> FileSuggestion:
     """Return how a file would be read, with its first records.
 
     Raises:
         InvalidInputError: it cannot be read at all.
     """
-    suggestion = suggest(path, name)
+    with _unpacking_in(order.scratch):
+        suggestion = suggest(order.original, order.name)
     preview = FilePreview(preview=(), problems_in_preview=0)
     if suggestion.mapping is not None:
-        preview = preview_file(report, path, name, suggestion.mapping)
+        preview = preview_file(report, replace(order, mapping=suggestion.mapping))
     return FileSuggestion(**{**suggestion.model_dump(), **preview.model_dump()})
 
 
-def preview_file(report: Report, path: Path, name: str, mapping: Mapping) -> FilePreview:
+def preview_file(report: Report, order: LookOrder) -> FilePreview:
     """Return the first records of a file as a mapping has them.
 
     Raises:
         InvalidInputError: it cannot be read so.
     """
+    assert order.mapping is not None
+    tokenizer = order.tokenizer if cuts_by_tokens(order.mapping) else None
     items: list[PreviewItem] = []
     try:
-        for found in islice(read_records(path, mapping, name), PREVIEW_RECORDS):
-            items.append(_previewed(found))
+        with _unpacking_in(order.scratch):
+            found = read_records(
+                order.original, order.mapping, order.name, tokenize=tokenizer and tokenizer.load()
+            )
+            items.extend(map(_previewed, islice(found, PREVIEW_RECORDS)))
     except AdapteryError:
         if not items:
             raise
     wrong = sum(item.problem is not None for item in items)
-    return FilePreview(preview=tuple(items), problems_in_preview=wrong)
+    return FilePreview(
+        preview=tuple(items), problems_in_preview=wrong, tokenizer=tokenizer and tokenizer.model
+    )
 
 
 class _Reading:
@@ -143,12 +178,14 @@ class _Reading:
         report: Report,
         order: ImportOrder,
         mapping: Mapping,
+        tokenizer: TokenizerSource | None,
         draft: Draft,
         problems: ProblemWriter,
     ) -> None:
         self._report = report
         self._order = order
         self._mapping = mapping
+        self._tokenize = tokenizer and tokenizer.load()
         self._draft = draft
         self._problems = problems
         self._listed: list[FieldProblem] = []
@@ -165,8 +202,9 @@ class _Reading:
             StorageQuotaError: there is no room for them.
         """
         wrong, order = self._problems, self._order
+        found = read_records(order.original, self._mapping, order.name, tokenize=self._tokenize)
         try:
-            for read_record in read_records(order.original, self._mapping, order.name):
+            for read_record in found:
                 self._say_how_far()
                 if read_record.problem is not None:
                     self._note(read_record.number, read_record.problem)
@@ -205,7 +243,8 @@ class _Reading:
         if moment - self._reported_at < REPORT_SECONDS:
             return
         self._reported_at = moment
-        self._report(self._good + self._problems.count, 0)
+        done = self._good + self._problems.count
+        self._report(done, expected_total(done, self._order.original))
         room = self._order.room_bytes
         taken = self._draft.size() - self._size + self._problems.bytes
         if room is not None and taken > room:
@@ -214,6 +253,21 @@ class _Reading:
                 hint="Remove files from drafts or delete adapters, or ask an administrator for "
                 "more.",
             )
+
+
+@contextmanager
+def _unpacking_in(folder: Path) -> Iterator[None]:
+    """Have members of archives unpacked in a folder of ours: whoever kills us can remove it."""
+    if multiprocessing.parent_process() is None:  # small plain files are read in a thread
+        yield
+        return
+    folder.mkdir(mode=0o700, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

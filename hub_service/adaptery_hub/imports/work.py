@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
@@ -129,6 +130,8 @@ class ImportWork:
         except AdapteryError as error:
             self._error = error
             raise
+        finally:
+            shutil.rmtree(self._order.scratch, ignore_errors=True)  # a child that is killed cannot
 
     def commit(self, connection: Connection) -> Mapping[str, object]:
         """Make the file ready."""
@@ -142,6 +145,7 @@ class ImportWork:
             format=mapping.format,
             container=mapping.container,
             mapping=mapping.model_dump(mode="json", exclude_defaults=True),
+            tokenizer=outcome.tokenizer,
             records=outcome.records,
             problems=outcome.problems,
             kept_bytes=self._row["bytes"] + outcome.problems_bytes,

@@ -2,17 +2,19 @@
 
 `<digest>.original` is a file as it came, byte for byte; files of the same content share it.
 `<name's digest>.part` is one that is still coming, `<file id>.problems` the list of what was wrong
-in one (see `problems`). Names come from users: only their digest goes into a path.
+in one (see `adaptery_hub.imports`), `<anything>.scratch` a folder for what is unpacked while one is
+read. Names come from users: only their digest goes into a path.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-_ORIGINAL, _PART, _PROBLEMS = ".original", ".part", ".problems"
+_ORIGINAL, _PART, _PROBLEMS, _SCRATCH = ".original", ".part", ".problems", ".scratch"
 
 
 class Originals:
@@ -38,6 +40,15 @@ class Originals:
         """Return where the problems of a file are listed."""
         return self._folder / dataset_id / f"{file_id}{_PROBLEMS}"
 
+    def scratch(self, dataset_id: str) -> Path:
+        """Return a name for a folder that goes when the reading of a file ends."""
+        return self._folder / dataset_id / f"{secrets.token_hex(8)}{_SCRATCH}"
+
+    def remove_scratch(self) -> None:
+        """Remove what a kill left of readings; called at start."""
+        for path in self._folder.glob(f"*/*{_SCRATCH}"):
+            shutil.rmtree(path, ignore_errors=True)
+
     def parts(self) -> Iterator[Path]:
         """Yield every file that is still coming."""
         return self._folder.glob(f"*/*{_PART}")
@@ -53,7 +64,7 @@ class Originals:
     def kept(self, dataset_id: str) -> list[Path]:
         """Return what lies there of files that came whole."""
         folder = self._folder / dataset_id
-        return [path for path in folder.glob("*") if path.suffix != _PART]
+        return [path for path in folder.glob("*") if path.suffix not in (_PART, _SCRATCH)]
 
     def named(self, path: Path, digests: Collection[str], file_ids: Collection[str]) -> bool:
         """Say whether one of these files has left what lies there."""

@@ -168,6 +168,7 @@ class Uploads:
 
     async def place_left(self) -> None:
         """Bring to an end what a kill left between a row and its file; called at start."""
+        self.originals.remove_scratch()
         for row in await self._database.read(statements.kept):
             original = self.originals.original(row["dataset_id"], row["digest"])
             part = self.originals.part(row["dataset_id"], row["name"])

@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import hashlib
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -203,3 +205,83 @@ async def test_only_who_edits_may_import(demo: Client, guest: Client, colleague:
     await guest.json("GET", path + "/problems")
     await guest.json("POST", path + "/import", 403, json={})
     await colleague.json("POST", path + "/import", 404, json={})
+
+
+NOTES = (
+    b'ID,dialogue,section_text\n0,"Doctor: A cough?\nPatient: Since Monday.",Cough since Monday.\n'
+    b'1,"Doctor: Any pain?\nPatient: No.",No pain.\n'
+)
+
+
+async def test_a_table_comes_out_right_with_one_confirmation(demo: Client) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, NOTES, "notes.csv")
+    suggestion = await demo.json("GET", path + "/suggestion")
+    assert suggestion["why"] and {c["name"] for c in suggestion["columns"]} >= {"dialogue"}
+    messages = suggestion["preview"][0]["record"]["messages"]
+    assert [m["role"] for m in messages][-2:] == ["user", "assistant"]
+    assert "Since Monday." in messages[-2]["content"]
+    assert messages[-1]["content"] == "Cough since Monday."
+    ended = await import_file(demo, path, mapping=suggestion["mapping"])
+    file = ended["result"]["file"]
+    assert (file["records"], file["container"]) == (2, "csv")
+    assert set(file["mapping"]["columns"].values()) >= {"dialogue", "section_text"}
+
+
+async def test_what_is_not_certain_is_not_imported_unasked(demo: Client) -> None:
+    dataset = await demo.dataset()
+    content = b"one,two\nsome words,other words\n"
+    problem = await demo.upload(dataset, content, "odd.csv", 422)
+    assert problem["hint"]
+    assert (await demo.json("GET", f"api/datasets/{dataset}/files"))["items"] == []
+    path = await receive(demo, dataset, content, "odd.csv")
+    suggestion = await demo.json("GET", path + "/suggestion")
+    assert not suggestion["confident"]
+    await import_file(demo, path, "failed")
+    assert (await demo.json("GET", path))["state"] == "refused"
+    columns = {"instruction": "one", "output": "two"}
+    mapping = {"format": "alpaca", "container": "csv", "columns": columns}
+    assert (await import_file(demo, path, mapping=mapping))["result"]["file"]["records"] == 1
+    assert (await demo.json("GET", path))["mapping"]["columns"] == columns
+
+
+async def test_the_files_of_an_archive_are_one_file_here(service: Service, demo: Client) -> None:
+    dataset, packed = await demo.dataset(), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.json", alpaca(3))
+        archive.writestr("more/b.json", alpaca(2, "fever"))
+        archive.writestr("readme.bin", b"\x00\x01")
+    path = await receive(demo, dataset, packed.getvalue(), "both.zip")
+    suggestion = await demo.json("GET", path + "/suggestion")
+    members = {member["name"]: member for member in suggestion["members"]}
+    assert members["a.json"]["mapping"] and members["readme.bin"]["mapping"] is None
+    assert len(suggestion["preview"]) == 5
+    ended = await import_file(demo, path, mapping=suggestion["mapping"])
+    assert ended["result"]["file"]["records"] == 5
+    assert (await demo.get(path + "/content")).content == packed.getvalue()
+    folder = service.services.settings.state_path / "uploads" / dataset
+    assert [item.suffix for item in folder.iterdir()] == [".original"]
+
+
+async def test_a_text_is_cut_by_words_if_no_model_is_here(demo: Client) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, b"one two three four five six seven", "book.txt")
+    chunks = {"by": "tokens", "size": 3, "overlap": 1}
+    mapping = {"format": "text", "container": "txt", "chunks": chunks}
+    preview = await demo.json("POST", path + "/preview", json={"mapping": mapping})
+    texts = [item["record"]["text"] for item in preview["preview"]]
+    assert texts == ["one two three", "three four five", "five six seven"]
+    assert preview["tokenizer"] is None
+    file = (await import_file(demo, path, mapping=mapping))["result"]["file"]
+    assert (file["records"], file["tokenizer"]) == (3, None)
+
+
+async def test_a_mapping_that_does_not_fit_names_the_column(demo: Client) -> None:
+    dataset = await demo.dataset()
+    path = await receive(demo, dataset, NOTES, "notes.csv")
+    columns = {"instruction": "dialog", "output": "section_text"}
+    mapping = {"format": "alpaca", "container": "csv", "columns": columns}
+    answer = await demo.post(path + "/preview", json={"mapping": mapping})
+    assert "dialog" in answer.text
+    unknown = {"mapping": {**mapping, "columns": {"nonsense": "dialogue"}}}
+    assert (await demo.json("POST", path + "/import", 422, json=unknown))["errors"]

@@ -87,7 +87,7 @@ def received(
         "bytes": size,
         "kept_bytes": size,
         "digest": digest,
-        **dict.fromkeys(("format", "container", "mapping", "reason"), None),
+        **dict.fromkeys(("format", "container", "mapping", "reason", "tokenizer"), None),
         **dict.fromkeys(("records", "problems"), 0),
     }
     return _noted(connection, existing, dataset_id, name, creator_id, values)

@@ -18,6 +18,7 @@ def upgrade() -> None:
     """
     op.add_column("files", sa.Column("container", sa.String(10), nullable=True))
     op.add_column("files", sa.Column("reason", sa.String(500), nullable=True))
+    op.add_column("files", sa.Column("tokenizer", sa.String(200), nullable=True))
     for name, kind in (("problems", sa.Integer()), ("kept_bytes", sa.BigInteger())):
         op.add_column("files", sa.Column(name, kind, nullable=False, server_default="0"))
     op.execute("UPDATE files SET kept_bytes = bytes WHERE state = 'receiving'")
