@@ -15,7 +15,7 @@ from datetime import datetime
 
 from adaptery.times import to_text
 
-__all__ = ["csv_lines"]
+__all__ = ["begins_like_a_formula", "csv_lines"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -27,6 +27,11 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def begins_like_a_formula(text: str) -> bool:
+    """Tell whether a spreadsheet could take a cell for more than text."""
+    return text.startswith(_FORMULA)
+
+
 def _cells(row: Sequence[object]) -> list[object]:
     return [_cell(value) for value in row]
 
@@ -35,4 +40,4 @@ def _cell(value: object) -> object:
     if value is None or isinstance(value, int | float):
         return value
     text = to_text(value) if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if begins_like_a_formula(text) else text

@@ -6,18 +6,35 @@
 
 from adaptery.formats.reading import ReadRecord, read_records
 from adaptery.formats.suggestion import detect_format, mapping_for, suggest
+from adaptery.formats.texts import Tokenize
+from adaptery.formats.translation import (
+    Conversion,
+    Translation,
+    convert_kind,
+    format_of,
+    translate,
+)
+from adaptery.formats.writing import WriteReport, write_records
 from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format, Mapping, Suggestion
 
 __all__ = [
     "CONTAINERS",
     "FORMATS",
     "Container",
+    "Conversion",
     "Format",
     "Mapping",
     "ReadRecord",
     "Suggestion",
+    "Tokenize",
+    "Translation",
+    "WriteReport",
+    "convert_kind",
     "detect_format",
+    "format_of",
     "mapping_for",
     "read_records",
     "suggest",
+    "translate",
+    "write_records",
 ]

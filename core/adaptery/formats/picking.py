@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from adaptery.errors import FieldProblem
 from adaptery.formats import alpaca, labels, preferences, prompts, sharegpt, texts
-from adaptery.formats.rows import Row, RowError, RowReading
+from adaptery.formats.rows import Row, RowError, RowReading, fields_of
 from adaptery.formats.turns import Words
 from adaptery.schemas.mappings import FIELDS, Mapping
 
@@ -93,9 +93,7 @@ class Picker:
 def _deeper(row: Row, path: str) -> object:
     value: object = row
     for key in path.split("."):
-        if not isinstance(value, dict):
-            return _MISSING
-        value = value.get(key, _MISSING)
+        value = fields_of(value).get(key, _MISSING)
     return value
 
 

@@ -9,10 +9,8 @@ formats", preference, explicit and implicit prompt; OpenAI, preference fine-tuni
 
 from __future__ import annotations
 
-from typing import cast
-
 from adaptery.formats.prompts import answer_of, opening_of
-from adaptery.formats.rows import Row, RowError, RowReading, from_json
+from adaptery.formats.rows import Row, RowError, RowReading, fields_of, from_json, items_of
 from adaptery.formats.turns import Words, messages_of, tools_of
 
 __all__ = ["read_row"]
@@ -55,7 +53,7 @@ def _answer(
     cells_are_json: bool,
 ) -> dict[str, object]:
     given = _from_cell(value, words) if cells_are_json else value
-    items = cast("list[object]", given) if isinstance(given, list) else []
+    items = items_of(given)
     if len(items) > 1:
         spoken = messages_of(items, where, words)
         if spoken[:-1] == opening:  # the question is repeated before the answer
@@ -71,10 +69,9 @@ def _from_cell(value: object, words: Words) -> object:
         parsed = from_json(value, "")
     except RowError:
         return value
-    items = cast("list[object]", parsed) if isinstance(parsed, list) else [parsed]
-    turns = [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
-    is_spoken = bool(turns) and all(turn.keys() & set(words.role_keys) for turn in turns)
-    return parsed if is_spoken else value
+    turns = items_of(parsed) or [parsed]
+    spoken = all(fields_of(turn).keys() & set(words.role_keys) for turn in turns)
+    return parsed if spoken else value
 
 
 def _whole_conversations(

@@ -21,7 +21,9 @@ __all__ = [
     "Row",
     "RowError",
     "RowReading",
+    "fields_of",
     "from_json",
+    "items_of",
     "looks_like_a_name",
     "parse_object",
     "shown_columns",
@@ -98,6 +100,16 @@ def text_field(row: Row, name: str, *, required: bool = False) -> str:
     if not isinstance(value, str):
         raise RowError(name, "is not text.", 'Write it as a JSON string, "...".')
     return value
+
+
+def fields_of(value: object) -> Row:
+    """Return the fields of an object; none of anything else."""
+    return cast("Row", value) if isinstance(value, dict) else {}
+
+
+def items_of(value: object) -> list[object]:
+    """Return the items of a list; none of anything else."""
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def from_json(value: object, where: str) -> object:
