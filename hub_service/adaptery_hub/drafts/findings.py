@@ -246,11 +246,23 @@ class Findings:
     def end(
         self, queue: Queue, at: str, options: Mapping[str, Any], details: Mapping[str, Any]
     ) -> None:
-        """Note that a queue was analysed."""
+        """Note that a queue was analysed; what it found in records that are gone goes."""
+        self._connection.execute(
+            "DELETE FROM findings WHERE queue = ? AND queue IN ('pii', 'quality', 'language') "
+            "AND position NOT IN (SELECT position FROM records)",
+            (queue,),
+        )
         self._connection.execute(
             "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?)",
             (queue, at, json.dumps(options), json.dumps(details)),
         )
+
+    def changed_since(self, at: str) -> set[int]:
+        """Return where records are that got their content at a moment or after it."""
+        rows = self._connection.execute(
+            "SELECT position FROM records INDEXED BY records_by_change WHERE changed_at >= ?", (at,)
+        )
+        return {row[0] for row in rows}
 
     def drop_open(self, queue: Queue, positions: Iterable[int]) -> None:
         """Drop the open findings of single records, which are looked at again."""

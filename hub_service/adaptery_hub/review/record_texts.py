@@ -73,6 +73,18 @@ def places_of(record: Plain) -> Iterator[tuple[str, str]]:
             yield from _places(value, f"/{_escaped(name)}", name)
 
 
+def spoken_places_of(record: Plain) -> Iterator[tuple[str, str]]:
+    """Yield what a model would learn to say, with its places: all answers, or the text."""
+    if record["kind"] == "text":
+        yield "/text", record["text"]
+    elif record["kind"] == "preference":
+        yield "/chosen/content", record["chosen"]["content"]
+    else:
+        for index, message in enumerate(record["messages"]):
+            if message["role"] == "assistant":
+                yield f"/messages/{index}/content", message["content"]
+
+
 def text_at(record: Plain, place: str) -> str | None:
     """Return the text at a place; None if there is none."""
     value: Any = record
