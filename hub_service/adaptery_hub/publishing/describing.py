@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy.engine import RowMapping
 
 from adaptery.schemas.datasets import Version, VersionReport
+from adaptery.schemas.stores import StoreLevel
 from adaptery_hub.database.statements import versions as statements
 
 #: Hexadecimal digits of the split digest in the name of a folder; the dataset has few versions.
@@ -31,8 +32,8 @@ def prefix_of(row: RowMapping) -> str:
     return version_prefix(row["dataset_id"], row["content_digest"], row["split_digest"])
 
 
-def describe_version(row: RowMapping) -> Version:
-    """Return a row of `statements.versions` as the API shows it."""
+def describe_version(row: RowMapping, level: StoreLevel | None = None) -> Version:
+    """Return a row of `statements.versions`, in a store of this level, as the API shows it."""
     counts: Mapping[str, int] = row["counts"]
     recipe: Mapping[str, list[Mapping[str, str]]] | None = row["recipe"]
     return Version(
@@ -46,6 +47,8 @@ def describe_version(row: RowMapping) -> Version:
         duplicates_dropped=counts["duplicates_dropped"],
         state=row["state"],
         created_at=row["created_at"],
+        encrypted=bool(counts.get("encrypted")),
+        level=level,
         report=None if row["report"] is None else VersionReport.model_validate(row["report"]),
         description=row["description"] or "",
         license=row["license"],

@@ -25,7 +25,13 @@ from pathlib import Path
 from typing import cast
 
 from adaptery.digests import TreeHasher, sha256_file
-from adaptery.errors import FieldProblem, IntegrityError, InvalidInputError, RecordError
+from adaptery.errors import (
+    ConflictError,
+    FieldProblem,
+    IntegrityError,
+    InvalidInputError,
+    RecordError,
+)
 from adaptery.records import Record
 from adaptery.schemas.datasets import VersionReport
 from adaptery.schemas.lineage import Split
@@ -103,6 +109,15 @@ class Written:
         return sum(file.bytes for file in self.files)
 
 
+@dataclass(frozen=True)
+class MergedFrom:
+    """What a merged version references."""
+
+    content_digest: str  # of the merged version, with its recipe
+    sources: Mapping[str, str]  # content digest by version id
+    files: tuple[FileFact, ...]
+
+
 class ContentTally:
     """What the order, the ids and the splits of records come to, as they pass by."""
 
@@ -177,20 +192,23 @@ def finish_folder(
     content: ContentTally,
     report: VersionReport,
     originals: tuple[Original, ...] = (),
+    merged: MergedFrom | None = None,
 ) -> Written:
     """Write all that is not records, and return what lies in the folder."""
     names = _copy_originals(folder, originals)
     indexes.write_index(folder / indexes.INDEX_NAME, content.entries)
     records = len(content.entries)
-    _write_json(folder / REPORT_NAME, signed_part(report, records))
+    write_json(folder / REPORT_NAME, signed_part(report, records))
     files = _files(folder, names)
+    own = tuple(_fact(file) for file in files if is_shard(file.path))
     facts = Facts(
         heading=heading,
-        content_digest=content.content_digest,
+        content_digest=content.content_digest if merged is None else merged.content_digest,
         records=records,
         report=report,
-        shards=tuple(_fact(file) for file in files if is_shard(file.path)),
+        shards=own if merged is None else merged.files,
         originals=tuple(_fact(file) for file in files if file.path in names),
+        sources=None if merged is None else merged.sources,
     )
     described = describe(folder, facts)
     return Written(
@@ -205,15 +223,9 @@ def finish_folder(
 def describe(folder: Path, facts: Facts) -> list[WrittenFile]:
     """Write the card and the metadata of a version; return these files."""
     (folder / CARD_NAME).write_text(write_card(facts), encoding="utf-8")
-    _write_json(folder / CROISSANT_NAME, croissant(facts))
-    _write_json(folder / PROV_NAME, prov(facts))
+    write_json(folder / CROISSANT_NAME, croissant(facts))
+    write_json(folder / PROV_NAME, prov(facts))
     return [_written(folder, folder / name) for name in (CARD_NAME, CROISSANT_NAME, PROV_NAME)]
-
-
-def write_json_file(folder: Path, name: str, value: object) -> WrittenFile:
-    """Write a JSON document of a version."""
-    _write_json(folder / name, value)
-    return _written(folder, folder / name)
 
 
 def _checked(
@@ -246,10 +258,16 @@ def _copy_originals(folder: Path, originals: tuple[Original, ...]) -> dict[str, 
 
 def _copy(original: Original, target: Path) -> None:
     hasher = hashlib.sha256()
-    with original.path.open("rb") as source, target.open("xb") as copy:
-        while chunk := source.read(_COPY_BYTES):
-            hasher.update(chunk)
-            copy.write(chunk)
+    try:
+        with original.path.open("rb") as source, target.open("xb") as copy:
+            while chunk := source.read(_COPY_BYTES):
+                hasher.update(chunk)
+                copy.write(chunk)
+    except FileNotFoundError:
+        raise ConflictError(
+            "A file of the draft was removed meanwhile; nothing was published.",
+            hint="Publish again.",
+        ) from None
     if f"sha256:{hasher.hexdigest()}" != original.digest:
         raise IntegrityError(
             "An uploaded file is not what came any more; nothing was published.",
@@ -278,6 +296,7 @@ def _fact(file: WrittenFile) -> FileFact:
     return FileFact(file.path, file.bytes, file.digest, file.name)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON document of a version."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes
-from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.errors import FieldProblem, InvalidInputError, RecordError
+from adaptery.formats import convert_kind
 from adaptery.records import Kind, Record
 from adaptery.schemas.common import JsonObject
 from adaptery.schemas.lineage import MergeFilter
@@ -105,7 +106,9 @@ class Merge:
             return None
         text, record_id, kind = row.text, row.record_id, plain["kind"]
         if self._kind is not None and kind != self._kind:
-            record = self._translated(plain)
+            record = self._translated(plain, self._kind)
+            if record is None:
+                return None
             plain = record.to_dict()
             text, record_id, kind = dump(plain), record.record_id(), record.kind
         digest = bytes.fromhex(record_id.removeprefix("sha256:"))
@@ -116,11 +119,15 @@ class Merge:
         self._check_kind(kind)
         return Merged(Row(position, record_id, text, row.split), kind, length_of(plain))
 
-    def _translated(self, plain: JsonObject) -> Record:
-        from adaptery.formats import convert_kind
-
-        assert self._kind is not None
-        converted = convert_kind(Record.from_dict(plain), self._kind)
+    def _translated(self, plain: JsonObject, kind: Kind) -> Record | None:
+        """Return a record as another kind; None, and counted, if it lacks what that needs."""
+        try:
+            converted = convert_kind(Record.from_dict(plain), kind)
+        except RecordError as error:
+            if any(problem.where == "kind" for problem in error.errors or ()):
+                raise
+            self.dropped[f"records that cannot become {kind}"] += 1
+            return None
         self.dropped.update(converted.dropped)
         return converted.record
 

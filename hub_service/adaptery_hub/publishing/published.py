@@ -194,6 +194,10 @@ class PublishedVersions:
             (self._cache / f"{name}.ids").unlink(missing_ok=True)
             self._merged.remove(name)
 
+    def forget_merged(self) -> None:
+        """Drop what is cached of every merged version: what one references was erased."""
+        self._merged.clear()
+
     def _records(self, prefix: str, after: int) -> Iterator[PublishedRecord]:
         local = self.content(prefix).shards
         for row in shards.read_rows(list(local), local.__getitem__, after):

@@ -141,7 +141,7 @@ class VersionWork:
     def __init__(
         self,
         publisher: Publisher,
-        dataset: RowMapping,
+        dataset: RowMapping | Mapping[str, Any],
         creator_id: str,
         about: PublishRequest,
         note: Note,
@@ -295,6 +295,7 @@ class VersionWork:
                 "records": written.records,
                 "duplicates_dropped": written.report.duplicates_dropped,
                 "bytes": written.bytes,
+                "encrypted": manifest.at_rest is not None,
             },
             "report": written.report.model_dump(mode="json"),
             "description": self.about.description or None,

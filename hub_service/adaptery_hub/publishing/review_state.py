@@ -6,6 +6,7 @@ A policy names, by sensitivity, the queues that must be looked through before a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.schemas.datasets import ReviewCount
@@ -34,6 +35,29 @@ def check_policy(draft: Draft, queues: Sequence[str]) -> None:
             "The policy for this sensitivity does not let the draft be published as it is.",
             hint="Decide about the findings in the review, then publish again.",
             errors=problems,
+        )
+
+
+def check_reports(reports: Sequence[Mapping[str, Any] | None], queues: Sequence[str]) -> None:
+    """Refuse to merge versions that the policy would not have let be published.
+
+    Raises:
+        ConflictError: naming each queue that was not looked through in a source.
+    """
+    missing = [
+        queue
+        for queue in queues
+        for report in reports
+        if (((report or {}).get("review") or {}).get(queue) or {"open": 1})["open"]
+    ]
+    if missing:
+        raise ConflictError(
+            "The policy for this sensitivity does not let these versions be merged.",
+            hint="Review and publish the sources again, then merge.",
+            errors=[
+                FieldProblem(queue, "was not looked through in a source.", "Review it there.")
+                for queue in dict.fromkeys(missing)
+            ],
         )
 
 

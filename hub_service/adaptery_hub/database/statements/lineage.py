@@ -1,0 +1,203 @@
+"""Statements about what came from what: merged versions, jobs, adapters; what they inherit.
+
+`version_sources` names, for a merged version, every version whose records it may hold: its own
+sources first, then theirs. So both directions are one look-up, however deep a merge goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery.schemas.common import SENSITIVITIES
+from adaptery_hub.database.statements.names import prefix_column
+from adaptery_hub.database.tables import (
+    adapters,
+    datasets,
+    job_inputs,
+    jobs,
+    tenants,
+    version_files,
+    version_sources,
+    versions,
+)
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right, visible
+
+_COMPLETED = "completed"
+
+
+def with_sources(connection: Connection, version_ids: Sequence[str]) -> list[str]:
+    """Return these versions, then all that they reference."""
+    statement = (
+        sa.select(version_sources.c.source_version_id)
+        .where(version_sources.c.version_id.in_(version_ids))
+        .order_by(version_sources.c.version_id, version_sources.c.position)
+    )
+    return list(dict.fromkeys([*version_ids, *connection.scalars(statement)]))
+
+
+def versions_by_id(
+    connection: Connection, identity: Identity, version_ids: Collection[str]
+) -> dict[str, RowMapping]:
+    """Return those of these versions that the caller may view, with their datasets' names."""
+    statement = _versions(identity).where(versions.c.id.in_(version_ids))
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
+
+
+def merged_from(
+    connection: Connection, identity: Identity, version_ids: Collection[str], limit: int
+) -> list[RowMapping]:
+    """Return versions that reference one of these and that the caller may view."""
+    statement = _versions(identity).where(
+        versions.c.id.in_(
+            sa.select(version_sources.c.version_id).where(
+                version_sources.c.source_version_id.in_(version_ids)
+            )
+        )
+    )
+    return list(connection.execute(statement.order_by(versions.c.id).limit(limit)).mappings())
+
+
+def newest_versions(connection: Connection, identity: Identity, limit: int) -> list[RowMapping]:
+    """Return the newest versions that the caller may view and that can be read."""
+    statement = _versions(identity).where(versions.c.state.in_((_COMPLETED, "withdrawn")))
+    return list(
+        connection.execute(statement.order_by(versions.c.id.desc()).limit(limit)).mappings()
+    )
+
+
+def files_of(connection: Connection, version_ids: Collection[str]) -> list[RowMapping]:
+    """Return the files that versions came from; the caller may view these versions."""
+    statement = (
+        sa.select(version_files)
+        .where(version_files.c.version_id.in_(version_ids))
+        .order_by(version_files.c.id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def uses_of(connection: Connection, version_ids: Collection[str]) -> list[RowMapping]:
+    """Return which job took which version, and which split of it."""
+    statement = (
+        sa.select(job_inputs.c.job_id, job_inputs.c.version_id, job_inputs.c.split)
+        .where(job_inputs.c.version_id.in_(version_ids))
+        .order_by(job_inputs.c.job_id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def jobs_by_id(
+    connection: Connection, identity: Identity, job_ids: Collection[str]
+) -> dict[str, RowMapping]:
+    """Return those of these jobs that the caller may view."""
+    statement = sa.select(jobs).where(jobs.c.id.in_(job_ids), visible(jobs, identity, Right.VIEW))
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
+
+
+def adapters_of(
+    connection: Connection, identity: Identity, job_ids: Collection[str]
+) -> list[RowMapping]:
+    """Return the adapters of jobs that the caller may use, with their owners' prefixes."""
+    statement = (
+        sa.select(adapters, prefix_column().label("prefix"))
+        .join_from(adapters, tenants, tenants.c.id == adapters.c.tenant_id)
+        .where(
+            adapters.c.job_id.in_(job_ids),
+            adapters.c.state == _COMPLETED,
+            visible(adapters, identity, Right.USE),
+        )
+        .order_by(adapters.c.id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def withdrawn_jobs(connection: Connection, job_ids: Collection[str]) -> set[str]:
+    """Return those of these jobs that learnt from a version that is withdrawn or erased."""
+    source = versions.alias()
+    gone = sa.or_(
+        versions.c.state != _COMPLETED,
+        sa.exists().where(
+            version_sources.c.version_id == versions.c.id,
+            version_sources.c.source_version_id == source.c.id,
+            source.c.state != _COMPLETED,
+        ),
+    )
+    statement = (
+        sa.select(job_inputs.c.job_id)
+        .join(versions, versions.c.id == job_inputs.c.version_id)
+        .where(job_inputs.c.job_id.in_(job_ids), gone)
+    )
+    return set(connection.scalars(statement))
+
+
+def count_adapters(connection: Connection, version_id: str) -> int:
+    """Return how many adapters learnt from a version, whoever owns them."""
+    using = sa.select(version_sources.c.version_id).where(
+        version_sources.c.source_version_id == version_id
+    )
+    statement = (
+        sa.select(sa.func.count(adapters.c.id.distinct()))
+        .join(job_inputs, job_inputs.c.job_id == adapters.c.job_id)
+        .where(
+            adapters.c.state == _COMPLETED,
+            sa.or_(job_inputs.c.version_id == version_id, job_inputs.c.version_id.in_(using)),
+        )
+    )
+    return connection.scalar(statement) or 0
+
+
+def least_sensitivity(connection: Connection, dataset_id: str) -> str:
+    """Return what a dataset must be at least, as it has versions merged from others."""
+    own, source = versions.alias(), versions.alias()
+    statement = (
+        sa.select(datasets.c.sensitivity)
+        .distinct()
+        .join_from(version_sources, own, own.c.id == version_sources.c.version_id)
+        .join(source, source.c.id == version_sources.c.source_version_id)
+        .join(datasets, datasets.c.id == source.c.dataset_id)
+        .where(own.c.dataset_id == dataset_id, datasets.c.id != dataset_id)
+    )
+    found = list(connection.scalars(statement))
+    return max(found, key=SENSITIVITIES.index, default=SENSITIVITIES[0])
+
+
+def raise_sensitivity(connection: Connection, dataset_id: str, sensitivity: str) -> list[str]:
+    """Make a dataset, and those with versions merged from it, at least so sensitive.
+
+    Returns:
+        The datasets that changed.
+    """
+    own, source = versions.alias(), versions.alias()
+    heirs = (
+        sa.select(own.c.dataset_id)
+        .join_from(version_sources, own, own.c.id == version_sources.c.version_id)
+        .join(source, source.c.id == version_sources.c.source_version_id)
+        .where(source.c.dataset_id == dataset_id)
+    )
+    lower = SENSITIVITIES[: SENSITIVITIES.index(sensitivity)]
+    affected = sa.and_(
+        sa.or_(datasets.c.id == dataset_id, datasets.c.id.in_(heirs)),
+        datasets.c.sensitivity.in_(lower),
+    )
+    changed = list(connection.scalars(sa.select(datasets.c.id).where(affected)))
+    connection.execute(
+        sa.update(datasets).where(datasets.c.id.in_(changed)).values(sensitivity=sensitivity)
+    )
+    return changed
+
+
+def _versions(identity: Identity) -> sa.Select[tuple[object, ...]]:
+    return (
+        sa.select(
+            versions,
+            datasets.c.name.label("dataset_name"),
+            datasets.c.sensitivity,
+            prefix_column().label("prefix"),
+        )
+        .join_from(versions, datasets, datasets.c.id == versions.c.dataset_id)
+        .join(tenants, tenants.c.id == datasets.c.tenant_id)
+        .where(visible(datasets, identity, Right.VIEW))
+    )
