@@ -44,6 +44,7 @@ PREFIXES = MappingProxyType(
         "ev": "event",
         "bm": "base model",
         "ak": "key",
+        "cs": "collated source",
         "sf": "stored file",
         "er": "erasure",
     }

@@ -17,9 +17,11 @@ from adaptery_hub.drafts.changes import BatchResult, RecordEdit, Undone
 from adaptery_hub.drafts.draft import COLUMNS, Column, Draft
 from adaptery_hub.drafts.edits import DraftEdit
 from adaptery_hub.drafts.holding import Hold
-from adaptery_hub.drafts.pool import Drafts, opened
+from adaptery_hub.drafts.leaks import LeakPair, Leaks
+from adaptery_hub.drafts.pool import Drafts, in_memory, opened
 from adaptery_hub.drafts.query import ORDERS, RecordQuery, flag_bits, flag_names
 from adaptery_hub.drafts.records import DraftRecord
+from adaptery_hub.drafts.sources import DraftSource
 
 __all__ = [
     "COLUMNS",
@@ -29,12 +31,16 @@ __all__ = [
     "Draft",
     "DraftEdit",
     "DraftRecord",
+    "DraftSource",
     "Drafts",
     "Hold",
+    "LeakPair",
+    "Leaks",
     "RecordEdit",
     "RecordQuery",
     "Undone",
     "flag_bits",
     "flag_names",
+    "in_memory",
     "opened",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -139,17 +139,22 @@ class Changes:
         self, splits: Iterable[tuple[int, str | None]], editor: str, batch: str
     ) -> BatchResult:
         """Give records to splits, as one edit."""
-        entry, passed_over = self._edits.begin(editor, batch), 0
-        for position, split in splits:
-            row = self._connection.execute(
-                "SELECT split, file FROM records WHERE position = ?", (position,)
-            ).fetchone()
-            if row is None or row[0] == split:
-                passed_over += 1
-                continue
-            self._records.set_column("split", [(position, split)])
-            entry.add(Change(position, None, None, row[1], "", State(split=row[0]), split))
-        return self._end(entry, {"split"}, passed_over)
+        entry = self._edits.begin(editor, batch)
+        asked = 0
+
+        def different() -> Iterator[tuple[int, str | None]]:
+            nonlocal asked
+            for position, split in splits:
+                asked += 1
+                row = self._connection.execute(
+                    "SELECT split, file FROM records WHERE position = ?", (position,)
+                ).fetchone()
+                if row is not None and row[0] != split:
+                    entry.add(Change(position, None, None, row[1], "", State(split=row[0]), split))
+                    yield position, split
+
+        self._records.set_column("split", different())
+        return self._end(entry, {"split"}, asked - entry.records)
 
     # -- undo and redo ------------------------------------------------------------------------
 

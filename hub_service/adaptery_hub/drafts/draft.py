@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from adaptery.errors import TooLargeError
 from adaptery.records import Record
@@ -17,6 +18,7 @@ from adaptery_hub.drafts.found import Found
 from adaptery_hub.drafts.patience import impatient
 from adaptery_hub.drafts.query import RecordQuery
 from adaptery_hub.drafts.records import DraftRecord, Records
+from adaptery_hub.drafts.sources import DraftSource, Sources
 from adaptery_hub.paging import take_page
 
 #: What `Draft.iterate` can give of each record; `record` is its JSON, `flags` a set of bits.
@@ -43,6 +45,7 @@ class Draft:
         self._connection = connection
         self._records = Records(connection)
         self._edits = Edits(connection)
+        self._sources = Sources(connection)
         self._changes = Changes(connection, self._records, self._edits, self._check_room)
         self._max_records = max_records
         self._room = 0  # that was not used since it was counted; records may have gone since
@@ -155,6 +158,36 @@ class Draft:
         self._edits.delete_file(file)
         self.findings.delete_file(file)
         return self._records.delete_file(file)
+
+    def sources(self) -> list[DraftSource]:
+        """Return what was collated into the draft, in the order in which it came."""
+        return self._sources.all()
+
+    def add_source(self, source: DraftSource) -> None:
+        """Note a source whose records were imported, with its id as their file."""
+        self._sources.add(source)
+
+    def remove_source(self, id: str) -> int:
+        """Remove a source and its records, also from the log of edits; return how many.
+
+        Raises:
+            NotFoundError: there is no such source.
+        """
+        self._sources.remove(id)
+        return self.remove_file(id)
+
+    # -- notes --------------------------------------------------------------------------------
+
+    def note(self, name: str, value: Mapping[str, object]) -> None:
+        """Note something about the draft as a whole, instead of what was noted by this name."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(value))
+        )
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return what was noted by a name, or None."""
+        row = self._connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
     # -- edits --------------------------------------------------------------------------------
 
@@ -308,6 +341,10 @@ class Draft:
     def set_flags(self, values: Iterable[tuple[int, int]]) -> int:
         """Note the flags of records, a bit for each of QUALITY_FLAGS; return how many are new."""
         return self._records.set_column("flags", values)
+
+    def set_splits(self, values: Iterable[tuple[int, str | None]]) -> int:
+        """Set the splits of records without an entry in the log; return how many are new."""
+        return self._records.set_column("split", values)
 
     def set_groups(self, values: Iterable[tuple[int, int | None]]) -> int:
         """Note which records are near-duplicates of each other; return how many are new.

@@ -171,6 +171,12 @@ def opened(path: Path, max_records: int, *, write: bool = False) -> Iterator[Dra
         connection.execute("COMMIT")
 
 
+def in_memory(connection: sqlite3.Connection, max_records: int) -> Draft:
+    """Return an empty draft that ends with a connection to memory."""
+    upgrade(connection)
+    return Draft(connection, max_records)
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(
