@@ -1,6 +1,6 @@
 // What changed between two versions: how much, and each record with its words.
 
-import { button, control, element } from "../parts/elements";
+import { button, control, element, scrolled } from "../parts/elements";
 import { countWords } from "../parts/words";
 import { inline, wordDiff } from "../parts/word-diff";
 import { bubbles } from "./bubbles";
@@ -63,7 +63,7 @@ function countsWords({ before, counts: { added, removed, changed, same } }: Vers
 
 function itemOf(item: DiffItem): HTMLElement {
   const { change, before_position: from, after_position: to } = item;
-  const place = [from === null ? "" : `was record ${from.toLocaleString()}`, to === null ? "" : `record ${to.toLocaleString()}`].filter(Boolean).join(", ");
+  const place = from === to && to !== null ? `record ${to.toLocaleString()}` : [from === null ? "" : `was record ${from.toLocaleString()}`, to === null ? "" : `record ${to.toLocaleString()}`].filter(Boolean).join(", ");
   return element("li", { class: `finding ${change}` }, element("header", { class: "row" }, element("strong", {}, CHANGES[change]), element("span", { class: "soft" }, place)), contentOf(item));
 }
 
@@ -74,7 +74,7 @@ function contentOf({ before, after, words }: DiffItem): HTMLElement {
     return element("div", { class: "fields" }, ...fields);
   }
   const only = after ?? before;
-  return only ? element("div", { class: "beginning" }, bubbles(only)) : element("p", { class: "soft" }, "It is too long to be shown here.");
+  return only ? scrolled("Record", "beginning", bubbles(only)) : element("p", { class: "soft" }, "It is too long to be shown here.");
 }
 
 /** A place in a record as words: `messages[1].content` is "Message 2". */

@@ -125,7 +125,7 @@ export class Leaks {
     const when = element("p", { class: "soft" }, `Checked ${agoWords(at)}, with ${countWords(records, "record")}.${left_out > 0 ? ` ${countWords(left_out, "pair")} more than are listed.` : ""}`);
     const found = counts.filter((count) => count.records > 0);
     if (found.length === 0) return this.report.replaceChildren(element("p", { class: "good" }, "✓ No leak was found."), when);
-    const rows = found.map((count) => element("tr", {}, element("th", { scope: "row" }, KINDS[count.kind]), element("td", {}, this.nameOf(count.source)), element("td", { class: "number" }, count.records.toLocaleString())));
+    const rows = found.map((count) => element("tr", {}, element("th", { scope: "row", class: "name" }, KINDS[count.kind]), element("td", {}, this.nameOf(count.source)), element("td", { class: "number" }, count.records.toLocaleString())));
     const head = element("tr", {}, column("What"), column("Where"), column("Records", "number"));
     this.report.replaceChildren(when, element("table", { "aria-label": "Leaks by kind" }, element("thead", {}, head), element("tbody", {}, ...rows)));
   }

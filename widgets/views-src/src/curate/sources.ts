@@ -101,12 +101,12 @@ class Source {
       "fieldset",
       { class: "card source" },
       element("legend", { class: "visually-hidden" }, `Source ${number}`),
-      element("div", { class: "row filters" }, element("label", { class: "wide-field" }, "Dataset", this.dataset), element("label", {}, which.drafts ? "Draft or version" : "Version", this.version), element("label", { class: "short" }, "Weight", this.weight), element("label", { class: "short" }, "Records, at most", this.sample), this.remove),
+      element("div", { class: "row filters" }, element("label", { class: "wide-field" }, "Dataset", this.dataset), element("label", {}, which.drafts ? "Draft or version" : "Version", this.version), element("label", { class: "short" }, "Weight", this.weight), element("label", { class: "short" }, "Max. records", this.sample), this.remove),
       control(
         "details",
         {},
         control("summary", {}, "Only some of its records"),
-        element("div", { class: "row filters" }, element("label", {}, "Kind", this.kind), element("label", {}, "Split", this.split), element("label", { class: "short" }, "Characters, at least", this.least), element("label", { class: "short" }, "Characters, at most", this.most), ...into, element("label", { class: "short" }, "Seed", this.seed)),
+        element("div", { class: "row filters" }, element("label", {}, "Kind", this.kind), element("label", {}, "Split", this.split), element("label", { class: "short" }, "Min. characters", this.least), element("label", { class: "short" }, "Max. characters", this.most), ...into, element("label", { class: "short" }, "Seed", this.seed)),
       ),
     );
   }

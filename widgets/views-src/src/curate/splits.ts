@@ -45,7 +45,7 @@ export class Splits {
     this.work = new Work(context, (id) => events.onOperation(id));
     this.leaks = new Leaks(context, dataset, (position) => events.openRecord(position), (id) => events.onOperation(id));
     options(this.group, {
-      "": "nothing but being equal",
+      "": "being equal only",
       user: "the first question",
       system: "the instruction of the system",
       near_duplicates: "being near duplicates",

@@ -19,7 +19,7 @@ export function storeOf({ kind, level, why, checked_at: at, checks }: Store): HT
   const chip = element("span", { class: `chip ${level === "enforced" ? "open" : ""}` }, level);
   const line = element("span", {}, `Published files lie on ${KINDS[kind] ?? kind}: `, chip, ` ${why}`);
   if (checks.length === 0) return element("p", { class: "soft store" }, line);
-  const rows = checks.map(({ name, held, needed, found }) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, held ? "✓ refused" : needed ? "✗ went through" : "– not refused"), element("td", {}, found)));
+  const rows = checks.map(({ name, held, needed, found }) => element("tr", {}, element("th", { scope: "row", class: "name" }, name), element("td", {}, held ? "✓ refused" : needed ? "✗ went through" : "– not refused"), element("td", {}, found)));
   const table = element("table", { "aria-label": "Self-test of the store" }, element("thead", {}, element("tr", {}, column("What was tried"), column("Outcome"), column("What happened"))), element("tbody", {}, ...rows));
   return control("details", { class: "store" }, control("summary", {}, line), element("p", { class: "soft" }, at ? `Tested ${momentWords(at)}.` : "Not tested yet."), table);
 }

@@ -1,7 +1,7 @@
 // The Versions tab: what was published, where it lies, and a look into one of it.
 
 import { button, element } from "../parts/elements";
-import { agoWords, momentWords } from "../parts/words";
+import { agoWords, countWords, momentWords } from "../parts/words";
 import { column } from "./files";
 import { askToMerge } from "./merge";
 import { trainButton } from "./publish";
@@ -32,7 +32,7 @@ export class Versions {
     onOperation: (id: string | null) => void = () => undefined,
   ) {
     this.work = new Work(context, onOperation);
-    const head = element("tr", {}, column("Version"), column("Records", "number"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
+    const head = element("tr", {}, column("Version"), column("Records", "number wide"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Versions", hidden: true }, element("thead", {}, head), this.body);
     this.empty.textContent = emptyWords(dataset);
     this.merge.hidden = dataset.right !== "manage";
@@ -94,8 +94,8 @@ export class Versions {
     return element(
       "tr",
       {},
-      element("th", { scope: "row", class: "name" }, version.name, " ", ...chipsOf(version), ...about),
-      element("td", { class: "number" }, version.records.toLocaleString()),
+      element("th", { scope: "row", class: "name" }, version.name, ...chipsOf(version).flatMap((chip) => [" ", chip]), element("span", { class: "narrow soft" }, countWords(version.records, "record")), ...about),
+      element("td", { class: "number wide" }, version.records.toLocaleString()),
       element("td", { class: "number mid" }, version.duplicates_dropped.toLocaleString()),
       element("td", { class: "mid" }, digestOf(version.content_digest)),
       element("td", { class: "wide" }, when),

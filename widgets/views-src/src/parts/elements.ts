@@ -29,6 +29,11 @@ export function control<K extends keyof HTMLElementTagNameMap>(
   return element(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
 }
 
+/** A part that is scrolled by itself if there is much in it: the keyboard must get there too. */
+export function scrolled(name: string, style: string, ...children: (Node | string)[]): HTMLElement {
+  return control("div", { class: style, role: "group", tabindex: "0", "aria-label": name }, ...children);
+}
+
 /** An element of a drawing. */
 export function drawn<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Record<string, string | number> = {}, ...children: (Node | string)[]): SVGElementTagNameMap[K] {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -68,7 +68,10 @@ function traced(rows: readonly Map<number, number>[], old: string[], now: string
   return found.reverse();
 }
 
-/** Neighbours of one kind become one piece; what was removed stands before what replaced it. */
+/**
+ * Neighbours of one kind become one piece; what was removed stands before what replaced it. A space
+ * between two words that were replaced is not what stayed.
+ */
 function joined(pieces: readonly Piece[]): Piece[] {
   const made: Piece[] = [];
   let [removed, added] = ["", ""];
@@ -77,10 +80,13 @@ function joined(pieces: readonly Piece[]): Piece[] {
     if (added) made.push({ kind: "added", text: added });
     [removed, added] = ["", ""];
   };
-  for (const { kind, text } of pieces) {
+  for (const [index, { kind, text }] of pieces.entries()) {
     if (kind === "removed") removed += text;
     else if (kind === "added") added += text;
-    else {
+    else if (removed && added && text === " " && replaces(pieces, index + 1)) {
+      removed += text;
+      added += text;
+    } else {
       flush();
       const last = made.at(-1);
       if (last?.kind === "same") last.text += text;
@@ -89,6 +95,13 @@ function joined(pieces: readonly Piece[]): Piece[] {
   }
   flush();
   return made;
+}
+
+/** Whether something is both removed and added before anything stays. */
+function replaces(pieces: readonly Piece[], from: number): boolean {
+  const kinds = new Set<Piece["kind"]>();
+  for (let at = from; at < pieces.length && pieces[at]!.kind !== "same"; at++) kinds.add(pieces[at]!.kind);
+  return kinds.size === 2;
 }
 
 /** One side of a difference: what both have, and what only this one has, marked. */

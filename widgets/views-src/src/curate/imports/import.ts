@@ -74,7 +74,7 @@ export class Import {
     this.asking = true;
     const { why, columns, members, container } = suggestion;
     this.mapping = suggestion.mapping ?? { format: (this.format || "prompt") as Mapping["format"], container, columns: {}, constants: {} };
-    const preview = element("div", { class: "preview" });
+    const preview = control("div", { class: "preview", role: "region", tabindex: "0", "aria-label": "Preview" });
     const go = button("Import", () => void this.read(this.mapping!, "refuse"), "main", `Import ${this.file.name}`);
     const show = (shown: FilePreview | null, words = ""): void => {
       const lacking = lackingFields(this.mapping!);
@@ -91,7 +91,7 @@ export class Import {
       element("p", { role: "status" }, element("strong", {}, this.file.name), ` · ${suggestion.mapping ? "is this right?" : "which column is what?"}`),
       element("p", { class: "soft" }, why),
       form,
-      element("h4", {}, "So the first records would read"),
+      element("h3", {}, "So the first records would read"),
       preview,
       element("div", { class: "row" }, go, button("Not now", () => this.later()), button("Remove the file", () => void this.remove(), "danger")),
     );

@@ -7,7 +7,7 @@ import { column } from "../files";
 import { layersOf, reachable } from "./layout";
 import { type GraphNode, NODE_KINDS, type ProvenanceGraph, titleOf } from "./things";
 
-const WIDTH = 172;
+const WIDTH = 184;
 const HEIGHT = 58;
 const GAP_X = 52;
 const GAP_Y = 16;
@@ -70,7 +70,7 @@ export class Graph {
     const state = stateOf(node);
     const kind = `${NODE_KINDS[node.kind]}${node.merged ? ", merged" : ""}${state ? ` · ${state}` : ""}`;
     const made = control("button", { type: "button", class: `node ${node.kind}${node.state === "withdrawn" ? " withdrawn" : ""}`, title: titleOf(node), tabindex: "-1" });
-    made.append(element("span", { class: "who" }, kind), element("span", { class: "name" }, node.name ?? "not shared with you"));
+    made.append(element("span", { class: "who" }, kind), element("span", { class: "name" }, shortOf(node)));
     made.style.left = `${x}px`;
     made.style.top = `${y}px`;
     made.style.width = `${WIDTH}px`;
@@ -93,6 +93,14 @@ export class Graph {
     }
     for (const { source, target, line } of this.lines) line.classList.toggle("related", related.has(source) && related.has(target));
     this.tell(this.nodes.get(id)!);
+    requestAnimationFrame(() => this.reveal(id)); // once it has a place
+  }
+
+  /** Bring a node into what is seen of the drawing, and leave the page where it is. */
+  private reveal(id: string): void {
+    const made = this.buttons.get(id);
+    const box = made?.closest<HTMLElement>(".drawing");
+    if (made && box) box.scrollTo?.({ left: made.offsetLeft - (box.clientWidth - WIDTH) / 2, top: made.offsetTop - (box.clientHeight - HEIGHT) / 2 });
   }
 
   private tell(node: GraphNode): void {
@@ -142,6 +150,11 @@ export class Graph {
     });
     return element("table", { "aria-label": "Lineage" }, element("thead", {}, head), element("tbody", {}, ...rows));
   }
+}
+
+/** The end of a name tells things of one owner apart; all of it is said below. */
+function shortOf({ name }: GraphNode): string {
+  return name === null ? "not shared with you" : name.slice(name.lastIndexOf("/") + 1);
 }
 
 /** What is worth saying of a state: that something went well is not. */

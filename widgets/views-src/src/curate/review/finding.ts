@@ -1,6 +1,6 @@
 // One finding: what was found, beside what it is compared with, and what can be decided about it.
 
-import { button, control, element } from "../../parts/elements";
+import { button, control, element, scrolled } from "../../parts/elements";
 import { countWords, momentWords, shareWords } from "../../parts/words";
 import { inline, side, wordDiff } from "../../parts/word-diff";
 import { bubbles } from "../bubbles";
@@ -32,7 +32,7 @@ export class FindingCard {
     private readonly open: (record: FindingRecord) => void,
   ) {
     const mine = finding.records.filter(({ dataset }) => dataset === null);
-    if (isGroup(finding) && mine[0] && mine.length === finding.records.length) this.kept.add(mine[0].id);
+    if (isGroup(finding) && mine[0]) this.kept.add(mine[0].id);
     this.element.append(element("header", { class: "row" }, element("strong", {}, this.title()), ...this.chips()), ...this.body(), this.foot());
   }
 
@@ -67,7 +67,7 @@ export class FindingCard {
 
   private beginning({ record }: FindingRecord): HTMLElement {
     if (!record) return element("p", { class: "soft" }, "The record is gone, or was changed since.");
-    return element("div", { class: "beginning" }, bubbles(record));
+    return scrolled("Record", "beginning", bubbles(record));
   }
 
   /** The first record and another one, side by side, with the words that differ. */
@@ -187,5 +187,5 @@ function similarWords({ similarity }: FindingRecord): string {
 }
 
 function column(title: string, text: HTMLElement): HTMLElement {
-  return element("div", {}, element("h4", {}, title), text);
+  return element("div", {}, element("h4", {}, title), scrolled(title, "side", text));
 }

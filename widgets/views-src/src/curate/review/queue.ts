@@ -127,7 +127,7 @@ export class QueuePanel {
     const like = this.rule.value ? `: ${ruleWords(queue, this.rule.value)}` : "";
     const made = AT_ONCE[queue].map(([decision, words]) => button(words, () => void this.decideAll(decision, `${words}${like}`), "", `${words}${like}`));
     this.allActions.replaceChildren(...(shown ? made : []));
-    if (shown && queue === "pii") this.allActions.append(button("Forget …", () => void this.forget(), "danger", `Replace all and forget what stood there${like}`));
+    if (shown && queue === "pii") this.allActions.append(button("Replace and forget …", () => void this.forget(), "danger", `Replace and forget …${like}`));
   }
 
   private async decideAll(decision: Decision, words: string): Promise<void> {

@@ -82,7 +82,7 @@ export class Review {
     const made = this.buttons.get(queue);
     if (!made) return;
     const numbers = queue === "lengths" ? (at ? `counted ${agoWords(at)}` : "not counted yet") : at === null ? "not looked at yet" : `${open.toLocaleString()} open · ${decided.toLocaleString()} decided`;
-    const chips = [stale > 0 && at !== null ? `${countWords(stale, "record")} changed since` : "", left_out > 0 ? `${left_out.toLocaleString()} more than are kept` : ""].filter(Boolean);
+    const chips = [stale > 0 && at !== null ? `${stale.toLocaleString()} changed since` : "", left_out > 0 ? `${left_out.toLocaleString()} more than are kept` : ""].filter(Boolean);
     made.replaceChildren(element("strong", {}, QUEUES[queue].title), element("span", { class: open > 0 ? "" : "soft" }, numbers), ...chips.map((words) => element("span", { class: "chip warn" }, words)));
     made.setAttribute("aria-pressed", String(this.open?.queue === queue));
   }
