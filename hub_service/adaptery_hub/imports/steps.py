@@ -85,7 +85,7 @@ def import_file(report: Report, order: ImportOrder) -> ImportOutcome:
         DiskFullError: the disk takes no more.
     """
     with (
-        _full_disk(),
+        full_disk(),
         _unpacking_in(order.scratch),
         ProblemWriter(order.problems) as problems,
         opened(order.draft, order.max_records, write=True) as draft,
@@ -271,7 +271,12 @@ def _unpacking_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _full_disk() -> Iterator[None]:
+def full_disk() -> Iterator[None]:
+    """Have a disk that takes no more be told as such.
+
+    Raises:
+        DiskFullError: it is full.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:

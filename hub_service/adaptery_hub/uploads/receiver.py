@@ -138,6 +138,8 @@ class Receiver:
             self.closed = True
             os.close(self._file)
         if self._failure is not None:
+            if self.part is None:
+                self.path.unlink(missing_ok=True)
             raise _told(self._failure)
 
     def abandon(self) -> None:
