@@ -43,6 +43,7 @@ from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import storage as storage_statements
 from adaptery_hub.database.statements.retention import KeepDays
 from adaptery_hub.drafts import Drafts
+from adaptery_hub.erasure import Eraser
 from adaptery_hub.handlers.base import Handler, stopping
 from adaptery_hub.handlers.lorax import LoraxNotFoundHandler
 from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
@@ -59,6 +60,7 @@ from adaptery_hub.objects.choosing import build_store
 from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing import MergedCache, PublishedVersions, Publisher, Rules
+from adaptery_hub.publishing.diff_cache import DiffCache
 from adaptery_hub.retention import Retention
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
@@ -160,7 +162,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database_url)
     objects = build_store(settings, database)
-    at_rest = AtRestDesk(KeyStore(Path(settings.key_store)))
+    keys = KeyStore(Path(settings.key_store))
+    at_rest = AtRestDesk(keys)
     drafts = Drafts(state / "drafts", settings.max_draft_records)
     metrics = Metrics()
     audit = AuditLog(compute.AUDIT_WRITER)
@@ -183,12 +186,14 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         settings.shard_records,
         settings.merged_cache_bytes,
     )
+    published = PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes")
     return Services(
         settings=settings,
         db=database,
         objects=objects,
         store_desk=StoreDesk(objects),
         at_rest=at_rest,
+        eraser=Eraser(database, drafts, uploads, objects, keys, published, audit),
         identities=identities,
         tenants=tenants,
         hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
@@ -228,7 +233,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             storage,
             processes,
         ),
-        published=PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes"),
+        published=published,
+        diffs=DiffCache(cache / "diffs", published, processes),
         metrics=metrics,
         admissions=admissions,
     )
@@ -241,6 +247,7 @@ async def start_services(services: Services) -> None:
     for row in await services.operations.recover():
         if row["kind"] in ("publish", "merge"):
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
+    await services.eraser.recover()
     await _remove_orphans(services)
     await _count_drafts(services)
     await services.uploads.place_left()

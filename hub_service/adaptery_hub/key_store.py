@@ -84,6 +84,10 @@ class KeyStore:
             )
         return found
 
+    def holds(self, dataset_id: str) -> bool:
+        """Tell whether there is a key for a dataset."""
+        return self._path(dataset_id).exists()
+
     def destroy(self, dataset_id: str) -> bool:
         """Destroy the key of a dataset; tell whether there was one.
 

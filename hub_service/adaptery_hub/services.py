@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
+    from adaptery_hub.erasure import Eraser
     from adaptery_hub.hub_watch import HubWatch
     from adaptery_hub.identity import IdentitySource
     from adaptery_hub.imports import Imports
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from adaptery_hub.operations import Operations
     from adaptery_hub.processes import Processes
     from adaptery_hub.publishing import PublishedVersions, Publisher
+    from adaptery_hub.publishing.diff_cache import DiffCache
     from adaptery_hub.retention import Retention
     from adaptery_hub.settings import ServiceSettings
     from adaptery_hub.storage import StorageDesk
@@ -68,6 +70,7 @@ class Services:
     objects: ObjectStore
     store_desk: StoreDesk
     at_rest: AtRestDesk
+    eraser: Eraser
     identities: IdentitySource
     tenants: Tenants
     hub_watch: HubWatch
@@ -83,6 +86,7 @@ class Services:
     processes: Processes
     publisher: Publisher
     published: PublishedVersions
+    diffs: DiffCache
     metrics: Metrics
     #: Tasks, jobs, agents and inference; None until `compute.start_compute` has built it.
     compute: Compute | None = None

@@ -14,6 +14,7 @@ from adaptery.schemas.common import (
     Problem,
     Sensitivity,
 )
+from adaptery.schemas.stores import StoreLevel
 
 __all__ = [
     "CharacterCounts",
@@ -166,6 +167,10 @@ class Version(Answer):
     duplicates_dropped: int
     state: str
     created_at: Instant
+    encrypted: bool = Field(default=False, description="whether its files are encrypted at rest")
+    level: StoreLevel | None = Field(
+        default=None, description="what was proved of the store; null where it is not told"
+    )
     report: VersionReport | None = Field(
         default=None, description="null for a version of a release that made none"
     )

@@ -19,8 +19,16 @@ from adaptery_hub.routes import Operation, Route
 
 #: Events of one stream are at least this far apart.
 EVENT_INTERVAL_SECONDS = 0.1
+#: Operations on the draft of a dataset.
+_ON_DRAFTS = ("bulk", "undo", "redo", "collate", "split", "leaks", "review", "decide")
 #: What operations of each kind work on.
-_TABLES = {"publish": tables.datasets, "import": tables.files}
+_TABLES = {
+    "publish": tables.datasets,
+    "merge": tables.datasets,
+    "erase": tables.datasets,
+    "import": tables.files,
+    **dict.fromkeys(_ON_DRAFTS, tables.datasets),
+}
 
 
 def describe_operation(row: RowMapping, operations: Operations) -> OperationAnswer:

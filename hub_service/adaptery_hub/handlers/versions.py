@@ -41,7 +41,8 @@ class DatasetVersionsHandler(Handler):
             return statements.list_page(connection, dataset, after, limit + 1)
 
         rows = await self.services.db.read(read)
-        self.answer_page([describe_version(row) for row in rows], limit)
+        level = self.services.store_desk.level
+        self.answer_page([describe_version(row, level) for row in rows], limit)
 
     async def post(self, dataset: str) -> None:
         """Begin to publish the draft."""
@@ -61,10 +62,11 @@ class DatasetVersionsHandler(Handler):
 
 class _VersionHandler(Handler):
     async def find(self, version: str) -> tuple[RowMapping, str]:
-        """Return the version and where its files lie."""
+        """Return a version that can be read, and where its files lie."""
         row = await self.services.db.read(
             lambda c: statements.get(c, self.identity, version, Right.VIEW)
         )
+        statements.check_readable(row)
         return row, prefix_of(row)
 
 
@@ -74,8 +76,10 @@ class VersionHandler(_VersionHandler):
     async def get(self, version: str) -> None:
         """Answer the version."""
         self.check_query()
-        row, _ = await self.find(version)
-        self.answer(describe_version(row))
+        row = await self.services.db.read(
+            lambda c: statements.get(c, self.identity, version, Right.VIEW)
+        )
+        self.answer(describe_version(row, self.services.store_desk.level))
 
 
 class ManifestHandler(_VersionHandler):

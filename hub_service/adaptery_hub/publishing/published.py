@@ -76,8 +76,8 @@ class PublishedVersions:
         self._at_rest = at_rest
         self._merged = merged
         self._cache = cache
-        self._verified: dict[str, Manifest] = {}
-        self._originals: set[tuple[str, str]] = set()
+        self._manifests: dict[str, Manifest] = {}
+        self._verified: dict[str, set[str]] = {}  # the checked files of each of them
         self._lock = threading.Lock()
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -87,19 +87,10 @@ class PublishedVersions:
         Raises:
             IntegrityError: the manifest or a file is not what was signed.
         """
-        with self._lock:
-            known = self._verified.get(prefix)
-        if known is not None:
-            return known
-        manifest = verify_manifest(read_manifest(self._read_manifest(prefix)), self._trusted)
+        manifest = self._signed(prefix)
         for entry in manifest.files:
             if not _is_original(entry.path):
                 self._verify(prefix, entry)
-        with self._lock:
-            if len(self._verified) >= REMEMBERED_VERSIONS:
-                self._verified.clear()
-                self._originals.clear()
-            self._verified[prefix] = manifest
         return manifest
 
     def content(self, prefix: str) -> Content:
@@ -147,8 +138,7 @@ class PublishedVersions:
         manifest = self.manifest(prefix)
         for entry in manifest.files:
             if entry.path == name:
-                if _is_original(name):
-                    self._verify_original(prefix, entry)
+                self._verify(prefix, entry)
                 path = self._at_rest.readable(manifest, self._path(prefix, name))
                 return path.open("rb"), entry.content.bytes
         if name == MANIFEST_NAME:
@@ -173,8 +163,10 @@ class PublishedVersions:
         Raises:
             IntegrityError: a file is not what was signed.
         """
-        manifest = self.manifest(prefix)
-        if any(entry.path == indexes.INDEX_NAME for entry in manifest.files):
+        manifest = self._signed(prefix)
+        entry = next((e for e in manifest.files if e.path == indexes.INDEX_NAME), None)
+        if entry is not None:
+            self._verify(prefix, entry)
             return self._at_rest.readable(manifest, self._path(prefix, indexes.INDEX_NAME))
         name = manifest_digest(manifest).removeprefix("sha256:")
         built = self._cache / f"{name}.ids"
@@ -188,7 +180,8 @@ class PublishedVersions:
     def forget(self, prefix: str) -> None:
         """Drop what is remembered and cached of a version that was erased."""
         with self._lock:
-            manifest = self._verified.pop(prefix, None)
+            manifest = self._manifests.pop(prefix, None)
+            self._verified.pop(prefix, None)
         if manifest is not None:
             name = manifest_digest(manifest).removeprefix("sha256:")
             (self._cache / f"{name}.ids").unlink(missing_ok=True)
@@ -205,18 +198,32 @@ class PublishedVersions:
                 row.position, row.record_id, json.loads(row.text), len(row.text), row.split
             )
 
-    def _verify_original(self, prefix: str, entry: ManifestFile) -> None:
+    def _signed(self, prefix: str) -> Manifest:
+        """Return the manifest, its signature checked; not yet the files that it names."""
         with self._lock:
-            if (prefix, entry.path) in self._originals:
-                return
-        self._verify(prefix, entry)
+            known = self._manifests.get(prefix)
+        if known is not None:
+            return known
+        manifest = verify_manifest(read_manifest(self._read_manifest(prefix)), self._trusted)
         with self._lock:
-            self._originals.add((prefix, entry.path))
+            if len(self._manifests) >= REMEMBERED_VERSIONS:
+                self._manifests.clear()
+                self._verified.clear()
+            self._manifests[prefix] = manifest
+            self._verified[prefix] = set()
+        return manifest
 
     def _verify(self, prefix: str, entry: ManifestFile) -> None:
+        """Check a file, once as long as its manifest is remembered."""
+        with self._lock:
+            if entry.path in self._verified.get(prefix, ()):
+                return
         path = self._path(prefix, entry.path)
         if path.stat().st_size != entry.bytes or sha256_file(path) != entry.digest:
             raise IntegrityError("A file of this version is not the one that was signed.")
+        with self._lock:
+            if prefix in self._verified:
+                self._verified[prefix].add(entry.path)
 
     def _read_manifest(self, prefix: str) -> bytes:
         try:

@@ -57,6 +57,19 @@ def get(connection: Connection, identity: Identity, version_id: str, right: Righ
     return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
 
 
+def check_readable(row: RowMapping) -> None:
+    """Refuse a version that was erased.
+
+    Raises:
+        ConflictError: nobody can read it any more.
+    """
+    if row["state"] == ERASED:
+        raise ConflictError(
+            f"{full_name(row)} was erased: nobody can read it any more.",
+            hint="Use another version, or publish the dataset anew.",
+        )
+
+
 def resolve(connection: Connection, identity: Identity, name: str, right: Right) -> RowMapping:
     """Return the version that a name or id means to the caller; without a number the newest.
 
