@@ -45,6 +45,8 @@ class Adapter(Answer):
     created_at: Instant
     #: Of its manager; the administrator's hold besides.
     limits: AdapterLimits | None = None
+    #: Whether a dataset version that it learnt from is withdrawn or gone; see its provenance.
+    withdrawn: bool = False
 
 
 class BaseModelCard(Answer):

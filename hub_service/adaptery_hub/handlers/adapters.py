@@ -17,7 +17,7 @@ from adaptery.schemas.common import Page
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters as statements
-from adaptery_hub.database.statements import grants
+from adaptery_hub.database.statements import grants, lineage
 from adaptery_hub.fleet.offers import adapter_prefix
 from adaptery_hub.full_names import full_name
 from adaptery_hub.handlers.admission import while_admitted
@@ -40,10 +40,12 @@ class AdaptersHandler(Handler):
         """List adapters, newest first."""
         after, limit = self.page()
         search = self.query("search")
-        rows = await self.services.db.read(
-            lambda c: statements.list_usable(c, self.identity, after, limit, search)
-        )
-        self.answer_page([describe_adapter(row) for row in rows], limit)
+
+        def read(connection: Connection) -> list[Adapter]:
+            rows = statements.list_usable(connection, self.identity, after, limit, search)
+            return describe_adapters(connection, rows)
+
+        self.answer_page(await self.services.db.read(read), limit)
 
 
 class AdapterHandler(Handler):
@@ -52,7 +54,7 @@ class AdapterHandler(Handler):
     async def get(self, adapter: str) -> None:
         """Answer the adapter."""
         self.check_query()
-        self.answer(describe_adapter(await self.find(adapter, Right.USE)))
+        self.answer(await self.describe(await self.find(adapter, Right.USE)))
 
     async def patch(self, adapter: str) -> None:
         """Change the limits of the adapter."""
@@ -65,12 +67,16 @@ class AdapterHandler(Handler):
             self.audit(connection, "adapter.limits", adapter, **limits)
 
         await self.services.db.write(change)
-        self.answer(describe_adapter(await self.find(adapter, Right.MANAGE)))
+        self.answer(await self.describe(await self.find(adapter, Right.MANAGE)))
 
     async def delete(self, adapter: str) -> None:
         """Delete the adapter; its number is not given out again."""
         await delete_adapter(self, await self.find(adapter, Right.MANAGE))
         self.answer_nothing()
+
+    async def describe(self, row: RowMapping) -> Adapter:
+        """Returns the adapter as the API shows it."""
+        return (await self.services.db.read(lambda c: describe_adapters(c, [row])))[0]
 
     async def find(self, adapter: str, right: Right) -> RowMapping:
         """Returns the adapter if the caller has this right on it.
@@ -173,8 +179,13 @@ def pack(objects: ObjectStore, adapter_id: str, files: Sequence[Mapping[str, str
     return target
 
 
-def describe_adapter(row: RowMapping) -> Adapter:
-    """Returns an adapter as the API shows it."""
+def describe_adapters(connection: Connection, rows: Sequence[RowMapping]) -> list[Adapter]:
+    """Returns adapters as the API shows them."""
+    withdrawn = lineage.withdrawn_jobs(connection, {row["job_id"] for row in rows})
+    return [_describe(row, withdrawn=row["job_id"] in withdrawn) for row in rows]
+
+
+def _describe(row: RowMapping, *, withdrawn: bool) -> Adapter:
     prefix = row["slug"] if row["tenant_kind"] == "group" else f"@{row['slug']}"
     return Adapter(
         id=row["id"],
@@ -192,6 +203,7 @@ def describe_adapter(row: RowMapping) -> Adapter:
         right=Right(row["right"]).word,
         created_at=row["created_at"],
         limits=AdapterLimits(**row["limits"]) if row["limits"] else None,
+        withdrawn=withdrawn,
     )
 
 

@@ -6,12 +6,13 @@ from typing import get_args
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import FieldProblem, NotAllowedError
+from adaptery.errors import ConflictError, FieldProblem, NotAllowedError
 from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import SENSITIVITIES, Page
 from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetOrder, DatasetPatch
 from adaptery_hub.database.statements import datasets as statements
+from adaptery_hub.database.statements import lineage
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
@@ -102,8 +103,14 @@ class DatasetHandler(Handler):
         def change(connection: Connection) -> RowMapping:
             row = statements.get(connection, self.identity, dataset, Right.EDIT)
             _check_sensitivity(row, changes.get("sensitivity"))
+            _check_inherited(connection, dataset, changes.get("sensitivity"))
             statements.change(connection, dataset, changes)
             self.audit(connection, "dataset.change", dataset, fields=", ".join(sorted(changes)))
+            if "sensitivity" in changes:
+                for heir in lineage.raise_sensitivity(connection, dataset, changes["sensitivity"]):
+                    self.audit(
+                        connection, "dataset.inherit", heir, sensitivity=changes["sensitivity"]
+                    )
             return statements.get(connection, self.identity, dataset, Right.VIEW)
 
         self.answer(describe_dataset(await self.services.db.write(change)))
@@ -133,6 +140,19 @@ def _check_sensitivity(row: RowMapping, wanted: str | None) -> None:
             "To lower the sensitivity needs the right to manage.",
             hint="Ask whoever manages this dataset.",
             errors=[FieldProblem("sensitivity", "is lower than it was.", "Leave it as it was.")],
+        )
+
+
+def _check_inherited(connection: Connection, dataset: str, wanted: str | None) -> None:
+    """Refuse less protection than what the dataset's versions were merged from has."""
+    if wanted is None:
+        return
+    least = lineage.least_sensitivity(connection, dataset)
+    if SENSITIVITIES.index(wanted) < SENSITIVITIES.index(least):
+        raise ConflictError(
+            f"Versions of this dataset were merged from {least} ones.",
+            hint="A merged dataset is as sensitive as what it was merged from.",
+            errors=[FieldProblem("sensitivity", f"is below {least}.", "Leave it as it was.")],
         )
 
 

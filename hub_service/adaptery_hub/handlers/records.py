@@ -16,14 +16,16 @@ from adaptery.schemas.curation import (
     RecordSearch,
 )
 from adaptery.schemas.lineage import Split
+from adaptery.schemas.review import QUALITY_FLAGS
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as file_statements
-from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery, flag_names
+from adaptery_hub.drafts import ORDERS, Draft, DraftRecord, RecordQuery, flag_bits, flag_names
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.storage import Reservation
 
+_SPLITS: tuple[Split, ...] = get_args(Split)
 _POSITION_DIGITS = 18  # more would not fit SQLite's integers
 
 
@@ -73,6 +75,7 @@ class DraftHandler(Handler):
             lambda c: fetch(c, tables.datasets, self.identity, dataset, right)
         )
         self._owner: str = row["tenant_id"]
+        self.dataset_row = row
         return Right(row["right"])
 
     async def room(self) -> Reservation:
@@ -82,6 +85,14 @@ class DraftHandler(Handler):
             StorageQuotaError: there is none.
         """
         return await self.services.storage.reserve(self._owner, self.received_bytes)
+
+    async def check_storage(self) -> None:
+        """Refuse what will need room if the owner of the dataset has none; authorise first.
+
+        Raises:
+            StorageQuotaError: nothing is left.
+        """
+        await self.services.storage.check(self._owner)
 
     async def touch(self, dataset: str) -> None:
         """Note the new number of records."""
@@ -127,16 +138,28 @@ class RecordsHandler(DraftHandler):
         order = self.one_of("order", ORDERS) or "position"
         offset = self.query("offset")
         _check_place(after, offset, order)
+        flag = self.one_of("flag", QUALITY_FLAGS)
         return RecordQuery(
             file=self.query("file"),
             kind=self.one_of("kind", get_args(Kind)),
             edited=self.one_of("edited", ("true",)) is not None,
             duplicates=self.one_of("duplicates", ("true",)) is not None,
+            language=self.query("language"),
+            flag=flag_bits((flag,)) if flag else 0,
+            group=self._number("group"),
+            near_duplicates=self.one_of("near_duplicates", ("true",)) is not None,
+            split=self.one_of("split", (*_SPLITS, "none")),
+            min_length=self._number("min_length"),
+            max_length=self._number("max_length"),
             order=order,
             after=parse_position(after, "after"),
             offset=parse_position(offset, "offset"),
             limit=limit + 1,
         )
+
+    def _number(self, name: str) -> int | None:
+        text = self.query(name)
+        return None if text is None else parse_position(text, name)
 
 
 class RecordSearchHandler(DraftHandler):
@@ -155,7 +178,7 @@ class RecordHandler(DraftHandler):
         """Answer the record."""
         self.check_query()
         await self.authorise(dataset, Right.VIEW)
-        position = _existing(record)
+        position = parse_existing(record)
         item = await self.services.drafts.read(dataset, lambda d: d.get(position))
         self.answer(describe_record(item))
 
@@ -164,7 +187,7 @@ class RecordHandler(DraftHandler):
         await self.authorise(dataset, Right.EDIT)
         body = self.body(RecordPatch)
         wanted = Record.from_dict(body.record)
-        position, editor = _existing(record), self.identity.tenant_id
+        position, editor = parse_existing(record), self.identity.tenant_id
         with await self.room():
             item = await self.services.drafts.write(
                 dataset, lambda d: d.replace(position, wanted, editor, body.expected)
@@ -177,7 +200,7 @@ class RecordHandler(DraftHandler):
         self.check_query()
         expected = _record_id(self.query("expected"))
         await self.authorise(dataset, Right.EDIT)
-        position, editor = _existing(record), self.identity.tenant_id
+        position, editor = parse_existing(record), self.identity.tenant_id
         await self.services.drafts.write(dataset, lambda d: d.remove(position, editor, expected))
         await self.touch(dataset)
         self.answer_nothing()
@@ -203,7 +226,12 @@ def _check_place(after: str | None, offset: object, order: RecordOrder) -> None:
         )
 
 
-def _existing(text: str) -> int:
+def parse_existing(text: str) -> int:
+    """Return the position that a path names.
+
+    Raises:
+        NotFoundError: it is no number, so there is no such record.
+    """
     try:
         return parse_position(text, "record")
     except InvalidInputError:
@@ -235,6 +263,13 @@ ROUTES = [
                     "kind": f"Only records of this kind: {', '.join(get_args(Kind))}.",
                     "edited": "`true`: only records that an edit added or changed.",
                     "duplicates": "`true`: only records that occur more than once.",
+                    "language": "Only records in this language (ISO 639), by the last review.",
+                    "flag": f"Only records with this flag: {', '.join(QUALITY_FLAGS)}.",
+                    "group": "Only this group of near-duplicates.",
+                    "near_duplicates": "`true`: only records in a group of near-duplicates.",
+                    "split": f"Only records of this split: {', '.join(_SPLITS)}; or of `none`.",
+                    "min_length": "Characters of all text, at least.",
+                    "max_length": "Characters of all text, at most.",
                 },
             ),
             "POST": Operation(

@@ -66,7 +66,7 @@ class _Content(Protocol):
 OpenSource = Callable[[str], _Content]
 
 
-class _Unwatched(Progress):
+class Unwatched(Progress):
     """Progress that nobody follows: a reader waits for the end."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class MergedCache:
         try:
             digest = self._processes.run(
                 write_merged_shards,
-                _Unwatched(),
+                Unwatched(),
                 unfinished,
                 open_sources(recipe, open_source),
                 recipe.kind,

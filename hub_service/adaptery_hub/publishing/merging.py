@@ -71,7 +71,7 @@ class Merge:
 
     def __init__(self, sources: tuple[Source, ...], kind: Kind | None) -> None:
         self._sources = sources
-        self._kind = kind
+        self._kind: Kind | None = kind
         self.duplicates = 0
         self.taken: list[int] = []
         self.dropped: Counter[str] = Counter()

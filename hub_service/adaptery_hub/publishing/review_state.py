@@ -11,11 +11,16 @@ from typing import Any
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.schemas.datasets import ReviewCount
 from adaptery_hub.drafts import Draft
+from adaptery_hub.review import open_findings
 
 
 def review_counts(draft: Draft) -> Mapping[str, ReviewCount]:
-    """Return what each queue that was looked at holds."""
-    return {}
+    """Return what each queue holds that was looked at since the draft changed."""
+    return {
+        queue: ReviewCount(open=state.open, decided=state.decided)
+        for queue, state in open_findings(draft).items()
+        if not state.stale
+    }
 
 
 def check_policy(draft: Draft, queues: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 #: What is sent in a body for its words to stand in no log of addresses.
 ONLY_READS = {
     ("POST", "api/datasets/{dataset}/records/search"),
+    ("POST", "api/records/lineage"),
     ("POST", "api/datasets/{dataset}/files/{file}/preview"),
 }
 
@@ -83,6 +84,10 @@ def body_of(template: str) -> dict[str, object]:
         return {"principal": "@guest", "right": "manage"}
     if template.endswith("preview"):
         return {"mapping": {"format": "alpaca", "container": "json"}}
+    if template.endswith("merges"):
+        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith("withdraw"):
+        return {"reason": "x"}
     if template.endswith(("versions", "undo", "redo", "search", "cancel", "import")):
         return {}
     if "records" in template:
