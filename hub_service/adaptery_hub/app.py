@@ -31,6 +31,7 @@ from tornado.web import RequestHandler
 from traitlets import Unicode
 from traitlets.config import Application
 
+from adaptery import garbage
 from adaptery.files import write_atomic
 from adaptery.signing import SigningKey
 from adaptery_hub import compute, logs
@@ -130,6 +131,7 @@ class AdapteryService(ServiceSettings, Application):
             asyncio.create_task(_sweep_for_ever(services)),
             asyncio.create_task(services.hub_watch.run()),
         ]
+        garbage.settle()
         logs.log(logger, logging.INFO, "service_started")
         await stop.wait()
         logs.log(logger, logging.INFO, "service_stopping")

@@ -58,7 +58,9 @@ def log(logger: logging.Logger, level: int, event: str, **fields: LogValue) -> N
         fields: ids, names of states, sizes and times; never content.
     """
     if logger.isEnabledFor(level):
-        logger.log(level, event, extra={"fields": fields}, stacklevel=2)
+        # Not `logger.log`, which looks for the caller first: no line of ours names it.
+        extra = {"fields": fields}
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, event, (), None, extra=extra))
 
 
 def log_exception(logger: logging.Logger, event: str, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from adaptery.single_file import SingleFile
 from adaptery_hub.admissions import Admissions
 from adaptery_hub.turnstile import Turnstile
 
@@ -95,6 +96,8 @@ class Services:
     #: Whether the service ends: it takes no more requests.
     draining: bool = False
     admissions: Admissions = field(default_factory=Admissions)
+    #: Requests that come together begin one by one.
+    line: SingleFile = field(default_factory=SingleFile)
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
     reports: Turnstile = field(default_factory=lambda: Turnstile("reports", REPORTS_PER_TENANT))

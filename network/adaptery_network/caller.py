@@ -4,7 +4,7 @@ For: calls and streams to an agent whose card the caller holds. Not for choosing
 deciding whether the caller may (the grant says so, and the agent checks it).
 
 What always holds:
-- Each call has its own signing key, reply key and inbox.
+- Each call has its own reply key and inbox, and its own signing key unless it is given one.
 - A reply that was cut, reordered or altered raises `IntegrityError`; it never looks complete.
 - A stream that is closed early tells the agent, so that nothing goes on for a reader who has left.
 - When nobody listens, `NoAgentError` comes at once.
@@ -46,7 +46,7 @@ class Caller:
 
     Args:
         transport: the service's connection.
-        caller_key_factory: makes the key of one call.
+        caller_key_factory: makes the key of one call that comes without.
         clock: stamps the requests.
     """
 
@@ -100,6 +100,8 @@ class Caller:
         grant_for: Callable[[str], str],
         body: Mapping[str, object],
         timeout_seconds: float,
+        *,
+        caller_key: SigningKey | None = None,
     ) -> AsyncGenerator[Frame, None]:
         """Ask an agent and yield the data and usage frames as they come.
 
@@ -112,6 +114,7 @@ class Caller:
             grant_for: makes the signed grant for the public key that it is given.
             body: the request.
             timeout_seconds: the longest wait for each next frame.
+            caller_key: signs the request, as its grant says; without, one is made for this call.
 
         Raises:
             DeadlineError: if the next frame did not come in time.
@@ -126,7 +129,7 @@ class Caller:
         arrivals = Arrivals()
         with closing(await self._inboxes.open(arrivals.take, arrivals.lose)) as inbox:
             reply = inbox.subject
-            payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body)
+            payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body, caller_key)
             running = False
             try:
                 await self._transport.publish(subject, payload, reply)
@@ -176,8 +179,9 @@ class Caller:
         reply: str,
         grant_for: Callable[[str], str],
         body: Mapping[str, object],
+        caller_key: SigningKey | None,
     ) -> tuple[bytes, ReplyKey]:
-        caller_key = self._caller_key_factory()
+        caller_key = caller_key or self._caller_key_factory()
         return seal_request(
             card=card,
             verb=verb,

@@ -105,12 +105,15 @@ def _join(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import uvloop
+
     from adaptery_network.agent.config import load_config
     from adaptery_network.agent.lifecycle import run_agent
 
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
     config = load_config(cast("Path", arguments.state), broker_url=arguments.broker_url)
-    asyncio.run(run_agent(config))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_agent(config))
     return 0
 
 

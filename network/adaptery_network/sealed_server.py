@@ -173,6 +173,8 @@ class SealedServer:
         keys = (opened.reply_key, *((opened.terms.canceller(),) if opened.terms else ()))
         self._open[message.reply] = _OpenReply(keys, task)
         task.add_done_callback(lambda _: self._open.pop(message.reply or "", None))
+        # The reply begins before the next request is opened: see `adaptery.single_file`.
+        await asyncio.sleep(0)
 
     def _cancel(self, message: Message) -> None:
         # A cancel for a reply that is over, or that its caller did not make, does nothing.

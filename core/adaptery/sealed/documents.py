@@ -12,6 +12,7 @@ What always holds:
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias, cast
@@ -20,10 +21,14 @@ import rfc8785
 from pydantic import AfterValidator, AwareDatetime
 
 from adaptery import base64url, times
+from adaptery.canonical import SAFE_INTEGER
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.json_values import has_many_values
 
 __all__ = ["JsonObject", "WireTime", "canonical", "compact", "read_bytes", "read_object"]
+
+#: From here on, Python writes a number that is not whole as RFC 8785 has it.
+_LEAST = 1e-4
 
 JsonObject: TypeAlias = dict[str, object]
 #: A time as it survives the wire: UTC, whole milliseconds.
@@ -39,6 +44,8 @@ def canonical(document: Mapping[str, object]) -> bytes:
         InvalidInputError: if it holds a number or text that JSON cannot carry exactly.
     """
     try:
+        with contextlib.suppress(_NotPlainError):
+            return _WRITER.encode(_plain(dict(document))).encode()
         # The cast only names one of the types that rfc8785 accepts; it checks each value itself.
         return rfc8785.dumps(cast("dict[str, str]", dict(document)))
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError):
@@ -46,6 +53,54 @@ def canonical(document: Mapping[str, object]) -> bytes:
             "The message holds an integer beyond 2^53-1, a NaN, or text that is not Unicode.",
             hint="Send such numbers as text.",
         ) from None
+
+
+class _NotPlainError(Exception):
+    """A value that the standard library may write in another form than RFC 8785."""
+
+
+#: Makes of plain values what rfc8785 makes of them, in a fifth of the time.
+_WRITER = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
+)
+
+
+def _plain(value: object) -> object:
+    """Return an equal value that Python and RFC 8785 write alike.
+
+    Keys of ASCII sort alike; numbers look alike from 0.0001 to 2^53, whole ones without a point.
+    Source: RFC 8785, sections 3.2.2.3 and 3.2.3; ECMA-262, Number::toString.
+
+    Raises:
+        _NotPlainError: there is none, or it is not known to be.
+    """
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
+    if kind is dict:
+        items = cast("dict[object, object]", value).items()
+        return {_plain_key(key): _plain(item) for key, item in items}
+    if kind is list or kind is tuple:
+        return [_plain(item) for item in cast("list[object]", value)]
+    if isinstance(value, int | float) and kind in (int, float):
+        return _plain_number(value)
+    raise _NotPlainError
+
+
+def _plain_key(key: object) -> str:
+    if type(key) is str and key.isascii():
+        return key
+    raise _NotPlainError
+
+
+def _plain_number(value: float) -> float:
+    if not abs(value) <= SAFE_INTEGER:  # or no number
+        raise _NotPlainError
+    if value == int(value):
+        return int(value)
+    if abs(value) >= _LEAST:
+        return value
+    raise _NotPlainError
 
 
 def compact(document: Mapping[str, object]) -> bytes:

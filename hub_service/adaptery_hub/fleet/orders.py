@@ -1,9 +1,10 @@
-"""Sealed orders and requests to agents, each with a grant made for that one call.
+"""Sealed orders and requests to agents, each with a grant.
 
 Not here: choosing the agent, and what follows from an error.
 
 Invariants:
-- A grant names one verb, one thing, its weights, one caller and the call's own key, and ends soon.
+- A grant names one verb, one thing, its weights, one caller and the key that signs the call, and
+  ends soon. That of an order is for one call; that of a request is used again (`grant_book`).
 - The session key that goes with an order is derived for that session and that agent; none is
   stored.
 """
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from adaptery import base64url
 from adaptery.sealed import Frame, Grant, Verb, derive_session_key, sign_grant
 from adaptery.times import Clock, now, to_text
+from adaptery_hub.fleet.grant_book import GRANT_SECONDS, GrantBook, Wanted
 from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.gateway.embedding import EmbedOrder
 from adaptery_hub.gateway.gateway import InferOrder
@@ -27,7 +29,6 @@ from adaptery_network.caller import Caller
 ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
 FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one
 VECTORS_SECONDS = 300.0  # until the next vectors: those of others are computed in between
-GRANT_SECONDS = 120.0  # of an inference grant: it is checked when the request arrives
 GRANT_BEYOND_LEASE_SECONDS = 60.0
 
 
@@ -41,6 +42,7 @@ class Orders:
         self._identity = identity
         self._roster = roster
         self._clock = clock
+        self._book = GrantBook(identity.signing_key, clock)
 
     async def start(self, claim: Claim, lease_seconds: float) -> None:
         """Orders an agent to start an attempt.
@@ -92,16 +94,14 @@ class Orders:
                 "weight_digest": adapter.weight_digest,
                 "session": self._session(adapter.id, agent_id),
             }
-        grant = self._granter(
+        wanted = Wanted(
             "infer",
             adapter.id if adapter else target.base_model,
             order.caller,
-            self._clock() + timedelta(seconds=GRANT_SECONDS),
-            weight_digest=adapter.weight_digest if adapter else target.base_weight_digest,
-            limits={"max_tokens": order.max_tokens},
+            adapter.weight_digest if adapter else target.base_weight_digest,
+            (("max_tokens", order.max_tokens),),
         )
-        card = self._roster.card(agent_id)
-        return self._caller.stream(card, "infer", grant, body, FRAME_SECONDS)
+        return self._stream(agent_id, wanted, body, FRAME_SECONDS)
 
     async def embed(self, agent_id: str, order: EmbedOrder) -> AsyncGenerator[Frame, None]:
         """Asks an agent for vectors and yields its frames; closing it tells the agent to stop.
@@ -114,39 +114,34 @@ class Orders:
             "model": {"name": target.model, "weight_digest": target.weight_digest},
             "input": list(order.texts),
         }
-        not_after = self._clock() + timedelta(seconds=GRANT_SECONDS)
-        grant = self._granter(
-            "embed", target.model, order.caller, not_after, weight_digest=target.weight_digest
-        )
-        frames = self._caller.stream(
-            self._roster.card(agent_id), "embed", grant, body, VECTORS_SECONDS
-        )
+        wanted = Wanted("embed", target.model, order.caller, target.weight_digest)
+        frames = self._stream(agent_id, wanted, body, VECTORS_SECONDS)
         async with aclosing(frames) as opened:
             async for frame in opened:
                 yield frame
+
+    def _stream(
+        self, agent_id: str, wanted: Wanted, body: Mapping[str, object], frame_seconds: float
+    ) -> AsyncGenerator[Frame, None]:
+        card, granted = self._roster.card(agent_id), self._book.grant(wanted)
+        return self._caller.stream(
+            card,
+            wanted.verb,
+            lambda _: granted.token,
+            body,
+            frame_seconds,
+            caller_key=granted.caller_key,
+        )
 
     def _session(self, session_id: str, agent_id: str) -> Mapping[str, str]:
         return session_reference(self._identity, session_id, agent_id)
 
     def _granter(
-        self,
-        verb: Verb,
-        thing: str,
-        caller: str,
-        not_after: datetime,
-        *,
-        weight_digest: str | None = None,
-        limits: Mapping[str, int | float] | None = None,
+        self, verb: Verb, thing: str, caller: str, not_after: datetime
     ) -> Callable[[str], str]:
         def grant_for(caller_key: str) -> str:
             grant = Grant(
-                verb=verb,
-                thing=thing,
-                weight_digest=weight_digest,
-                caller=caller,
-                caller_key=caller_key,
-                limits=dict(limits or {}),
-                not_after=not_after,
+                verb=verb, thing=thing, caller=caller, caller_key=caller_key, not_after=not_after
             )
             return sign_grant(grant, self._identity.signing_key)
 

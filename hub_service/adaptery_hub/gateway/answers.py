@@ -63,6 +63,7 @@ class OpenAnswer:
         self.usage = Usage()  # known once the answer has ended
         self._so_far = Usage(prompt_tokens)
         self._told = False
+        self._ended = False
 
     async def chunks(self) -> AsyncGenerator[Json, None]:
         """Yields the chunks of a streamed answer; close it when the caller leaves.
@@ -109,7 +110,8 @@ class OpenAnswer:
 
     async def close(self) -> None:
         """Ends an answer, in case that nobody began to read it."""
-        await self._end(CANCELLED)
+        if not self._ended:
+            await asyncio.shield(self._end(CANCELLED))
 
     async def deltas(self) -> AsyncGenerator[list[Delta], None]:
         """Yields what the answer is made of, as it comes; close it when the caller leaves.
@@ -153,3 +155,4 @@ class OpenAnswer:
         duration_ms = int((time.monotonic() - self._started_at) * 1000)
         usage = self.usage if self._told else self._so_far
         await self._account(outcome, usage, duration_ms)
+        self._ended = True

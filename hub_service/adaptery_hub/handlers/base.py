@@ -129,6 +129,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         uses the connection again would answer 502 to the next request.
         """
         logs.request_id.set(self.request_id)
+        await self.services.line.go()
         try:
             await self.admit()
         except Exception as error:

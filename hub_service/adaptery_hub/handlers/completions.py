@@ -6,7 +6,6 @@ stream, which OpenAI's clients raise; the stream then ends without `[DONE]`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
@@ -74,7 +73,7 @@ class CompletionsHandler(OpenAIHandler):
             else:
                 await self._while_admitted(self.send_whole(answer), answer)
         finally:
-            await asyncio.shield(answer.close())
+            await answer.close()
 
     async def send_whole(self, answer: OpenAnswer) -> None:
         """Answer plainly."""
@@ -91,7 +90,7 @@ class CompletionsHandler(OpenAIHandler):
     async def _stream(self, answer: OpenAnswer) -> None:
         stream = EventStream(self)
         async with aclosing(self.events(answer)) as events:
-            await stream.open(has_end=True)
+            await stream.open(has_end=True, at_once=False)
             try:
                 await self._while_admitted(_send_all(stream, events), answer)
             except AdapteryError as error:

@@ -31,11 +31,12 @@ class EventStream:
         """Whether the client has gone."""
         return self._handler.closed.is_set()
 
-    async def open(self, *, has_end: bool = False) -> None:
+    async def open(self, *, has_end: bool = False, at_once: bool = True) -> None:
         """Send the headers.
 
         Args:
             has_end: whether the end of the service waits for the end of the stream, for a while.
+            at_once: whether they are sent before the first event is there.
 
         Raises:
             QuotaError: the caller has too many streams open.
@@ -46,7 +47,8 @@ class EventStream:
         self._handler.set_header("Content-Type", SSE_MEDIA)
         self._handler.set_header("Cache-Control", "no-cache, no-store")
         self._handler.set_header("X-Accel-Buffering", "no")  # nginx buffers answers without it
-        await self._handler.flush()
+        if at_once:
+            await self._handler.flush()
 
     async def send(
         self, data: Mapping[str, object] | str, *, event: str | None = None, id: str | None = None

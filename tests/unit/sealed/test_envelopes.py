@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -269,3 +270,37 @@ def test_where_two_verbs_are_served_a_request_opens_for_its_own_only():
             "embed",
         )
     assert opener.refusals == {RefusalReason.VERB: 2, RefusalReason.SEAL: 1}
+
+
+def test_a_grant_that_comes_again_is_believed_by_its_whole_text_and_until_its_end():
+    clock = parties.Clock()
+    opener, verified = parties.opener(clock), []
+    issuer = opener._issuer
+    opener._issuer = SimpleNamespace(
+        verify=lambda *signed: (verified.append(signed), issuer.verify(*signed))
+    )
+    for _ in range(3):
+        opener.open(sealed(), SUBJECT, REPLY, "infer")
+    assert len(verified) == 1
+    token = parties.token()
+    altered = token[:-2] + ("A" if token[-2] != "A" else "Q") + token[-1]
+    for grant in (altered, token + "A", "A" + token):
+        with pytest.raises(RefusedError) as caught:
+            opener.open(sealed(grant=grant), SUBJECT, REPLY, "infer")
+        assert caught.value.reason == RefusalReason.GRANT
+    with pytest.raises(RefusedError) as caught:  # another's key does not make it good
+        opener.open(sealed(caller_key=STRANGER), SUBJECT, REPLY, "infer")
+    assert caught.value.reason == RefusalReason.SIGNATURE
+    clock.move(60)
+    with pytest.raises(RefusedError) as caught:
+        opener.open(sealed(now=clock()), SUBJECT, REPLY, "infer")
+    assert caught.value.reason == RefusalReason.GRANT_EXPIRED
+
+
+def test_checked_grants_are_bounded(monkeypatch):
+    monkeypatch.setattr("adaptery.sealed.envelopes.CHECKED_LIMIT", 2)
+    opener = parties.opener(parties.Clock())
+    for number in range(5):
+        grant = parties.token(caller=f"tn_{number}")
+        opener.open(sealed(grant=grant), SUBJECT, REPLY, "infer")
+    assert len(opener._checked) <= 2
