@@ -258,7 +258,7 @@ def _label(found: _Found, _: Sequence[Seen]) -> Guess | None:
         if answer is None:
             return None
         columns["output" if "instruction" in opening else "completion"] = answer.name
-    certain = label.holds == "true or false"
+    certain = label.holds == "true or false" or label.words <= {"true", "false"}
     tags = _tags_of(turns)[0] if (turns := _turns_of(found)) else Tags()
     why = "It has a conversation and a label that says whether its answer is good."
     return Guess("kto", _with_history(found, columns), certain, why, tags)
