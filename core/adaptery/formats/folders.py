@@ -143,6 +143,7 @@ def _of_format(format: Format, columns: dict[MappingField, str]) -> AnyMapping[M
     if format == "text":
         return {"text": columns["instruction"]}
     if format == "preference":
+        columns = {"chosen": "chosen", "rejected": "rejected", **columns}
         return {name: column for name, column in columns.items() if name not in ("output", "label")}
     kept = ("chosen", "rejected") if format == "kto" else ("chosen", "rejected", "label")
     return {name: column for name, column in columns.items() if name not in kept}

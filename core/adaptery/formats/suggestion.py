@@ -139,7 +139,9 @@ def _described(info: Source, sources: Sequence[Source]) -> tuple[list[Member], s
         if members[-1].mapping is not None:
             read.add(entry.file)
     why = f"{INFO_NAME} describes {len(read)} of its files"
-    return members, f"{why}; {missing} datasets are not in it." if missing else f"{why}."
+    if missing:
+        why += f"; {missing} {'dataset is' if missing == 1 else 'datasets are'} not in it"
+    return members, f"{why}."
 
 
 def _of_entry(entry: Entry, source: Source, *, again: bool) -> Member:

@@ -161,7 +161,7 @@ def test_what_is_written_is_read_as_the_same_records(tmp_path, container, writte
 @pytest.mark.slow
 @pytest.mark.parametrize("format", RECORDS)
 @pytest.mark.parametrize("container", CONTAINERS)
-@settings(unhurried, max_examples=100)
+@settings(unhurried, max_examples=25)
 @given(st.data())
 def test_every_pair_of_format_and_container_round_trips(tmp_path, container, format, data):
     records = data.draw(st.lists(RECORDS[format], min_size=1, max_size=3))
