@@ -16,6 +16,7 @@ from adaptery.schemas.common import (
     Model,
     Page,
 )
+from adaptery.schemas.datasets import Operation
 from adaptery.schemas.lineage import Split
 from adaptery.schemas.review import QualityFlag
 
@@ -45,6 +46,7 @@ __all__ = [
     "RecordPage",
     "RecordPatch",
     "RecordSearch",
+    "RestoreRequest",
     "SourceInfo",
     "SplitCount",
     "SplitRequest",
@@ -183,6 +185,10 @@ class RecordPatch(Model):
     )
 
 
+class RestoreRequest(Model):
+    """Bringing a record back takes no options."""
+
+
 # -- many at once, and the log ------------------------------------------------------------------
 
 
@@ -258,6 +264,9 @@ class EditResult(Answer):
     edit: Edit
     record: RecordItem | None = Field(description="null if it is gone, or of a batch")
     changed: int = Field(default=1, description="records that were changed")
+    operation: Operation | None = Field(
+        default=None, description="what changes a large batch now; null: it is done"
+    )
     passed_over: int = Field(
         default=0, description="records of a batch that others changed since, which stay so"
     )

@@ -61,7 +61,7 @@ def find_leaks(
             theirs = _texts(told(report, reader.rows(), total, done))
         pairs += _between(ours, theirs, other.id, similarity)
         done += other.records
-    counts = Counter((pair.kind, pair.source) for pair in pairs)
+    counts = Counter[tuple[LeakKind, str | None]]((pair.kind, pair.source) for pair in pairs)
     return FoundLeaks(len(ours), pairs[:PAIRS_KEPT], counts)
 
 

@@ -80,9 +80,8 @@ def assign(
     given = dict(held)
     for key in sorted(sizes.keys() - held.keys(), key=lambda key: (rank(seed, key), key)):
         given[key] = _first_with_room(room, sizes[key])
-    splits: list[Split] = [
-        was or given[key] for key, was in zip(keys, kept or [None] * len(keys), strict=True)
-    ]
+    before = kept or [None] * len(keys)
+    splits: list[Split] = [was or given[key] for key, was in zip(keys, before, strict=True)]
     return splits, len(sizes)
 
 

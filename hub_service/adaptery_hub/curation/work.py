@@ -57,6 +57,7 @@ class CurationWork:
         editor: str,
         run: Callable[[Run], Outcome],
         note: Note,
+        check: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         """Take what is to be done.
 
@@ -67,7 +68,9 @@ class CurationWork:
             editor: who wants it (tenant id).
             run: does it; called in a thread.
             note: writes down that it was done.
+            check: raises if what was done must not stay; called in a thread.
         """
+        self._check = check
         self._processes = processes
         self._dataset_id = dataset_id
         self._target = Target(drafts.path(dataset_id), drafts.max_records, editor)
@@ -88,6 +91,7 @@ class CurationWork:
             self._hold.take(self._dataset_id, progress.check)
 
         self._outcome = self._run(Run(self._processes, progress, self._target, hold))
+        self._check(self._outcome)
 
     def commit(self, connection: Connection) -> Mapping[str, object]:
         """Note the new size of the draft."""

@@ -7,18 +7,25 @@ draft learns from it who changed which record when, and not what stood there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Literal
 
 from adaptery.schemas.common import Page
-from adaptery.schemas.curation import Edit, EditRequest, EditResult
+from adaptery.schemas.curation import Edit, EditRequest, EditResult, ForgetRequest, ForgetResult
+from adaptery_hub.curation import Outcome, Run, redo_edit, undo_edit
 from adaptery_hub.database.statements import tenants
-from adaptery_hub.drafts import Draft, DraftEdit, Undone
+from adaptery_hub.drafts import Draft, DraftEdit
+from adaptery_hub.handlers.bulk import CurationHandler
+from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import DraftHandler, describe_record, parse_position
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
+#: Records of a batch that is undone while the caller waits.
+AT_ONCE = 1_000
 
-class _EditsHandler(DraftHandler):
+
+class _EditsHandler(CurationHandler):
     async def describe(self, edits: Iterable[DraftEdit], right: Right) -> list[Edit]:
         """Return edits as the API shows them to whom has this right on the draft."""
         content = right >= Right.EDIT
@@ -41,13 +48,23 @@ class _EditsHandler(DraftHandler):
             for edit in edits
         ]
 
-    async def change(self, dataset: str, step: Callable[[Draft, str, int | None], Undone]) -> None:
-        """Undo or redo an edit of the caller, and answer it."""
+    async def change(self, dataset: str, verb: Literal["undo", "redo"]) -> None:
+        """Undo or redo an edit of the caller, and answer it; a large batch in an operation."""
+        self.check_query()
         right = await self.authorise(dataset, Right.EDIT)
         body = self.body(EditRequest)
         seq = None if body.edit is None else int(body.edit)
         editor = self.identity.tenant_id
-        done = await self.services.drafts.write(dataset, lambda d: step(d, editor, seq))
+        await self.check_storage()
+        edit = await self.services.drafts.read(
+            dataset, lambda d: d.next_edit(editor, verb) if seq is None else d.edit(seq)
+        )
+        if edit.records > AT_ONCE:
+            await self._begin(dataset, verb, edit, right)
+            return
+        done = await self.services.drafts.write(
+            dataset, lambda d: (d.undo if verb == "undo" else d.redo)(editor, seq)
+        )
         await self.touch(dataset)
         (described,) = await self.describe([done.edit], right)
         self.answer(
@@ -58,6 +75,22 @@ class _EditsHandler(DraftHandler):
                 passed_over=done.passed_over,
             )
         )
+
+    async def _begin(
+        self, dataset: str, verb: Literal["undo", "redo"], edit: DraftEdit, right: Right
+    ) -> None:
+        """Undo or redo a large batch in an operation, and answer that."""
+
+        def run(run: Run) -> Outcome:
+            run.hold()
+            return run.step(undo_edit if verb == "undo" else redo_edit, edit.seq)
+
+        work = self.work(dataset, f"records.{verb}", run)
+        row = await self.begin(verb, dataset, work, quick=False)
+        (described,) = await self.describe([edit], right)
+        operation = describe_operation(row, self.services.operations)
+        answer = EditResult(edit=described, record=None, changed=0, operation=operation)
+        self.answer(answer, status=202)
 
     async def _names(self, ids: set[str]) -> dict[str, str]:
         rows = await self.services.db.read(lambda c: tenants.get_many(c, list(ids)))
@@ -81,7 +114,7 @@ class UndoHandler(_EditsHandler):
 
     async def post(self, dataset: str) -> None:
         """Undo the caller's newest edit that stands."""
-        await self.change(dataset, Draft.undo)
+        await self.change(dataset, "undo")
 
 
 class RedoHandler(_EditsHandler):
@@ -89,7 +122,30 @@ class RedoHandler(_EditsHandler):
 
     async def post(self, dataset: str) -> None:
         """Do again what the caller undid last."""
-        await self.change(dataset, Draft.redo)
+        await self.change(dataset, "redo")
+
+
+class ForgetHandler(DraftHandler):
+    """What the log shall no longer hold."""
+
+    async def post(self, dataset: str) -> None:
+        """Forget what an edit changed, or what a record ever was."""
+        self.check_query()
+        await self.authorise(dataset, Right.EDIT)
+        body = self.body(ForgetRequest)
+
+        def forget(draft: Draft) -> int:
+            if body.edit is not None:
+                draft.forget_edit(int(body.edit))
+                return 1
+            return draft.forget_record(int(body.record or 0))
+
+        count = await self.services.drafts.write(dataset, forget)
+        await self.touch(dataset)
+        await self.services.db.write(
+            lambda c: self.audit(c, "records.forget", dataset, edits=count)
+        )
+        self.answer(ForgetResult(edits=count))
 
 
 ROUTES = [
@@ -112,9 +168,11 @@ ROUTES = [
         {
             "POST": Operation(
                 "write",
-                "Undo your newest edit that stands.",
+                "Undo your newest edit that stands, or one of yours; 202: a large batch, which an "
+                "operation undoes.",
                 request=EditRequest,
                 response=EditResult,
+                or_status=(202,),
             )
         },
     ),
@@ -123,7 +181,25 @@ ROUTES = [
         RedoHandler,
         {
             "POST": Operation(
-                "write", "Redo what you undid last.", request=EditRequest, response=EditResult
+                "write",
+                "Redo what you undid last, or one edit that you undid; 202 as for undoing.",
+                request=EditRequest,
+                response=EditResult,
+                or_status=(202,),
+            )
+        },
+    ),
+    Route(
+        "api/datasets/{dataset}/edits/forget",
+        ForgetHandler,
+        {
+            "POST": Operation(
+                "write",
+                "Drop from the log what an edit replaced and removed, or all that a record ever "
+                "was: nobody can read it or undo it any more.",
+                request=ForgetRequest,
+                response=ForgetResult,
+                fresh_identity=True,
             )
         },
     ),
