@@ -62,7 +62,9 @@ class RowReading:
             RecordError: with the problem in the words of the file.
         """
         try:
-            return Record.from_dict(self.record)
+            record = Record.from_dict(self.record)
+            _refuse_nul(record)
+            return record
         except RecordError as exc:
             problem = exc.errors[0]
             where = _MESSAGE.sub(self._origin, problem.where)
@@ -72,6 +74,21 @@ class RowReading:
 
     def _origin(self, match: re.Match[str]) -> str:
         return self.origin(int(match[1])) if self.origin is not None else match[0]
+
+
+def _refuse_nul(record: Record) -> None:
+    """Refuse NUL characters: no text has them, and databases end a text at one."""
+    answers = {"chosen": record.chosen, "rejected": record.rejected}
+    places = {name: message.content for name, message in answers.items() if message is not None}
+    if record.text is not None:
+        places["text"] = record.text
+    for i, message in enumerate(record.messages):
+        if "\0" in message.content:
+            places[f"messages[{i}].content"] = message.content
+    for where, content in places.items():
+        if "\0" in content:
+            problem = FieldProblem(where, "holds a NUL character.", "Remove it.")
+            raise RecordError(errors=[problem])
 
 
 def looks_like_a_name(column: str) -> bool:
