@@ -88,6 +88,11 @@ class ServiceSettings(Configurable):
         "those that were read longest ago go first, and are made again at need.",
     ).tag(config=True)
 
+    pii_names_file = Unicode(
+        help="File with names of people, one a line (UTF-8), that reviews look for besides those "
+        "they know.",
+    ).tag(config=True)
+
     process_memory_bytes = Int(
         6 * 1024 * MEBIBYTE,
         min=512 * MEBIBYTE,

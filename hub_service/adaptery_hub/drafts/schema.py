@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from adaptery.errors import UnavailableError
 from adaptery_hub.drafts.contents import Change, State, pack
-from adaptery_hub.drafts.findings import FINDINGS_STEP
+from adaptery_hub.drafts.findings_step import FINDINGS_STEP
 from adaptery_hub.drafts.words import length_of, words_of
 
 #: How long a draft may be locked by another thread that upgrades it before a call fails.

@@ -15,6 +15,7 @@ Invariants:
 from adaptery_hub.review.exact import exact_groups
 from adaptery_hub.review.near import Match, NearGroup, near_groups, near_matches, near_pairs
 from adaptery_hub.review.profile import Profile, profile
+from adaptery_hub.review.summary import open_findings
 
 __all__ = [
     "Match",
@@ -24,5 +25,6 @@ __all__ = [
     "near_groups",
     "near_matches",
     "near_pairs",
+    "open_findings",
     "profile",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -160,3 +160,9 @@ def _select(identity: Identity) -> sa.Select[tuple[object, ...]]:
         prefix_column().label("prefix"),
         right_of(datasets, identity).label("right"),
     ).join_from(datasets, tenants, tenants.c.id == datasets.c.tenant_id)
+
+
+def viewable(connection: Connection, identity: Identity, ids: Collection[str]) -> list[str]:
+    """Return which of these datasets someone may view."""
+    may = visible(datasets, identity, Right.VIEW)
+    return list(connection.scalars(sa.select(datasets.c.id).where(datasets.c.id.in_(ids), may)))

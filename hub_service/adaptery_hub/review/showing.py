@@ -1,0 +1,198 @@
+"""Findings as the reviewer sees them: with the records, and the words in question.
+
+Records of other datasets are named here by their place; whoever shows them reads them there, after
+asking whether the reviewer may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from adaptery.schemas.review import (
+    Excerpt,
+    Finding,
+    FindingRecord,
+    FindingState,
+    Queue,
+    ReviewOptions,
+)
+from adaptery_hub.drafts import Draft, DraftRecord
+from adaptery_hub.drafts.findings import DraftDecision, DraftFinding, Member
+from adaptery_hub.review.analysis import make_recognisers
+from adaptery_hub.review.places import Span, flag_span, phrase_of, pii_spans
+from adaptery_hub.review.recognisers import REPLACEMENTS, Recognisers
+
+#: Records of one finding that are shown.
+RECORDS_SHOWN = 20
+#: Characters around a span.
+AROUND = 80
+#: Characters of a span that are shown.
+SPAN_SHOWN = 400
+_KEY_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding to show, and what is still to be looked up."""
+
+    finding: Finding
+    decision: DraftDecision | None  # whose editor has no name yet
+
+    @property
+    def size(self) -> int:
+        """Characters of the records in it, about."""
+        return sum(len(str(record.record)) for record in self.finding.records)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page of a queue shows."""
+
+    queue: Queue
+    state: FindingState
+    rule: str | None
+    after: int | None
+    limit: int
+    sources: Collection[str]
+    more_names: frozenset[str]
+
+
+def finding_id(key: int) -> str:
+    """Return a key as the API spells it."""
+    return f"{key & _KEY_MASK:016x}"
+
+
+def finding_key(text: str) -> int:
+    """Return the key that the API spells so."""
+    key = int(text, 16)
+    return key - (1 << 64) if key >> 63 else key
+
+
+def show_page(draft: Draft, page: Page) -> tuple[list[Shown], int]:
+    """Return the findings on a page, and how many there are in all."""
+    findings = draft.findings
+    decided = page.state == "decided"
+    total = findings.count(page.queue, decided=decided, rule=page.rule, sources=page.sources)
+    rows: list[tuple[DraftFinding, DraftDecision | None]]
+    if decided:
+        rows = [
+            *findings.decided(
+                page.queue,
+                rule=page.rule,
+                sources=page.sources,
+                after=page.after,
+                limit=page.limit,
+            )
+        ]
+    else:
+        found = findings.open(
+            page.queue, rule=page.rule, sources=page.sources, after=page.after, limit=page.limit
+        )
+        rows = [(finding, None) for finding in found]
+    return [*_Showing(draft, page).show(rows)], total
+
+
+class _Showing:
+    def __init__(self, draft: Draft, page: Page) -> None:
+        self._draft = draft
+        self._page = page
+        options = draft.findings.state(page.queue).options or {}
+        self._options = ReviewOptions.model_validate(options)
+        self._recognisers: Recognisers | None = None
+
+    def show(self, rows: Iterable[tuple[DraftFinding, DraftDecision | None]]) -> Iterable[Shown]:
+        return (Shown(self._finding(found, decision), decision) for found, decision in rows)
+
+    def _finding(self, found: DraftFinding, decision: DraftDecision | None) -> Finding:
+        members = self._draft.findings.members(found, RECORDS_SHOWN)
+        members = members or [Member(found.position)]
+        items = [self._draft.find(m.position) if m.source is None else None for m in members]
+        span = self._span(found, next((item for item in items if item is not None), None))
+        queue = self._page.queue
+        return Finding(
+            id=finding_id(found.key),
+            queue=queue,
+            rule=found.rule,
+            state="open" if decision is None else "decided",
+            count=found.records,
+            occurrences=found.occurrences,
+            records=_records(members, items),
+            path=span.place if span else None,
+            start=span.start if span else None,
+            end=span.end if span else None,
+            excerpt=_excerpt(span) if span else None,
+            replacement=_REPLACEMENTS.get(found.rule) if queue == "pii" else None,
+        )
+
+    def _span(self, found: DraftFinding, item: DraftRecord | None) -> Span | None:
+        if self._page.queue == "phrases":
+            phrase = phrase_of(self._draft, found)
+            return phrase[2] if phrase else None
+        if item is None:
+            return None
+        if self._page.queue == "pii":
+            return self._pii_span(found, item)
+        if self._page.queue == "quality":
+            return flag_span(found, item.record, self._options.short_characters)
+        return None
+
+    def _pii_span(self, found: DraftFinding, item: DraftRecord) -> Span | None:
+        if self._recognisers is None:
+            self._recognisers = make_recognisers(self._options, self._page.more_names)
+        findings = self._draft.findings
+        spans = pii_spans(findings, found.position, item.record, self._recognisers)
+        return next((span for key, _, span in spans if key == found.key), None)
+
+
+def with_others(shown: Shown, records: dict[tuple[str, int], DraftRecord | None]) -> Shown:
+    """Return a finding with the records of other datasets, as far as they are as they were."""
+    filled = tuple(
+        _other(record, records.get((record.dataset, int(record.id))))
+        if record.dataset is not None
+        else record
+        for record in shown.finding.records
+    )
+    return replace(shown, finding=shown.finding.model_copy(update={"records": filled}))
+
+
+def others_of(shown: Iterable[Shown]) -> dict[str, list[int]]:
+    """Return which records of which other datasets findings show."""
+    wanted: dict[str, list[int]] = {}
+    for item in shown:
+        for record in item.finding.records:
+            if record.dataset is not None:
+                wanted.setdefault(record.dataset, []).append(int(record.id))
+    return wanted
+
+
+_REPLACEMENTS: dict[str, str] = {**REPLACEMENTS}
+
+
+def _records(
+    members: Sequence[Member], items: Sequence[DraftRecord | None]
+) -> tuple[FindingRecord, ...]:
+    return tuple(
+        FindingRecord(
+            dataset=member.source,
+            id=str(member.position),
+            record_id=member.record_id if item is None else item.record_id,
+            record=None if item is None else dict(item.record),
+            similarity=member.similarity,
+        )
+        for member, item in zip(members, items, strict=True)
+    )
+
+
+def _other(shown: FindingRecord, item: DraftRecord | None) -> FindingRecord:
+    if item is None or item.record_id != shown.record_id:
+        return shown
+    return shown.model_copy(update={"record": dict(item.record)})
+
+
+def _excerpt(span: Span) -> Excerpt:
+    return Excerpt(
+        before=span.text[max(0, span.start - AROUND) : span.start],
+        match=span.match[:SPAN_SHOWN],
+        after=span.text[span.end : span.end + AROUND],
+    )
