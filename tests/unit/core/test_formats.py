@@ -13,7 +13,9 @@ from adaptery.formats.json_elements import CHUNK_BYTES
 from adaptery.formats.limits import RECORD_LIMIT_BYTES
 
 SECRET = "the patient is Jane Roe"
-spoken = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(str.strip)
+spoken = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40
+).filter(str.strip)
 dialogues = st.lists(st.tuples(spoken, spoken), min_size=1, max_size=4)
 
 
