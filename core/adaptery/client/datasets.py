@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adaptery.client.columns import DATASETS, VERSIONS, dataset_facts
 from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.drafts import DraftCalls
@@ -13,8 +15,10 @@ from adaptery.client.uploads import UploadCalls
 from adaptery.client.versions import Version
 from adaptery.errors import InternalError, InvalidInputError, NotFoundError
 from adaptery.ids import is_id
+from adaptery.records import Kind, Record
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse
+from adaptery.schemas.lineage import LineageRequest, MergeRequest, MergeSource, RecordLineage
 
 __all__ = ["Dataset", "Datasets", "Version"]
 
@@ -87,12 +91,16 @@ class Dataset(DraftCalls, UploadCalls, Shared):
     def publish(
         self,
         *,
+        description: str = "",
+        license: str | None = None,
         timeout_seconds: float = PUBLISH_SECONDS,
         progress: bool | Report | None = None,
     ) -> Version:
         """Publish the draft as the next version and wait for it.
 
         Args:
+            description: what its card says; the dataset's own description if absent.
+            license: an SPDX identifier in lower case, such as `cc-by-4.0`.
             timeout_seconds: how long to wait; the publication goes on afterwards.
             progress: called with the records done and in all, or whether to show a bar; in
                 notebooks there is one if absent.
@@ -103,13 +111,44 @@ class Dataset(DraftCalls, UploadCalls, Shared):
             DeadlineError: if it is still running at the end of the time.
             AdapteryError: what the service raised.
         """
-        operation = self._connection.post(self._path("versions"), schemas.Operation)
-        with shown(f"Publishing {self.full_name}", progress, "records") as report:
-            done = wait_for(
-                self._connection, operation, timeout_seconds=timeout_seconds, progress=report
-            )
-        info = parse(schemas.Version, (done.result or {}).get("version"), InternalError)
-        return Version(self._connection, info)
+        body = {"description": description, "license": license}
+        operation = self._connection.post(self._path("versions"), schemas.Operation, body)
+        return self._made(operation, f"Publishing {self.full_name}", timeout_seconds, progress)
+
+    def merge(
+        self,
+        sources: Sequence[Version | str | MergeSource],
+        *,
+        kind: Kind | None = None,
+        description: str = "",
+        timeout_seconds: float = PUBLISH_SECONDS,
+        progress: bool | Report | None = None,
+    ) -> Version:
+        """Merge versions into the next version of this dataset and wait for it.
+
+        It references the files of its sources and copies none; a record is in it once, where it
+        comes first. The dataset becomes as sensitive as the most sensitive of its sources.
+
+        Args:
+            sources: versions, their names or ids; a `MergeSource` says which of the records.
+            kind: translate every record to this kind; its report says what that leaves out.
+            description: what its card says.
+            timeout_seconds: how long to wait; the merge goes on afterwards.
+            progress: as for `publish`.
+
+        Raises:
+            InvalidInputError: if the kinds do not go together, or nothing is left.
+            NotFoundError: if there is no such version that you may view.
+            ConflictError: if a source is withdrawn.
+            DeadlineError: if it is still running at the end of the time.
+            AdapteryError: what the service raised.
+        """
+        wanted = MergeRequest(
+            sources=tuple(map(_source, sources)), kind=kind, description=description
+        )
+        body = wanted.model_dump(mode="json", exclude_none=True)
+        operation = self._connection.post(self._path("merges"), schemas.Operation, body)
+        return self._made(operation, f"Merging {self.full_name}", timeout_seconds, progress)
 
     def versions(self) -> Listing[Version]:
         """Return the versions, oldest first.
@@ -122,6 +161,26 @@ class Dataset(DraftCalls, UploadCalls, Shared):
         )
         versions = (Version(self._connection, info) for info in found)
         return Listing(versions, "version", VERSIONS, "publish() makes one.")
+
+    def _made(
+        self,
+        operation: schemas.Operation,
+        title: str,
+        timeout_seconds: float,
+        progress: bool | Report | None,
+    ) -> Version:
+        with shown(title, progress, "records") as report:
+            done = wait_for(
+                self._connection, operation, timeout_seconds=timeout_seconds, progress=report
+            )
+        info = parse(schemas.Version, (done.result or {}).get("version"), InternalError)
+        return Version(self._connection, info)
+
+
+def _source(given: Version | str | MergeSource) -> MergeSource:
+    if isinstance(given, MergeSource):
+        return given
+    return MergeSource(version=given.id if isinstance(given, Version) else given)
 
 
 class Datasets:
@@ -194,3 +253,17 @@ class Datasets:
             names = ", ".join(found.full_name for found in matches)
             raise InvalidInputError("This name means several datasets.", hint=f"say which: {names}")
         return matches[0]
+
+    def lineage(self, record: Record | str) -> RecordLineage:
+        """Tell which versions hold a record, and which jobs and adapters saw it.
+
+        Args:
+            record: the record, or its id.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        record_id = record if isinstance(record, str) else record.record_id()
+        body = parse(LineageRequest, {"record_id": record_id}).model_dump(mode="json")
+        answer = self._connection.send("POST", path_of("api", "records", "lineage"), json=body)
+        return checked(answer, RecordLineage)

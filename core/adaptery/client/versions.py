@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from adaptery.client.columns import version_facts
-from adaptery.client.connection import Connection, path_of
+from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.listing import card
+from adaptery.errors import IntegrityError, InvalidInputError
+from adaptery.files import rename_atomic, safe_join
+from adaptery.ids import new_id
+from adaptery.manifests import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestFile,
+    manifest_digest,
+    read_manifest,
+    verify_manifest,
+)
 from adaptery.records import Record
 from adaptery.schemas import curation
 from adaptery.schemas import datasets as schemas
+from adaptery.schemas.lineage import (
+    DiffCounts,
+    DiffItem,
+    ProvenanceGraph,
+    VersionDiff,
+    WithdrawRequest,
+)
+from adaptery.signing import VerifyKey
 
-__all__ = ["Version"]
+__all__ = ["Difference", "Version"]
+
+#: Where the files lie that were uploaded.
+_ORIGINALS = "originals/"
+_DIFF_PAGE = 50
+_CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed from one version to another; iterating asks for it a page at a time."""
+
+    before: str
+    after: str
+    counts: DiffCounts
+    _connection: Connection
+    _path: str
+    _first: VersionDiff
+
+    def __iter__(self) -> Iterator[DiffItem]:
+        page = self._first
+        while True:
+            yield from page.items
+            if not page.has_more:
+                return
+            page = _diff_page(self._connection, self._path, self.before, page.items[-1].id)
 
 
 class Version:
@@ -49,7 +98,7 @@ class Version:
         Raises:
             AdapteryError: what the service raised.
         """
-        path = path_of("api", "versions", self.id, "records")
+        path = self._path("records")
         for item in self._connection.pages(path, curation.RecordItem, lambda item: item.id):
             yield Record.from_dict(item.record)
 
@@ -59,4 +108,119 @@ class Version:
         Raises:
             AdapteryError: what the service raised.
         """
-        return self._connection.send("GET", path_of("api", "versions", self.id, "manifest")).json()
+        return self._connection.send("GET", self._path("manifest")).json()
+
+    def diff(self, before: Version | str) -> Difference:
+        """Compare with an earlier version: which records came, went or changed, and how.
+
+        Args:
+            before: the earlier version, or its name or id.
+
+        Raises:
+            NotFoundError: if there is no such version that you may view.
+            AdapteryError: what the service raised.
+        """
+        name = before.id if isinstance(before, Version) else before
+        first = _diff_page(self._connection, self._path("diff"), name, None)
+        return Difference(
+            name, first.after, first.counts, self._connection, self._path("diff"), first
+        )
+
+    def provenance(self) -> ProvenanceGraph:
+        """Return what the version came from and what came of it, as far as you may see it.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get(self._path("provenance"), ProvenanceGraph)
+
+    def withdraw(self, reason: str) -> Version:
+        """Withdraw the version: nothing new is made from it, and its adapters say so.
+
+        Raises:
+            NotAllowedError: if you do not manage its dataset.
+            ConflictError: if it is withdrawn already.
+            AdapteryError: what the service raised.
+        """
+        body = WithdrawRequest(reason=reason).model_dump(mode="json")
+        answer = self._connection.send("POST", self._path("withdraw"), json=body)
+        self.info = checked(answer, schemas.Version)
+        return self
+
+    def download(
+        self, folder: str | Path, *, originals: bool = False, trusted: VerifyKey | None = None
+    ) -> Path:
+        """Save the version as a folder, each file checked against the manifest; return it.
+
+        `datasets.load_dataset(folder)` reads it. The files of records of a merged version, which
+        its manifest does not name, are those that the service made by its recipe.
+
+        Args:
+            folder: where it will be; there must be nothing yet.
+            originals: whether to save the uploaded files too; that needs the right to edit.
+            trusted: the key that must have signed the manifest; absent: the manifest is believed
+                if it is the one that the service names.
+
+        Raises:
+            InvalidInputError: if something is there already.
+            IntegrityError: if a file or the manifest is not what was published.
+            AdapteryError: what the service raised.
+            OSError: if a file cannot be written.
+        """
+        target = Path(folder)
+        if target.exists():
+            raise InvalidInputError(f"{target} exists.", hint="Name a folder that does not.")
+        unfinished = target.with_name(f".{target.name}.{new_id('dv')}")
+        unfinished.mkdir(parents=True)
+        try:
+            raw = self._connection.send("GET", self._path("manifest")).content
+            manifest = self._checked_manifest(raw, trusted)
+            entries = [*manifest.files, *self._made_files(manifest, trusted)]
+            for entry in entries:
+                if originals or not entry.path.startswith(_ORIGINALS):
+                    self._save(entry, unfinished)
+            (unfinished / MANIFEST_NAME).write_bytes(raw)
+            rename_atomic(unfinished, target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return target
+
+    def _checked_manifest(self, raw: bytes, trusted: VerifyKey | None) -> Manifest:
+        manifest = read_manifest(raw)
+        if manifest_digest(manifest) != self.info.manifest_digest:
+            raise IntegrityError("The manifest is not the one that was published.")
+        return manifest if trusted is None else verify_manifest(manifest, trusted)
+
+    def _made_files(
+        self, manifest: Manifest, trusted: VerifyKey | None
+    ) -> tuple[ManifestFile, ...]:
+        """Return the files of records that the service made of a merged version."""
+        if manifest.sources is None:
+            return ()
+        query = {"made": "true"}
+        answer = self._connection.send("GET", self._path("manifest"), query=query)
+        made = read_manifest(answer.content)
+        if (made.version, made.content_digest) != (manifest.version, manifest.content_digest):
+            raise IntegrityError("The records are not those of the version.")
+        return made.files if trusted is None else verify_manifest(made, trusted).files
+
+    def _save(self, entry: ManifestFile, folder: Path) -> None:
+        path, hasher = safe_join(folder, entry.path), hashlib.sha256()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = self._path("download") + f"?file={quote(entry.path, safe='')}"
+        with self._connection.stream("GET", source) as response, path.open("xb") as stream:
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                hasher.update(chunk)
+                stream.write(chunk)
+        if f"sha256:{hasher.hexdigest()}" != entry.content.digest:
+            raise IntegrityError(f"The file {entry.path} is not the one that was published.")
+
+    def _path(self, *rest: str) -> str:
+        return path_of("api", "versions", self.id, *rest)
+
+
+def _diff_page(connection: Connection, path: str, before: str, after: str | None) -> VersionDiff:
+    query: dict[str, str | int] = {"from": before, "limit": _DIFF_PAGE}
+    if after is not None:
+        query["after"] = after
+    return connection.get(path, VersionDiff, query)

@@ -23,6 +23,7 @@ from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing import PublishedRecord, describe_version, prefix_of
+from adaptery_hub.publishing.folders import ORIGINALS
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 #: Bytes of one written piece of a download; of records, the last one may go beyond.
@@ -89,9 +90,13 @@ class ManifestHandler(_VersionHandler):
         """Answer the manifest, verified."""
         self.check_query()
         _, prefix = await self.find(version)
-        manifest = await asyncio.to_thread(self.services.published.manifest, prefix)
+        made = self.one_of("made", ("true", "false")) == "true"
+        published = self.services.published
         self.set_header("Content-Type", "application/json")
-        self.finish(manifest.to_bytes())
+        if made:
+            self.finish((await asyncio.to_thread(published.content, prefix)).manifest_bytes)
+        else:
+            self.finish((await asyncio.to_thread(published.manifest, prefix)).to_bytes())
 
 
 class VersionRecordsHandler(_VersionHandler):
@@ -136,6 +141,11 @@ class DownloadHandler(_VersionHandler):
             await self.flush()
 
     async def _send_file(self, row: RowMapping, prefix: str, name: str) -> None:
+        if name.startswith(f"{ORIGINALS}/"):
+            # They hold what was left out of the version, too.
+            await self.services.db.read(
+                lambda c: statements.get(c, self.identity, row["id"], Right.EDIT)
+            )
         stream, size = await asyncio.to_thread(self.services.published.open, prefix, name)
         with stream:
             await self._note(row, file=name)
@@ -203,7 +213,17 @@ ROUTES = [
     Route(
         "api/versions/{version}/manifest",
         ManifestHandler,
-        {"GET": Operation("read", "The signed manifest of a version.", response=Manifest)},
+        {
+            "GET": Operation(
+                "read",
+                "The signed manifest of a version.",
+                response=Manifest,
+                query={
+                    "made": "`true`: of a merged version, the manifest of the files that its "
+                    "recipe comes to."
+                },
+            )
+        },
     ),
     Route(
         "api/versions/{version}/records",

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from adaptery.schemas.datasets import ReviewCount
-from adaptery_hub.publishing.headings import Facts, FileFact
-from adaptery_hub.publishing.shards import WHOLE, split_of
+from adaptery_hub.publishing.headings import Facts
+from adaptery_hub.publishing.shards import WHOLE
 
 CARD_NAME = "README.md"
 #: Languages that a card names; more would be noise of the detector.
@@ -37,19 +37,14 @@ def write_card(facts: Facts) -> str:
     return f"---\n{front}---\n\n{_body(facts)}"
 
 
-def data_files(shards: Iterable[FileFact]) -> list[dict[str, str]]:
-    """Return the splits with the pattern of their files; one named `train` if there are none."""
-    splits = dict.fromkeys(split_of(fact.path) for fact in shards)
-    return [
-        {"split": "train" if split == WHOLE else split, "path": f"data/{split}-*.parquet"}
-        for split in _loadable(splits)
-    ]
+def data_files(splits: Iterable[str] | None) -> list[dict[str, str]]:
+    """Return the splits with the pattern of their files; one named `train` if there are none.
 
-
-def _loadable(splits: Iterable[str]) -> list[str]:
-    # Records that nobody put into a split, beside splits: not in `train` behind anyone's back.
-    names = list(splits)
-    return names if len(names) == 1 else [name for name in names if name != WHOLE]
+    Records that nobody put into a split, beside splits, are in none here either.
+    """
+    if splits is None:
+        return [{"split": "train", "path": f"data/{WHOLE}-*.parquet"}]
+    return [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:
@@ -59,9 +54,8 @@ def _front_matter(facts: Facts) -> dict[str, Any]:
         front["language"] = list(report.languages)[:LANGUAGES_NAMED]
     front["size_categories"] = [_size(facts.records)]
     front["tags"] = ["adaptery", *sorted(report.kinds)]
-    if facts.sources is None:
-        files = data_files(facts.shards)
-        front["configs"] = [{"config_name": "default", "data_files": files}]
+    files = data_files(report.splits)
+    front["configs"] = [{"config_name": "default", "data_files": files}]
     return front
 
 

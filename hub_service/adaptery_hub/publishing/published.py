@@ -141,6 +141,11 @@ class PublishedVersions:
                 self._verify(prefix, entry)
                 path = self._at_rest.readable(manifest, self._path(prefix, name))
                 return path.open("rb"), entry.content.bytes
+        if manifest.sources is not None and shards.is_shard(name):
+            made = self.content(prefix)
+            for entry in made.manifest.files:
+                if entry.path == name:
+                    return made.shards[name].open("rb"), entry.content.bytes
         if name == MANIFEST_NAME:
             data = self._objects.read(f"{prefix}/{name}")
             return self._objects.open(f"{prefix}/{name}"), len(data)
