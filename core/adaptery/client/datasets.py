@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from adaptery.client.columns import DATASETS, VERSIONS, dataset_facts
 from adaptery.client.connection import Connection, checked, path_of
-from adaptery.client.drafts import DraftCalls
+from adaptery.client.curation import CurationCalls
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
@@ -25,7 +25,7 @@ __all__ = ["Dataset", "Datasets", "Version"]
 PUBLISH_SECONDS = 3600.0  # how long publish() waits unless told otherwise
 
 
-class Dataset(DraftCalls, UploadCalls, Shared):
+class Dataset(CurationCalls, UploadCalls, Shared):
     """A dataset and its draft.
 
     Of the rights, `use` trains on its versions, `view` reads them and the draft, `edit` changes the

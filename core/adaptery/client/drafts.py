@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any, Literal
 
 from adaptery.client.connection import PAGE_ITEMS, Connection, checked, path_of
+from adaptery.client.operations import wait_for
+from adaptery.client.progress import Report, shown
 from adaptery.records import Kind, Record
 from adaptery.schemas import curation as schemas
+from adaptery.schemas.datasets import Operation
+from adaptery.schemas.lineage import Split
+from adaptery.schemas.review import QualityFlag
 
 __all__ = ["DraftCalls"]
+
+UNDO_SECONDS = 3600.0  # how long undo() waits for a large batch unless told otherwise
 
 
 class DraftCalls(ABC):
@@ -31,10 +39,18 @@ class DraftCalls(ABC):
         self,
         search: str | None = None,
         *,
+        field: schemas.RecordField | None = None,
         file: str | None = None,
         kind: Kind | None = None,
         edited: bool = False,
         duplicates: bool = False,
+        language: str | None = None,
+        flag: QualityFlag | None = None,
+        group: int | None = None,
+        near_duplicates: bool = False,
+        split: Split | Literal["none"] | None = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
         order: schemas.RecordOrder = "position",
     ) -> Iterator[schemas.RecordItem]:
         """Yield the records of the draft with their positions.
@@ -44,18 +60,28 @@ class DraftCalls(ABC):
 
         Args:
             search: words that must all occur in a record; the last one may go on.
-            file: the id of a file: only its records.
+            field: where the words must stand, such as `assistant`.
+            file: the id of a file or collated source: only its records.
             kind: only records of this kind.
             edited: only records that an edit added or changed.
             duplicates: only records that occur more than once.
+            language: only records in this language (ISO 639), by the last review.
+            flag: only records with this flag, by the last review.
+            group: only this group of near-duplicates.
+            near_duplicates: only records that are in a group of near-duplicates.
+            split: only records of this split; `none`: those that have none.
+            min_length: characters of all text, at least.
+            max_length: characters of all text, at most.
             order: by position, length or last change; with `-` the other way round.
 
         Raises:
             InvalidInputError: if the search holds no word, or too many.
             AdapteryError: what the service raised.
         """
-        asked = {"search": search, "file": file, "kind": kind, "order": order}
-        asked |= {"edited": edited, "duplicates": duplicates, "limit": PAGE_ITEMS}
+        asked = {"search": search, "field": field, "file": file, "kind": kind, "order": order}
+        asked |= {"language": language, "flag": flag, "group": group, "split": split}
+        asked |= {"edited": edited, "duplicates": duplicates, "near_duplicates": near_duplicates}
+        asked |= {"min_length": min_length, "max_length": max_length, "limit": PAGE_ITEMS}
         return self._found({name: value for name, value in asked.items() if value is not None})
 
     def _found(self, asked: dict[str, object]) -> Iterator[schemas.RecordItem]:
@@ -145,25 +171,118 @@ class DraftCalls(ABC):
         """
         return self._connection.pages(self._path("edits"), schemas.Edit, lambda edit: edit.id)
 
-    def undo(self) -> schemas.EditResult:
-        """Undo your newest edit that stands; return it and its record as it is now.
+    def undo(
+        self,
+        edit: schemas.Edit | str | None = None,
+        *,
+        timeout_seconds: float = UNDO_SECONDS,
+        progress: bool | Report | None = None,
+    ) -> schemas.EditResult:
+        """Undo your newest edit that stands, or one of yours; return it and its record as it is now.
+
+        Of a batch, records that were changed since stay as they are.
+
+        Args:
+            edit: as `edits` gave it, or its id.
+            timeout_seconds: how long to wait for a large batch; it goes on afterwards.
+            progress: called with the records done and in all, or whether to show a bar; in
+                notebooks there is one if absent.
 
         Raises:
             ConflictError: if you have nothing to undo.
             RecordChangedError: if somebody else changed the record since.
             AdapteryError: what the service raised.
         """
-        return self._connection.post(self._path("edits", "undo"), schemas.EditResult)
+        return self._again("undo", edit, timeout_seconds, progress)
 
-    def redo(self) -> schemas.EditResult:
-        """Redo what you undid last; return the edit and its record as it is now.
+    def redo(
+        self,
+        edit: schemas.Edit | str | None = None,
+        *,
+        timeout_seconds: float = UNDO_SECONDS,
+        progress: bool | Report | None = None,
+    ) -> schemas.EditResult:
+        """Redo what you undid last, or one edit; return it and its record as it is now.
+
+        Args:
+            edit: as for `undo`.
+            timeout_seconds: as for `undo`.
+            progress: as for `undo`.
 
         Raises:
             ConflictError: if you have nothing to redo.
             RecordChangedError: if somebody else changed the record since.
             AdapteryError: what the service raised.
         """
-        return self._connection.post(self._path("edits", "redo"), schemas.EditResult)
+        return self._again("redo", edit, timeout_seconds, progress)
+
+    def restore(self, record: schemas.RecordItem | str) -> schemas.RecordItem:
+        """Bring back a record (or a position) that anybody removed.
+
+        Raises:
+            ConflictError: if the log does not know it any more.
+            TooLargeError: if the draft is full.
+            AdapteryError: what the service raised.
+        """
+        position, _ = _seen(record)
+        path = self._path("records", position, "restore")
+        return self._connection.post(path, schemas.RecordItem, repeatable=True)
+
+    def forget(
+        self,
+        *,
+        edit: schemas.Edit | str | None = None,
+        record: schemas.RecordItem | str | None = None,
+    ) -> int:
+        """Drop from the log what an edit replaced and removed, or all that a record ever was.
+
+        Nobody can read it or undo it any more.
+
+        Args:
+            edit: as `edits` gave it, or its id; either this
+            record: or this: a record, or its position.
+
+        Raises:
+            NotFoundError: if there is no such edit.
+            AdapteryError: what the service raised.
+        """
+        body = {
+            "edit": edit if edit is None or isinstance(edit, str) else edit.id,
+            "record": None if record is None else _seen(record)[0],
+        }
+        path = self._path("edits", "forget")
+        return self._connection.post(path, schemas.ForgetResult, body, repeatable=True).edits
+
+    def _again(
+        self,
+        verb: Literal["undo", "redo"],
+        edit: schemas.Edit | str | None,
+        timeout_seconds: float,
+        progress: bool | Report | None,
+    ) -> schemas.EditResult:
+        body = {"edit": edit if edit is None or isinstance(edit, str) else edit.id}
+        result = self._connection.post(self._path("edits", verb), schemas.EditResult, body)
+        if result.operation is None:
+            return result
+        title = {"undo": "Undoing", "redo": "Doing again"}[verb]
+        done = self._waited(result.operation, title, timeout_seconds, progress)
+        edit_now = result.edit.model_copy(update={"undone": verb == "undo"})
+        counts = {"changed": done["changed"], "passed_over": done["passed_over"]}
+        return result.model_copy(update={"edit": edit_now, "operation": None, **counts})
+
+    def _waited(
+        self,
+        operation: Operation,
+        title: str,
+        timeout_seconds: float,
+        progress: bool | Report | None,
+    ) -> dict[str, Any]:
+        """Wait for a step on the draft; return its result."""
+        with shown(title, progress, "records") as report:
+            done = wait_for(
+                self._connection, operation, timeout_seconds=timeout_seconds, progress=report
+            )
+        return done.result or {}
 
 
 def _seen(record: schemas.RecordItem | str) -> tuple[str, str | None]:
