@@ -1,9 +1,11 @@
 """Suggestions and mappings: columns, tags, labels, encodings, chunks, members."""
 
 import json
+import re
 import unicodedata
 import zipfile
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -341,3 +343,20 @@ def test_the_description_of_a_folder_is_followed(tmp_path):
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "folder")
     assert good(tmp_path / "folder", suggest(tmp_path / "folder").mapping) == [talk, pair]
+
+
+def documented_examples():
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "formats.md").read_text()
+    formats, _, _ = page.partition("## What a record must be")
+    return re.findall(r"```json\n(.*?)```", formats, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", documented_examples())
+def test_the_examples_of_the_reference_are_read(tmp_path, example):
+    value = json.loads(example)
+    if "container" in value:
+        assert parse(Mapping, value).columns
+        return
+    path = write(tmp_path, "example.json", example)
+    suggestion = suggest(path)
+    assert suggestion.confident and len(good(path, suggestion.mapping)) == 1
