@@ -111,11 +111,12 @@ class Tenants:
         return [replace(tenant, state=states[tenant.id] or "") for tenant in found]
 
     async def _states(self, found: Sequence[Tenant]) -> dict[str, str | None]:
-        ids = tuple(tenant.id for tenant in found)
-        states = await self._database.look_up(
-            lambda c: statements.states_of(c, ids), ("tenant states", ids)
-        )
-        return {id: states.get(id) for id in ids}
+        return {
+            tenant.id: await self._database.look_up(
+                lambda c, id=tenant.id: statements.state_of(c, id), ("state of a tenant", tenant.id)
+            )
+            for tenant in found
+        }
 
     async def _learn(self, names: Sequence[HubName]) -> None:
         if len(self._remembered) > REMEMBERED_TENANTS:

@@ -18,7 +18,6 @@ Invariants:
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
 
 from adaptery import base64url
 from adaptery.errors import FieldProblem, InvalidInputError
@@ -56,6 +55,8 @@ CHAT_FIELDS = _SHARED_FIELDS | {
 }
 COMPLETION_FIELDS = _SHARED_FIELDS | {"prompt", "best_of", "return_token_ids"}
 
+REMEMBERED_SALTS = 20_000
+
 DEFAULT_MAX_TOKENS = 512  # when the caller does not say
 MAX_TOKENS_LIMIT = 32_768  # an engine applies its own context length, which is smaller
 
@@ -65,15 +66,22 @@ TOKEN_CHARACTERS = 4
 READ_TOKENS = 8
 
 
-@dataclass(frozen=True)
 class CacheSalts:
     """Gives each tenant a salt that says nothing about it and stays the same."""
 
-    secret: bytes = field(repr=False)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._known: dict[str, str] = {}
 
     def of(self, tenant_id: str) -> str:
         """Return the salt of a tenant: 256 bits, as vLLM advises."""
-        return base64url.encode(hmac.digest(self.secret, tenant_id.encode(), "sha256"))
+        salt = self._known.get(tenant_id)
+        if salt is None:
+            if len(self._known) >= REMEMBERED_SALTS:
+                self._known.clear()
+            salt = base64url.encode(hmac.digest(self._secret, tenant_id.encode(), "sha256"))
+            self._known[tenant_id] = salt
+        return salt
 
 
 def most_tokens(request: ChatRequest | CompletionRequest, limit: int | None = None) -> int:

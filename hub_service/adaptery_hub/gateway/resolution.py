@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from adaptery.errors import (
     FieldProblem,
@@ -41,6 +41,7 @@ from adaptery.names import (
 )
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
+from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters
 from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
@@ -144,7 +145,7 @@ class Resolver:
             raise _no_such_model()
         return adapter_target(row)
 
-    async def find_pinned(self, identity: Identity, model: str) -> RowMapping:
+    async def find_pinned(self, identity: Identity, model: str) -> Row:
         """Returns the row of the adapter that `model` means, whenever it is asked.
 
         Args:
@@ -173,7 +174,7 @@ class Resolver:
 
     def _find_bound(
         self, connection: Connection, identity: Identity, model: str, bound: str | None
-    ) -> RowMapping | None:
+    ) -> Row | None:
         """Finds the adapter of the address, or else the key's only one, if `model` can mean it."""
         key = identity.key
         if bound is not None:
@@ -205,7 +206,7 @@ class Resolver:
         return None
 
 
-def adapter_target(row: RowMapping) -> Target:
+def adapter_target(row: Row) -> Target:
     """Returns an adapter's row (with its owner's slug) as a target."""
     return Target(
         model=full_name(row["tenant_kind"], row["slug"], row["name"], row["number"]),
@@ -223,7 +224,7 @@ def adapter_target(row: RowMapping) -> Target:
     )
 
 
-def find_adapter(connection: Connection, identity: Identity, name: str) -> RowMapping | None:
+def find_adapter(connection: Connection, identity: Identity, name: str) -> Row | None:
     """Returns the adapter with this name that the caller may use; the newest without a version."""
     return _find(connection, identity, _path_ref(name))
 
@@ -257,7 +258,7 @@ def _path_ref(text: str) -> ModelRef | None:
     return NamedRef(name) if name.checkpoint_step is None else None
 
 
-def _find(connection: Connection, identity: Identity, ref: ModelRef | None) -> RowMapping | None:
+def _find(connection: Connection, identity: Identity, ref: ModelRef | None) -> Row | None:
     if isinstance(ref, JobRef):
         return adapters.find_usable(connection, identity, job_id=ref.job)
     if isinstance(ref, NamedRef):

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery_hub.database import tables
+from adaptery_hub.database.prepared import Prepared, Row
 from adaptery_hub.database.statements.names import full_name_holds
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, parameters, placeholder, right_of, visible
@@ -97,7 +98,7 @@ def find_named(
     slug: str | None,
     group: bool,
     number: int | None,
-) -> RowMapping | None:
+) -> Row | None:
     """Returns the adapter of this name that the caller may use; the newest one without a number.
 
     Args:
@@ -111,19 +112,15 @@ def find_named(
     shape = (slug is not None, group, number is not None)
     given = {"asked_name": name, "asked_slug": slug, "asked_number": number}
     if identity.key is not None:
-        statement = _named(identity, *shape)
-    else:
-        statement = _named_by_groups(len(identity.group_tenants), *shape)
-        given |= parameters(identity)
-    return connection.execute(statement, given).mappings().first()
+        return connection.execute(_named(identity, *shape), given).mappings().first()
+    prepared = _named_by_groups(len(identity.group_tenants), *shape)
+    return prepared.first(connection, given | parameters(identity))
 
 
 @lru_cache(maxsize=512)
-def _named_by_groups(
-    groups: int, owned: bool, group: bool, numbered: bool
-) -> sa.Select[tuple[object, ...]]:
+def _named_by_groups(groups: int, owned: bool, group: bool, numbered: bool) -> Prepared:
     """Builds the statement of `find_named` once for all who are in so many groups."""
-    return _named(placeholder(groups), owned, group, numbered)
+    return Prepared(_named(placeholder(groups), owned, group, numbered))
 
 
 def _named(

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.ids import new_id
 from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
+from adaptery_hub.database.prepared import Prepared
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import grants, keys, tenants
 
@@ -41,9 +42,7 @@ _COLUMNS = (
 _alive = tenants.c.state != DORMANT
 
 #: Asked in each request, so it is built once.
-_STATES_OF = sa.select(tenants.c.id, tenants.c.state).where(
-    tenants.c.id.in_(sa.bindparam("ids", expanding=True))
-)
+_STATE_OF = Prepared(sa.select(tenants.c.state).where(tenants.c.id == sa.bindparam("asked_id")))
 
 
 def find(connection: Connection, names: Sequence[Name]) -> dict[Name, Row]:
@@ -191,10 +190,10 @@ def details_of(connection: Connection, ids: Sequence[str]) -> dict[str, RowMappi
     return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
-def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Return the states of tenants by their ids."""
-    rows = connection.execute(_STATES_OF, {"ids": list(ids)})
-    return {row.id: row.state for row in rows}
+def state_of(connection: Connection, tenant_id: str) -> str | None:
+    """Return the state of a tenant."""
+    row = _STATE_OF.first(connection, {"asked_id": tenant_id})
+    return None if row is None else row["state"]
 
 
 def lock(connection: Connection, tenant_id: str) -> None:
