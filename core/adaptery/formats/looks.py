@@ -51,8 +51,8 @@ class Look:
         encoding, delimiter, records = self._text_shape(container)
         self.shape = Shape(container, encoding, delimiter, records)
         rows = [] if container in ("txt", "zip") else self._rows()
-        if records is not None and (turns := _alone(source, self.shape)) is not None:
-            self.shape, rows = Shape(container, encoding), [turns]
+        if records is not None and (alone := _alone(source, self.shape)) is not None:
+            self.shape, rows = Shape(container, encoding), [alone]
         self.seen = look_at(rows)
 
     def _text_shape(self, container: Container) -> tuple[Encoding | None, str | None, str | None]:
@@ -200,13 +200,14 @@ def _with_later_ones(
 
 
 def _alone(source: Source, shape: Shape) -> Row | None:
-    """Return the file's only record, if the list that was found in it holds turns and no rows."""
+    """Return the file's only record, if the list that was found is a part of it."""
     try:
         row = next(raw_rows(source, Shape("json", shape.encoding))).parse()
     except (RowError, AdapteryError, StopIteration):
         return None
     guessed = guess(look_at([row]))
-    return row if guessed is not None and guessed.format in ("sharegpt", "openai", "kto") else None
+    used = {column.partition(".")[0] for column in guessed.columns.values()} if guessed else set()
+    return row if (shape.records or "").partition(".")[0] in used else None
 
 
 def _delimiter(header: str) -> str | None:
