@@ -24,6 +24,7 @@ import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from adaptery.errors import AdapteryError, InternalError, TooLargeError
@@ -122,11 +123,11 @@ def _child(theirs: Connection, memory_bytes: int, logging_level: str, request_id
     """Run one step, in its own process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the service ends us
     os.nice(NICENESS)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     logs.set_up_logging(logging_level)
     logs.request_id.set(request_id)
     fn, args, kwargs = theirs.recv()
     threading.Thread(target=_end_with_service, args=(theirs,), daemon=True).start()
+    _limit_memory(memory_bytes)
 
     def report(done: int, total: int) -> None:
         theirs.send(("report", (done, total)))
@@ -140,6 +141,13 @@ def _child(theirs: Connection, memory_bytes: int, logging_level: str, request_id
     except Exception as error:
         logs.log_exception(logger, "step_failed", error)
         theirs.send(("error", InternalError()))
+
+
+def _limit_memory(more_bytes: int) -> None:
+    """Let this process take so much more than it has: what was imported before is not its step's."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])  # data and stack
+    limit = pages * resource.getpagesize() + more_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _end_with_service(theirs: Connection) -> None:
