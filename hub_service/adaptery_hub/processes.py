@@ -144,7 +144,7 @@ def _child(theirs: Connection, memory_bytes: int, logging_level: str, request_id
 
 
 def _limit_memory(more_bytes: int) -> None:
-    """Let this process take so much more than it has: what was imported before is not its step's."""
+    """Let this process take so much more than it has: its imports are not part of the step."""
     pages = int(Path("/proc/self/statm").read_text().split()[5])  # data and stack
     limit = pages * resource.getpagesize() + more_bytes
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
