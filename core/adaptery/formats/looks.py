@@ -206,7 +206,8 @@ def _alone(source: Source, shape: Shape) -> Row | None:
     except (RowError, AdapteryError, StopIteration):
         return None
     guessed = guess(look_at([row]))
-    used = {column.partition(".")[0] for column in guessed.columns.values()} if guessed else set()
+    columns = guessed.columns.values() if guessed else ()
+    used = {column.partition(".")[0] for column in columns}
     return row if (shape.records or "").partition(".")[0] in used else None
 
 
