@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Dialect
 
 __all__ = ["Prepared", "Row"]
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]  # by the names of its columns
 _Processor = Callable[[Any], Any]
 
 

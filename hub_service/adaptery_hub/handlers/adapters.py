@@ -16,6 +16,7 @@ from adaptery.schemas.adapters import Adapter, AdapterChange, AdapterLimits
 from adaptery.schemas.common import Page
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database import tables
+from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters as statements
 from adaptery_hub.database.statements import grants, lineage
 from adaptery_hub.fleet.offers import adapter_prefix
@@ -132,7 +133,7 @@ class AdapterDownloadHandler(AdapterHandler):
                 return
 
 
-def check_right(row: RowMapping, right: Right) -> None:
+def check_right(row: Row, right: Right) -> None:
     """Looks whether the caller, who may use an adapter, has this right on it.
 
     Raises:
@@ -142,7 +143,7 @@ def check_right(row: RowMapping, right: Right) -> None:
         raise NotAllowedError(f"This needs the right to {right.word}.")
 
 
-async def delete_adapter(handler: Handler, row: RowMapping) -> None:
+async def delete_adapter(handler: Handler, row: Row) -> None:
     """Deletes an adapter that the caller manages; running answers of it end.
 
     Raises:
