@@ -18,6 +18,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -104,6 +105,27 @@ class Work(Protocol):
 class _Running:
     progress: Progress
     task: asyncio.Task[None] | None = field(default=None)
+    waiting: asyncio.Task[object] | None = field(default=None)  # for what it has to hold
+
+    def cancel(self) -> None:
+        self.progress.cancel()
+        if self.waiting is not None:
+            self.waiting.cancel()
+
+    async def take(self, hold: AbstractAsyncContextManager[object], held: AsyncExitStack) -> None:
+        """Wait for what it has to hold.
+
+        Raises:
+            Cancelled: it shall end.
+        """
+        self.progress.check()
+        self.waiting = asyncio.create_task(held.enter_async_context(hold))
+        try:
+            await self.waiting
+        except asyncio.CancelledError:
+            raise Cancelled from None
+        finally:
+            self.waiting = None
 
 
 class Operations:
@@ -117,7 +139,14 @@ class Operations:
         self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="operation-quick")
 
     async def start(
-        self, identity: Identity, kind: str, thing_id: str, work: Work, *, quick: bool = False
+        self,
+        identity: Identity,
+        kind: str,
+        thing_id: str,
+        work: Work,
+        *,
+        quick: bool = False,
+        hold: AbstractAsyncContextManager[object] | None = None,
     ) -> RowMapping:
         """Begin the work and return the operation's row.
 
@@ -127,6 +156,8 @@ class Operations:
             thing_id: what it works on.
             work: what it does.
             quick: whether it takes well under a second.
+            hold: what it has for itself from before it runs until its end is written down; it
+                waits for that in no thread, so nobody else waits with it.
 
         Raises:
             ConflictError: another operation is running on this thing.
@@ -144,7 +175,9 @@ class Operations:
         running = _Running(Progress(asyncio.get_running_loop()))
         self._running[operation_id] = running
         threads = self._quick if quick else self._threads
-        running.task = asyncio.create_task(self._run(operation_id, kind, running, work, threads))
+        running.task = asyncio.create_task(
+            self._run(operation_id, kind, running, work, threads, hold or nullcontext())
+        )
         return await self._database.read(lambda c: statements.get(c, operation_id))
 
     def progress(self, operation_id: str) -> Progress | None:
@@ -163,7 +196,7 @@ class Operations:
         """Ask an operation to end and wait until it did; one that has ended stays as it is."""
         running = self._running.get(operation_id)
         if running is not None and running.task is not None:
-            running.progress.cancel()
+            running.cancel()
             await asyncio.shield(running.task)
 
     async def recover(self) -> list[RowMapping]:
@@ -179,7 +212,7 @@ class Operations:
     async def stop(self) -> None:
         """End every operation of this process."""
         for running in list(self._running.values()):
-            running.progress.cancel()
+            running.cancel()
         tasks = [running.task for running in self._running.values() if running.task]
         await asyncio.gather(*tasks)
         self._threads.shutdown(wait=True)
@@ -192,26 +225,29 @@ class Operations:
         running: _Running,
         work: Work,
         threads: ThreadPoolExecutor,
+        hold: AbstractAsyncContextManager[object],
     ) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            context = copy_context()  # the thread's log lines keep the request id
-            await loop.run_in_executor(threads, lambda: context.run(work.run, running.progress))
-            await self._commit(operation_id, work)
-            self._metrics.operations.labels(kind, "completed").inc()
-        except Cancelled:
-            await loop.run_in_executor(threads, work.abandon)
-            await self._finish(operation_id, kind, "cancelled", None)
-        except AdapteryError as error:
-            await loop.run_in_executor(threads, work.abandon)
-            await self._finish(operation_id, kind, "failed", error)
-        except Exception as error:
-            logs.log_exception(logger, "operation_failed", error)
-            await loop.run_in_executor(threads, work.abandon)
-            await self._finish(operation_id, kind, "failed", InternalError())
-        finally:
-            del self._running[operation_id]
-            running.progress.notify()
+        async with AsyncExitStack() as held:
+            try:
+                await running.take(hold, held)
+                context = copy_context()  # the thread's log lines keep the request id
+                await loop.run_in_executor(threads, lambda: context.run(work.run, running.progress))
+                await self._commit(operation_id, work)
+                self._metrics.operations.labels(kind, "completed").inc()
+            except Cancelled:
+                await loop.run_in_executor(threads, work.abandon)
+                await self._finish(operation_id, kind, "cancelled", None)
+            except AdapteryError as error:
+                await loop.run_in_executor(threads, work.abandon)
+                await self._finish(operation_id, kind, "failed", error)
+            except Exception as error:
+                logs.log_exception(logger, "operation_failed", error)
+                await loop.run_in_executor(threads, work.abandon)
+                await self._finish(operation_id, kind, "failed", InternalError())
+            finally:
+                del self._running[operation_id]
+                running.progress.notify()
 
     async def _commit(self, operation_id: str, work: Work) -> None:
         def commit(connection: Connection) -> None:

@@ -135,7 +135,12 @@ class Imports:
         )
         try:
             operation = await self._operations.start(
-                identity, "import", file_id, work, quick=not in_process
+                identity,
+                "import",
+                file_id,
+                work,
+                quick=not in_process,
+                hold=self._drafts.exclusive(dataset_id),
             )
         except BaseException:
             await self._database.write(lambda c: statements.settle(c, file_id, "received"))
@@ -232,7 +237,6 @@ class Imports:
     def _workplace(self) -> Workplace:
         return Workplace(
             self._database,
-            self._drafts,
             self._uploads,
             self._processes,
             self._metrics,

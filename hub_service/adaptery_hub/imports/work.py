@@ -6,8 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import AdapteryError, DeadlineError, NotFoundError
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files as statements
-from adaptery_hub.drafts import Drafts, opened
+from adaptery_hub.drafts import opened
 from adaptery_hub.imports.descriptions import describe_file
 from adaptery_hub.imports.problems import count_problems
 from adaptery_hub.imports.steps import ImportOrder, ImportOutcome, import_file
@@ -27,8 +26,6 @@ from adaptery_hub.uploads import Uploads
 
 #: How long an import may take; a million records take minutes.
 IMPORT_SECONDS = 3600.0
-#: How often one that waits for a draft looks whether it shall end.
-LOOK_SECONDS = 0.2
 #: Characters of `files.reason`.
 REASON_LIMIT = 500
 
@@ -68,7 +65,6 @@ class Workplace:
     """What imports work with."""
 
     database: Database
-    drafts: Drafts
     uploads: Uploads
     processes: Processes
     metrics: Metrics
@@ -109,7 +105,6 @@ class ImportWork:
         self._in_process = in_process
         self._keep = keep
         self._note = note
-        self._hold = _Hold(place)
         self._outcome: ImportOutcome | None = None
         self._error: AdapteryError | None = None
 
@@ -120,7 +115,6 @@ class ImportWork:
             AdapteryError: as `import_file`, or as `Processes.run`.
             Cancelled: the operation was cancelled.
         """
-        self._hold.take(self._dataset_id, progress)
         limited = Deadline(progress, IMPORT_SECONDS)
         try:
             if self._in_process:
@@ -157,17 +151,13 @@ class ImportWork:
         )
         self._note(connection, row)
         self._place.metrics.records_imported.inc(outcome.records)
-        self._hold.release()
         return {"file": describe_file(row).model_dump(mode="json")}
 
     def abandon(self) -> None:
         """Take the records out again, and leave the file as it came or not at all."""
-        try:
-            if self._outcome is not None:
-                self._take_out()
-            self._settle()
-        finally:
-            self._hold.release()
+        if self._outcome is not None:
+            self._take_out()
+        self._settle()
 
     def _take_out(self) -> None:
         order = self._order
@@ -195,34 +185,3 @@ class ImportWork:
                 c, file_id, "refused", reason=reason, problems=count_problems(listed), **values
             )
         )
-
-
-class _Hold:
-    """Keeps other writers of the service from a draft."""
-
-    def __init__(self, place: Workplace) -> None:
-        self._place = place
-        self._stack = AsyncExitStack()
-
-    def take(self, dataset_id: str, progress: Progress) -> None:
-        """Wait until nobody else writes.
-
-        Raises:
-            Cancelled: the work shall end.
-        """
-        entering = self._stack.enter_async_context(self._place.drafts.exclusive(dataset_id))
-        taking: Future[object] = asyncio.run_coroutine_threadsafe(entering, self._place.loop)
-        while True:
-            try:
-                progress.check()
-                taking.result(LOOK_SECONDS)
-                return
-            except TimeoutError:
-                continue
-            except BaseException:
-                taking.cancel()
-                raise
-
-    def release(self) -> None:
-        """Let others write; it may be called again, from any thread."""
-        asyncio.run_coroutine_threadsafe(self._stack.aclose(), self._place.loop)

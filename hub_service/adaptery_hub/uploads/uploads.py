@@ -195,6 +195,8 @@ class Uploads:
             if before["state"] == "ready":
                 _check_same(before, digest)
                 return before, False
+            if before["state"] != "receiving" and before["creator_id"] != creator_id:
+                raise _name_taken()  # somebody else is still at it
         async with self._placing:
             row = await self._database.write(
                 lambda c: statements.received(c, dataset_id, name, creator_id, size, digest)

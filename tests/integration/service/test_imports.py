@@ -285,3 +285,27 @@ async def test_a_mapping_that_does_not_fit_names_the_column(demo: Client) -> Non
     assert "dialog" in answer.text
     unknown = {"mapping": {**mapping, "columns": {"nonsense": "dialogue"}}}
     assert (await demo.json("POST", path + "/import", 422, json=unknown))["errors"]
+
+
+async def test_who_waits_for_a_draft_keeps_nobody_else_waiting(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    busy, free = await demo.dataset("busy"), await guest.dataset("free")
+    paths = [await receive(demo, busy, alpaca(2, f"w{i}"), f"{i}.json") for i in range(6)]
+    async with service.services.drafts.exclusive(busy):
+        started = [await demo.json("POST", path + "/import", 202, json={}) for path in paths]
+        assert (await guest.upload(free, alpaca(3)))["records"] == 3
+    for operation in started:
+        assert (await demo.ended(operation["id"]))["state"] == "completed"
+    assert (await demo.json("GET", f"api/datasets/{busy}"))["records"] == 12
+
+
+async def test_nobody_takes_the_place_of_a_file_that_another_looks_into(
+    demo: Client, colleague: Client
+) -> None:
+    dataset = await demo.dataset(tenant="radiology")
+    path = await receive(demo, dataset, alpaca(2))
+    problem = await colleague.upload(dataset, alpaca(3), "x.json", 409)
+    assert problem["hint"]
+    assert (await demo.json("GET", path))["state"] == "received"
+    await demo.json("PUT", path, 201, content=alpaca(3))
