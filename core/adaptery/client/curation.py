@@ -131,10 +131,9 @@ class CurationCalls(DraftCalls):
             DeadlineError: if it is still running at the end of the time.
             AdapteryError: what the service raised.
         """
-        asked = [
-            _source(source).model_dump(mode="json", exclude_defaults=True) for source in sources
-        ]
-        result = self._step("collate", {"sources": asked}, "Collating", timeout_seconds, progress)
+        wanted = schemas.CollateRequest(sources=tuple(map(_source, sources)))
+        asked = wanted.model_dump(mode="json", exclude_defaults=True)
+        result = self._step("collate", asked, "Collating", timeout_seconds, progress)
         made = set(result["sources"])
         taken = tuple(source for source in self.sources() if source.id in made)
         return schemas.CollateResult(records=result["records"], sources=taken)

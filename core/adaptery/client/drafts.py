@@ -178,7 +178,7 @@ class DraftCalls(ABC):
         timeout_seconds: float = UNDO_SECONDS,
         progress: bool | Report | None = None,
     ) -> schemas.EditResult:
-        """Undo your newest edit that stands, or one of yours; return it and its record as it is now.
+        """Undo your newest edit that stands, or one of yours; return it and its record.
 
         Of a batch, records that were changed since stay as they are.
 
