@@ -118,6 +118,7 @@ class Stage:
             "dataset": dataset,
             "file": file["id"],
             "record": "1",
+            "queue": "pii",
             "version": version,
             "operation": ended["id"],
             "job": job["id"],

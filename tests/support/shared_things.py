@@ -99,6 +99,7 @@ async def make_things(service: Service, owner: Client) -> dict[str, str]:
         "version_name": f"{prefix}/secret@1",
         "operation": ended["id"],
         "record": "1",
+        "queue": "pii",
         "job": job,
         "adapter": await make_adapter(service, owner, job),
         "model": f"{prefix}/notes@1",

@@ -80,7 +80,10 @@ def counted(service: Service) -> Iterator[Queries]:
 
 def twin(things: Things) -> Things:
     """Return things of the same forms that do not exist."""
-    ids = {kind: id[:3] + "0" * 10 + id[13:] for kind, id in things.ids.items()} | {"record": "1"}
+    ids = {kind: id[:3] + "0" * 10 + id[13:] for kind, id in things.ids.items()} | {
+        "record": "1",
+        "queue": "pii",
+    }
     return Things(ids, things.tenant, things.name[:-1] + "x")
 
 

@@ -70,7 +70,7 @@ async def test_every_write_has_a_scope_that_is_more_than_read() -> None:
 
 def thing_paths() -> list[tuple[str, str]]:
     """Every operation whose path names nothing but things that have an owner."""
-    names = {"dataset", "file", "record", "version", "operation", "job", "adapter"}
+    names = {"dataset", "file", "record", "version", "operation", "job", "adapter", "queue"}
     return [
         (method, route.template)
         for route in all_routes()
@@ -86,9 +86,13 @@ def body_of(template: str) -> dict[str, object]:
         return {"mapping": {"format": "alpaca", "container": "json"}}
     if template.endswith("merges"):
         return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith("decisions"):
+        return {"all": True, "decision": "ignore"}
     if template.endswith("withdraw"):
         return {"reason": "x"}
-    if template.endswith(("versions", "undo", "redo", "search", "cancel", "import")):
+    if template.endswith(
+        ("versions", "undo", "redo", "search", "cancel", "import", "review", "lengths")
+    ):
         return {}
     if "records" in template:
         return {"record": {"kind": "text", "text": "x"}}
@@ -99,7 +103,8 @@ def body_of(template: str) -> dict[str, object]:
 
 async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, guest: Client) -> None:
     real = await make_things(service, demo)
-    missing = {name: thing[:3] + MISSING[3:] for name, thing in real.items()} | {"record": "1"}
+    missing = {name: thing[:3] + MISSING[3:] for name, thing in real.items()}
+    missing |= {"record": "1", "queue": "pii"}
     walked = thing_paths()
     assert len(walked) > 40
     for method, template in walked:
