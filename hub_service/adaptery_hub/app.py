@@ -62,6 +62,7 @@ from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing import MergedCache, PublishedVersions, Publisher, Rules
 from adaptery_hub.publishing.diff_cache import DiffCache
+from adaptery_hub.publishing.exports import Exports
 from adaptery_hub.retention import Retention
 from adaptery_hub.routes import Route, all_routes
 from adaptery_hub.services import Services
@@ -237,6 +238,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         ),
         published=published,
         diffs=DiffCache(cache / "diffs", published, processes),
+        exports=Exports(cache / "exports", published, processes),
         metrics=metrics,
         admissions=admissions,
     )
@@ -271,7 +273,7 @@ def make_web_application(services: Services) -> WebApplication:
     prefix = services.settings.prefix
     rules: list[tuple[str, type[RequestHandler], dict[str, object]]] = [
         (prefix + route.pattern, route.handler, {"services": services, "route": route})
-        for route in all_routes()
+        for route in sorted(all_routes(), key=_is_seldom)
     ]
     unknown = Route("(unknown)", PageNotFoundHandler, {})
     given: dict[str, object] = {"services": services, "route": unknown}
@@ -285,6 +287,11 @@ def make_web_application(services: Services) -> WebApplication:
         cookie_secret=_cookie_secret(services.settings.state_path / "keys" / "cookie.secret"),
         log_function=_log_request,
     )
+
+
+def _is_seldom(route: Route) -> bool:
+    """Put those last that are asked least: tornado tries one after the other."""
+    return not route.pattern.startswith("v1/")
 
 
 def listen(services: Services) -> HTTPServer:

@@ -102,10 +102,14 @@ async def send_patiently(handler: Handler, data: str | bytes) -> None:
         return
     handler.write(data)
     seconds = handler.services.settings.unread_seconds
-    patience = asyncio.get_running_loop().call_later(seconds, handler.cut, SlowReaderError())
+    patience = asyncio.get_running_loop().call_later(seconds, _lose_patience, handler)
     try:
         await handler.flush()
     except StreamClosedError:
         return  # `closed` tells
     finally:
         patience.cancel()
+
+
+def _lose_patience(handler: Handler) -> None:
+    handler.cut(SlowReaderError())
