@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from adaptery_hub.processes import Processes
     from adaptery_hub.publishing import PublishedVersions, Publisher
     from adaptery_hub.publishing.diff_cache import DiffCache
+    from adaptery_hub.publishing.exports import Exports
     from adaptery_hub.retention import Retention
     from adaptery_hub.settings import ServiceSettings
     from adaptery_hub.storage import StorageDesk
@@ -46,6 +47,8 @@ STREAMS_PER_TENANT = 64
 ANSWERS_PER_TENANT = 64
 #: Reports on usage that one tenant may be waiting for: each adds up a long list.
 REPORTS_PER_TENANT = 2
+#: Versions that one tenant may be getting in another format: each is written anew.
+EXPORTS_PER_TENANT = 2
 #: Files that one tenant may be looking into: each is opened and read.
 LOOKS_PER_TENANT = 2
 #: How often a stopping service looks whether the last request is answered.
@@ -88,6 +91,7 @@ class Services:
     publisher: Publisher
     published: PublishedVersions
     diffs: DiffCache
+    exports: Exports
     metrics: Metrics
     #: Tasks, jobs, agents and inference; None until `compute.start_compute` has built it.
     compute: Compute | None = None
@@ -101,6 +105,9 @@ class Services:
     streams: Turnstile = field(default_factory=lambda: Turnstile("streams", STREAMS_PER_TENANT))
     answers: Turnstile = field(default_factory=lambda: Turnstile("answers", ANSWERS_PER_TENANT))
     reports: Turnstile = field(default_factory=lambda: Turnstile("reports", REPORTS_PER_TENANT))
+    exports_open: Turnstile = field(
+        default_factory=lambda: Turnstile("exports", EXPORTS_PER_TENANT)
+    )
     looks: Turnstile = field(default_factory=lambda: Turnstile("previews", LOOKS_PER_TENANT))
 
     async def drain(self, seconds: float, reason: AdapteryError) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from adaptery.client.columns import version_facts
 from adaptery.client.connection import Connection, checked, path_of
@@ -27,6 +28,8 @@ from adaptery.manifests import (
 from adaptery.records import Record
 from adaptery.schemas import curation
 from adaptery.schemas import datasets as schemas
+from adaptery.schemas.common import parse_json
+from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport
 from adaptery.schemas.lineage import (
     DiffCounts,
     DiffItem,
@@ -34,6 +37,7 @@ from adaptery.schemas.lineage import (
     VersionDiff,
     WithdrawRequest,
 )
+from adaptery.schemas.mappings import Container, Format
 from adaptery.signing import VerifyKey
 
 __all__ = ["Difference", "Version"]
@@ -185,6 +189,44 @@ class Version:
             shutil.rmtree(unfinished, ignore_errors=True)
         return target
 
+    def export(
+        self, path: str | Path, format: Format = "openai", container: Container = "jsonl"
+    ) -> ExportReport:
+        """Save the version as a file of another format; return what that had no place for.
+
+        The container `folder` makes a folder that `datasets.load_dataset` and LLaMA-Factory load.
+
+        Args:
+            path: where it will be; there must be nothing yet.
+            format: what the rows look like, such as `sharegpt`.
+            container: what they are in, such as `parquet`.
+
+        Raises:
+            InvalidInputError: if something is there already, or no record can be written so.
+            AdapteryError: what the service raised.
+            OSError: if it cannot be written.
+        """
+        target = Path(path)
+        if target.exists():
+            raise InvalidInputError(f"{target} exists.", hint="Name a path that does not.")
+        query = urlencode({"format": format, "container": container})
+        unfinished = target.with_name(f".{target.name}.{new_id('dv')}")
+        try:
+            with (
+                self._connection.stream("GET", f"{self._path('export')}?{query}") as response,
+                unfinished.open("xb") as stream,
+            ):
+                report = parse_json(ExportReport, response.headers[EXPORT_REPORT_HEADER])
+                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                    stream.write(chunk)
+            if container == "folder":
+                _unpack(unfinished, target)
+            else:
+                unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return report
+
     def _checked_manifest(self, raw: bytes, trusted: VerifyKey | None) -> Manifest:
         manifest = read_manifest(raw)
         if manifest_digest(manifest) != self.info.manifest_digest:
@@ -217,6 +259,17 @@ class Version:
 
     def _path(self, *rest: str) -> str:
         return path_of("api", "versions", self.id, *rest)
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Make the folder that an archive holds, whatever that is called in it."""
+    with zipfile.ZipFile(archive) as packed:
+        for member in packed.infolist():
+            inside = member.filename.partition("/")[2]
+            path = safe_join(target, inside)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with packed.open(member) as source, path.open("xb") as stream:
+                shutil.copyfileobj(source, stream)
 
 
 def _diff_page(connection: Connection, path: str, before: str, after: str | None) -> VersionDiff:

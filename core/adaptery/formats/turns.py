@@ -102,7 +102,7 @@ def turn_of(value: object, where: str, words: Words) -> dict[str, object]:
     else:
         text = spoken if isinstance(spoken, str) else _content(spoken, f"{where}.{content_key}")
         message = {"role": role, "content": text}
-        if len(turn) == 2:  # nothing but a role and a text
+        if len(turn) == 2 and spoken is not None:  # nothing but a role and a text
             return message
         if turn.get("tool_calls"):
             place = f"{where}.tool_calls"

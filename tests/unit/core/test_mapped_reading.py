@@ -145,6 +145,14 @@ def test_role_words_in_use_are_known(tmp_path, tag, role):
     assert record.messages[len(before)].role == role
 
 
+def test_a_turn_may_be_nothing_but_a_call(tmp_path):
+    call = {"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{}"}]}
+    row = {"messages": [{"role": "user", "content": "q"}, call]}
+    path = write(tmp_path, "c.jsonl", json.dumps(row))
+    (record,) = good(path, suggest(path).mapping)
+    assert record.messages[1].tool_calls == ({"name": "f", "arguments": {}},)
+
+
 def test_labels_may_be_words(tmp_path):
     path = write(tmp_path, "k.csv", "prompt,completion,label\nq,a,good\nq,b,bad\n")
     suggestion = suggest(path)

@@ -1,0 +1,136 @@
+"""`api/versions/{version}/export`: a version as a file of another format."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import BinaryIO, TypeVar
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.formats.writing import MEDIA_TYPES, SUFFIXES
+from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport
+from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format
+from adaptery_hub.database import tables
+from adaptery_hub.database.statements import versions as statements
+from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.operations import Progress
+from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.publishing import describe_version, prefix_of
+from adaptery_hub.routes import Operation, Route
+
+W = TypeVar("W")
+
+#: Bytes of one written piece.
+DOWNLOAD_CHUNK_BYTES = 256 * 1024
+
+
+class ExportHandler(Handler):
+    """A version in another format."""
+
+    async def get(self, version: str) -> None:
+        """Make the file and send it; or, with `report`, say what it would lack."""
+        self.check_query()
+        row = await self.services.db.read(
+            lambda c: statements.get(c, self.identity, version, Right.VIEW)
+        )
+        statements.check_readable(row)
+        format: Format = _given("format", self.one_of("format", FORMATS))
+        container: Container = _given("container", self.one_of("container", CONTAINERS))
+        only_report = self.one_of("report", ("true", "false")) == "true"
+        self.hold(self.services.exports_open)
+        await while_admitted(
+            self,
+            self._send(row, format, container, only_report=only_report),
+            row["dataset_id"],
+            lambda c, identity: fetch(c, tables.versions, identity, version, Right.VIEW),
+        )
+
+    async def _send(
+        self, row: RowMapping, format: Format, container: Container, *, only_report: bool
+    ) -> None:
+        await self.services.db.write(lambda c: self._note(c, row, format, container))
+        stream, report = await self._made(row, format, container)
+        with stream:
+            if only_report:
+                self.answer(report)
+                return
+            self._head(row, format, container, report)
+            while chunk := await asyncio.to_thread(_read_chunk, stream):
+                self.write(chunk)
+                await self.flush()
+
+    async def _made(
+        self, row: RowMapping, format: Format, container: Container
+    ) -> tuple[BinaryIO, ExportReport]:
+        """Have the file made; whoever leaves ends that."""
+        progress = Progress(asyncio.get_running_loop())
+        name = f"{row['dataset_name']}-{row['number']}"
+        making = asyncio.ensure_future(
+            asyncio.to_thread(
+                self.services.exports.make, prefix_of(row), name, format, container, progress
+            )
+        )
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            progress.cancel()
+            making.add_done_callback(_close)
+            raise
+
+    def _head(
+        self, row: RowMapping, format: Format, container: Container, report: ExportReport
+    ) -> None:
+        suffix = ".zip" if container == "folder" else SUFFIXES[container]
+        name = f"{row['dataset_name']}-{row['number']}.{format}{suffix}"  # of [a-z0-9._-] only
+        self.set_header("Content-Type", MEDIA_TYPES[container])
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        told = report.model_dump_json(exclude={"problems"})
+        self.set_header(EXPORT_REPORT_HEADER, told)
+
+    def _note(
+        self, connection: Connection, row: RowMapping, format: Format, container: Container
+    ) -> None:
+        version = describe_version(row)
+        details = {"name": version.name, "format": format, "container": container}
+        digest = version.content_digest or ""
+        self.audit(connection, "version.export", version.id, content_digest=digest, **details)
+
+
+def _given(name: str, value: W | None) -> W:
+    if value is None:
+        raise InvalidInputError(errors=[FieldProblem(name, "is required.", "Add it.")])
+    return value
+
+
+def _close(making: asyncio.Future[tuple[BinaryIO, ExportReport]]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result()[0].close()
+
+
+def _read_chunk(stream: BinaryIO) -> bytes:
+    return stream.read(DOWNLOAD_CHUNK_BYTES)
+
+
+ROUTES = [
+    Route(
+        "api/versions/{version}/export",
+        ExportHandler,
+        {
+            "GET": Operation(
+                "read",
+                "A version as a file of another format. The header X-Export-Report says what the "
+                "format has no place for.",
+                media="application/octet-stream",
+                or_media=tuple(sorted({*MEDIA_TYPES.values()})),
+                query={
+                    "format": f"One of {', '.join(FORMATS)}.",
+                    "container": f"One of {', '.join(CONTAINERS)}; a folder comes as a zip "
+                    "archive, with its report in it.",
+                    "report": "`true`: no file, but what it would lack, record by record.",
+                },
+            )
+        },
+    ),
+]

@@ -1,0 +1,105 @@
+"""A version in another format: written for one answer, gone after it."""
+
+import asyncio
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import adaptery
+from adaptery.errors import InvalidInputError
+from adaptery.formats import read_records, suggest
+from adaptery.schemas.exports import ExportReport
+from support.service import Client, Service
+
+ROWS = [
+    {"messages": [{"role": "user", "content": "=1+1"}, {"role": "assistant", "content": "two"}]},
+    {
+        "messages": [
+            {"role": "user", "content": "And this?"},
+            {"role": "assistant", "content": "Well.", "weight": 0.5},
+        ]
+    },
+    {
+        "messages": [
+            {"role": "user", "content": "Search."},
+            {"role": "assistant", "tool_calls": [{"name": "search", "arguments": {"q": "x"}}]},
+        ]
+    },
+]
+
+
+@pytest.fixture
+async def version(demo: Client) -> str:
+    dataset = await demo.dataset()
+    await demo.upload(dataset, json.dumps(ROWS).encode(), "chats.json")
+    return (await demo.publish(dataset))["result"]["version"]["id"]
+
+
+async def test_a_version_comes_in_another_format_and_says_what_is_lost(
+    service: Service, demo: Client, version: str
+) -> None:
+    answer = await demo.get(f"api/versions/{version}/export?format=prompt&container=csv")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"].endswith('filename="visits-1.prompt.csv"')
+    assert json.loads(answer.headers["x-export-report"]) == {
+        "records": 2,
+        "dropped": {"weights of messages": 1},
+        "escaped_cells": 1,
+        "refused": 1,
+    }
+    first, second = csv.DictReader(io.StringIO(answer.text))
+    assert first == {"prompt": "'=1+1", "completion": "two", "adaptery_escaped": "prompt"}
+    assert second["completion"] == "Well."
+    folder = service.services.settings.state_path / "cache" / "exports"
+    assert list(folder.iterdir()) == []
+    log = await demo.json(
+        "GET", f"api/versions/{version}/export?format=prompt&container=csv&report=true"
+    )
+    (problem,) = log["problems"]
+    assert problem["where"] == "record 3, messages[1]" and problem["remedy"]
+
+
+async def test_the_client_saves_it(
+    service: Service, demo: Client, version: str, tmp_path: Path
+) -> None:
+    token = demo.headers["Authorization"].removeprefix("Bearer ")
+
+    def save() -> None:
+        with adaptery.connect(service.url, token) as hub:
+            (found,) = hub.datasets.get("visits").versions()
+            for container in ("jsonl", "parquet", "folder"):
+                path = (
+                    tmp_path / container if container == "folder" else tmp_path / f"a.{container}"
+                )
+                report = found.export(path, "openai", container)
+                assert (report.records, report.refused, report.dropped) == (3, 0, {})
+                read = list(read_records(path, suggest(path).mapping))
+                assert [entry.record for entry in read] == list(found.records())
+            with pytest.raises(InvalidInputError, match="exists"):
+                found.export(tmp_path / "a.jsonl")
+            with pytest.raises(InvalidInputError):
+                found.export(tmp_path / "b", "kto")
+            assert sorted(path.name for path in tmp_path.iterdir() if path.name != "state") == [
+                *("a.jsonl", "a.parquet", "folder"),
+            ]
+
+    await asyncio.to_thread(save)
+
+
+async def test_wrong_words_are_refused(demo: Client, version: str) -> None:
+    for query, where in (("format=openai", "container"), ("format=x&container=csv", "format")):
+        answer = await demo.get(f"api/versions/{version}/export?{query}")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["where"] == where
+
+
+async def test_nothing_is_sent_where_no_record_fits(demo: Client, version: str) -> None:
+    answer = await demo.get(f"api/versions/{version}/export?format=kto&container=jsonl")
+    problem = answer.json()
+    assert answer.status_code == 422 and len(problem["errors"]) == 3
+    assert "cannot hold" in problem["errors"][0]["reason"]
+    assert ExportReport(records=0).problems == ()
