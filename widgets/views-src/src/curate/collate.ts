@@ -3,6 +3,7 @@
 import { FormDialog } from "../parts/dialog";
 import { element } from "../parts/elements";
 import { countWords } from "../parts/words";
+import { nameOf, type Taken } from "./collated";
 import { Sources } from "./sources";
 import type { Context, Dataset, Operation } from "./things";
 import type { Step } from "./work";
@@ -12,7 +13,7 @@ export const COLLATE_STEP: Step = { title: "Collating", cancelled: "Collating wa
 /** What came of it; see CollateResult in adaptery/schemas/curation.py. */
 interface CollateResult {
   records: number;
-  sources: { name: string | null; taken: number; available: number; dropped: Record<string, number> }[];
+  sources: Taken[];
 }
 
 /** Ask what to take, and begin; null if the reader thought better of it. */
@@ -32,11 +33,8 @@ export async function askToCollate(context: Context, dataset: Dataset): Promise<
   return (await dialog.open(context.root)) ? begun : null;
 }
 
-/** What was taken from each source, and what a change of kind dropped. */
+/** What was taken from each source; what a change of kind dropped is listed where the sources are. */
 export function collatedWords(result: unknown): string[] {
   const { sources } = result as CollateResult;
-  return sources.map(({ name, taken, available, dropped }) => {
-    const lost = Object.entries(dropped).map(([what, count]) => `${what} (${count.toLocaleString()})`);
-    return `${name ?? "A source"}: ${taken.toLocaleString()} of ${countWords(available, "record")}${lost.length > 0 ? `; dropped ${lost.join(", ")}` : ""}.`;
-  });
+  return sources.map((source) => `${nameOf(source)}: ${source.taken.toLocaleString()} of ${countWords(source.available, "record")}.`);
 }

@@ -21,6 +21,20 @@ import { Work } from "./work";
 const LOOK_MS = 20_000;
 const PUBLISHED_BY = "Publishing takes the right to manage. Whoever manages the dataset can share it with you, or with your group.";
 
+/** Where each kind of long step is shown; what is not here is about all of it. */
+const PART_OF: Readonly<Record<string, string>> = {
+  import: "files",
+  collate: "files",
+  review: "review",
+  decide: "review",
+  split: "splits",
+  leaks: "splits",
+  merge: "versions",
+  bulk: "records",
+  undo: "records",
+  redo: "records",
+};
+
 export interface PageEvents {
   onBack(): void;
   onOperation(id: string | null): void;
@@ -67,7 +81,7 @@ export class DatasetPage {
       this.tabs.show("records");
       this.records.open(position);
     };
-    this.records = new Records(context, dataset, changed);
+    this.records = new Records(context, dataset, changed, begun);
     this.files = new Files(context, dataset, changed, begun);
     this.review = new Review(context, dataset, { onOperation: begun, onChange: changed, openRecord });
     this.splits = new Splits(context, dataset, { onOperation: begun, onChange: changed, openRecord });
@@ -112,21 +126,24 @@ export class DatasetPage {
   private async resume(operation: string): Promise<void> {
     try {
       const { kind } = await ask<Operation>(this.context, "operations.get", { operation });
-      if (kind === "import" || kind === "collate") this.tabs.show("files");
-      else if (kind === "review" || kind === "lengths") this.tabs.show("review");
-      else if (kind === "split" || kind === "leaks") this.tabs.show("splits");
-      else if (kind === "merge") this.tabs.show("versions");
-      if (kind === "import" || kind === "collate") await this.files.resume(operation, kind);
-      else if (kind === "review" || kind === "lengths") await this.review.resume(operation);
-      else if (kind === "split" || kind === "leaks") await this.splits.resume(operation, kind);
-      else if (kind === "merge") await this.versions.resume(operation);
-      else if (kind === "erase") this.erased(await this.work.resume(ERASE_STEP, operation));
-      else await this.publish.resume(operation);
+      this.tabs.show(PART_OF[kind] ?? "records");
+      await this.follow(operation, kind);
     } catch (error) {
       if (this.context.signal.aborted) return;
       this.events.onOperation(null);
       if (!isCode(error, "not_found")) this.context.notices.problem(error);
     }
+  }
+
+  private async follow(operation: string, kind: string): Promise<void> {
+    if (kind === "erase") return this.erased(await this.work.resume(ERASE_STEP, operation));
+    if (kind === "merge") return this.versions.resume(operation);
+    const part = PART_OF[kind];
+    if (part === "files") await this.files.resume(operation, kind);
+    else if (part === "review") await this.review.resume(operation, kind);
+    else if (part === "splits") await this.splits.resume(operation, kind);
+    else if (part === "records") await this.records.resume(operation);
+    else await this.publish.resume(operation);
   }
 
   private shared(): Shared {

@@ -4,6 +4,7 @@ import { confirm } from "../parts/dialog";
 import { button, control, element } from "../parts/elements";
 import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
 import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
+import { Collated } from "./collated";
 import { askToCollate, COLLATE_STEP, collatedWords } from "./collate";
 import { Uploads } from "./uploads";
 import { Work } from "./work";
@@ -23,6 +24,7 @@ export class Files {
   private files: FileInfo[] = [];
   private readonly collate = button("Take records from other datasets …", () => void this.askToCollate());
   private readonly work: Work;
+  private readonly collated: Collated;
   private reading: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -33,10 +35,11 @@ export class Files {
   ) {
     this.uploads = new Uploads(context, dataset.id, { done: () => this.changed(), operation: (id) => this.onOperation(id) });
     this.work = new Work(context, (id) => this.onOperation(id));
+    this.collated = new Collated(context, dataset.id, () => this.changed());
     const head = element("tr", {}, column("File"), column("Format", "wide"), column("Size", "number wide"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Files", hidden: true }, element("thead", {}, head), this.body);
     this.more.addEventListener("click", () => void this.load(this.files.at(-1)?.id ?? null));
-    this.element.append(this.uploads.element, element("div", {}, this.collate), this.work.element, this.table, this.more, this.empty);
+    this.element.append(this.uploads.element, element("div", {}, this.collate), this.work.element, this.table, this.more, this.empty, this.collated.element);
     this.show(dataset);
     void this.load(null);
     context.signal.addEventListener("abort", () => clearTimeout(this.reading), { once: true });
@@ -49,7 +52,7 @@ export class Files {
   /** Follow a long step that was begun before. */
   async resume(operation: string, kind: string): Promise<void> {
     if (kind === "import") return this.uploads.resume(operation);
-    this.collated(await this.work.resume(COLLATE_STEP, operation));
+    this.taken(await this.work.resume(COLLATE_STEP, operation));
   }
 
   show(dataset: Dataset): void {
@@ -71,6 +74,7 @@ export class Files {
       this.empty.hidden = this.files.length > 0;
       this.lookAgain();
     }, true);
+    if (!after) await this.collated.look(mayEdit(this.dataset));
   }
 
   /** Whoever reads a file in, it soon has records, or is refused and gone. */
@@ -107,10 +111,10 @@ export class Files {
   private async askToCollate(): Promise<void> {
     if (this.work.busy) return;
     const begun = await askToCollate(this.context, this.dataset);
-    if (begun) this.collated(await this.work.run(COLLATE_STEP, () => Promise.resolve(begun)));
+    if (begun) this.taken(await this.work.run(COLLATE_STEP, () => Promise.resolve(begun)));
   }
 
-  private collated(done: Operation | null): void {
+  private taken(done: Operation | null): void {
     if (done?.result) this.work.say("Taken in.", true, ...collatedWords(done.result).map((words) => element("p", {}, words)));
     this.changed();
   }

@@ -4,7 +4,9 @@ import { button, control, element } from "../parts/elements";
 import { agoWords, countWords, momentWords } from "../parts/words";
 import { inline, wordDiff } from "../parts/word-diff";
 import { textOf } from "./record";
-import { ask, attempt, type Context, type Edit, type List, type RecordItem, type Whoami } from "./things";
+import { confirm } from "../parts/dialog";
+import { ask, attempt, type Context, type Edit, type List, type Operation, type RecordItem, type Whoami } from "./things";
+import { Work } from "./work";
 
 const SHOWN = 20;
 const DONE: Readonly<Record<Edit["action"], string>> = { add: "added", replace: "changed", remove: "removed", restore: "restored", split: "split", mixed: "changed" };
@@ -25,12 +27,15 @@ interface Stepped {
   edit: Edit;
   record: RecordItem | null;
   passed_over?: number;
+  /** What does it, where there are many records; it has not ended. */
+  operation?: Operation | null;
 }
 
 export class History {
   readonly undo = control("button", { type: "button", "aria-disabled": "true", title: "Undo (Ctrl+Z)" }, "Undo");
   readonly redo = control("button", { type: "button", "aria-disabled": "true", title: "Redo (Ctrl+Shift+Z)" }, "Redo");
   readonly list = element("details", { class: "history" });
+  readonly work: Work;
   private readonly items = element("ol");
   private readonly more = button("Earlier changes", () => void this.look(this.edits.at(-1)?.id ?? null), "small");
   private edits: Edit[] = [];
@@ -43,6 +48,7 @@ export class History {
     private readonly say: (words: string) => void,
     private readonly onStep: (record: RecordItem | null, position: string | null) => void,
   ) {
+    this.work = new Work(context);
     this.more.hidden = true;
     this.list.append(control("summary", {}, "History"), this.items, this.more);
     this.list.addEventListener("toggle", () => void this.look());
@@ -69,7 +75,13 @@ export class History {
     this.stepping = true;
     try {
       const answer = await this.context.host.call(`edits.${which}`, { dataset: this.dataset, ...(edit ? { edit: edit.id } : {}) });
-      const stepped = answer as unknown as Stepped;
+      let stepped = answer as unknown as Stepped;
+      if (stepped.operation) {
+        const title = `${which === "undo" ? "Undoing" : "Redoing"}: ${wordsOfEdit(stepped.edit)}`;
+        const done = await this.work.resume({ title, cancelled: "It was cancelled; nothing was changed." }, stepped.operation.id);
+        if (!done) return;
+        stepped = { ...stepped, ...(done.result as Partial<Stepped> | null), edit: stepped.edit, record: null };
+      }
       const left = stepped.passed_over ? ` ${countWords(stepped.passed_over, "record")} changed since by others ${stepped.passed_over === 1 ? "stays" : "stay"} so.` : "";
       this.say(`${which === "undo" ? "Undid" : "Redid"}: ${wordsOfEdit(stepped.edit)}.${left}`);
       this.onStep(stepped.record, stepped.edit.record);
@@ -84,7 +96,7 @@ export class History {
   /** Bring back a record that somebody removed. */
   private async restore(position: string): Promise<void> {
     await attempt(this.context, async () => {
-      await this.context.host.call("records.bulk", { dataset: this.dataset, action: "restore", records: [position] });
+      await this.context.host.call("records.restore", { dataset: this.dataset, position });
       this.say(`Restored record ${Number(position).toLocaleString()}.`);
       this.onStep(null, null);
       await this.look();
@@ -108,9 +120,22 @@ export class History {
 
   private acts(edit: Edit, mine: string): HTMLElement[] {
     const { editor, undone, action, record, forgotten } = edit;
-    if (this.undo.hidden || undone || forgotten) return [];
-    if (editor === mine) return [button("Undo", () => void this.step("undo", edit), "small", `Undo: ${wordsOfEdit(edit)}`)];
-    return action === "remove" && record ? [button("Restore", () => void this.restore(record), "small", `Restore record ${record}`)] : [];
+    if (this.undo.hidden || forgotten) return [];
+    const forget = action === "add" || action === "split" ? [] : [button("Forget", () => void this.forget(edit), "small", `Forget what stood there: ${wordsOfEdit(edit)}`)];
+    if (undone) return forget;
+    if (editor === mine) return [button("Undo", () => void this.step("undo", edit), "small", `Undo: ${wordsOfEdit(edit)}`), ...forget];
+    return action === "remove" && record ? [button("Restore", () => void this.restore(record), "small", `Restore record ${record}`), ...forget] : forget;
+  }
+
+  /** Drop what an edit replaced or removed from the log as well. */
+  private async forget(edit: Edit): Promise<void> {
+    const words = "What stood there before is dropped from the history, too: nobody can read it or bring it back. Published versions stay as they are.";
+    if (!(await confirm(this.context.root, "Forget what stood there?", words, "Forget it"))) return;
+    await attempt(this.context, async () => {
+      await this.context.host.call("edits.forget", { dataset: this.dataset, edit: edit.id });
+      this.say("Forgotten.");
+      await this.look();
+    });
   }
 }
 

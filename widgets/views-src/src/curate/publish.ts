@@ -1,13 +1,14 @@
 // Publishing: what will happen, how far it is, and what came of it.
 
+import { type HostError, wordsOf } from "../host/host";
 import { FormDialog } from "../parts/dialog";
 import { button, control, element } from "../parts/elements";
 import { countWords } from "../parts/words";
 import { reportOf } from "./report";
+import { QUEUES, type Queue } from "./review/things";
 import { type Context, type Dataset, type Operation, type Version } from "./things";
-import { Work } from "./work";
+import { type Step, Work } from "./work";
 
-const STEP = { title: "Publishing", cancelled: "Publishing was cancelled; nothing was published." };
 
 export interface PublishEvents {
   /** An operation has begun (its id), or it is over (null). */
@@ -23,6 +24,11 @@ export class Publish {
   readonly button = control("button", { type: "button", class: "main" }, "Publish");
   readonly element = element("div", { class: "publishing" });
   private readonly work: Work;
+  private readonly step: Step = {
+    title: "Publishing",
+    cancelled: "Publishing was cancelled; nothing was published.",
+    failed: (error) => this.blocked(error),
+  };
 
   constructor(
     private readonly context: Context,
@@ -39,7 +45,7 @@ export class Publish {
 
   /** Follow an operation that was begun before, for instance before this page was loaded again. */
   async resume(operation: string): Promise<void> {
-    this.take(await this.work.resume(STEP, operation));
+    this.take(await this.work.resume(this.step, operation));
   }
 
   private async ask(): Promise<void> {
@@ -65,7 +71,7 @@ export class Publish {
     });
     dialog.allow(records > 0);
     void this.warn(dialog);
-    if ((await dialog.open(this.context.root)) && begun) this.take(await this.work.run(STEP, () => Promise.resolve(begun)));
+    if ((await dialog.open(this.context.root)) && begun) this.take(await this.work.run(this.step, () => Promise.resolve(begun)));
   }
 
   private lines(records: number): Node[] {
@@ -87,6 +93,15 @@ export class Publish {
       this.events.onReview();
     }, "small");
     dialog.element.querySelector("form")!.prepend(element("div", { class: "notice warn", role: "status" }, element("span", {}, `The review is not done: ${open.join(", ")}.`), look));
+  }
+
+  /** A policy waits for the review: what it waits for, and the way there. */
+  private blocked(error: HostError): HTMLElement | null {
+    const waits = error.fields.filter(({ where }) => where in QUEUES);
+    if (waits.length === 0) return null;
+    const lines = waits.map(({ where, reason, remedy }) => element("li", {}, `${QUEUES[where as Queue].title}: it ${reason} ${remedy}`));
+    const look = button("Open the review", () => this.events.onReview(), "main");
+    return element("div", { class: "notice bad", role: "alert" }, element("div", { class: "grow" }, element("strong", {}, wordsOf(error)), element("ul", {}, ...lines), element("div", { class: "row" }, look)));
   }
 
   private take(done: Operation | null): void {

@@ -4,7 +4,8 @@ import { control, element } from "../parts/elements";
 import type { Page } from "../parts/pages";
 import { VirtualTable } from "../parts/table";
 import { countWords } from "../parts/words";
-import { Bulk } from "./bulk";
+import { Bulk, BULK_STEP } from "./bulk";
+import { nameOf, type Taken } from "./collated";
 import { Filters } from "./filters";
 import { History } from "./history";
 import { RecordPanel } from "./panel";
@@ -65,6 +66,7 @@ export class Records {
     private readonly context: Context,
     private dataset: Dataset,
     private readonly onChange: () => void,
+    onOperation: (id: string | null) => void = () => undefined,
   ) {
     this.history = new History(context, dataset.id, (words) => this.say(words), (record, position) => this.stepped(record, position));
     this.panel = new RecordPanel(context, dataset.id, mayEdit(dataset), {
@@ -72,7 +74,7 @@ export class Records {
       onClose: () => this.closed(),
       onGroup: (group) => this.filters.showGroup(group),
     });
-    this.bulk = new Bulk(context, dataset.id, { onChange: (words) => this.changed(words), onUnpick: () => this.table.unpick() });
+    this.bulk = new Bulk(context, dataset.id, { onOperation, onChange: (words) => this.changed(words), onUnpick: () => this.table.unpick() });
     options(this.order, ORDERS);
     this.table = new VirtualTable<Row>({
       label: `Records of ${dataset.name}`,
@@ -142,7 +144,7 @@ export class Records {
     const tools = element("div", { class: "row tools" }, this.count, this.said, element("span", { class: "row end" }, this.history.undo, this.history.redo, this.add));
     this.split.append(element("div", { class: "list" }, this.table.element), this.panel.element);
     for (const offered of [this.add, this.history.undo, this.history.redo]) offered.hidden = !mayEdit(this.dataset);
-    this.element.append(this.filters.element, tools, this.bulk.element, this.empty, this.split, this.history.list);
+    this.element.append(this.filters.element, tools, this.bulk.element, this.bulk.work.element, this.history.work.element, this.empty, this.split, this.history.list);
   }
 
   private listen(): void {
@@ -170,6 +172,13 @@ export class Records {
     this.order.value = order;
     this.table.sorted(order);
     this.apply();
+  }
+
+  /** Follow a change of many records that was begun before. */
+  async resume(operation: string): Promise<void> {
+    await this.bulk.work.resume(BULK_STEP, operation);
+    this.refresh();
+    this.onChange();
   }
 
   /** Show a record that is named elsewhere. */
@@ -239,7 +248,8 @@ export class Records {
   private async lookForFiles(): Promise<void> {
     try {
       const { items } = await ask<List<FileInfo>>(this.context, "files.list", { dataset: this.dataset.id, limit: 200 });
-      this.filters.offerFiles(Object.fromEntries(items.map(({ id, name }) => [id, name])));
+      const taken = await ask<List<Taken>>(this.context, "sources.list", { dataset: this.dataset.id, limit: 200 });
+      this.filters.offerFiles(Object.fromEntries([...items.map(({ id, name }) => [id, name]), ...taken.items.map((source) => [source.id, `from ${nameOf(source)}`])]));
     } catch {
       // The filter stays as it was: the table says what is wrong.
     }

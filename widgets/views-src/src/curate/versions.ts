@@ -87,7 +87,7 @@ export class Versions {
   private row(version: Version): HTMLElement {
     const train = trainButton(this.context, version);
     train.classList.add("small");
-    train.hidden = version.state === "withdrawn";
+    train.hidden = version.state !== "completed";
     const look = button("Details", () => this.open(version), "small", `Details of ${version.name}`);
     const when = element("time", { datetime: version.created_at, title: momentWords(version.created_at) }, agoWords(version.created_at));
     const about = version.description ? [element("p", { class: "soft about" }, version.description)] : [];
@@ -134,7 +134,8 @@ export function chipsOf({ state, reason, sources, withdrawn_sources: gone = 0, s
   const chips: HTMLElement[] = [];
   if (sensitivity) chips.push(element("span", { class: `chip ${sensitivity}` }, sensitivity));
   if (sources && sources.length > 0) chips.push(element("span", { class: "chip", title: `It refers to the files of ${sources.length} versions.` }, "merged"));
-  if (state === "withdrawn") chips.push(element("span", { class: "chip withdrawn", title: reason ?? "" }, "withdrawn"));
+  if (state === "erased") chips.push(element("span", { class: "chip withdrawn" }, "erased"));
+  else if (state === "withdrawn") chips.push(element("span", { class: "chip withdrawn", title: reason ?? "" }, "withdrawn"));
   else if (gone > 0) chips.push(element("span", { class: "chip withdrawn" }, `${gone} of its sources withdrawn`));
   return chips;
 }

@@ -13,6 +13,8 @@ export interface Step {
   unit?: string;
   /** What to say once it was cancelled. */
   cancelled?: string;
+  /** What to show of a failure instead of the usual notice; null if that one will do. */
+  failed?: (error: HostError) => HTMLElement | null;
 }
 
 export class Work {
@@ -50,6 +52,15 @@ export class Work {
     } finally {
       this.running = false;
     }
+  }
+
+  /** Ask for something that is answered at once, or, where there is much to do, by an operation. */
+  async result<T>(step: Step, ask: () => Promise<unknown>): Promise<T | null> {
+    if (this.running) return null;
+    const answer = (await ask()) as T | Operation;
+    if (!isOperation(answer)) return answer;
+    const done = await this.resume(step, answer.id);
+    return (done?.result as T | undefined) ?? null;
   }
 
   say(words: string, good: boolean, ...more: Node[]): void {
@@ -99,15 +110,25 @@ export class Work {
   private finish(step: Step, last: Operation): Operation | null {
     this.end();
     if (last.state === "completed") return last;
-    if (last.state === "failed") this.context.notices.problem(problemOf(step, last));
+    if (last.state === "failed") this.fail(step, problemOf(step, last));
     else this.say(step.cancelled ?? "It was cancelled; nothing was changed.", false);
     return null;
+  }
+
+  private fail(step: Step, error: HostError): void {
+    const shown = step.failed?.(error) ?? null;
+    if (shown) this.element.replaceChildren(shown);
+    else this.context.notices.problem(error);
   }
 
   private end(): void {
     this.element.replaceChildren();
     this.onOperation(null);
   }
+}
+
+function isOperation(answer: unknown): answer is Operation {
+  return typeof answer === "object" && answer !== null && "progress" in answer && "state" in answer;
 }
 
 function progressWords(title: string, { done, total, progress }: Operation, unit = "record"): string {

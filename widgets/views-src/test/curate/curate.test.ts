@@ -1,56 +1,8 @@
 // @vitest-environment happy-dom
-import { afterEach, describe, expect, it, vi } from "vitest";
-import { mount } from "../../src/curate/curate";
-import { HostError, type Json } from "../../src/host/host";
-import { type Answer, eventually, page, ScriptedHost } from "../support/scripted-host";
-
-const NOW = "2026-01-02T03:04:05Z";
-const DATASET = { id: "ds_1", name: "visits", full_name: "@demo/visits", tenant: "@demo", sensitivity: "internal", description: "", records: 300, right: "manage", updated_at: NOW };
-const VERSION = { id: "dv_1", number: 1, name: "@demo/visits@1", content_digest: `sha256:${"ab".repeat(32)}`, records: 290, duplicates_dropped: 10, state: "completed", created_at: NOW, report: null };
-
-function item(position: number, answer = `answer ${position}`): Record<string, unknown> {
-  const messages = [{ role: "user", content: `question ${position}` }, { role: "assistant", content: answer }];
-  return { id: String(position), record_id: `sha256:${answer}`, record: { kind: "chat", messages }, kind: "chat", length: 20, edited: false, changed_at: NOW, created_at: NOW, file: null };
-}
-
-function records({ offset, limit, search }: Record<string, unknown>): unknown {
-  const total = search ? 3 : 300;
-  const count = Math.max(0, Math.min(Number(limit), total - Number(offset)));
-  return { items: Array.from({ length: count }, (_, index) => item(Number(offset) + index + 1)), has_more: false, total };
-}
-
-const unmounts: (() => void)[] = [];
-
-function shown(script: Record<string, Answer> = {}, start: Json = { dataset: "ds_1" }): { el: HTMLElement; host: ScriptedHost } {
-  const host = new ScriptedHost({
-    "view.start": () => start,
-    whoami: () => ({ tenant: "@demo", groups: ["radiology"] }),
-    "datasets.list": () => page(DATASET, { ...DATASET, id: "ds_2", name: "soap", full_name: "radiology/soap", right: "view" }),
-    "datasets.get": () => DATASET,
-    "files.list": () => page({ id: "fi_1", name: "a.json", bytes: 1000, format: "alpaca", records: 300, state: "ready", created_at: NOW }),
-    "records.list": records,
-    "records.get": ({ position }) => item(Number(position)),
-    "edits.list": () => page(),
-    "versions.list": () => page(),
-    ...script,
-  });
-  const el = document.createElement("div");
-  document.body.append(el);
-  unmounts.push(mount(el, host));
-  return { el, host };
-}
-
-function button(el: HTMLElement, name: string): HTMLButtonElement {
-  const all = [...el.querySelectorAll("button")].filter((one) => !one.closest("[hidden]"));
-  const found = all.find((one) => (one.getAttribute("aria-label") ?? one.textContent) === name);
-  if (!found) throw new Error(`no button ${name}`);
-  return found;
-}
-
-async function press(el: HTMLElement, name: string): Promise<void> {
-  await eventually(() => button(el, name));
-  button(el, name).click();
-}
+import { describe, expect, it, vi } from "vitest";
+import { HostError } from "../../src/host/host";
+import { eventually, page } from "../support/scripted-host";
+import { button, DATASET, item, NOW, press, records, shown, VERSION } from "./shown";
 
 async function open(el: HTMLElement, row: number): Promise<void> {
   await eventually(() => el.querySelectorAll(".rows > .cells:not(.waiting)").length > row);
@@ -66,11 +18,6 @@ async function edit(el: HTMLElement, text: string): Promise<void> {
   field.dispatchEvent(new Event("input"));
   await press(el, "Save");
 }
-
-afterEach(() => {
-  for (const unmount of unmounts.splice(0)) unmount();
-  document.body.replaceChildren();
-});
 
 describe("the datasets", () => {
   it("are listed, filtered and opened", async () => {
@@ -413,9 +360,9 @@ describe("publishing", () => {
 it("ends everything with the view", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   try {
-    const { el, host } = shown();
+    const { el, host, unmount } = shown();
     await vi.waitFor(() => expect(el.querySelector(".count")?.textContent).toBeTruthy());
-    unmounts.splice(0).forEach((unmount) => unmount());
+    unmount();
     expect(el.childElementCount).toBe(0);
     const asked = host.asked.length;
     await vi.advanceTimersByTimeAsync(120_000);

@@ -23,6 +23,8 @@ export class FindingCard {
   readonly element = element("li", { class: "finding", tabindex: "-1" });
   /** The records of a group that stay. */
   private readonly kept = new Set<string>();
+  /** Whether the reader chose them; else the service does, for those that are not shown as well. */
+  private chosen = false;
   private acting = false;
 
   constructor(
@@ -30,9 +32,9 @@ export class FindingCard {
     private readonly mayEdit: boolean,
     private readonly decide: (verdict: Verdict) => Promise<void>,
     private readonly open: (record: FindingRecord) => void,
+    threshold = 0,
   ) {
-    const mine = finding.records.filter(({ dataset }) => dataset === null);
-    if (isGroup(finding) && mine[0]) this.kept.add(mine[0].id);
+    for (const id of stays(finding, threshold)) this.kept.add(id);
     this.element.append(element("header", { class: "row" }, element("strong", {}, this.title()), ...this.chips()), ...this.body(), this.foot());
   }
 
@@ -111,6 +113,7 @@ export class FindingCard {
     box.addEventListener("change", () => {
       if (box.checked) this.kept.add(record.id);
       else this.kept.delete(record.id);
+      this.chosen = true;
       this.offer();
     });
     return element("span", { class: "row keeper" }, element("label", { class: "check" }, box, `Record ${Number(record.id).toLocaleString()}${similarWords(record)}`), button("Show", () => this.open(record), "link", `Show record ${record.id}`));
@@ -136,8 +139,11 @@ export class FindingCard {
     if (isGroup(this.finding)) {
       const mine = records.filter(({ dataset }) => dataset === null).length + Math.max(0, count - records.length);
       const dropped = mine - this.kept.size;
-      const drop = does(`Drop ${dropped.toLocaleString()}, keep ${this.kept.size.toLocaleString()}`, { decision: "drop", keep: [...this.kept] }, "main");
-      drop.disabled = dropped === 0;
+      const keep = this.chosen && this.kept.size > 0 ? { keep: [...this.kept] } : {};
+      const words = this.kept.size === 0 ? `Drop ${dropped.toLocaleString()} here` : `Drop ${dropped.toLocaleString()}, keep ${this.kept.size.toLocaleString()}`;
+      const drop = does(words, { decision: "drop", ...keep }, "main");
+      // Of a group of this draft alone one must stay: else nothing of what it says would.
+      drop.disabled = dropped === 0 || (this.kept.size === 0 && !isElsewhere(this.finding));
       this.actions.replaceChildren(drop, does("Keep all", { decision: "keep" }));
     } else if (queue === "phrases") this.actions.replaceChildren(does("Strip it everywhere", { decision: "strip" }, "main"), does("Keep it", { decision: "keep" }));
     else if (queue === "pii") this.actions.replaceChildren(does(`Replace by ${replacement ?? "a placeholder"}`, { decision: "accept" }, "main"), does("Ignore", { decision: "ignore" }), button("Replace by …", () => this.askReplacement()));
@@ -176,6 +182,17 @@ export class FindingCard {
 
 function isGroup({ queue }: Finding): boolean {
   return queue === "exact" || queue === "near";
+}
+
+/** Whether some of a group are in another dataset, so that none needs to stay here. */
+function isElsewhere({ records }: Finding): boolean {
+  return records.some(({ dataset }) => dataset !== null);
+}
+
+/** What stays of a group if nobody says otherwise: the first, and those that are not alike to that one itself. */
+function stays(finding: Finding, threshold: number): string[] {
+  if (!isGroup(finding) || isElsewhere(finding)) return [];
+  return finding.records.filter(({ similarity }, index) => index === 0 || (similarity !== null && similarity < threshold)).map(({ id }) => id);
 }
 
 function placeWords({ id, dataset }: FindingRecord): string {

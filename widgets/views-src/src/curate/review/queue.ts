@@ -1,14 +1,16 @@
 // One queue: its findings a page at a time, what is decided about them one by one or all at once, undo.
 
-import { confirm, FormDialog } from "../../parts/dialog";
+import { confirm } from "../../parts/dialog";
 import { button, control, element } from "../../parts/elements";
 import { countWords } from "../../parts/words";
 import { options } from "../records";
 import { ask, attempt, type Context, type List } from "../things";
+import { type Step, Work } from "../work";
 import { FindingCard, type Verdict } from "./finding";
 import { type Decision, type DecisionResult, type Finding, type FindingRecord, QUEUES, type Queue, type QueueSummary, ruleWords } from "./things";
 
 const PAGE = 20;
+export const DECIDE_STEP: Step = { title: "Deciding", unit: "finding", cancelled: "It was cancelled; nothing was decided." };
 /** What can be decided about all that are alike, and how the button says it. */
 const AT_ONCE: Readonly<Record<Queue, readonly [Decision, string][]>> = {
   exact: [["drop", "Keep one of each"], ["keep", "Keep all"]],
@@ -21,6 +23,7 @@ const AT_ONCE: Readonly<Record<Queue, readonly [Decision, string][]>> = {
 };
 
 export interface QueueEvents {
+  onOperation(id: string | null): void;
   /** Something was decided or undone: numbers and records are others now. */
   onDecided(changedRecords: boolean): void;
   openRecord(position: string): void;
@@ -37,6 +40,7 @@ export class QueuePanel {
   private readonly empty = element("p", { class: "empty", hidden: true });
   private readonly allActions = element("span", { class: "row end" });
   private readonly undo = button("Undo", () => void this.undoLast(), "", "Undo your last decision in this queue");
+  private readonly work: Work;
   private findings: Finding[] = [];
   private total = 0;
   private turn = 0;
@@ -48,6 +52,7 @@ export class QueuePanel {
     private summary: QueueSummary,
     private readonly events: QueueEvents,
   ) {
+    this.work = new Work(context, (id) => events.onOperation(id));
     const { title, help } = QUEUES[summary.queue];
     this.element.setAttribute("aria-label", title);
     options(this.state, { open: "Open", decided: "Decided" });
@@ -59,6 +64,7 @@ export class QueuePanel {
       element("p", { class: "soft" }, help),
       element("div", { class: "row filters" }, element("label", {}, "Show", this.state), element("label", {}, "What", this.rule), this.allActions),
       element("div", { class: "row tools" }, this.count, this.said, element("span", { class: "row end" }, this.undo)),
+      this.work.element,
       this.empty,
       this.list,
       this.more,
@@ -117,7 +123,7 @@ export class QueuePanel {
   private card(finding: Finding): HTMLElement {
     const decide = (verdict: Verdict): Promise<void> => this.decide({ findings: [finding.id], ...verdict }, finding);
     const open = (record: FindingRecord): void => this.events.openRecord(record.id);
-    return new FindingCard(finding, this.mayEdit, decide, open).element;
+    return new FindingCard(finding, this.mayEdit, decide, open, this.summary.options?.threshold).element;
   }
 
   /** What can be done with all that are shown, not only with the ones on this page. */
@@ -140,16 +146,15 @@ export class QueuePanel {
   private async forget(): Promise<void> {
     const words = `${countWords(this.total, "finding")} are replaced by placeholders, and what stood there is not kept in the history of this draft. This cannot be undone.`;
     const args = { all: true, ...(this.rule.value ? { rule: this.rule.value } : {}), decision: "accept" as const, forget: true };
-    const act = async (): Promise<void> => this.decided((await this.context.host.call("review.decide", { dataset: this.dataset, queue: this.summary.queue, ...args })) as unknown as DecisionResult);
-    await new FormDialog({ title: "Replace and forget?", content: [element("p", {}, words)], action: "Replace and forget", act, danger: true, signal: this.context.signal }).open(this.context.root);
+    if (await confirm(this.context.root, "Replace and forget?", words, "Replace and forget")) await this.decide(args, null);
   }
 
   /** Not tried again by itself: what was decided meanwhile by somebody else shall be seen. */
-  private async decide(args: Verdict & { findings?: string[]; all?: boolean; rule?: string }, finding: Finding | null): Promise<void> {
+  private async decide(args: Verdict & { findings?: string[]; all?: boolean; rule?: string; forget?: boolean }, finding: Finding | null): Promise<void> {
     const at = finding ? this.findings.indexOf(finding) : -1;
     await attempt(this.context, async () => {
-      const answer = await this.context.host.call("review.decide", { dataset: this.dataset, queue: this.summary.queue, ...args });
-      this.decided(answer as unknown as DecisionResult, at);
+      const answer = await this.work.result<DecisionResult>(DECIDE_STEP, () => this.context.host.call("review.decide", { dataset: this.dataset, queue: this.summary.queue, ...args }));
+      if (answer) this.decided(answer, at);
     });
   }
 

@@ -5,7 +5,7 @@ import { agoWords, countWords } from "../../parts/words";
 import { ask, attempt, type Context, type Dataset, mayEdit } from "../things";
 import { type Step, Work } from "../work";
 import { LengthsPanel } from "./lengths";
-import { QueuePanel } from "./queue";
+import { DECIDE_STEP, QueuePanel } from "./queue";
 import { askToRun } from "./run";
 import { openWords, QUEUES, type Queue, type QueueSummary } from "./things";
 
@@ -60,8 +60,8 @@ export class Review {
     return openWords(this.summaries);
   }
 
-  async resume(operation: string): Promise<void> {
-    await this.work.resume(REVIEW_STEP, operation);
+  async resume(operation: string, kind: string): Promise<void> {
+    await this.work.resume(kind === "decide" ? DECIDE_STEP : REVIEW_STEP, operation);
     await this.refresh();
   }
 
@@ -94,7 +94,7 @@ export class Review {
     const panel =
       queue === "lengths"
         ? new LengthsPanel(context, dataset.id, mayEdit(dataset), () => void this.refresh())
-        : new QueuePanel(context, dataset.id, mayEdit(dataset), summary, { onDecided: (changed) => this.decided(changed), openRecord: (position) => this.events.openRecord(position) });
+        : new QueuePanel(context, dataset.id, mayEdit(dataset), summary, { onOperation: (id) => this.events.onOperation(id), onDecided: (changed) => this.decided(changed), openRecord: (position) => this.events.openRecord(position) });
     this.open = { queue, panel };
     this.place.replaceChildren(panel.element);
     for (const [other, made] of this.buttons) made.setAttribute("aria-pressed", String(other === queue));

@@ -16,6 +16,7 @@ export interface QueueSummary {
   rules: Record<string, number>;
   left_out: number;
   languages: Record<string, number>;
+  options?: { threshold?: number } | null;
 }
 
 export interface Excerpt {
