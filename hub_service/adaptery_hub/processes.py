@@ -23,6 +23,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -60,6 +61,10 @@ class Processes:
         """
         self._memory_bytes = memory_bytes
         self._logging_level = logging_level
+
+    def prepare(self) -> None:
+        """Start the server that children are forked from, if it is not there: it takes a second."""
+        forkserver.ensure_running()
 
     def within(self, memory_bytes: int) -> Processes:
         """Return what runs steps that may take less memory."""

@@ -99,6 +99,7 @@ class FileHandler(FileOfDraftHandler):
         size = uploads.announced_bytes(announced, length)
         self._room = await self.services.storage.reserve(row["tenant_id"], size)
         self._receiver = await uploads.begin(dataset, name, announced, length)
+        await self.services.imports.expect(size)
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand the next bytes of an upload on; called by tornado, which waits."""

@@ -31,8 +31,9 @@ from adaptery_hub.uploads import Uploads
 
 T = TypeVar("T")
 
-#: A text file up to this size is read in a thread: it takes less than to start a process for it.
-SMALL_BYTES: Final = 1024 * 1024
+#: A text file up to this size is read in a thread of the service. A process takes 20 ms to start,
+#: and a second for the first one; a thread with more to do would slow down everybody.
+SMALL_BYTES: Final = 256 * 1024
 #: Bytes at the start of a file that say whether it is text.
 _HEAD_BYTES: Final = 8 * 1024
 #: Files that are looked into at once, how long that may take, and how much memory.
@@ -86,6 +87,11 @@ class Imports:
         self._tokenizer = tokenizer
         self._threads = ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="look")
         self._running: dict[str, tuple[str, str]] = {}  # operation: dataset, file
+
+    async def expect(self, size: int) -> None:
+        """Get ready for a file of this size, while it is received."""
+        if size > SMALL_BYTES:
+            await self._in_thread(self._processes.prepare)
 
     async def start(
         self,
