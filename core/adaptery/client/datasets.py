@@ -10,6 +10,7 @@ from adaptery.client.curation import CurationCalls
 from adaptery.client.listing import Listing, card
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
+from adaptery.client.review import ReviewCalls
 from adaptery.client.sharing import Shared
 from adaptery.client.uploads import UploadCalls
 from adaptery.client.versions import Version
@@ -25,7 +26,7 @@ __all__ = ["Dataset", "Datasets", "Version"]
 PUBLISH_SECONDS = 3600.0  # how long publish() waits unless told otherwise
 
 
-class Dataset(CurationCalls, UploadCalls, Shared):
+class Dataset(ReviewCalls, CurationCalls, UploadCalls, Shared):
     """A dataset and its draft.
 
     Of the rights, `use` trains on its versions, `view` reads them and the draft, `edit` changes the

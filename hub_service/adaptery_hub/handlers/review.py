@@ -43,7 +43,14 @@ from adaptery_hub.handlers.records import DraftHandler
 from adaptery_hub.imports.tokens import find_tokenizer
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.review.analysis import AnalysisOrder
-from adaptery_hub.review.decisions import DecisionOrder, Outcome, check_decision, decide, undo
+from adaptery_hub.review.decisions import (
+    DecisionOrder,
+    UndoOrder,
+    check_decision,
+    decide,
+    records_of,
+    undo,
+)
 from adaptery_hub.review.lengths import LengthsOrder, summarise
 from adaptery_hub.review.names import read_names
 from adaptery_hub.review.showing import (
@@ -54,10 +61,10 @@ from adaptery_hub.review.showing import (
     show_page,
     with_others,
 )
-from adaptery_hub.review.work import AnalysisWork, DecisionWork, describe_outcome
+from adaptery_hub.review.work import AnalysisWork, DecisionWork, describe_outcome, describe_undone
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
-#: A decision about more findings than these is carried out as an operation.
+#: A decision about more records than these is carried out as an operation.
 AT_ONCE = 500
 STATES: tuple[FindingState, ...] = get_args(FindingState)
 CUTOFF_DEFAULT = 2048
@@ -240,78 +247,66 @@ class QueueHandler(_ReviewHandler):
         ]
 
 
-class DecisionsHandler(_ReviewHandler):
+class _DecidingHandler(_ReviewHandler):
+    async def carry_out(
+        self,
+        dataset: str,
+        order: DecisionOrder | UndoOrder,
+        step: Callable[[Draft], dict[str, object]],
+        schema: type[DecisionResult] | type[UndoResult],
+    ) -> None:
+        """Do a step on the draft and answer it: at once, or as an operation if it is large."""
+        services = self.services
+
+        def note(connection: Connection, result: Mapping[str, object]) -> None:
+            counts = {name: value for name, value in result.items() if isinstance(value, int)}
+            told = {"queue": order.queue, **counts}
+            if isinstance(order, UndoOrder):
+                self.audit(connection, "review.undo", dataset, **told)
+            else:
+                self.audit(connection, "review.decide", dataset, decision=order.decision, **told)
+
+        if await services.drafts.read(dataset, lambda d: records_of(d, order)) > AT_ONCE:
+            await services.storage.check(self._owner)
+            work = DecisionWork(services.drafts, services.processes, dataset, note, order)
+            row = await services.operations.start(self.identity, "decide", dataset, work)
+            self.answer(describe_operation(row, services.operations), 202)
+            return
+        with await self.room():
+            result = await services.drafts.write(dataset, step)
+            await self.touch(dataset)
+        await services.db.write(lambda c: note(c, result))
+        self.answer(schema.model_validate(result))
+
+
+class DecisionsHandler(_DecidingHandler):
     """Decisions about the findings of one queue."""
 
     async def post(self, dataset: str, queue: str) -> None:
-        """Decide, at once or, about many findings, as an operation."""
+        """Decide, at once or, about many records, as an operation."""
         self.check_query()
         asked = self.body(DecisionRequest)
         await self.authorise(dataset, Right.EDIT)
         name = parse_queue(queue)
         check_decision(name, asked.decision)
-        sources = await self.seen_sources(dataset)
-        keys = None if asked.findings is None else tuple(map(finding_key, asked.findings))
         order = DecisionOrder(
             name,
             asked.decision,
             self.identity.tenant_id,
-            keys,
+            None if asked.findings is None else tuple(map(finding_key, asked.findings)),
             asked.rule,
             asked.replacement,
             frozenset(map(int, asked.keep)),
             asked.forget,
-            sources,
+            await self.seen_sources(dataset),
             await self.more_names(),
         )
-        if await self._is_large(dataset, order):
-            await self._start(dataset, order)
-            return
-        with await self.room():
-            outcome = await self.services.drafts.write(dataset, lambda d: decide(d, order))
-            await self.touch(dataset)
-        result = describe_outcome(outcome)
-        await self.services.db.write(lambda c: self._note(c, dataset, order, result))
-        self.answer(DecisionResult.model_validate(result))
-
-    async def _is_large(self, dataset: str, order: DecisionOrder) -> bool:
-        """Whether a decision may take longer than a request should."""
-
-        def records(draft: Draft) -> int:
-            findings = draft.findings
-            if order.keys is None:
-                return findings.count(
-                    order.queue, decided=False, rule=order.rule, sources=order.sources
-                )
-            named = findings.named(order.queue, order.keys, order.sources)
-            return sum(finding.records for finding in named)
-
-        return await self.services.drafts.read(dataset, records) > AT_ONCE
-
-    async def _start(self, dataset: str, order: DecisionOrder) -> None:
-        services = self.services
-
-        def note(connection: Connection, result: Mapping[str, object]) -> None:
-            self._note(connection, dataset, order, result)
-
-        await services.storage.check(self._owner)
-        work = DecisionWork(services.drafts, services.processes, dataset, note, order)
-        row = await services.operations.start(self.identity, "decide", dataset, work)
-        self.answer(describe_operation(row, services.operations), 202)
-
-    def _note(
-        self,
-        connection: Connection,
-        dataset: str,
-        order: DecisionOrder,
-        result: Mapping[str, object],
-    ) -> None:
-        counts = {name: value for name, value in result.items() if isinstance(value, int)}
-        told = {"queue": order.queue, "decision": order.decision, **counts}
-        self.audit(connection, "review.decide", dataset, **told)
+        await self.carry_out(
+            dataset, order, lambda d: describe_outcome(decide(d, order)), DecisionResult
+        )
 
 
-class UndoDecisionHandler(_ReviewHandler):
+class UndoDecisionHandler(_DecidingHandler):
     """Undoing a decision."""
 
     async def post(self, dataset: str, queue: str) -> None:
@@ -319,18 +314,8 @@ class UndoDecisionHandler(_ReviewHandler):
         self.check_query()
         self.body(UndoRequest)
         await self.authorise(dataset, Right.EDIT)
-        name, editor, more = parse_queue(queue), self.identity.tenant_id, await self.more_names()
-
-        def take_back(draft: Draft) -> Outcome:
-            return undo(draft, name, editor, more)
-
-        outcome = await self.services.drafts.write(dataset, take_back)
-        await self.touch(dataset)
-        counts = {"reopened": outcome.decided, "changed_records": outcome.changed}
-        await self.services.db.write(
-            lambda c: self.audit(c, "review.undo", dataset, queue=name, **counts)
-        )
-        self.answer(UndoResult(**counts))
+        order = UndoOrder(parse_queue(queue), self.identity.tenant_id, await self.more_names())
+        await self.carry_out(dataset, order, lambda d: describe_undone(undo(d, order)), UndoResult)
 
 
 def parse_queue(text: str) -> Queue:
@@ -433,7 +418,7 @@ ROUTES = [
         {
             "POST": Operation(
                 "write",
-                "Decide about findings; about many, as an operation whose result is the answer.",
+                "Decide about findings; about many records, by an operation with this result.",
                 request=DecisionRequest,
                 response=DecisionResult,
                 or_status=(202,),
@@ -449,6 +434,7 @@ ROUTES = [
                 "Take back your newest decision in a queue, with all that it changed.",
                 request=UndoRequest,
                 response=UndoResult,
+                or_status=(202,),
             )
         },
     ),

@@ -46,6 +46,15 @@ class DecisionOrder:
 
 
 @dataclass(frozen=True)
+class UndoOrder:
+    """The undoing of somebody's newest decision."""
+
+    queue: Queue
+    editor: str  # tenant id
+    more_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a decision did, or its undoing."""
 
@@ -87,6 +96,15 @@ def decide_in_process(
     return outcome
 
 
+def undo_in_process(report: Report, path: Path, max_records: int, order: UndoOrder) -> Outcome:
+    """Like `undo`, as a step of `adaptery_hub.processes`."""
+    report(0, 1)
+    with opened(path, max_records, write=True) as draft:
+        outcome = undo(draft, order)
+    report(1, 1)
+    return outcome
+
+
 def decide(draft: Draft, order: DecisionOrder) -> Outcome:
     """Carry out a decision, in the transaction of a draft.
 
@@ -115,25 +133,38 @@ def decide(draft: Draft, order: DecisionOrder) -> Outcome:
     return Outcome(len(wanted.settled) - refused, result.changed, skipped, result.seq)
 
 
-def undo(draft: Draft, queue: Queue, editor: str, more_names: frozenset[str]) -> Outcome:
+def undo(draft: Draft, order: UndoOrder) -> Outcome:
     """Take back the newest decision of an editor in a queue.
 
     Raises:
         ConflictError: there is none, or what it changed was forgotten or changed since.
     """
     findings = draft.findings
-    newest = findings.newest_decision(queue, editor)
+    newest = findings.newest_decision(order.queue, order.editor)
     if newest is None:
         raise ConflictError(
             "You have nothing to undo in this queue.",
             hint="Only your own decisions can be undone.",
         )
     if newest.edit is None:
-        return Outcome(findings.take_back(queue, newest))
+        return Outcome(findings.take_back(order.queue, newest))
     positions = findings.of_edit(newest.edit)
-    done = draft.undo(editor, newest.edit)
-    recheck(draft, positions, more_names)
+    done = draft.undo(order.editor, newest.edit)
+    recheck(draft, positions, order.more_names)
     return Outcome(len(positions), done.changed, done.passed_over, newest.edit)
+
+
+def records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:
+    """Return how many records a decision may change, or its undoing, about."""
+    findings = draft.findings
+    if isinstance(order, UndoOrder):
+        newest = findings.newest_decision(order.queue, order.editor)
+        edit = None if newest is None else newest.edit
+        return 0 if edit is None else draft.edit(edit).records
+    if order.keys is None:
+        return findings.count(order.queue, decided=False, rule=order.rule, sources=order.sources)
+    named = findings.named(order.queue, order.keys, order.sources)
+    return sum(finding.records for finding in named)
 
 
 def recheck(draft: Draft, positions: Iterable[int], more_names: frozenset[str]) -> None:

@@ -14,7 +14,13 @@ from adaptery_hub.drafts import Drafts, Hold, opened
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes
 from adaptery_hub.review.analysis import AnalysisOrder, analyse
-from adaptery_hub.review.decisions import DecisionOrder, Outcome, decide_in_process
+from adaptery_hub.review.decisions import (
+    DecisionOrder,
+    Outcome,
+    UndoOrder,
+    decide_in_process,
+    undo_in_process,
+)
 from adaptery_hub.review.lengths import LengthsOrder, count_lengths
 
 #: Writes down what was done, in the transaction that makes it so.
@@ -90,7 +96,7 @@ class AnalysisWork(_DraftWork):
 
 
 class DecisionWork(_DraftWork):
-    """Carries out a decision about many findings, while nobody else writes."""
+    """Carries out a decision about many records, or its undoing, while nobody else writes."""
 
     def __init__(
         self,
@@ -98,7 +104,7 @@ class DecisionWork(_DraftWork):
         processes: Processes,
         dataset_id: str,
         note: Note,
-        order: DecisionOrder,
+        order: DecisionOrder | UndoOrder,
     ) -> None:
         """Take what is to be done; see `AnalysisWork`."""
         super().__init__(drafts, processes, dataset_id, note)
@@ -115,10 +121,13 @@ class DecisionWork(_DraftWork):
         """
         self._hold.take(self._dataset_id, progress.check)
         path = self._drafts.path(self._dataset_id)
-        self._outcome = self._processes.run(
-            decide_in_process, progress, path, self._drafts.max_records, self._order
-        )
-        self._result = describe_outcome(self._outcome)
+        order, most = self._order, self._drafts.max_records
+        if isinstance(order, UndoOrder):
+            undone = self._processes.run(undo_in_process, progress, path, most, order)
+            self._result = describe_undone(undone)
+        else:
+            self._outcome = self._processes.run(decide_in_process, progress, path, most, order)
+            self._result = describe_outcome(self._outcome)
         self._measure()
 
     def commit(self, connection: Connection) -> Mapping[str, object]:
@@ -152,3 +161,8 @@ def describe_outcome(outcome: Outcome) -> dict[str, object]:
         "skipped": outcome.skipped,
         "batch": None if outcome.edit is None else str(outcome.edit),
     }
+
+
+def describe_undone(outcome: Outcome) -> dict[str, object]:
+    """Return what the undoing of a decision did, as the API shows it."""
+    return {"reopened": outcome.decided, "changed_records": outcome.changed}

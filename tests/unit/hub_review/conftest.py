@@ -13,7 +13,7 @@ from adaptery.records import Record
 from adaptery.schemas.review import Queue, ReviewOptions
 from adaptery_hub.drafts import Draft, Drafts, opened
 from adaptery_hub.review.analysis import AnalysisOrder, analyse
-from adaptery_hub.review.decisions import DecisionOrder, Outcome, decide, undo
+from adaptery_hub.review.decisions import DecisionOrder, Outcome, UndoOrder, decide, undo
 
 ME, OTHER = "tn_me", "tn_other"
 
@@ -66,7 +66,7 @@ class Desk:
 
     def undo(self, queue: Queue, editor: str = ME) -> Outcome:
         with self.open(write=True) as draft:
-            return undo(draft, queue, editor, frozenset())
+            return undo(draft, UndoOrder(queue, editor))
 
     def keys(self, queue: Queue) -> list[int]:
         with self.open() as draft:
