@@ -225,7 +225,7 @@ def _check_usable(version: RowMapping) -> None:
     if version["state"] != versions.COMPLETED:
         raise _wrong("dataset", f"is {version['state']}: {name}", "use another version")
     if version["withdrawn_sources"]:
-        reason = f"was merged from versions that are withdrawn: {name}"
+        reason = f"holds records of versions that are withdrawn: {name}"
         raise _wrong("dataset", reason, "merge again without them")
 
 

@@ -166,9 +166,9 @@ def _write(report: Report, plan: Plan, draft: Draft) -> Written:
     problems: list[FieldProblem] = []
     with ShardWriter(plan.folder, plan.shard_records) as shards:
         for item, record in _checked(draft.unique_records(), problems):
-            split = cast("Split | None", getattr(item, "split", None))
+            split = cast("Split | None", item.split)
             row = Row(tally.records + 1, item.record_id, dump(record.to_dict()), split)
-            tally.add(item.kind, item.length, split, getattr(item, "language", None))
+            tally.add(item.kind, item.length, split, item.language)
             content.add(row)
             shards.add(row, item.kind)
             if tally.records % REPORT_EVERY == 0:

@@ -57,7 +57,7 @@ class Graph:
         seen = {row["id"] for row in level}
         while level:
             self._add_files([row["id"] for row in level])
-            sources = {row["id"]: _sources(row) for row in level}
+            sources = statements.direct_sources(self._connection, [row["id"] for row in level])
             wanted = {source for ids in sources.values() for source in ids}
             visible = statements.versions_by_id(self._connection, self._identity, wanted)
             for version_id, ids in sources.items():
@@ -71,10 +71,7 @@ class Graph:
         ids = [row["id"] for row in rows]
         merged = statements.merged_from(self._connection, self._identity, ids, NODES_LIMIT + 1)
         self.add_versions(merged)
-        for row in merged:
-            for source in _sources(row):
-                if source in self._nodes:
-                    self.connect(source, row["id"])
+        self.connect_sources([row["id"] for row in merged])
         every = [*ids, *(row["id"] for row in merged)]
         self.add_uses(statements.uses_of(self._connection, every))
 
@@ -96,6 +93,13 @@ class Graph:
             if adapter is not None:
                 self._add(_adapter_node(adapter))
                 self.connect(before, adapter["id"])
+
+    def connect_sources(self, version_ids: Sequence[str]) -> None:
+        """Say which of the shown versions were made from which."""
+        found = statements.direct_sources(self._connection, version_ids)
+        for version_id, sources in found.items():
+            for source in sources:
+                self.connect(source, version_id)
 
     def connect(self, source: str, target: str) -> None:
         """Say that one thing went into another, if both are shown."""
@@ -172,22 +176,12 @@ def followed(
     graph = Graph(connection, identity)
     rows = list(statements.versions_by_id(connection, identity, splits).values())
     graph.add_versions(rows)
-    for row in rows:
-        for source in _sources(row):
-            if source in splits:
-                graph.connect(source, row["id"])
+    graph.connect_sources([row["id"] for row in rows])
     uses = statements.uses_of(connection, splits)
     graph.add_uses(
         [use for use in uses if use["split"] in (None, "all", splits[use["version_id"]])]
     )
     return graph.result()
-
-
-def _sources(row: RowMapping) -> list[str]:
-    recipe = row["recipe"]
-    if recipe is None:
-        return []
-    return list(dict.fromkeys(source["version"] for source in recipe["sources"]))
 
 
 def _version_node(row: RowMapping) -> GraphNode:

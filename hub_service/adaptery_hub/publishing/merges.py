@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
 from adaptery.manifests import Manifest, ManifestSource, manifest_digest
 from adaptery.records import Kind
-from adaptery.schemas.common import SENSITIVITIES, JsonObject
+from adaptery.schemas.common import JsonObject
 from adaptery.schemas.datasets import CharacterCounts, FileCount, PublishRequest, VersionReport
 from adaptery.schemas.lineage import MergeRequest
 from adaptery_hub.database.statements import lineage
@@ -43,7 +43,7 @@ from adaptery_hub.publishing.headings import FileFact, Heading
 from adaptery_hub.publishing.merged_cache import open_sources
 from adaptery_hub.publishing.merging import Merge, Source, merged_digest
 from adaptery_hub.publishing.published import PublishedVersions
-from adaptery_hub.publishing.publisher import Note, Publisher, VersionWork
+from adaptery_hub.publishing.publisher import Note, Publisher, VersionWork, strictest
 from adaptery_hub.publishing.recipes import RECIPE_NAME, Recipe, RecipeSource
 from adaptery_hub.publishing.reports import Tally
 from adaptery_hub.publishing.review_state import check_reports
@@ -127,12 +127,10 @@ class MergeWork(VersionWork):
         note: Note,
     ) -> None:
         about = PublishRequest(description=wanted.description)
-        sensitivity = strictest([dataset["sensitivity"], *(r["sensitivity"] for r in sources)])
-        raised = {**dataset, "sensitivity": sensitivity}
-        super().__init__(publisher, raised, creator_id, about, note)
+        super().__init__(publisher, dataset, creator_id, about, note)
+        self.inherit([row["sensitivity"] for row in sources])
         self._published = published
         self._sources = sources
-        self._sensitivity = sensitivity
         self.recipe = make_recipe(wanted, sources)
         self._manifests: dict[str, Manifest] = {}
 
@@ -184,7 +182,7 @@ class MergeWork(VersionWork):
         direct = list(dict.fromkeys(row["id"] for row in self._sources))
         now = [statements.find(connection, version_id) for version_id in direct]
         check_sources(now)
-        if strictest([self._sensitivity, *(r["sensitivity"] for r in now)]) != self._sensitivity:
+        if strictest([self.sensitivity, *(r["sensitivity"] for r in now)]) != self.sensitivity:
             raise ConflictError("A source became more sensitive meanwhile.", hint="Merge again.")
         every = lineage.with_sources(connection, direct)
         if len(every) > REFERENCES_LIMIT:
@@ -193,7 +191,6 @@ class MergeWork(VersionWork):
                 hint="Collate the sources into a draft and publish it instead.",
             )
         statements.insert_sources(connection, self.version_id, every, self._created_at)
-        lineage.raise_sensitivity(connection, self.dataset_id, self._sensitivity)
 
     def _file_facts(self) -> list[FileFact]:
         return [
@@ -228,11 +225,6 @@ def write_merged(report: Report, plan: MergePlan) -> Written:
     made = _report(merge, tally, plan.names)
     merged_from = MergedFrom(digest, plan.references, plan.files)
     return finish_folder(plan.folder, plan.heading, content, made, merged=merged_from)
-
-
-def strictest(sensitivities: Sequence[str]) -> str:
-    """Return the most careful of some sensitivities."""
-    return max(sensitivities, key=SENSITIVITIES.index)
 
 
 def _report(merge: Merge, tally: Tally, names: Sequence[str]) -> VersionReport:

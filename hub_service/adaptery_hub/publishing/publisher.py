@@ -13,7 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,14 +32,16 @@ from adaptery.manifests import (
     manifest_digest,
     sign_manifest,
 )
+from adaptery.schemas.common import SENSITIVITIES
 from adaptery.schemas.datasets import PublishRequest, Version
 from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.at_rest import ENCRYPTED, AtRestDesk, SealedFolder
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import files
+from adaptery_hub.database.statements import files, lineage
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.drafts import Drafts
+from adaptery_hub.drafts.sources import DraftSource
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes
@@ -151,6 +153,7 @@ class VersionWork:
         self.about = about
         self.version_id = new_id("dv")
         self.folder = publisher.staging / self.version_id
+        self.sensitivity: str = dataset["sensitivity"]
         self._dataset = dataset
         self._creator_id = creator_id
         self._note = note
@@ -159,9 +162,16 @@ class VersionWork:
         self._stored = False
         self._row: dict[str, Any] = {}
 
+    def prepare(self) -> None:
+        """Look up what the version comes from."""
+
     def write(self, progress: Progress, heading: Heading) -> Written:
         """Write the folder, all but its manifest."""
         raise NotImplementedError
+
+    def inherit(self, sensitivities: Sequence[str]) -> None:
+        """Let the dataset be as sensitive as the most sensitive of what the version comes from."""
+        self.sensitivity = strictest([self.sensitivity, *sensitivities])
 
     def manifest_fields(self) -> Mapping[str, Any]:
         """Return what this kind of version adds to its manifest."""
@@ -186,6 +196,7 @@ class VersionWork:
         """
         progress.report(0, 0)
         publisher = self.publisher
+        self.prepare()
         self.folder.mkdir(mode=0o700)
         number = publisher.database.read_now(lambda c: statements.next_number(c, self.dataset_id))
         written = self.write(progress, self._heading(number))
@@ -205,6 +216,7 @@ class VersionWork:
         """Insert the row; from here on the version exists."""
         statements.insert(connection, self._row)
         self.inserted(connection)
+        lineage.raise_sensitivity(connection, self.dataset_id, self.sensitivity)
         version = describe_version(statements.find(connection, self.version_id))
         self._note(connection, version)
         self._give_room_back()
@@ -243,7 +255,7 @@ class VersionWork:
 
     def _seal(self) -> SealedFolder | None:
         """Encrypt the folder if its dataset is restricted."""
-        if self._dataset["sensitivity"] != ENCRYPTED:
+        if self.sensitivity != ENCRYPTED:
             return None
         return self.publisher.at_rest.seal_folder(self.dataset_id, self.folder)
 
@@ -275,7 +287,7 @@ class VersionWork:
             version_id=self.version_id,
             dataset_name=f"{self._dataset['prefix']}/{self._dataset['name']}",
             number=number,
-            sensitivity=self._dataset["sensitivity"],
+            sensitivity=self.sensitivity,
             description=self.about.description or self._dataset["description"],
             license=self.about.license,
             creator_id=self._creator_id,
@@ -311,6 +323,11 @@ class VersionWork:
             self._room.release()
 
 
+def strictest(sensitivities: Sequence[str]) -> str:
+    """Return the most careful of some sensitivities."""
+    return max(sensitivities, key=SENSITIVITIES.index)
+
+
 class PublishWork(VersionWork):
     """One publish of a draft."""
 
@@ -324,6 +341,14 @@ class PublishWork(VersionWork):
     ) -> None:
         super().__init__(publisher, dataset, creator_id, about, note)
         self._files: list[statements.SourceFile] = []
+        self._collated: list[DraftSource] = []
+
+    def prepare(self) -> None:
+        """See `VersionWork.prepare`; what was collated counts like what is merged."""
+        self._collated = self.publisher.drafts.read_now(
+            self.dataset_id, lambda draft: [one for one in draft.sources() if one.records]
+        )
+        self.inherit(self.publisher.database.read_now(self._sensitivities))
 
     def write(self, progress: Progress, heading: Heading) -> Written:
         """See `VersionWork.write`."""
@@ -336,7 +361,8 @@ class PublishWork(VersionWork):
             shard_records=publisher.rules.shard_records,
             heading=heading,
             originals=tuple(found for row in rows if (found := self._original(row)) is not None),
-            file_names={row["id"]: row["name"] for row in rows},
+            file_names={row["id"]: row["name"] for row in rows}
+            | {one.id: one.name for one in self._collated},
             blocking=publisher.rules.blocking.get(heading.sensitivity, ()),
         )
         written = publisher.processes.run(write_version, progress, plan)
@@ -352,6 +378,12 @@ class PublishWork(VersionWork):
     def inserted(self, connection: Connection) -> None:
         """See `VersionWork.inserted`."""
         statements.insert_files(connection, self.version_id, self._files, self._created_at)
+        direct = [one.source for one in self._collated if one.kind == "version"]
+        every = lineage.with_sources(connection, list(dict.fromkeys(direct)))
+        statements.insert_sources(connection, self.version_id, every, self._created_at)
+
+    def _sensitivities(self, connection: Connection) -> list[str]:
+        return lineage.sensitivities(connection, [one.source for one in self._collated])
 
     def _original(self, row: RowMapping) -> Original | None:
         try:

@@ -149,6 +149,40 @@ def count_adapters(connection: Connection, version_id: str) -> int:
     return connection.scalar(statement) or 0
 
 
+def sensitivities(connection: Connection, ids: Collection[str]) -> list[str]:
+    """Return how sensitive the datasets are that some ids name, of datasets or of versions."""
+    of_versions = sa.select(versions.c.dataset_id).where(versions.c.id.in_(ids))
+    statement = sa.select(datasets.c.sensitivity).where(
+        sa.or_(datasets.c.id.in_(ids), datasets.c.id.in_(of_versions))
+    )
+    return list(connection.scalars(statement))
+
+
+def direct_sources(connection: Connection, version_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return what each of these versions references itself, not by what it references."""
+    statement = (
+        sa.select(version_sources.c.version_id, version_sources.c.source_version_id)
+        .where(
+            version_sources.c.version_id.in_(version_ids)
+            | version_sources.c.version_id.in_(
+                sa.select(version_sources.c.source_version_id).where(
+                    version_sources.c.version_id.in_(version_ids)
+                )
+            )
+        )
+        .order_by(version_sources.c.version_id, version_sources.c.position)
+    )
+    every: dict[str, list[str]] = {}
+    for row in connection.execute(statement):
+        every.setdefault(row.version_id, []).append(row.source_version_id)
+    found: dict[str, list[str]] = {}
+    for version_id in version_ids:
+        sources = every.get(version_id, [])
+        indirect = {below for source in sources for below in every.get(source, ())}
+        found[version_id] = [source for source in sources if source not in indirect]
+    return found
+
+
 def least_sensitivity(connection: Connection, dataset_id: str) -> str:
     """Return what a dataset must be at least, as it has versions merged from others."""
     own, source = versions.alias(), versions.alias()
