@@ -48,7 +48,7 @@ def configure(
     default_base_model: str | None = None,
     pinned_digests: Mapping[str, str] | None = None,
     tasks_dir: str | Path | None = None,
-    max_upload_bytes: int = 512 * 1024**2,
+    max_upload_bytes: int = 2 * 1024**3,
     lease_seconds: int = 60,
     max_attempts: int = 5,
     save_models_in: str | Path | None = None,

@@ -57,7 +57,7 @@ class ServiceSettings(Configurable):
     ).tag(config=True)
 
     max_upload_bytes = Int(
-        512 * MEBIBYTE, help="Largest dataset file that is accepted, in bytes."
+        2048 * MEBIBYTE, help="Largest dataset file that is accepted, in bytes."
     ).tag(config=True)
 
     max_draft_records = Int(2_000_000, help="How many records one draft may hold.").tag(config=True)

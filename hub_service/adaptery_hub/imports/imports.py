@@ -37,7 +37,7 @@ SMALL_BYTES: Final = 256 * 1024
 #: Bytes at the start of a file that say whether it is text.
 _HEAD_BYTES: Final = 8 * 1024
 #: Files that are looked into at once, how long that may take, and how much memory.
-LOOK_THREADS: Final = 3
+LOOK_THREADS: Final = 4
 LOOK_SECONDS: Final = 30.0
 LOOK_MEMORY_BYTES: Final = 2 * 1024**3
 
@@ -91,7 +91,7 @@ class Imports:
     async def expect(self, size: int) -> None:
         """Get ready for a file of this size, while it is received."""
         if size > SMALL_BYTES:
-            await self._in_thread(self._processes.prepare)
+            await asyncio.to_thread(self._processes.prepare)
 
     async def start(
         self,
@@ -120,7 +120,7 @@ class Imports:
         file_id, dataset_id = row["id"], row["dataset_id"]
         original = await self._original(row)
         room = await self._database.read(lambda c: self._storage.room(c, owner_id))
-        in_process = await self._in_thread(lambda: _needs_process(original, plan.mapping))
+        in_process = await asyncio.to_thread(_needs_process, original, plan.mapping)
         row = await self._database.write(lambda c: statements.importing(c, file_id))
         order = ImportOrder(
             original=original,
@@ -214,7 +214,7 @@ class Imports:
 
     async def problem_page(self, row: RowMapping, after: int, limit: int) -> list[FileProblem]:
         """Return the first problems with a higher id."""
-        return await self._in_thread(lambda: problem_page(self.problems(row), after, limit))
+        return await asyncio.to_thread(problem_page, self.problems(row), after, limit)
 
     async def recover(self) -> None:
         """Take out again what a kill left of imports; called at start."""
@@ -250,7 +250,7 @@ class Imports:
         )
 
     async def _original(self, row: RowMapping) -> Path:
-        return await self._in_thread(lambda: self._uploads.original(row["dataset_id"], row["id"]))
+        return await asyncio.to_thread(self._uploads.original, row["dataset_id"], row["id"])
 
     async def _look(
         self,
@@ -272,10 +272,7 @@ class Imports:
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-        return await self._in_thread(look)
-
-    async def _in_thread(self, fn: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look)
 
 
 def _needs_process(path: Path, mapping: Mapping | None) -> bool:

@@ -208,3 +208,14 @@ async def test_a_draft_has_a_limit_of_records(service: Service, demo: Client) ->
     dataset = await demo.dataset()
     assert (await demo.upload(dataset, alpaca(11), status=413))["code"] == "too_large"
     await assert_nothing_is_left(service, demo, dataset)
+
+
+async def test_a_draft_has_a_limit_of_files(
+    demo: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptery_hub.database.statements.files.FILES_LIMIT", 2)
+    dataset = await demo.dataset()
+    for name in ("a.json", "b.json"):
+        await demo.upload(dataset, alpaca(1, name), name)
+    assert (await demo.upload(dataset, alpaca(1), "c.json", 413))["hint"]
+    assert len(service.services.uploads.originals.kept(dataset)) == 2

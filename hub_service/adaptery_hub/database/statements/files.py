@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError, NotFoundError
+from adaptery.errors import ConflictError, NotFoundError, TooLargeError
 from adaptery.ids import new_id
 from adaptery.times import now
 from adaptery_hub.database.tables import datasets, files
+
+#: Files of one draft.
+FILES_LIMIT = 10_000
 
 
 def by_name(connection: Connection, dataset_id: str, name: str) -> RowMapping | None:
@@ -185,6 +188,15 @@ def _in_states(connection: Connection, *states: str) -> list[RowMapping]:
     return list(connection.execute(sa.select(files).where(files.c.state.in_(states))).mappings())
 
 
+def _check_count(connection: Connection, dataset_id: str) -> None:
+    count = sa.select(sa.func.count()).where(files.c.dataset_id == dataset_id)
+    if (connection.scalar(count) or 0) >= FILES_LIMIT:
+        raise TooLargeError(
+            f"A draft holds at most {FILES_LIMIT} files.",
+            hint="Put them into one file or a zip archive, or remove some.",
+        )
+
+
 def _noted(
     connection: Connection,
     existing: RowMapping | None,
@@ -196,6 +208,7 @@ def _noted(
     if connection.scalar(sa.select(datasets.c.id).where(datasets.c.id == dataset_id)) is None:
         raise NotFoundError("The dataset was deleted meanwhile.")
     if existing is None:
+        _check_count(connection, dataset_id)
         file_id = new_id("fi")
         named = {"id": file_id, "created_at": now(), "dataset_id": dataset_id, "name": name}
         connection.execute(sa.insert(files).values(**named, creator_id=creator_id, **values))
