@@ -1,4 +1,4 @@
-"""`adaptery data`: files of records on this machine, without a service."""
+"""`adaptery data`: files of records on this machine, and what is done with datasets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from adaptery.erase_command import add_erase
 from adaptery.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _FORMATS = ("alpaca", "sharegpt", "openai", "prompt", "preference", "kto", "text
 
 def register(subparsers: Subparsers) -> None:
     """Add the command."""
-    data = subparsers.add_parser("data", help="look at data files on this machine")
+    data = subparsers.add_parser("data", help="look at data files; erase datasets")
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
     check = actions.add_parser(
         "check",
@@ -36,6 +37,7 @@ def register(subparsers: Subparsers) -> None:
     )
     check.add_argument("--format", choices=_FORMATS, help="default: told from the file")
     check.set_defaults(run=_check)
+    add_erase(actions)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -155,22 +155,24 @@ class Client(httpx.AsyncClient):
         path = f"api/datasets/{dataset}/files/{name}"
         return await self.json("PUT", path, status, content=content)
 
-    async def publish(self, dataset: str, state: str = "completed") -> Any:
+    async def publish(
+        self, dataset: str, state: str = "completed", timeout_seconds: float = 15
+    ) -> Any:
         """Publish a draft; return the operation at its end."""
         path = f"api/datasets/{dataset}/versions"
         operation = await self.json("POST", path, 202, json={})
-        ended = await self.ended(operation["id"])
+        ended = await self.ended(operation["id"], timeout_seconds)
         assert ended["state"] == state, ended
         return ended
 
-    async def ended(self, operation: str) -> Any:
+    async def ended(self, operation: str, timeout_seconds: float = 15) -> Any:
         """Wait for the end of an operation."""
 
         async def end() -> Any:
             now = await self.json("GET", f"api/operations/{operation}")
             return now if now["state"] != "running" else None
 
-        return await eventually(end)
+        return await eventually(end, timeout_seconds=timeout_seconds)
 
 
 def alpaca(count: int, word: str = "cough") -> bytes:

@@ -20,6 +20,7 @@ from adaptery.records import Kind, Record
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse
 from adaptery.schemas.lineage import LineageRequest, MergeRequest, MergeSource, RecordLineage
+from adaptery.schemas.stores import Erasure
 
 __all__ = ["Dataset", "Datasets", "Version"]
 
@@ -162,6 +163,44 @@ class Dataset(ReviewCalls, CurationCalls, UploadCalls, Shared):
         )
         versions = (Version(self._connection, info) for info in found)
         return Listing(versions, "version", VERSIONS, "publish() makes one.")
+
+    def erase(
+        self,
+        name: str,
+        *,
+        timeout_seconds: float = PUBLISH_SECONDS,
+        progress: bool | Report | None = None,
+    ) -> Erasure:
+        """Erase the dataset for good: its key, draft, files and versions. There is no way back.
+
+        Args:
+            name: the full name of the dataset, as a confirmation.
+            timeout_seconds: how long to wait; it goes on afterwards, see `erasure`.
+            progress: as for `publish`.
+
+        Returns:
+            What was destroyed, and what remains.
+
+        Raises:
+            InvalidInputError: if the name is not that of this dataset; nothing was erased.
+            ConflictError: if jobs that learn from it are not over.
+            AdapteryError: what the service raised.
+        """
+        operation = self._connection.post(self._path("erase"), schemas.Operation, {"name": name})
+        with shown(f"Erasing {self.full_name}", progress, "steps") as report:
+            done = wait_for(
+                self._connection, operation, timeout_seconds=timeout_seconds, progress=report
+            )
+        return parse(Erasure, (done.result or {}).get("erasure"), InternalError)
+
+    def erasure(self) -> Erasure:
+        """Return what the last erasing of the dataset came to.
+
+        Raises:
+            NotFoundError: if it was never erased.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get(self._path("erase"), Erasure)
 
     def _made(
         self,

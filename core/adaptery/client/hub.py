@@ -29,6 +29,7 @@ from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
 from adaptery.schemas.jobs import Task
+from adaptery.schemas.stores import Store
 from adaptery.schemas.tenants import Storage
 from adaptery.schemas.usage import AuditRow, UsageOf
 
@@ -89,6 +90,14 @@ class Hub:
             AdapteryError: what the service raised.
         """
         return self._connection.get("api/whoami", Whoami)
+
+    def store(self) -> Store:
+        """Return where published files lie, and what was proved of that place.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get("api/stores", Store)
 
     def storage(self) -> Listing[Storage]:
         """Return what the caller and the caller's groups store, and how much they may.

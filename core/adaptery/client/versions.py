@@ -38,6 +38,7 @@ from adaptery.schemas.lineage import (
     WithdrawRequest,
 )
 from adaptery.schemas.mappings import Container, Format
+from adaptery.schemas.stores import Access
 from adaptery.signing import VerifyKey
 
 __all__ = ["Difference", "Version"]
@@ -105,6 +106,17 @@ class Version:
         path = self._path("records")
         for item in self._connection.pages(path, curation.RecordItem, lambda item: item.id):
             yield Record.from_dict(item.record)
+
+    def access(self) -> Access:
+        """Return addresses from which the files can be fetched for a while, past the service.
+
+        Check what comes against the manifest.
+
+        Raises:
+            ConflictError: if the store hands out none, or the version is restricted.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get(path_of("api", "versions", self.id, "access"), Access)
 
     def manifest(self) -> dict[str, Any]:
         """Return the signed manifest, not yet verified; see `adaptery.manifests`.

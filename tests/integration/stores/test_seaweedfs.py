@@ -29,6 +29,8 @@ from support.waiting import eventually, eventually_sync
 
 pytestmark = pytest.mark.slow
 
+#: Seconds; a whole publish into a server that has just started, on a busy machine.
+SLOW = 120
 PREFIX = "datasets/ds_1/abc"
 CONTENT = b"what was published"
 KEY = f"{PREFIX}/data.parquet"
@@ -66,7 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running_seaweedfs(root / "state", port) as pid:
         clients = seaweedfs_clients(root / "state", port)
         with store_of(clients, root / "store") as store:
-            eventually_sync(lambda: _ready(store), timeout_seconds=60)
+            eventually_sync(lambda: _ready(store), timeout_seconds=SLOW)
             folder = root / "new"
             folder.mkdir()
             (folder / "data.parquet").write_bytes(CONTENT)
@@ -236,10 +238,10 @@ async def test_a_service_publishes_reads_lends_and_erases(tmp_path: Path) -> Non
             async def enforced() -> bool:
                 return (await demo.json("GET", "api/stores"))["level"] == "enforced"
 
-            await eventually(enforced, timeout_seconds=60)
+            await eventually(enforced, timeout_seconds=SLOW)
             dataset = await demo.dataset(sensitivity="internal")
             await demo.upload(dataset, alpaca(90))
-            version = (await demo.publish(dataset))["result"]["version"]["id"]
+            version = (await demo.publish(dataset, timeout_seconds=SLOW))["result"]["version"]["id"]
             shown = await demo.json("GET", f"api/versions/{version}")
             assert (shown["level"], shown["encrypted"]) == ("enforced", False)
             items = (await demo.json("GET", f"api/versions/{version}/records"))["items"]
@@ -249,7 +251,7 @@ async def test_a_service_publishes_reads_lends_and_erases(tmp_path: Path) -> Non
                 assert len(httpx.get(file["url"]).content) == file["bytes"]
             secret = await demo.dataset("secret", sensitivity="restricted")
             await demo.upload(secret, alpaca(3))
-            sealed = (await demo.publish(secret))["result"]["version"]["id"]
+            sealed = (await demo.publish(secret, timeout_seconds=SLOW))["result"]["version"]["id"]
             await demo.json("GET", f"api/versions/{sealed}/access", 409)
         async with running_service(state, **options) as service:  # caches of files stay
             demo = service.client("demo")
@@ -257,7 +259,7 @@ async def test_a_service_publishes_reads_lends_and_erases(tmp_path: Path) -> Non
                 begun = await demo.json(
                     "POST", f"api/datasets/{dataset_id}/erase", 202, json={"name": f"@demo/{name}"}
                 )
-                erasure = (await demo.ended(begun["id"]))["result"]["erasure"]
+                erasure = (await demo.ended(begun["id"], SLOW))["result"]["erasure"]
                 assert [left["kind"] for left in erasure["remains"]] == ["backup"]
                 assert erasure["objects"] > 5
             store = service.services.objects
@@ -283,13 +285,13 @@ async def test_what_nobody_can_remove_is_told_and_unreadable(tmp_path: Path) -> 
                 operation = await demo.json(
                     "POST", f"api/datasets/{dataset}/versions", 202, json={}
                 )
-                return (await demo.ended(operation["id"]))["state"] == "completed"
+                return (await demo.ended(operation["id"], SLOW))["state"] == "completed"
 
-            await eventually(published, timeout_seconds=60)
+            await eventually(published, timeout_seconds=SLOW)
             begun = await demo.json(
                 "POST", f"api/datasets/{dataset}/erase", 202, json={"name": "@demo/visits"}
             )
-            erasure = (await demo.ended(begun["id"]))["result"]["erasure"]
+            erasure = (await demo.ended(begun["id"], SLOW))["result"]["erasure"]
             locked = [left for left in erasure["remains"] if left["kind"] == "locked_object"]
             assert locked and all(
                 left["until"] and "key is destroyed" in left["why"] for left in locked
