@@ -119,7 +119,7 @@ def _source(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source:
     def open_member() -> BinaryIO:
         try:
             stream = archive.open(member)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
             raise _damaged() from None
         return io.BufferedReader(_Member(cast("BinaryIO", stream)), 64 * 1024)
 

@@ -54,6 +54,8 @@ def _told_apart(what: str) -> Generator[Any]:
     pyarrow = import_pyarrow()
     try:
         yield pyarrow
+    except MemoryError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, EOFError):
         raise InvalidInputError(
             f"The file is no {what} file that can be read, or it is cut off.",

@@ -6,6 +6,8 @@ It reads the keys on the way and passes over everything else, so nothing but the
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from typing import BinaryIO, cast
 
@@ -16,8 +18,15 @@ __all__ = ["enter_list", "find_list"]
 _CHUNK_BYTES = 64 * 1024
 #: Bytes of a key with its escapes.
 _KEY_LIMIT_BYTES = 4 * 1024
-#: How deep a list is looked for.
+#: How deep, and how far into the file, a list is looked for.
 _DEPTH_LIMIT = 4
+_SEARCH_BYTES = 64 * 1024**2
+_BOM = b"\xef\xbb\xbf"
+_SIGN = re.compile(rb"[^ \t\r\n]")
+_STRUCTURE = re.compile(rb'[{}\[\]"]')
+_SCALAR_END = re.compile(rb"[,}\] \t\r\n]")
+_STRING_END = re.compile(rb'["\\]')
+_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class _CutOffError(ValueError):
@@ -27,92 +36,92 @@ class _CutOffError(ValueError):
 class _Walker:
     """Goes through JSON text, one value at a time."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, limit_bytes: float = math.inf) -> None:
         self._stream = stream
-        self.rest = b""  # what is read and not yet passed
+        self._left = limit_bytes
+        self._buffer = self._read()
+        self._at = len(_BOM) if self._buffer.startswith(_BOM) else 0  # all before it is passed
+
+    @property
+    def rest(self) -> bytes:
+        """What is read and not yet passed."""
+        return self._buffer[self._at :]
 
     def peek(self) -> bytes:
         """Return the next byte that is no white space."""
-        while not (rest := self.rest.lstrip()):
-            self.rest = self._stream.read(_CHUNK_BYTES)
-            if not self.rest:
-                raise _CutOffError
-        self.rest = rest
-        return rest[:1]
+        return self._find(_SIGN)
 
     def take(self, sign: bytes) -> None:
         """Pass the next byte, which must be this one."""
         if self.peek() != sign:
             raise _CutOffError
-        self.rest = self.rest[1:]
+        self._at += 1
 
     def key(self) -> str:
         """Pass a key and the colon behind it; return the key."""
-        self.take(b'"')
-        text = self._until_quote(_KEY_LIMIT_BYTES)
+        self.peek()
+        while (match := _KEY.match(self._buffer, self._at)) is None:
+            if len(self._buffer) - self._at > _KEY_LIMIT_BYTES:
+                raise _CutOffError
+            self._buffer, self._at = self._buffer[self._at :] + self._read(), 0
+        self._at = match.end()
         self.take(b":")
         try:
-            return cast("str", json.loads(b'"' + text + b'"'))
+            return cast("str", json.loads(match[0]))
         except ValueError:
             raise _CutOffError from None
 
     def pass_value(self) -> None:
         """Pass a whole value."""
-        depth = 0
+        sign = self.peek()
+        if sign == b'"':
+            self._at += 1
+            self._pass_string()
+        elif sign in b"{[":
+            self.pass_list()
+        else:
+            self._find(_SCALAR_END)
+
+    def pass_list(self, depth: int = 0) -> None:
+        """Pass an object or list; of one whose opening bracket is passed already, at depth 1."""
         while True:
-            sign = self.peek()
+            sign = self._find(_STRUCTURE)
+            self._at += 1
             if sign == b'"':
-                self.rest = self.rest[1:]
-                self._until_quote(None)
-            elif sign in b"{[":
-                depth += 1
-                self.rest = self.rest[1:]
-            elif sign in b"}]":
-                if depth == 0:
-                    raise _CutOffError
-                depth -= 1
-                self.rest = self.rest[1:]
-            elif sign in b",:":
-                if depth == 0:
-                    raise _CutOffError
-                self.rest = self.rest[1:]
-                continue
+                self._pass_string()
             else:
-                self._pass_scalar()
-            if depth == 0:
-                return
-
-    def _pass_scalar(self) -> None:
-        while True:
-            for i, byte in enumerate(self.rest):
-                if byte in b',:{}[]" \t\r\n':
-                    self.rest = self.rest[i:]
+                depth += 1 if sign in b"{[" else -1
+                if depth == 0:
                     return
-            self.rest = self._stream.read(_CHUNK_BYTES)
-            if not self.rest:
-                raise _CutOffError
 
-    def _until_quote(self, limit: int | None) -> bytes:
-        """Pass a string up to and with its closing quote; return it if it is limited."""
-        kept, at = b"", 0
+    def _find(self, pattern: re.Pattern[bytes]) -> bytes:
+        """Move to the next byte of a kind; return it."""
+        while (match := pattern.search(self._buffer, self._at)) is None:
+            self._more()
+        self._at = match.start()
+        return match[0]
+
+    def _pass_string(self) -> None:
+        """Pass the rest of a string with its closing quote."""
         while True:
-            quote = self.rest.find(b'"', at)
-            escape = self.rest.find(b"\\", at, quote if quote >= 0 else len(self.rest))
-            if escape >= 0 and escape + 1 < len(self.rest):
-                at = escape + 2
-                continue
-            if quote >= 0 and escape < 0:
-                kept += self.rest[:quote] if limit is not None else b""
-                self.rest = self.rest[quote + 1 :]
-                return kept
-            keep = b"\\" if escape >= 0 else b""
-            kept += self.rest[: len(self.rest) - len(keep)] if limit is not None else b""
-            if limit is not None and len(kept) > limit:
-                raise _CutOffError
-            chunk = self._stream.read(_CHUNK_BYTES)
-            if not chunk:
-                raise _CutOffError
-            self.rest, at = keep + chunk, 0
+            sign = self._find(_STRING_END)
+            self._at += 1
+            if sign == b'"':
+                return
+            if self._at == len(self._buffer):
+                self._more()
+            self._at += 1  # what a backslash stands before
+
+    def _more(self) -> None:
+        """Read on, once everything is passed."""
+        self._buffer, self._at = self._read(), 0
+
+    def _read(self) -> bytes:
+        chunk = self._stream.read(_CHUNK_BYTES)
+        self._left -= len(chunk)
+        if not chunk or self._left < 0:
+            raise _CutOffError
+        return chunk
 
 
 def enter_list(stream: BinaryIO, path: str) -> bytes:
@@ -125,17 +134,17 @@ def enter_list(stream: BinaryIO, path: str) -> bytes:
     Raises:
         InvalidInputError: if there is no such list.
     """
-    walker = _walker(stream)
     try:
+        walker = _Walker(stream)
         for key in path.split("."):
             _enter(walker, key)
         walker.take(b"[")
-        return walker.rest
     except _CutOffError:
         raise InvalidInputError(
             "The file has no list of records at the path of the mapping.",
             hint="correct `records` of the mapping, or leave it out",
         ) from None
+    return walker.rest
 
 
 def _enter(walker: _Walker, wanted: str) -> None:
@@ -148,7 +157,7 @@ def _enter(walker: _Walker, wanted: str) -> None:
 def find_list(stream: BinaryIO) -> str | None:
     """Return the dotted path of the first list of objects in a JSON object, if it has one."""
     try:
-        return _find(_walker(stream), ())
+        return _find(_Walker(stream, _SEARCH_BYTES), ())
     except _CutOffError:
         return None
 
@@ -163,8 +172,7 @@ def _find(walker: _Walker, above: Sequence[str]) -> str | None:
             walker.take(b"[")
             if walker.peek() == b"{":
                 return ".".join(path)
-            walker.rest = b"[" + walker.rest
-            walker.pass_value()
+            walker.pass_list(depth=1)
         elif sign == b"{" and len(path) < _DEPTH_LIMIT:
             if (found := _find(walker, path)) is not None:
                 return found
@@ -174,9 +182,3 @@ def _find(walker: _Walker, above: Sequence[str]) -> str | None:
             walker.take(b",")
     walker.take(b"}")
     return None
-
-
-def _walker(stream: BinaryIO) -> _Walker:
-    walker = _Walker(stream)
-    walker.rest = stream.read(_CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf")
-    return walker

@@ -163,8 +163,9 @@ class Chunks(Model):
 
     @model_validator(mode="after")
     def _check_overlap(self) -> Chunks:
-        if self.overlap >= self.size:
-            raise ValueError("overlap must be smaller than size")
+        # Each token is in size / (size - overlap) records: at most in four.
+        if self.overlap * 4 > self.size * 3:
+            raise ValueError("overlap must be at most three quarters of size")
         return self
 
 

@@ -1,6 +1,8 @@
 """Formats: what is read, what is refused, and what the errors say."""
 
+import csv
 import json
+import zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from adaptery.digests import content_digest
 from adaptery.errors import AdapteryError, InvalidInputError, TooLargeError
-from adaptery.formats import detect_format, read_records
+from adaptery.formats import detect_format, read_records, suggest
 from adaptery.formats.json_elements import CHUNK_BYTES
 from adaptery.formats.limits import RECORD_LIMIT_BYTES
 
@@ -177,16 +179,35 @@ def test_records_are_cut_where_json_ends_them(tmp_path, rows, padding):
         assert [json.loads(element) for element in elements_of(stream)] == rows
 
 
-def test_a_large_file_is_never_whole_in_memory(tmp_path):
+def large_json(path, row, count):
+    with path.open("w") as stream:
+        stream.write("[" + f"{row}," * (count - 1) + row + "]")
+
+
+def large_table(path, row, count):
+    with path.open("w") as stream:
+        writer = csv.DictWriter(stream, list(json.loads(row)))
+        writer.writeheader()
+        writer.writerows([json.loads(row)] * count)
+
+
+def large_archive(path, row, count):
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.jsonl", "w") as stream:
+        stream.write(f"{row}\n".encode() * count)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("a.json", large_json), ("a.csv", large_table), ("a.zip", large_archive)]
+)
+def test_a_large_file_is_never_whole_in_memory(tmp_path, name, make):
     import tracemalloc
 
-    row = json.dumps({"instruction": "q", "output": "word " * 2000}) + ","
-    path = tmp_path / "large.json"
-    with path.open("w") as stream:
-        stream.write("[" + row * 1500 + row.rstrip(",") + "]")
+    path, count = tmp_path / name, 1500
+    make(path, json.dumps({"instruction": "q", "output": "word " * 2000}), count)
+    mapping = suggest(path).mapping
     tracemalloc.start()
     try:
-        assert sum(1 for _ in read_records(path, "alpaca")) == 1501
+        assert sum(1 for _ in read_records(path, mapping)) == count
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,5 +1,6 @@
 """Suggestions and mappings: columns, tags, labels, encodings, chunks, members."""
 
+import io
 import json
 import re
 import unicodedata
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from adaptery.errors import InvalidInputError
 from adaptery.formats import Mapping, read_records, suggest
+from adaptery.formats.json_elements import elements_of
+from adaptery.formats.nested_json import find_list
 from adaptery.schemas.common import parse
 
 DIALOGUES = """ID,section_header,section_text,dialogue
@@ -254,7 +257,7 @@ def test_paragraphs_are_gathered_with_an_overlap(tmp_path):
     st.data(),
 )
 def test_chunks_of_tokens_hold_each_word_and_overlap(tmp_path, words, size, data):
-    overlap = data.draw(st.integers(0, size - 1))
+    overlap = data.draw(st.integers(0, size * 3 // 4))
     path = write(tmp_path, "w.txt", " ".join(words))
     found = [chunk.split() for chunk in chunked(path, by="tokens", size=size, overlap=overlap)]
     words = [unicodedata.normalize("NFC", word) for word in words]
@@ -368,3 +371,41 @@ def test_the_examples_of_the_reference_are_read(tmp_path, example):
     path = write(tmp_path, "example.json", example)
     suggestion = suggest(path)
     assert suggestion.confident and len(good(path, suggestion.mapping)) == 1
+
+
+# -- lists inside objects, wherever the file is cut -------------------------------------------
+
+plain = st.none() | st.booleans() | st.integers(-9, 9) | st.text('"\\{}[],: é', max_size=8)
+lists = st.lists(
+    plain | st.dictionaries(st.text('a"\\', max_size=2), plain, max_size=2), max_size=3
+)
+nested = st.recursive(
+    plain | lists,
+    lambda inner: st.dictionaries(st.text('ab"\\', min_size=1, max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def first_list(value, path=()):
+    """Return the path of the first list that begins with an object, and the list."""
+    for key, inner in value.items():
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            return (*path, key), inner
+        if isinstance(inner, dict) and len(path) < 3 and (found := first_list(inner, (*path, key))):
+            return found
+    return None
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=2), nested, max_size=4), st.integers(0, 40)
+)
+def test_a_list_is_found_and_read_wherever_the_file_is_cut(value, shift):
+    text = json.dumps(value, ensure_ascii=False).encode()
+    padded = b" " * max(0, 64 * 1024 - shift) + text  # the cut falls into the middle of things
+    expected = first_list(value)
+    found = find_list(io.BytesIO(padded))
+    assert found == (expected and ".".join(expected[0]))
+    if expected is not None:
+        elements = list(elements_of(io.BytesIO(padded), found))
+        assert [json.loads(element) for element in elements] == expected[1]
