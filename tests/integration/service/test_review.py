@@ -116,7 +116,9 @@ async def test_many_decisions_are_an_operation(
     assert operation["kind"] == "decide"
     result = await done(demo, operation)
     assert (result["decided"], result["changed_records"]) == (5, 5)
-    assert (await demo.json("POST", f"{base}/review/pii/undo", json={}))["changed_records"] == 5
+    operation = await demo.json("POST", f"{base}/review/pii/undo", 202, json={})
+    assert await done(demo, operation) == {"reopened": 5, "changed_records": 5}
+    assert (await summary(demo, base, "pii"))["open"] == 5
 
 
 async def test_another_dataset_is_compared_only_by_whom_may_view_it(
