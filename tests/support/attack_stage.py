@@ -10,9 +10,11 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from adaptery.ids import new_id
 from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.database import tables
+from adaptery_hub.drafts import DraftSource
 from support.attack_rules import Caller, Right
 from support.service import Client, Service, alpaca
 from support.shared_things import make_adapter
@@ -69,6 +71,12 @@ class Things:
                 return {"name": "again", "dataset": self.ids["version"]}
             case "POST", "keys":
                 return {"name": "again", "adapters": [self.ids["adapter"]]}
+            case "POST", "bulk":
+                return {"action": "remove", "records": ["1"]}
+            case "POST", "forget":
+                return {"record": "1"}
+            case "POST", "collate":
+                return {"sources": [{"version": self.ids["version"]}]}
             case "POST", "records":
                 return {"record": {"kind": "text", "text": "x"}}
             case "PATCH", "{record}":
@@ -119,6 +127,7 @@ class Stage:
             "file": file["id"],
             "record": "1",
             "queue": "pii",
+            "source": await self._collated(dataset),
             "version": version,
             "operation": ended["id"],
             "job": job["id"],
@@ -129,6 +138,13 @@ class Stage:
             await self._share(ids)
         prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
         return Things(ids, prefix, name)
+
+    async def _collated(self, dataset: str) -> str:
+        source = DraftSource(
+            new_id("cs"), now(), "tn_x", "dataset", "ds_x", "@x/x", f"sha256:{'0' * 64}", 1, 1, {}
+        )
+        await self.service.services.drafts.write(dataset, lambda d: d.add_source(source))
+        return source.id
 
     async def _hand_to_group(self, adapter: str) -> None:
         table = tables.tenants

@@ -70,7 +70,17 @@ async def test_every_write_has_a_scope_that_is_more_than_read() -> None:
 
 def thing_paths() -> list[tuple[str, str]]:
     """Every operation whose path names nothing but things that have an owner."""
-    names = {"dataset", "file", "record", "version", "operation", "job", "adapter", "queue"}
+    names = {
+        "dataset",
+        "file",
+        "record",
+        "version",
+        "operation",
+        "job",
+        "adapter",
+        "queue",
+        "source",
+    }
     return [
         (method, route.template)
         for route in all_routes()
@@ -88,10 +98,17 @@ def body_of(template: str) -> dict[str, object]:
         return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
     if template.endswith("decisions"):
         return {"all": True, "decision": "ignore"}
+    if template.endswith("bulk"):
+        return {"action": "remove", "filter": {}}
+    if template.endswith("collate"):
+        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith("forget"):
+        return {"record": "1"}
     if template.endswith("withdraw"):
         return {"reason": "x"}
     if template.endswith(
         ("versions", "undo", "redo", "search", "cancel", "import", "review", "lengths")
+        + ("restore", "splits", "leaks")
     ):
         return {}
     if "records" in template:
@@ -104,7 +121,8 @@ def body_of(template: str) -> dict[str, object]:
 async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, guest: Client) -> None:
     real = await make_things(service, demo)
     missing = {name: thing[:3] + MISSING[3:] for name, thing in real.items()}
-    missing |= {"record": "1", "queue": "pii"}
+    real |= {"source": f"cs_{MISSING[3:]}"}
+    missing |= {"record": "1", "queue": "pii", "source": real["source"]}
     walked = thing_paths()
     assert len(walked) > 40
     for method, template in walked:
@@ -125,7 +143,7 @@ async def test_what_one_right_opens_no_other_thing_of_the_owner_follows(
     service: Service, demo: Client, guest: Client
 ) -> None:
     """With `use` on a dataset nothing is read: every other operation is refused or not there."""
-    real = await make_things(service, demo)
+    real = await make_things(service, demo) | {"source": f"cs_{MISSING[3:]}"}
     grant = {"principal": "@guest", "right": "use"}
     await demo.json("PUT", f"api/datasets/{real['dataset']}/grants", json=grant)
     for method, template in thing_paths():

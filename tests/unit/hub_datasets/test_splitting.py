@@ -1,5 +1,6 @@
 """Splits and draws: seeded, in whatever order, grouped, and as large as was asked for."""
 
+import json
 import random
 from collections import Counter
 
@@ -51,10 +52,8 @@ def test_what_has_a_split_keeps_it_and_takes_its_group_along() -> None:
 
 
 def test_records_stay_with_what_they_have_in_common() -> None:
-    text = (
-        '{"kind":"chat","messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},'
-    )
-    text += '{"role":"assistant","content":"a"}]}'
+    said = [{"role": role, "content": role[0]} for role in ("system", "user", "assistant")]
+    text = json.dumps({"kind": "chat", "messages": said})
     assert key_of(None, "x", "f", 3, text) == "id x"
     assert key_of("file", "x", "f", 3, text) == "file f"
     assert key_of("file", "x", None, 3, text) == "id x"
