@@ -102,13 +102,14 @@ def body_of(template: str) -> dict[str, object]:
         return {"action": "remove", "filter": {}}
     if template.endswith("collate"):
         return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith(("restore", "splits", "leaks")):
+        return {}
     if template.endswith("forget"):
         return {"record": "1"}
     if template.endswith("withdraw"):
         return {"reason": "x"}
     if template.endswith(
         ("versions", "undo", "redo", "search", "cancel", "import", "review", "lengths")
-        + ("restore", "splits", "leaks")
     ):
         return {}
     if "records" in template:
