@@ -26,12 +26,16 @@ from tornado.iostream import StreamClosedError
 
 from adaptery.client.sealing import AsyncSealingClient
 from adaptery.errors import NotFoundError, TooLargeError, UnavailableError
+from adaptery.schemas.exports import EXPORT_REPORT_HEADER
 from adaptery_jupyter.problems import refuse
 
 _TO_SERVICE = ("Content-Type", "Content-Range", "Last-Event-ID", "Accept")
 #: What is passed on as it came must not be compressed on the way by a proxy.
 _AS_IT_IS = {b"Accept-Encoding": b"identity"}
-_TO_BROWSER = ("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition")
+_TO_BROWSER = (
+    *("Content-Type", "X-Request-Id", "Retry-After", "Content-Disposition"),
+    EXPORT_REPORT_HEADER,
+)
 #: Query parameters by which a browser shows the Jupyter server who it is.
 _OWN_QUERY = frozenset({"token", "_xsrf"})
 #: No answer for this long means that the service is away. Streams may pause for longer.

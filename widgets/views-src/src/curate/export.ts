@@ -2,13 +2,24 @@
 
 import { FormDialog } from "../parts/dialog";
 import { control, element } from "../parts/elements";
-import { bytesWords } from "../parts/words";
+import { bytesWords, countWords } from "../parts/words";
 import { options } from "./records";
 import { type Context, FORMATS, type Version } from "./things";
 
-const CONTAINERS: Readonly<Record<string, string>> = { jsonl: "JSON Lines", json: "JSON", csv: "CSV", tsv: "TSV", parquet: "Parquet", arrow: "Arrow" };
+const CONTAINERS: Readonly<Record<string, string>> = { jsonl: "JSON Lines", json: "JSON", csv: "CSV", tsv: "TSV", parquet: "Parquet", arrow: "Arrow", txt: "Text", folder: "Folder for datasets.load_dataset, as .zip" };
 
-export function askToExport(context: Context, version: Version): Promise<boolean> {
+/** See ExportReport in adaptery/schemas/exports.py. */
+interface ExportReport {
+  records: number;
+  dropped: Record<string, number>;
+  escaped_cells: number;
+  refused: number;
+}
+
+
+/** Ask which, and fetch it; says what came of it, or nothing if the reader thought better of it. */
+export async function askToExport(context: Context, version: Version): Promise<string> {
+  let said = "";
   const format = control("select");
   const container = control("select");
   options(format, FORMATS);
@@ -17,24 +28,37 @@ export function askToExport(context: Context, version: Version): Promise<boolean
   const end = new AbortController();
   const dialog = new FormDialog({
     title: `Export ${version.name}`,
-    content: [element("label", {}, "Format", format), element("label", {}, "As", container), element("p", { class: "soft" }, "A format that cannot hold all of a record leaves something out; the file says what."), progress],
+    content: [element("label", {}, "Format", format), element("label", {}, "As", container), element("p", { class: "soft" }, "A format that cannot hold all of a record leaves something out; you hear what."), progress],
     action: "Download",
     signal: context.signal,
     act: async () => {
       progress.textContent = "Preparing …";
       const args = { version: version.id, format: format.value, container: container.value };
-      await fetched(context, "versions.export", args, end.signal, (words) => (progress.textContent = words));
-      context.notices.clear();
+      const { name, report } = await fetched(context, "versions.export", args, end.signal, (words) => (progress.textContent = words));
+      said = [`Downloaded ${name}.`, ...(report ? reportWords(report as ExportReport) : [])].join(" ");
     },
   });
   dialog.element.addEventListener("close", () => end.abort());
-  return dialog.open(context.root);
+  return (await dialog.open(context.root)) ? said : "";
 }
 
-/** Fetch a file and say how far it is. */
-export async function fetched(context: Context, verb: string, args: Record<string, string>, signal: AbortSignal, tell: (words: string) => void): Promise<void> {
+/** What the file lacks. */
+export function reportWords({ records, dropped, escaped_cells: escaped, refused }: ExportReport): string[] {
+  const lost = Object.entries(dropped).map(([what, count]) => `${what} (${countWords(count, "record")})`);
+  return [
+    lost.length > 0 ? `Left out: ${lost.join(", ")}.` : `It holds all of its ${countWords(records, "record")}.`,
+    ...(refused > 0 ? [`${countWords(refused, "record")} ${refused === 1 ? "does" : "do"} not fit into this format.`] : []),
+    ...(escaped > 0 ? [`${countWords(escaped, "cell")} got an apostrophe in front, so that no spreadsheet runs them.`] : []),
+  ];
+}
+
+/** Fetch a file, say how far it is, and answer what it was. */
+export async function fetched(context: Context, verb: string, args: Record<string, string>, signal: AbortSignal, tell: (words: string) => void): Promise<{ name: string; report: unknown }> {
+  let got = { name: "", report: null as unknown };
   for await (const event of context.host.stream(verb, args, AbortSignal.any([signal, context.signal]))) {
-    const { received, total } = event as { received?: number; total?: number | null };
+    const { received, total, name, report } = event as { received?: number; total?: number | null; name?: string; report?: unknown };
+    if (name !== undefined) got = { name, report };
     if (received !== undefined) tell(total ? `${bytesWords(received)} of ${bytesWords(total)}` : bytesWords(received));
   }
+  return got;
 }

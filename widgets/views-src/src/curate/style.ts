@@ -57,7 +57,7 @@ export const CURATE_STYLE = `
 .ady-curate .details { display: flex; flex-direction: column; gap: 12px; padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; } .ady-curate .details .virtual { height: clamp(220px, 42vh, 560px); } .ady-curate .details h3:focus { outline: none; }
 .ady-curate dialog[open] { display: flex; flex-direction: column; gap: 12px; } .ady-curate dialog ul { margin: 0; padding-left: 20px; } .ady-curate dialog .row { justify-content: flex-end; }
 .ady-curate .review, .ady-curate .splits, .ady-curate .queue, .ady-curate .filtering, .ady-curate .sources, .ady-curate .diff, .ady-curate .lineage, .ady-curate .mapping, .ady-curate .record-lineage, .ady-curate .lengths, .ady-curate .bad-records, .ady-curate .fields { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
-.ady-curate .work:empty, .ady-curate .set:empty, .ady-curate .facts:empty { display: none; }
+.ady-curate .work:empty, .ady-curate .details > p:empty, .ady-curate .set:empty, .ady-curate .facts:empty { display: none; }
 .ady-curate .filtering { gap: 8px; } .ady-curate .filters.more { padding: 10px 12px; border: 1px solid var(--edge); border-radius: 8px; background: color-mix(in srgb, var(--tint) 50%, var(--paper)); } .ady-curate .filters label.short { flex: 0 1 9.5em; } .ady-curate .filters label.short input { width: 100%; }
 .ady-curate button.chip { min-height: 24px; cursor: pointer; color: var(--ink); } .ady-curate .set { gap: 6px; }
 .ady-curate .chip.warn, .ady-curate .chip.withdrawn { border-color: var(--warn); color: var(--warn); } .ady-curate .chip { overflow-wrap: normal; } .ady-curate .places .chip, .ady-curate th.name .chip { white-space: normal; }

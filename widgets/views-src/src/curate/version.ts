@@ -19,6 +19,7 @@ import { askToWithdraw } from "./withdraw";
 export class VersionPage {
   readonly element = element("section", { class: "details" });
   private readonly title = element("h3", { tabindex: "-1" });
+  private readonly said = element("p", { class: "soft", role: "status" });
   private readonly preview: Preview;
 
   constructor(
@@ -51,10 +52,10 @@ export class VersionPage {
       },
     );
     tabs.show("report");
-    const acts = [button("Export …", () => void askToExport(context, version), "small", `Export ${name}`)];
+    const acts = [button("Export …", () => void askToExport(context, version).then((words) => words && (this.said.textContent = words)), "small", `Export ${name}`)];
     if (dataset.right === "manage" && version.state !== "withdrawn") acts.push(button("Withdraw …", () => void this.withdraw(), "small danger", `Withdraw ${name}`));
     const close = button("✕", () => events.onClose(), "small", `Close the details of ${name}`);
-    this.element.append(element("header", { class: "row" }, this.title, element("span", { class: "row end" }, ...acts, close)), ...withdrawnNote(version), tabs.element);
+    this.element.append(element("header", { class: "row" }, this.title, element("span", { class: "row end" }, ...acts, close)), this.said, ...withdrawnNote(version), tabs.element);
   }
 
   focus(): void {

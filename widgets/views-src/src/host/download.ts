@@ -1,5 +1,6 @@
 // Fetches a file and hands it to the reader. The browser keeps what has come, on disk where it is much.
-// Events: {"received", "total"} now and then, and last {"name", "bytes"} of what the reader got.
+// Events: {"received", "total"} now and then, and last {"name", "bytes", "report"} of what the reader got;
+// the report is what the service says that the file lacks.
 
 import type { Json } from "./host";
 import type { Sender } from "./upload";
@@ -28,7 +29,8 @@ export async function* download(host: Sender, path: string, signal: AbortSignal)
   }
   const name = nameOf(answer.headers.get("Content-Disposition")) ?? "download";
   offer(name, new Blob(parts, { type: answer.headers.get("Content-Type") ?? "application/octet-stream" }));
-  yield { name, bytes: received };
+  const report = answer.headers.get("X-Export-Report");
+  yield { name, bytes: received, report: report === null ? null : (JSON.parse(report) as Json) };
 }
 
 /** The name that a header gives a file, without what would make it a path. */

@@ -136,3 +136,15 @@ describe("a dataset that is erased", () => {
 it("names the places of a record in words", () => {
   expect(["messages[0].content", "messages[1].tool_calls", "chosen.content", "text"].map(fieldWords)).toEqual(["Message 1", "Message 2, tool calls", "Chosen", "Text"]);
 });
+
+describe("an export", () => {
+  it("says what the format had no place for", async () => {
+    const report = { records: 290, dropped: { weight: 12 }, escaped_cells: 0, refused: 1 };
+    const { el, host } = shown(script({ "versions.export": () => [{ received: 1000, total: null }, { name: "visits-1.alpaca.jsonl", bytes: 2000, report }] }));
+    await details(el, "@demo/visits@1");
+    await press(el, "Export @demo/visits@1");
+    await press(el, "Download");
+    await eventually(() => el.querySelector(".details > p")?.textContent === "Downloaded visits-1.alpaca.jsonl. Left out: weight (12 records). 1 record does not fit into this format.");
+    expect(host.asks("versions.export")).toEqual([{ version: "dv_1", format: "alpaca", container: "jsonl" }]);
+  });
+});
