@@ -409,3 +409,17 @@ def test_a_list_is_found_and_read_wherever_the_file_is_cut(value, shift):
     if expected is not None:
         elements = list(elements_of(io.BytesIO(padded), found))
         assert [json.loads(element) for element in elements] == expected[1]
+
+
+def test_the_examples_of_the_how_to_run(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "translate.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    alone = [block for block in blocks if "visits." not in block or "import Path" in block]
+    assert len(alone) == 3
+    write(tmp_path, "dialogues.csv", DIALOGUES)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in alone:
+        exec(block, names)
+    assert names["report"].records == 2 and names["mapping"].chunks.overlap == 64
+    assert len((tmp_path / "dialogues.jsonl").read_text().splitlines()) == 2
