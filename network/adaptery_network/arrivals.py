@@ -70,14 +70,10 @@ class Arrivals:
             IntegrityError: if there is no end of them.
             SlowReaderError: if they came much faster than they were taken.
         """
-        # Once for each token of a stream, so a bare timer: `asyncio.timeout` costs four times that.
-        silence = asyncio.get_running_loop().call_later(
-            timeout_seconds, self._fall_silent, timeout_seconds
-        )
-        try:
-            message = await self._messages.get()
-        finally:
-            silence.cancel()
+        if self._messages.empty():
+            message = await self._wait(timeout_seconds)
+        else:
+            message = self._messages.get_nowait()
         if isinstance(message, AdapteryError):
             raise message
         if message is None:
@@ -86,6 +82,14 @@ class Arrivals:
         if message.no_responders:
             raise NoAgentError("The agent is not connected.")
         return message
+
+    async def _wait(self, seconds: float) -> Message | AdapteryError | None:
+        # Once for each token of a stream, so a bare timer: `asyncio.timeout` costs four times that.
+        silence = asyncio.get_running_loop().call_later(seconds, self._fall_silent, seconds)
+        try:
+            return await self._messages.get()
+        finally:
+            silence.cancel()
 
     def _fall_silent(self, seconds: float) -> None:
         self._end(DeadlineError(f"The agent sent nothing for {seconds:g} s."))

@@ -13,7 +13,7 @@ Source: RFC 9180 (Hybrid Public Key Encryption), sections 5.1.1, 6.1 and 7.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -82,6 +82,7 @@ class SealingKey:
             raise IntegrityError("A sealed message does not open.") from None
 
 
+@lru_cache(maxsize=1_000)
 def read_sealing_public(text: str) -> X25519PublicKey:
     """Read a public sealing key `x25519:<base64url>`.
 

@@ -18,6 +18,7 @@ from adaptery_hub.handlers.base import Handler
 #: A comment is sent after this long without an event, so that proxies keep the connection.
 KEEP_ALIVE_SECONDS = 15.0
 SSE_MEDIA = "text/event-stream"
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class EventStream:
@@ -54,7 +55,7 @@ class EventStream:
         self, data: Mapping[str, object] | str, *, event: str | None = None, id: str | None = None
     ) -> None:
         """Send one event; `data` as JSON, or as it is if it is a text of one line."""
-        text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+        text = data if isinstance(data, str) else _ENCODER.encode(data)
         lines = [f"id: {id}"] if id is not None else []
         lines += [f"event: {event}"] if event is not None else []
         lines.append(f"data: {text}")
@@ -101,10 +102,13 @@ async def send_patiently(handler: Handler, data: str | bytes) -> None:
     if handler.closed.is_set():
         return
     handler.write(data)
+    taken = handler.flush()
+    if taken.done() and taken.exception() is None:  # nearly always, so no timer for each token
+        return
     seconds = handler.services.settings.unread_seconds
     patience = asyncio.get_running_loop().call_later(seconds, _lose_patience, handler)
     try:
-        await handler.flush()
+        await taken
     except StreamClosedError:
         return  # `closed` tells
     finally:

@@ -78,6 +78,8 @@ async def _pour(chunks: AsyncIterator[Chunk], queue: asyncio.Queue[_Item]) -> No
 async def _next(queue: asyncio.Queue[_Item], due_at: float | None) -> _Item:
     if due_at is not None and asyncio.get_running_loop().time() >= due_at:
         return _Signal.DUE  # also while the queue is never empty
+    if due_at is None or not queue.empty():
+        return await queue.get()
     try:
         async with asyncio.timeout_at(due_at):
             return await queue.get()
