@@ -1,6 +1,7 @@
 """The gateway's whole path against the same fixed upstream, LiteLLM's proxy beside it.
 
-Requests at 1 and 50 concurrent, plain; 50 paced streams; with `ADAPTERY_BENCH_LONG=1` also 1,000
+Requests at 1 and 50 concurrent, plain; what a stream costs to begin; 50 paced streams; the service
+killed under 200 streams; with `ADAPTERY_BENCH_LONG=1` also 1,000
 streams for ten minutes (`ADAPTERY_BENCH_LONG=180`: for so many seconds), whose memory must not
 grow. Rounds of ours and the peer's take turns; medians are reported.
 """
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gateway_stage import Stage, Target, memory_mib, open_stage
+from gateway_stage import Stage, Target, killed_under, memory_mib, open_stage
 from gateway_upstream import PIECES
 from measures import Measure
 
@@ -22,6 +23,7 @@ ROUNDS = int(os.environ.get("ADAPTERY_BENCH_ROUNDS", "3"))
 SECONDS = 5.0
 MANY = 50
 USERS = 25
+KILLED_STREAMS = 200
 SOAK_STREAMS, SOAK_SECONDS, SOAK_AGENTS = 1_000, 600.0, 4
 SOAK_SETTLE_SHARE = 0.25  # of the time; memory is compared with what it was then
 HOW = f"whole path, service on one core, the rest on another; median of {ROUNDS} rounds, {{}}"
@@ -37,7 +39,8 @@ def measure() -> list[Measure]:
         (root / "short").mkdir()
         with open_stage(root / "short", USERS) as stage:
             short = os.environ.get("ADAPTERY_BENCH_SHORT", "1") != "0"
-            found = [*requests(stage), *alone(stage), *streams(stage)] if short else []
+            parts = (requests, alone, begun, streams, killed) if short else ()
+            found = [measure for part in parts for measure in part(stage)]
         long = float(os.environ.get("ADAPTERY_BENCH_LONG") or 0)
         if long:
             (root / "long").mkdir()
@@ -80,6 +83,32 @@ def alone(stage: Stage) -> list[Measure]:
             HOW.format("one request at a time"), PEER, middle(theirs, "p50") - base, limit=4.0,
         )
     ]  # fmt: skip
+
+
+def begun(stage: Stage) -> list[Measure]:
+    """Streams of one piece: what it costs that one begins and ends."""
+    ours, theirs = interleaved([stage.ours, stage.litellm], "begun", MANY)
+    how = HOW.format(f"{MANY} streams of one piece at any time")
+    count = middle(ours, "count")
+    return [
+        Measure(
+            "service CPU per stream begun", 1000 * middle(ours, "cpu_seconds") / count, "ms", how,
+            PEER, 1000 * middle(theirs, "cpu_seconds") / middle(theirs, "count"),
+        ),
+        Measure(
+            "agent CPU per stream begun", 1000 * middle(ours, "agent_cpu_seconds") / count, "ms",
+            how,
+        ),
+        errors("streams begun", ours, how),
+    ]  # fmt: skip
+
+
+def killed(stage: Stage) -> list[Measure]:
+    """How soon the service answers again after `kill -9`; the last part, for it is another then."""
+    how = HOW.format(f"killed while it gave {KILLED_STREAMS} streams, restarted at once")
+    seconds = [killed_under(stage, KILLED_STREAMS) for _ in range(ROUNDS)]
+    name = f"kill -9 under {KILLED_STREAMS} streams: first answer after restart"
+    return [Measure(name, statistics.median(seconds), "s", how, limit=3.0)]
 
 
 def streams(stage: Stage) -> list[Measure]:

@@ -1,13 +1,15 @@
 """The load of the gateway's benchmark, in a process of its own; prints one line of JSON.
 
 Run as: `python tests/bench/gateway_load.py KIND URL MODEL CONCURRENT SECONDS TOKEN...`. KIND is
-`plain` (as many requests as fit), `paced` (all streams start together, in rounds) or `soak` (each
-stream is followed by another at once). The tokens take turns.
+`plain` (as many requests as fit), `begun` (as many streams as fit, of one piece each), `paced` (all
+streams start together, in rounds), `soak` (each stream is followed by another at once) or `held`
+(long streams that start together, once). The tokens take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -83,6 +85,27 @@ async def plain(load: Load, concurrent: int, seconds: float) -> dict[str, object
     return {"per_second": len(times) / wall, "count": len(times), **spread("", times)}
 
 
+async def begun(load: Load, concurrent: int, seconds: float) -> dict[str, object]:
+    """As many streams as fit in the time; what they cost is that they begin and end."""
+    await load.paced(0, "begun")
+    load.errors, wholes = 0, []
+    began = time.perf_counter()
+
+    async def one(number: int) -> None:
+        while time.perf_counter() - began < seconds:
+            wholes.append((await load.paced(number, "begun"))[1])
+
+    await asyncio.gather(*(one(number) for number in range(concurrent)))
+    return {"count": len(wholes), **spread("", wholes)}
+
+
+async def held(load: Load, concurrent: int, seconds: float) -> dict[str, object]:
+    """So many long streams; they end when whoever serves them does."""
+    del seconds
+    await asyncio.gather(*(load.paced(number, "soak") for number in range(concurrent)))
+    return {"count": concurrent}
+
+
 async def paced(load: Load, concurrent: int, seconds: float) -> dict[str, object]:
     """Rounds of streams that start together."""
     await load.paced(0)
@@ -123,7 +146,8 @@ async def main(kind: str, url: str, model: str, concurrent: str, seconds: str, *
     timeout = aiohttp.ClientTimeout(total=600)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         load = Load(http, url, model, list(tokens))
-        run = {"plain": plain, "paced": paced, "soak": soak}[kind]
+        run = {"plain": plain, "begun": begun, "paced": paced, "soak": soak, "held": held}[kind]
+        gc.freeze()  # a pause of the load is no answer that is late
         result = await run(load, int(concurrent), float(seconds))
         print(json.dumps({**result, "errors": load.errors, "events": load.events}))
 

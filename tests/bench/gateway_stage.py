@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from support.broker import free_port
-from support.deployment import ADAPTER, Deployment, deployment, token_of
+from support.deployment import ADAPTER, ADMIN, Deployment, deployment, token_of
 from support.waiting import eventually_sync
 
 HERE = Path(__file__).resolve().parent
@@ -41,18 +42,23 @@ class Target:
     model: str
     tokens: tuple[str, ...]
     pid: int = 0
+    agent_pid: int = 0
 
     def load(self, kind: str, concurrent: int, seconds: float) -> dict[str, float]:
         """Put a load on it; return what came of it, and the processor seconds it took."""
-        before = cpu_seconds(self.pid)
+        before = [cpu_seconds(pid) for pid in (self.pid, self.agent_pid)]
+        load = self.begin(kind, concurrent, seconds)
+        found = json.loads(load.communicate()[0])
+        assert load.returncode == 0, "the load broke off"
+        after = [cpu_seconds(pid) for pid in (self.pid, self.agent_pid)]
+        service, agent = (b - a for a, b in zip(before, after, strict=True))
+        return {**found, "cpu_seconds": service, "agent_cpu_seconds": agent}
+
+    def begin(self, kind: str, concurrent: int, seconds: float) -> subprocess.Popen[str]:
+        """Begin to put a load on it; the process says what came of it."""
         words = [kind, self.url, self.model, str(concurrent), str(seconds), *self.tokens]
-        done = subprocess.run(
-            [*OTHERS, sys.executable, str(HERE / "gateway_load.py"), *words],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return {**json.loads(done.stdout), "cpu_seconds": cpu_seconds(self.pid) - before}
+        command = [*OTHERS, sys.executable, str(HERE / "gateway_load.py"), *words]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(root: Path, users: int, agents: int = 1, answers: int = 64) -> Iterator[Stage]:
+def open_stage(root: Path, users: int, agents: int = 1, answers: int = 250) -> Iterator[Stage]:
     """Start everything; it ends with the `with` block."""
     upstream = str(HERE / "gateway_upstream.py")
     port = free_port()
@@ -82,9 +88,9 @@ def open_stage(root: Path, users: int, agents: int = 1, answers: int = 64) -> It
         _litellm(root, f"http://127.0.0.1:{port}/v1") as litellm,
     ):
         tokens = tuple(token_of(f"reader{number}") for number in range(users))
-        service = deployed.processes["service"].pid
+        service, agent = (deployed.processes[name].pid for name in ("service", "agent0"))
         yield Stage(
-            Target(deployed.v1, ADAPTER, tokens, service),
+            Target(deployed.v1, ADAPTER, tokens, service, agent),
             Target(f"http://127.0.0.1:{port}/v1", "fixed", ("none",)),
             litellm,
             deployed,
@@ -143,6 +149,28 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def killed_under(stage: Stage, streams: int) -> float:
+    """Kill the service while it streams; return the seconds from its restart to an answer."""
+    deployed, ours = stage.deployed, stage.ours
+    load = ours.begin("held", streams, 0)
+    admin = {"Authorization": f"Bearer {token_of(ADMIN)}"}
+
+    def all_run() -> bool:
+        lines = httpx.get(f"{deployed.url}metrics", headers=admin).text.splitlines()
+        return f"adaptery_answers_running {streams}.0" in lines
+
+    eventually_sync(all_run, timeout_seconds=START_SECONDS)
+    deployed.kill("service")
+    load.communicate()
+    began = time.perf_counter()
+    deployed.start_service()
+    body = {"model": ours.model, "messages": [{"role": "user", "content": "plain"}]}
+    headers = {"Authorization": f"Bearer {ours.tokens[0]}"}
+    answer = httpx.post(f"{ours.url}/chat/completions", json=body, headers=headers, timeout=60)
+    answer.raise_for_status()
+    return time.perf_counter() - began
 
 
 def memory_mib(pid: int) -> float:
