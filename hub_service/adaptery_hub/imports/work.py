@@ -115,6 +115,7 @@ class ImportWork:
             AdapteryError: as `import_file`, or as `Processes.run`.
             Cancelled: the operation was cancelled.
         """
+        self._order.problems.unlink(missing_ok=True)  # of the try before
         limited = Deadline(progress, IMPORT_SECONDS)
         try:
             if self._in_process:
