@@ -165,9 +165,11 @@ def _rows_of(batch: Any) -> Iterator[Row]:
 
 
 def _size(value: object) -> int:
-    """Return about how many bytes the text of a value takes."""
-    if isinstance(value, str | bytes):
+    """Return about how many characters of text a value has; a picture is none of our columns."""
+    if isinstance(value, str):
         return len(value)
+    if isinstance(value, bytes):
+        return 0
     if isinstance(value, dict):
         return sum(_size(item) for item in cast("dict[str, object]", value).values())
     if isinstance(value, list):

@@ -393,6 +393,17 @@ def test_a_packed_arrow_batch_that_would_fill_the_memory_is_refused(tmp_path):
     assert pa.total_allocated_bytes() - before < 1024 * 1024
 
 
+def test_columns_that_are_not_read_may_be_large(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "pictures.parquet"
+    picture = [bytes(2 * RECORD_LIMIT_BYTES)]
+    pq.write_table(pa.table({"prompt": ["q"], "completion": ["a"], "picture": picture}), path)
+    suggestion = suggest(path)
+    assert suggestion.confident and problems(path, suggestion.mapping) == []
+
+
 def test_a_row_larger_than_a_record_is_refused(tmp_path):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq

@@ -62,6 +62,17 @@ def test_problems_are_listed_by_record_and_counted(tmp_path, capsys):
     assert "... and 10 more" in shown and "30 problems" in shown and "digest" not in shown
 
 
+def test_a_guess_is_told_and_checked(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("ID,dialogue,section_text\n1,q,a\n2,q,\n")
+    assert main(["data", "check", str(path)]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert "dialogue looks like what is asked" in shown[0]
+    assert shown[1] == "read as prompt: prompt = dialogue, completion = section_text"
+    assert shown[2].startswith("record 2 (line 3), section_text: is empty.")
+    assert shown[3] == "columns that are not used: ID"
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\x01", b'[{"instruction": "q"'])
 def test_a_wrong_file_ends_with_one_clear_line(tmp_path, capsys, content):
     path = tmp_path / "a.json"
