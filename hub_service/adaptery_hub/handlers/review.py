@@ -48,7 +48,7 @@ from adaptery_hub.review.decisions import (
     UndoOrder,
     check_decision,
     decide,
-    records_of,
+    takes_long,
     undo,
 )
 from adaptery_hub.review.lengths import LengthsOrder, summarise
@@ -266,7 +266,7 @@ class _DecidingHandler(_ReviewHandler):
             else:
                 self.audit(connection, "review.decide", dataset, decision=order.decision, **told)
 
-        if await services.drafts.read(dataset, lambda d: records_of(d, order)) > AT_ONCE:
+        if await services.drafts.read(dataset, lambda d: takes_long(d, order, AT_ONCE)):
             await services.storage.check(self._owner)
             work = DecisionWork(services.drafts, services.processes, dataset, note, order)
             row = await services.operations.start(self.identity, "decide", dataset, work)

@@ -154,7 +154,16 @@ def undo(draft: Draft, order: UndoOrder) -> Outcome:
     return Outcome(len(positions), done.changed, done.passed_over, newest.edit)
 
 
-def records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:
+def takes_long(draft: Draft, order: DecisionOrder | UndoOrder, at_once: int) -> bool:
+    """Whether a decision, or its undoing, is more than a request should wait for."""
+    changes = isinstance(order, UndoOrder) or order.decision not in STAYING
+    presidio = (draft.findings.state("pii").options or {}).get("presidio", False)
+    if changes and presidio:  # changed records are looked at again, and it takes long to load
+        return True
+    return _records_of(draft, order) > at_once
+
+
+def _records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:
     """Return how many records a decision may change, or its undoing, about."""
     findings = draft.findings
     if isinstance(order, UndoOrder):

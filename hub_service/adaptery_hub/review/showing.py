@@ -19,9 +19,10 @@ from adaptery.schemas.review import (
 )
 from adaptery_hub.drafts import Draft, DraftRecord
 from adaptery_hub.drafts.findings import DraftDecision, DraftFinding, Member
-from adaptery_hub.review.analysis import make_recognisers
+from adaptery_hub.review.analysis import pii_key
 from adaptery_hub.review.places import Span, flag_span, phrase_of, pii_spans
 from adaptery_hub.review.recognisers import REPLACEMENTS, Recognisers
+from adaptery_hub.review.record_texts import text_at
 
 #: Records of one finding that are shown.
 RECORDS_SHOWN = 20
@@ -138,9 +139,13 @@ class _Showing:
         return None
 
     def _pii_span(self, found: DraftFinding, item: DraftRecord) -> Span | None:
-        if self._recognisers is None:
-            self._recognisers = make_recognisers(self._options, self._page.more_names)
-        findings = self._draft.findings
+        findings, text = self._draft.findings, text_at(item.record, found.place or "")
+        if text is not None and found.start is not None and found.end is not None:
+            span = Span(found.place or "", text, found.start, found.end)
+            if pii_key(findings, found.rule, found.position, span.match) == found.key:
+                return span
+        if self._recognisers is None:  # the record changed; presidio takes too long to load here
+            self._recognisers = Recognisers(self._options.pii, self._page.more_names)
         spans = pii_spans(findings, found.position, item.record, self._recognisers)
         return next((span for key, _, span in spans if key == found.key), None)
 
