@@ -1,7 +1,9 @@
 """Uploads: streamed, resumable, all or nothing."""
 
 import asyncio
+import io
 import json
+import zipfile
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,6 +15,16 @@ from support.waiting import eventually
 
 from .conftest import MAX_UPLOAD_BYTES
 
+
+def archive(*members: tuple[str, bytes]) -> bytes:
+    """Return a zip archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in members:
+            made.writestr(name, content)
+    return packed.getvalue()
+
+
 WRONG = {
     "binary": (bytes(range(256)) * 40, "x.json", 422),
     "truncated": (alpaca(50)[:-40], "x.json", 422),
@@ -20,7 +32,15 @@ WRONG = {
     "empty": (b"", "x.json", 422),
     "no records": (b"[]", "x.json", 422),
     "too large": (b"[" + b" " * MAX_UPLOAD_BYTES + b"]", "x.json", 413),
-    "a zip archive": (b"PK\x03\x04" + b"x" * 100, "x.json", 422),
+    "no zip archive": (b"PK\x03\x04" + b"x" * 100, "x.json", 422),
+    "a damaged archive": (archive(("a.json", alpaca(9)))[:-30], "x.zip", 422),
+    "an archive that unpacks to very much": (archive(("a.json", b"[" * 20_000_000)), "x.zip", 413),
+    "an archive that leaves its folder": (archive(("../../a.json", alpaca(9))), "x.zip", 422),
+    "an archive in an archive": (archive(("a.zip", archive(("a.json", b"[]")))), "x.zip", 422),
+    "no Parquet": (b"PAR1" + b"\x00\xff" * 500 + b"PAR1", "x.parquet", 422),
+    "no Arrow": (b"ARROW1\x00\x00" + b"\xff\x00" * 500, "x.arrow", 422),
+    "deep JSON": (b"[" * 100_000, "x.json", 422),
+    "a table without an end": (b'dialogue,section_text\n"' + b"a" * 1000, "x.csv", 422),
 }
 
 
