@@ -72,6 +72,14 @@ class Drafts:
         async with self._turn(dataset_id):
             return await _in_thread(self._writers, lambda: self._run(dataset_id, fn, write=True))
 
+    async def upgraded(self, dataset_id: str) -> None:
+        """Wait until a draft of an earlier release is one of this release, however long it takes.
+
+        Raises:
+            InternalError: it could not be upgraded.
+        """
+        await self._upgrades.finish(self.path(dataset_id))
+
     @asynccontextmanager
     async def exclusive(self, dataset_id: str) -> AsyncIterator[Path]:
         """Keep other writers of this service from a draft, for one in another process."""

@@ -38,20 +38,33 @@ class Upgrades:
             UnavailableError: it takes longer.
             InternalError: it failed.
         """
-        if not needs_process(path):
-            return
-        task = self._running.get(path)
-        if task is None:
-            task = self._running[path] = asyncio.create_task(self._upgrade(path))
-            task.add_done_callback(lambda _: self._running.pop(path, None))
         try:
-            status = await asyncio.wait_for(asyncio.shield(task), WAIT_SECONDS)
+            await self.finish(path, WAIT_SECONDS)
         except TimeoutError:
             raise UnavailableError(
                 "This draft is from an earlier release and is being brought to this one.",
                 hint="It takes some minutes for a million records; come again.",
                 retry_after_seconds=RETRY_SECONDS,
             ) from None
+
+    async def finish(self, path: Path, seconds: float | None = None) -> None:
+        """Wait for the upgrade of a draft, which begins if it is needed.
+
+        Args:
+            path: the draft.
+            seconds: how long; None: to its end.
+
+        Raises:
+            TimeoutError: it takes longer, and goes on.
+            InternalError: it failed.
+        """
+        if not needs_process(path):
+            return
+        task = self._running.get(path)
+        if task is None:
+            task = self._running[path] = asyncio.create_task(self._upgrade(path))
+            task.add_done_callback(lambda _: self._running.pop(path, None))
+        status = await asyncio.wait_for(asyncio.shield(task), seconds)
         if status != 0 and needs_process(path):
             raise InternalError("This draft could not be brought to this release.")
 

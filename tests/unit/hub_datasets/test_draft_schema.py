@@ -161,6 +161,21 @@ def test_a_kill_in_the_middle_leaves_the_old_draft(path: Path, at: int) -> None:
     assert shape(path) != before
 
 
+async def test_a_large_draft_is_upgraded_in_a_process_of_its_own(
+    drafts: Drafts, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptery_hub.drafts.upgrading.LARGE_BYTES", 1)
+    monkeypatch.setattr("adaptery_hub.drafts.upgrading.WAIT_SECONDS", 0.0)
+    for call in (drafts.read, drafts.write):
+        with pytest.raises(UnavailableError) as caught:
+            await call(DATASET, Draft.count)
+        assert caught.value.retry_after_seconds
+    assert await drafts.size(DATASET) > 0
+    await drafts.upgraded(DATASET)
+    assert await drafts.read(DATASET, Draft.count) == 4
+    assert found(drafts, RecordQuery(search="ne", field="text")) == [3]
+
+
 def test_a_draft_of_a_newer_release_is_left_alone(drafts: Drafts, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
