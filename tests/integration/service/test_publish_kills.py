@@ -59,7 +59,9 @@ async def check_after(state: Path, dataset: str, published: bool | None) -> None
         stored = service.services.objects.list(f"datasets/{dataset}")
         if not versions:
             assert list(stored) == []
-            again = (await demo.publish(dataset))["result"]["version"]
+            again = (await demo.publish(dataset, timeout_seconds=START_SECONDS))["result"][
+                "version"
+            ]
             assert again["number"] == 1
             versions = [again]
         (version,) = versions
