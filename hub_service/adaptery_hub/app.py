@@ -175,7 +175,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     admissions = Admissions()
     storage = StorageDesk(database, settings.storage_quota_bytes, settings.keep_checkpoints_days)
     originals = Originals(state / "uploads")
-    uploads = Uploads(originals, database, metrics, settings.max_upload_bytes)
+    uploads = Uploads(originals, database, metrics, at_rest, settings.max_upload_bytes)
     operations = Operations(database, metrics)
     processes = Processes(settings.process_memory_bytes, settings.logging_level)
     rules = KeyRules(settings.max_key_days, settings.max_keys_per_tenant)
@@ -256,6 +256,7 @@ async def start_services(services: Services) -> None:
     await _count_drafts(services)
     await services.uploads.place_left()
     await services.imports.recover()
+    await services.uploads.seal_left()
     await services.uploads.sweep(services.settings.upload_keep_hours * 3600)
     await compute.start_compute(services)
 

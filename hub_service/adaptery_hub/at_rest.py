@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adaptery.manifests import AtRest, Manifest, PlainFile
 from adaptery_hub.key_store import KeyStore
-from adaptery_hub.objects.encryption import EncryptedFile, Readable, encrypt_in_place
+from adaptery_hub.objects.encryption import EncryptedFile, Readable, encrypt_file
 
 #: Of the words for sensitivity, the one whose files are encrypted.
 ENCRYPTED = "restricted"
@@ -51,8 +51,26 @@ class AtRestDesk:
         plain: dict[str, PlainFile] = {}
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             relative = path.relative_to(folder).as_posix()
-            plain[relative] = encrypt_in_place(path, key.secret)
+            plain[relative] = encrypt_file(path, path, key.secret)
         return SealedFolder(AtRest(key=key.id), plain)
+
+    def seal_file(self, dataset_id: str, path: Path, sealed: Path) -> None:
+        """Replace a file by an encrypted one of another name, with the key of a dataset.
+
+        Raises:
+            KeyStoreError: the key store cannot be used.
+            OSError: it cannot be written.
+        """
+        encrypt_file(path, sealed, self._keys.key(dataset_id).secret)
+        path.unlink()
+
+    def sealed(self, dataset_id: str, path: Path) -> EncryptedFile:
+        """Return a file that `seal_file` encrypted.
+
+        Raises:
+            KeyStoreError: the key store cannot be used.
+        """
+        return EncryptedFile(path, self._keys.key(dataset_id).secret)
 
     def readable(self, manifest: Manifest, path: Path) -> Readable:
         """Return a file of a version as its readers get it.

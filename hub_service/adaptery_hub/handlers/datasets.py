@@ -113,7 +113,9 @@ class DatasetHandler(Handler):
                     )
             return statements.get(connection, self.identity, dataset, Right.VIEW)
 
-        self.answer(describe_dataset(await self.services.db.write(change)))
+        row = await self.services.db.write(change)
+        await self.services.uploads.seal(dataset)
+        self.answer(describe_dataset(row))
 
     async def delete(self, dataset: str) -> None:
         """Delete a dataset that was never published, with its draft."""

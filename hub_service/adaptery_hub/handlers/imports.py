@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 from urllib.parse import quote
 
@@ -126,7 +125,7 @@ class ContentHandler(FileOfDraftHandler):
             )
 
     def _open(self, row: RowMapping) -> BinaryIO:
-        path: Path = self.services.uploads.original(row["dataset_id"], row["id"])
+        path = self.services.uploads.original(row["dataset_id"], row["id"])
         try:
             return path.open("rb")
         except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,16 @@ from typing import Final, TypeVar
 
 from sqlalchemy.engine import RowMapping
 
-from adaptery.errors import ConflictError, InternalError, NotFoundError, from_problem
+from adaptery.errors import (
+    AdapteryError,
+    ConflictError,
+    InternalError,
+    NotFoundError,
+    from_problem,
+)
 from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion
 from adaptery.schemas.mappings import Format, Mapping
+from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.drafts import Drafts
@@ -24,12 +32,15 @@ from adaptery_hub.imports.steps import ImportOrder, LookOrder, preview_file, sug
 from adaptery_hub.imports.tokens import TokenizerSource, cuts_by_tokens
 from adaptery_hub.imports.work import Deadline, ImportWork, Note, Workplace
 from adaptery_hub.metrics import Metrics
+from adaptery_hub.objects.encryption import KeptFile
 from adaptery_hub.operations import Operations, Progress
 from adaptery_hub.processes import Processes, Report
 from adaptery_hub.storage import StorageDesk
 from adaptery_hub.uploads import Uploads
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 #: A text file up to this size is read in a thread of the service. A process takes 20 ms to start,
 #: and a second for the first one; a thread with more to do would slow down everybody.
@@ -220,14 +231,15 @@ class Imports:
         """Take out again what a kill left of imports; called at start."""
         for row in await self._database.read(statements.half_imported):
             dataset_id, file_id = row["dataset_id"], row["id"]
+            await self._drafts.upgraded(dataset_id)
             count, size = await self._drafts.write(
                 dataset_id, lambda d, f=file_id: (d.remove_file(f), (d.count(), d.size()))[1]
             )
-            original = row["digest"] and self._uploads.originals.original(dataset_id, row["digest"])
+            held = row["digest"] and self._uploads.originals.holds(dataset_id, row["digest"])
             await self._database.write(
                 lambda c, d=dataset_id, n=count, s=size: statements.touch_dataset(c, d, n, s)
             )
-            if original and original.exists():
+            if held:
                 await self._database.write(lambda c, f=file_id: statements.settle(c, f, "received"))
             else:
                 await self._database.write(lambda c, f=file_id: statements.remove(c, f))
@@ -238,7 +250,11 @@ class Imports:
 
     async def _forget(self, operation_id: str) -> None:
         await self._operations.ended(operation_id)
-        self._running.pop(operation_id, None)
+        dataset_id, _ = self._running.pop(operation_id)
+        try:
+            await self._uploads.seal(dataset_id)
+        except AdapteryError as error:  # the next import tries again, and the next start
+            logs.log(logger, logging.ERROR, "originals_not_encrypted", reason=error.message)
 
     def _workplace(self) -> Workplace:
         return Workplace(
@@ -250,7 +266,15 @@ class Imports:
         )
 
     async def _original(self, row: RowMapping) -> Path:
-        return await asyncio.to_thread(self._uploads.original, row["dataset_id"], row["id"])
+        found = await asyncio.to_thread(self._uploads.original, row["dataset_id"], row["id"])
+        if isinstance(found, Path):
+            return found
+        if isinstance(found, KeptFile):
+            return found.plain
+        raise ConflictError(
+            "The records of this file are in the draft, and the file is encrypted.",
+            hint="Remove the file and upload it again to read it otherwise.",
+        )
 
     async def _look(
         self,

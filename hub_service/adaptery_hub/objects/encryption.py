@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from adaptery.errors import IntegrityError
+from adaptery.files import sync_folder
 from adaptery.manifests import PlainFile
 
 SCHEME: Final = "adaptery-file-1"
@@ -63,11 +64,13 @@ def encrypt(source: BinaryIO, target: BinaryIO, key: bytes) -> PlainFile:
         chunk, number = following, number + 1
 
 
-def encrypt_in_place(path: Path, key: bytes) -> PlainFile:
-    """Replace a file by itself, encrypted; a kill leaves one or the other.
+def encrypt_file(path: Path, encrypted: Path, key: bytes) -> PlainFile:
+    """Write a file, encrypted, to another name in its folder, or in its own place.
+
+    A kill leaves what was there, or the whole new file.
 
     Raises:
-        OSError: it cannot be written; it is as it was then.
+        OSError: it cannot be written; nothing has changed then.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.sealing")
     try:
@@ -75,7 +78,8 @@ def encrypt_in_place(path: Path, key: bytes) -> PlainFile:
             plain = encrypt(source, target, key)
             target.flush()
             os.fsync(target.fileno())
-        temporary.replace(path)
+        temporary.replace(encrypted)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
     return plain
@@ -129,8 +133,28 @@ class EncryptedFile:
         return open_encrypted(self.path.open(mode), self.key)
 
 
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that lies in plain, and may be encrypted at any moment."""
+
+    plain: Path
+    sealed: EncryptedFile
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """Return what it holds, wherever it lies now.
+
+        Raises:
+            OSError: it cannot be read.
+            IntegrityError: it is not what was encrypted with this key.
+        """
+        try:
+            return self.plain.open(mode)
+        except FileNotFoundError:
+            return self.sealed.open(mode)
+
+
 #: A file that can be read here, encrypted or not.
-Readable = Path | EncryptedFile
+Readable = Path | EncryptedFile | KeptFile
 
 
 class _Decrypting(io.RawIOBase):

@@ -37,6 +37,7 @@ from adaptery.schemas.datasets import VersionReport
 from adaptery.schemas.lineage import Split
 from adaptery_hub.drafts import Draft, DraftRecord
 from adaptery_hub.drafts.pool import opened
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.publishing import indexes
 from adaptery_hub.publishing.cards import CARD_NAME, write_card
 from adaptery_hub.publishing.headings import Facts, FileFact, Heading
@@ -64,7 +65,7 @@ class Original:
     file_id: str
     name: str
     digest: str
-    path: Path  # where its bytes are
+    path: Readable  # where its bytes are
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.drafts.sources import DraftSource
 from adaptery_hub.objects import ObjectStore
+from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing.describing import describe_version, version_folder, version_prefix
@@ -63,7 +64,7 @@ Note = Callable[[Connection, Version], None]
 class Originals(Protocol):
     """Where the bytes of uploaded files are; see `adaptery_hub.uploads`."""
 
-    def original(self, dataset_id: str, file_id: str) -> Path:
+    def original(self, dataset_id: str, file_id: str) -> Readable:
         """Return the file as it came.
 
         Raises:

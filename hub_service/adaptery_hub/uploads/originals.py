@@ -1,6 +1,7 @@
 """Where uploaded files lie: one folder for each dataset, readable by the service alone.
 
-`<digest>.original` is a file as it came, byte for byte; files of the same content share it.
+`<digest>.original` is a file as it came, byte for byte; files of the same content share it. Once
+its records are in the draft of a restricted dataset, it is encrypted as `<digest>.sealed`.
 `<name's digest>.part` is one that is still coming, `<file id>.problems` the list of what was wrong
 in one (see `adaptery_hub.imports`), `<anything>.scratch` a folder for what is unpacked while one is
 read. Names come from users: only their digest goes into a path.
@@ -15,6 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _ORIGINAL, _PART, _PROBLEMS, _SCRATCH = ".original", ".part", ".problems", ".scratch"
+_SEALED, _SEALING = ".sealed", ".sealing"
 
 
 class Originals:
@@ -36,6 +38,15 @@ class Originals:
         """Return where the bytes with this digest lie."""
         return self._folder / dataset_id / f"{digest.removeprefix('sha256:')}{_ORIGINAL}"
 
+    def sealed(self, dataset_id: str, digest: str) -> Path:
+        """Return where the same bytes lie once they are encrypted."""
+        return self.original(dataset_id, digest).with_suffix(_SEALED)
+
+    def holds(self, dataset_id: str, digest: str) -> bool:
+        """Say whether these bytes are here."""
+        paths = (self.original(dataset_id, digest), self.sealed(dataset_id, digest))
+        return any(path.exists() for path in paths)
+
     def problems(self, dataset_id: str, file_id: str) -> Path:
         """Return where the problems of a file are listed."""
         return self._folder / dataset_id / f"{file_id}{_PROBLEMS}"
@@ -45,7 +56,9 @@ class Originals:
         return self._folder / dataset_id / f"{secrets.token_hex(8)}{_SCRATCH}"
 
     def remove_scratch(self) -> None:
-        """Remove what a kill left of readings; called at start."""
+        """Remove what a kill left of readings and encryptions; called at start."""
+        for path in self._folder.glob(f"*/.*{_SEALING}"):
+            path.unlink()
         for path in self._folder.glob(f"*/*{_SCRATCH}"):
             shutil.rmtree(path, ignore_errors=True)
 
@@ -64,10 +77,10 @@ class Originals:
     def kept(self, dataset_id: str) -> list[Path]:
         """Return what lies there of files that came whole."""
         folder = self._folder / dataset_id
-        return [path for path in folder.glob("*") if path.suffix not in (_PART, _SCRATCH)]
+        return [path for path in folder.glob("*") if path.suffix not in (_PART, _SCRATCH, _SEALING)]
 
     def named(self, path: Path, digests: Collection[str], file_ids: Collection[str]) -> bool:
         """Say whether one of these files has left what lies there."""
-        if path.suffix == _ORIGINAL:
+        if path.suffix in (_ORIGINAL, _SEALED):
             return f"sha256:{path.stem}" in digests
         return path.name.partition(".")[0] in file_ids

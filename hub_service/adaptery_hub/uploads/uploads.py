@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +14,19 @@ from sqlalchemy.engine import RowMapping
 
 from adaptery.digests import sha256_file
 from adaptery.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
+from adaptery_hub import logs
+from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files as statements
+from adaptery_hub.key_store import KeyStoreError
 from adaptery_hub.metrics import Metrics
+from adaptery_hub.objects.encryption import KeptFile, Readable
 from adaptery_hub.uploads.originals import Originals
 from adaptery_hub.uploads.receiver import ByteRange, OffsetError, Receiver
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 UPLOAD_THREADS = 2
 #: When to ask again whether a file is not being worked on any more.
@@ -30,28 +37,41 @@ class Uploads:
     """Receives files and keeps them."""
 
     def __init__(
-        self, originals: Originals, database: Database, metrics: Metrics, max_bytes: int
+        self,
+        originals: Originals,
+        database: Database,
+        metrics: Metrics,
+        at_rest: AtRestDesk,
+        max_bytes: int,
     ) -> None:
         self.originals = originals
         self._database = database
         self._metrics = metrics
+        self._at_rest = at_rest
         self._max_bytes = max_bytes
         self._threads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="upload")
         self._active: set[Path] = set()
         self._placing = asyncio.Lock()  # an original is not removed between its row and its place
 
-    def original(self, dataset_id: str, file_id: str) -> Path:
+    def original(self, dataset_id: str, file_id: str) -> Readable:
         """Return the file as it came, byte for byte; it is not to be changed. Blocking.
+
+        Of a restricted dataset it lies there encrypted, once its records are in the draft.
 
         Raises:
             NotFoundError: there is no such file, it has not come whole, or it came to a release
                 that did not keep it.
         """
-        row = self._database.read_now(lambda c: statements.by_id(c, dataset_id, file_id))
+        row = self._database.read_now(lambda c: statements.original(c, dataset_id, file_id))
         if row is not None and row["digest"] is not None:
             path = self.originals.original(dataset_id, row["digest"])
+            sealed = self.originals.sealed(dataset_id, row["digest"])
             if path.exists():
-                return path
+                if not row["restricted"]:
+                    return path
+                return KeptFile(path, self._at_rest.sealed(dataset_id, sealed))
+            if sealed.exists():
+                return self._at_rest.sealed(dataset_id, sealed)
         raise NotFoundError("The bytes of this file are not kept here.")
 
     def announced_bytes(self, content_range: str | None, content_length: int) -> int:
@@ -159,6 +179,25 @@ class Uploads:
         if row["digest"] is not None:
             await self._drop_original(dataset_id, row["digest"])
 
+    async def seal(self, dataset_id: str) -> None:
+        """Encrypt what a restricted dataset keeps of files whose records are in its draft.
+
+        Raises:
+            KeyStoreError: the key store cannot be used.
+        """
+        async with self._placing:
+            digests = await self._database.read(lambda c: statements.to_seal(c, dataset_id))
+            await self._in_thread(lambda: self._seal_now(dataset_id, digests))
+
+    async def seal_left(self) -> None:
+        """Encrypt what a kill left open; called at start. What cannot be is told in the log."""
+        for dataset_id in self.originals.dataset_ids():
+            try:
+                await self.seal(dataset_id)
+            except KeyStoreError as error:
+                logs.log(logger, logging.ERROR, "originals_not_encrypted", reason=error.message)
+                return
+
     async def sweep(self, keep_seconds: float) -> None:
         """Remove what a kill or a vanished sender left; called at start and every hour."""
         await self._sweep_parts(keep_seconds)
@@ -172,7 +211,7 @@ class Uploads:
         for row in await self._database.read(statements.kept):
             original = self.originals.original(row["dataset_id"], row["digest"])
             part = self.originals.part(row["dataset_id"], row["name"])
-            if original.exists():
+            if self.originals.holds(row["dataset_id"], row["digest"]):
                 continue
             if part.exists() and part.stat().st_size == row["bytes"]:
                 part.replace(original)
@@ -224,6 +263,14 @@ class Uploads:
             named = await self._database.read(lambda c: statements.named(c, dataset_id))
             if digest not in named.digests:
                 self.originals.original(dataset_id, digest).unlink(missing_ok=True)
+                self.originals.sealed(dataset_id, digest).unlink(missing_ok=True)
+
+    def _seal_now(self, dataset_id: str, digests: Collection[str]) -> None:
+        for digest in digests:
+            original = self.originals.original(dataset_id, digest)
+            if original.exists():
+                sealed = self.originals.sealed(dataset_id, digest)
+                self._at_rest.seal_file(dataset_id, original, sealed)
 
     async def _sweep_parts(self, keep_seconds: float) -> None:
         horizon = time.time() - keep_seconds

@@ -16,6 +16,7 @@ from adaptery_hub.erasure import Eraser, Tell
 from adaptery_hub.key_store import KeyStore
 from adaptery_hub.services import Services
 from support.service import Client, Service, alpaca, running_service
+from support.waiting import eventually
 
 WORD = "haemoptysis"
 
@@ -41,7 +42,7 @@ def state(service: Service) -> Path:
 async def restricted(demo: Client) -> tuple[str, str]:
     dataset = await demo.dataset(sensitivity="restricted")
     await demo.upload(dataset, alpaca(90, WORD))  # three shards
-    version = (await demo.publish(dataset))["result"]["version"]
+    version = (await demo.publish(dataset, timeout_seconds=60))["result"]["version"]
     return dataset, version["id"]
 
 
@@ -50,6 +51,7 @@ async def test_what_is_restricted_is_encrypted_read_and_erased(
 ) -> None:
     dataset, version = await restricted(demo)
     await check_encrypted(demo, version, state)
+    await check_originals(demo, dataset, state)
     await check_key_store(service, demo, version)
     keys = Path(service.services.settings.key_store)
     erasure = await erased(demo, dataset)
@@ -70,7 +72,7 @@ async def test_what_is_restricted_is_encrypted_read_and_erased(
     assert storage["parts"]["versions"] == 0
     # What comes later has another key.
     await demo.upload(dataset, alpaca(3, "another"))
-    later = (await demo.publish(dataset))["result"]["version"]
+    later = (await demo.publish(dataset, timeout_seconds=60))["result"]["version"]
     assert later["number"] == 2
     assert len((await demo.json("GET", f"api/versions/{later['id']}/records"))["items"]) == 3
 
@@ -92,6 +94,16 @@ async def check_encrypted(demo: Client, version: str, state: Path) -> None:
     lines = (await demo.get(f"api/versions/{version}/download")).text.splitlines()
     assert len(lines) == 90
     assert not holds(state / "objects") and not holds(state / "cache")
+
+
+async def check_originals(demo: Client, dataset: str, state: Path) -> None:
+    """What was uploaded is encrypted once it is imported, and had back all the same."""
+    folder = state / "uploads" / dataset
+    await eventually(lambda: [path.suffix for path in folder.iterdir()] == [".sealed"])
+    assert not holds(folder)
+    (file,) = (await demo.json("GET", f"api/datasets/{dataset}/files"))["items"]
+    answer = await demo.get(f"api/datasets/{dataset}/files/{file['id']}/content")
+    assert answer.content == alpaca(90, WORD)
 
 
 async def check_key_store(service: Service, demo: Client, version: str) -> None:

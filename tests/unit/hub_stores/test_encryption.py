@@ -17,7 +17,7 @@ from adaptery_hub.objects.encryption import (
     KEY_BYTES,
     TAG_BYTES,
     encrypt,
-    encrypt_in_place,
+    encrypt_file,
     open_encrypted,
     plain_size,
 )
@@ -98,7 +98,7 @@ def test_another_key_opens_nothing() -> None:
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path) -> None:
     path = tmp_path / "data.parquet"
     path.write_bytes(b"records")
-    plain = encrypt_in_place(path, KEY)
+    plain = encrypt_file(path, path, KEY)
     assert b"records" not in path.read_bytes()
     assert opened(path.read_bytes()) == b"records"
     assert plain.bytes == 7

@@ -57,6 +57,33 @@ def ready_of(connection: Connection, dataset_id: str) -> list[RowMapping]:
     return list(connection.execute(statement.order_by(files.c.id)).mappings())
 
 
+def original(connection: Connection, dataset_id: str, file_id: str) -> RowMapping | None:
+    """Return the digest of a file, and whether its dataset is restricted."""
+    statement = (
+        sa.select(files.c.digest, (datasets.c.sensitivity == "restricted").label("restricted"))
+        .join_from(files, datasets, datasets.c.id == files.c.dataset_id)
+        .where(files.c.dataset_id == dataset_id, files.c.id == file_id)
+    )
+    return connection.execute(statement).mappings().first()
+
+
+def to_seal(connection: Connection, dataset_id: str) -> set[str]:
+    """Return the digests of the files that a restricted dataset keeps, and nothing reads any more.
+
+    None of another dataset; nor of a file that may still be imported, under whatever name.
+    """
+    here = files.c.dataset_id == dataset_id
+    restricted = sa.select(datasets.c.id).where(
+        datasets.c.id == dataset_id, datasets.c.sensitivity == "restricted"
+    )
+    statement = sa.select(files.c.digest, files.c.state).where(
+        here, files.c.digest.is_not(None), files.c.dataset_id.in_(restricted)
+    )
+    rows = connection.execute(statement).all()
+    open_ones = {row.digest for row in rows if row.state != "ready"}
+    return {row.digest for row in rows} - open_ones
+
+
 def by_id(connection: Connection, dataset_id: str, file_id: str) -> RowMapping | None:
     """Return the file with this id in a dataset."""
     statement = sa.select(files).where(files.c.dataset_id == dataset_id, files.c.id == file_id)
