@@ -192,6 +192,7 @@ async def running_service(
     settings = ServiceSettings(state_dir=str(state), listen_url="http://127.0.0.1:0", **options)
     identities = TokenTableIdentities()
     services = build_services(settings, identities)
+    services.processes.prepare()  # it takes a while, which no test shall wait for
     if change is not None:
         change(services)
     await start_services(services)

@@ -227,7 +227,8 @@ class Uploads:
     ) -> tuple[RowMapping, bool]:
         self._check_whole(receiver)
         path, size = receiver.path, receiver.size
-        digest = receiver.digest or await self._in_thread(lambda: sha256_file(path))
+        # In no thread of ours: a large file takes seconds, and others want to write.
+        digest = receiver.digest or await asyncio.to_thread(sha256_file, path)
         before = await self._database.read(lambda c: statements.by_name(c, dataset_id, name))
         if before is not None:
             _check_replaceable(before, size)
