@@ -371,6 +371,7 @@ async def _sweep_for_ever(services: Services) -> None:
 def _close(services: Services) -> None:
     services.imports.close()
     services.uploads.close()
+    services.published.close()
     services.drafts.close()
     services.db.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 
@@ -106,7 +105,7 @@ class DiffHandler(Handler):
         )
         self.hold(services.reports)
         self.answer(
-            await asyncio.to_thread(
+            await services.published.in_thread(
                 _diff, services.diffs, services.published, before_row, after_row, position, limit
             )
         )
@@ -163,7 +162,7 @@ class RecordLineageHandler(Handler):
         rows = await services.db.read(
             lambda c: statements.newest_versions(c, identity, VERSIONS_SEARCHED)
         )
-        found = await asyncio.to_thread(sightings, services.published, rows, record_id)
+        found = await services.published.in_thread(sightings, services.published, rows, record_id)
         graph = await services.db.read(lambda c: followed(c, identity, found))
         self.answer(RecordLineage(record_id=record_id, versions=tuple(found), graph=graph))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -94,9 +93,9 @@ class ManifestHandler(_VersionHandler):
         published = self.services.published
         self.set_header("Content-Type", "application/json")
         if made:
-            self.finish((await asyncio.to_thread(published.content, prefix)).manifest_bytes)
+            self.finish((await published.in_thread(published.content, prefix)).manifest_bytes)
         else:
-            self.finish((await asyncio.to_thread(published.manifest, prefix)).to_bytes())
+            self.finish((await published.in_thread(published.manifest, prefix)).to_bytes())
 
 
 class VersionRecordsHandler(_VersionHandler):
@@ -107,7 +106,8 @@ class VersionRecordsHandler(_VersionHandler):
         after, limit = self.page()
         position = parse_position(after, "after")
         _, prefix = await self.find(version)
-        items = await asyncio.to_thread(self.services.published.page, prefix, position, limit + 1)
+        published = self.services.published
+        items = await published.in_thread(published.page, prefix, position, limit + 1)
         self.answer_page([_describe(item) for item in items], limit)
 
 
@@ -131,12 +131,13 @@ class DownloadHandler(_VersionHandler):
 
     async def _send_records(self, row: RowMapping, prefix: str) -> None:
         # Verified before the first byte: an error after it could only cut the stream.
-        await asyncio.to_thread(self.services.published.manifest, prefix)
+        published = self.services.published
+        await published.in_thread(published.content, prefix)
         await self._note(row)
         self.set_header("Content-Type", "application/x-ndjson")
         self._name_attachment(f"{row['dataset_name']}-{row['number']}.jsonl")
-        records = self.services.published.records(prefix)
-        while lines := await asyncio.to_thread(_lines, records):
+        records = published.records(prefix)
+        while lines := await published.in_thread(_lines, records):
             self.write(lines)
             await self.flush()
 
@@ -146,13 +147,14 @@ class DownloadHandler(_VersionHandler):
             await self.services.db.read(
                 lambda c: statements.get(c, self.identity, row["id"], Right.EDIT)
             )
-        stream, size = await asyncio.to_thread(self.services.published.open, prefix, name)
+        published = self.services.published
+        stream, size = await published.in_thread(published.open, prefix, name)
         with stream:
             await self._note(row, file=name)
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(size))
             self._name_attachment(name.rpartition("/")[2])
-            while chunk := await asyncio.to_thread(_read_chunk, stream):
+            while chunk := await published.in_thread(_read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
 
@@ -170,7 +172,9 @@ class DownloadHandler(_VersionHandler):
 
 
 def _describe(item: PublishedRecord) -> RecordItem:
-    return RecordItem(id=str(item.position), record_id=item.record_id, record=item.record)
+    return RecordItem(
+        id=str(item.position), record_id=item.record_id, record=item.record, split=item.split
+    )
 
 
 def _lines(records: Iterator[PublishedRecord]) -> bytes:

@@ -17,13 +17,14 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from adaptery.digests import sha256_file
-from adaptery.errors import AdapteryError, ConflictError, IntegrityError
+from adaptery.errors import AdapteryError, ConflictError, IntegrityError, UnavailableError
 from adaptery.files import rename_atomic, write_atomic
 from adaptery.ids import new_id
 from adaptery.manifests import (
@@ -52,6 +53,8 @@ from adaptery_hub.publishing.shards import is_shard
 Shards = Mapping[str, Readable]
 #: A folder that was asked for so recently may be in use.
 IN_USE_SECONDS = 600.0
+#: How long a reader waits while another one has the version put together.
+WAIT_SECONDS = 10.0
 
 
 class _Content(Protocol):
@@ -112,9 +115,10 @@ class MergedCache:
         Raises:
             ConflictError: a version that it references is gone.
             IntegrityError: the sources do not come to what was published.
+            UnavailableError: somebody else waits for it, and it takes longer.
         """
         name = manifest_digest(manifest).removeprefix("sha256:")
-        with self._lock_of(name):
+        with self._making(name):
             held = self._held(name) or self._make(name, manifest, open_source)
         folder = self._folder / name
         os.utime(folder)
@@ -205,9 +209,21 @@ class MergedCache:
             held -= sizes[path]
             self.remove(path.name)
 
-    def _lock_of(self, name: str) -> threading.Lock:
+    @contextmanager
+    def _making(self, name: str) -> Iterator[None]:
+        """Let one thread at a time look for a folder and make it; the others wait for a while."""
         with self._lock:
-            return self._locks.setdefault(name, threading.Lock())
+            lock = self._locks.setdefault(name, threading.Lock())
+        if not lock.acquire(timeout=WAIT_SECONDS):
+            raise UnavailableError(
+                "This merged version is being put together.",
+                hint="Try again in a moment.",
+                retry_after_seconds=WAIT_SECONDS,
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _as_stored(manifest: Manifest) -> Manifest:

@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
+from adaptery.errors import ConflictError, FieldProblem, InvalidInputError, TooLargeError
 from adaptery.manifests import Manifest, ManifestSource, manifest_digest
 from adaptery.records import Kind
 from adaptery.schemas.common import JsonObject
@@ -60,7 +60,8 @@ class MergePlan:
     folder: Path
     heading: Heading
     sources: tuple[Source, ...]
-    names: tuple[str, ...]  # of the sources
+    names: tuple[str, ...]  # of the sources, for the report
+    max_records: int
     kind: Kind | None
     recipe: JsonObject
     references: Mapping[str, str]
@@ -146,7 +147,9 @@ class MergeWork(VersionWork):
             folder=self.folder,
             heading=heading,
             sources=opened,
-            names=tuple(statements.full_name(row) for row in self._sources),
+            # Not their names: whoever views the merged version may not know the sources.
+            names=tuple(row["id"] for row in self._sources),
+            max_records=self.publisher.rules.max_records,
             kind=self.recipe.kind,
             recipe=self.recipe.to_json(),
             references={row["id"]: row["content_digest"] for row in self._sources},
@@ -211,9 +214,15 @@ def write_merged(report: Report, plan: MergePlan) -> Written:
 
     Raises:
         InvalidInputError: nothing is left of the sources, or their kinds do not go together.
+        TooLargeError: too much is left of them.
     """
     merge, tally, content = Merge(plan.sources, plan.kind), Tally(), ContentTally()
     for merged in merge.records(report):
+        if tally.records == plan.max_records:
+            raise TooLargeError(
+                f"A merged version holds at most {plan.max_records} records.",
+                hint="Take a sample of the sources.",
+            )
         content.add(merged.row)
         tally.add(merged.kind, merged.length, merged.row.split, None)
     if tally.records == 0:

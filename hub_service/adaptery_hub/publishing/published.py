@@ -9,12 +9,15 @@ when they are asked for, everything else with the manifest.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from adaptery.digests import sha256_file
 from adaptery.errors import IntegrityError, NotFoundError
@@ -36,8 +39,12 @@ from adaptery_hub.publishing import indexes, shards
 from adaptery_hub.publishing.folders import ORIGINALS
 from adaptery_hub.publishing.merged_cache import MergedCache, Shards
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 #: Verified versions that are remembered; each is a manifest of a few kilobytes.
 REMEMBERED_VERSIONS = 500
+READ_THREADS = 6
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,20 @@ class PublishedVersions:
         self._manifests: dict[str, Manifest] = {}
         self._verified: dict[str, set[str]] = {}  # the checked files of each of them
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="versions")
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def in_thread(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call one of the functions that read versions, in a thread that is there for that.
+
+        What takes long (a merged version that is put together) keeps nobody but readers waiting.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(fn, *args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for running calls."""
+        self._threads.shutdown(wait=True)
 
     def manifest(self, prefix: str) -> Manifest:
         """Return the verified manifest of the version under a prefix.

@@ -363,7 +363,7 @@ class PublishWork(VersionWork):
             heading=heading,
             originals=tuple(found for row in rows if (found := self._original(row)) is not None),
             file_names={row["id"]: row["name"] for row in rows}
-            | {one.id: one.name for one in self._collated},
+            | {one.id: one.source for one in self._collated},
             blocking=publisher.rules.blocking.get(heading.sensitivity, ()),
         )
         written = publisher.processes.run(write_version, progress, plan)
