@@ -72,7 +72,7 @@ class Things:
             case "POST", "keys":
                 return {"name": "again", "adapters": [self.ids["adapter"]]}
             case "POST", "bulk":
-                return {"action": "remove", "records": ["1"]}
+                return {"action": "split", "records": ["1"], "split": "test"}
             case "POST", "forget":
                 return {"record": "1"}
             case "POST", "collate":
