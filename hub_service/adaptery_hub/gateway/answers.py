@@ -121,14 +121,11 @@ class OpenAnswer:
         """
         outcome = CANCELLED
         try:
-            async with aclosing(self._frames()) as frames:
-                async for frame in frames:
-                    if frame.type == "usage":
-                        self.usage = Usage.read(frame.value, self._shape.limits)
-                        self._told = True
-                    elif deltas := self._shape.read(frame.value):
-                        self._count(frame, deltas)
-                        yield deltas
+            if self._first is not None and (deltas := self._read(self._first)):
+                yield deltas
+            async for frame in self._rest:  # which `_end` closes
+                if deltas := self._read(frame):
+                    yield deltas
             outcome = COMPLETED
         except AdapteryError as error:
             outcome = error.code
@@ -137,18 +134,22 @@ class OpenAnswer:
             # Shielded: a caller that leaves cancels us, and the row must be written all the same.
             await asyncio.shield(self._end(outcome))
 
+    def _read(self, frame: Frame) -> list[Delta]:
+        if frame.type == "usage":
+            self.usage = Usage.read(frame.value, self._shape.limits)
+            self._told = True
+            return []
+        deltas = self._shape.read(frame.value)
+        if deltas:
+            self._count(frame, deltas)
+        return deltas
+
     def _count(self, frame: Frame, deltas: list[Delta]) -> None:
         """Notes how many tokens have come: as many as its agent says, or one in each delta."""
         before = self._so_far
         made = before.completion_tokens + sum(not delta.is_empty for delta in deltas)
         made = min(max(made, count(frame.value.get("made"))), self._shape.limits.made_tokens)
         self._so_far = Usage(before.prompt_tokens, made)
-
-    async def _frames(self) -> AsyncGenerator[Frame, None]:
-        if self._first is not None:
-            yield self._first
-        async for frame in self._rest:
-            yield frame
 
     async def _end(self, outcome: str) -> None:
         await self._rest.aclose()
