@@ -156,17 +156,18 @@ class ImportWork:
 
     def abandon(self) -> None:
         """Take the records out again, and leave the file as it came or not at all."""
-        if self._outcome is not None:
-            self._take_out()
+        self._take_out()
         self._settle()
 
     def _take_out(self) -> None:
+        # A child that was killed may have committed before it could say so.
         order = self._order
         with (
             suppress(NotFoundError),  # the dataset is gone
             opened(order.draft, order.max_records, write=True) as draft,
         ):
-            draft.remove_file(order.file_id)
+            if draft.count(order.file_id):
+                draft.remove_file(order.file_id)
 
     def _settle(self) -> None:
         database, file_id = self._place.database, self._order.file_id

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from adaptery_hub.operations import Cancelled, Progress
+from adaptery_hub.processes import Processes
 from support.service import Client, Service, alpaca
 from support.service_process import service_process, token_of
 from support.waiting import eventually
@@ -120,6 +122,28 @@ async def test_a_process_that_is_killed_costs_the_import_and_not_the_service(
     assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["items"] == []
     again = await demo.json("POST", path + "/import", 202, json={})
     assert (await demo.ended(again["id"]))["state"] == "completed"
+
+
+class EndsTooLate(Processes):
+    """Lets a step do all of it, and is then told that it shall end."""
+
+    def run(self, fn: Any, progress: Progress, *args: Any, **kwargs: Any) -> Any:
+        super().run(fn, progress, *args, **kwargs)
+        raise Cancelled
+
+
+async def test_an_import_that_is_cancelled_at_its_end_leaves_no_record(
+    service: Service, demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptery_hub.imports.imports.SMALL_BYTES", 10)
+    dataset = await demo.dataset()
+    path = f"api/datasets/{dataset}/files/x.json"
+    await demo.json("PUT", path + "?import=later", 201, content=alpaca(5))
+    service.services.imports._processes.__class__ = EndsTooLate
+    operation = await demo.json("POST", path + "/import", 202, json={})
+    assert (await demo.ended(operation["id"]))["state"] == "cancelled"
+    assert (await demo.json("GET", path))["state"] == "received"
+    assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["items"] == []
 
 
 async def test_a_disk_that_is_full_is_said_and_keeps_nothing(
