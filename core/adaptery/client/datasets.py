@@ -197,7 +197,7 @@ class Dataset(ReviewCalls, CurationCalls, UploadCalls, Shared):
         """Return what the last erasing of the dataset came to.
 
         Raises:
-            NotFoundError: if it was never erased.
+            ConflictError: if it was never erased.
             AdapteryError: what the service raised.
         """
         return self._connection.get(self._path("erase"), Erasure)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
 from adaptery.manifests import Manifest
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.stores import Access, AccessFile, EraseRequest, Erasure, Store
@@ -93,7 +93,7 @@ class EraseHandler(Handler):
 
         row = await self.services.db.read(read)
         if row is None:
-            raise NotFoundError("This dataset was never erased.")
+            raise ConflictError("This dataset was never erased.")
         self.answer(describe_erasure(row))
 
     async def post(self, dataset: str) -> None:

@@ -125,7 +125,7 @@ async def test_the_name_is_typed_and_only_who_manages_erases(
     await demo.json("POST", path, 422, json={"name": "visits"})
     await colleague.json("POST", path, 403, json={"name": "radiology/visits"})
     await guest.json("POST", path, 404, json={"name": "radiology/visits"})
-    await demo.json("GET", path, 404)
+    await demo.json("GET", path, 409)
     await demo.json("POST", path, 422, json={"name": "radiology/visits", "force": True})
     await erased(demo, dataset, "radiology/visits")
 
