@@ -77,7 +77,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "api/versions/{version}/download"): Rule("dataset", _READ),
     ("GET", "api/versions/{version}/access"): Rule("dataset", _READ),
     ("GET", "api/datasets/{dataset}/erase"): Rule("dataset", Right.MANAGE),
-    ("POST", "api/datasets/{dataset}/erase"): Rule("dataset", Right.MANAGE, spends=True),
+    ("POST", "api/datasets/{dataset}/erase"): Rule("dataset", Right.MANAGE),
     ("GET", "api/jobs/{job}"): Rule("job", _READ),
     ("POST", "api/jobs/{job}/cancel"): Rule("job", Right.MANAGE, spends=True),
     ("GET", "api/jobs/{job}/events"): Rule("job", _READ),

@@ -75,6 +75,8 @@ class Things:
                 return {"action": "split", "records": ["1"], "split": "test"}
             case "POST", "forget":
                 return {"record": "1"}
+            case "POST", "erase":
+                return {"name": "another"}  # refused, after the right was looked at
             case "POST", "collate":
                 return {"sources": [{"version": self.ids["version"]}]}
             case "POST", "records":
