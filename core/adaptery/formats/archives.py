@@ -176,6 +176,8 @@ def _is_passed_over(name: str) -> bool:
 
 def _check_member(member: zipfile.ZipInfo) -> None:
     name = member.filename
+    if member.header_offset < 0:
+        raise _damaged()
     check_member_name(member.orig_filename)
     check_member_name(name)
     mode = member.external_attr >> 16
