@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -29,7 +29,9 @@ from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.files import PATH_LIMIT_BYTES, safe_join
 from adaptery.schemas.common import DigestText, Instant, JsonObject, Model, parse_json
-from adaptery.signing import SigningKey, VerifyKey
+
+if TYPE_CHECKING:  # needs cryptography, which the client does without
+    from adaptery.signing import SigningKey, VerifyKey
 
 __all__ = [
     "MANIFEST_NAME",

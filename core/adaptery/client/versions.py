@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from adaptery.client.columns import version_facts
@@ -39,7 +39,9 @@ from adaptery.schemas.lineage import (
 )
 from adaptery.schemas.mappings import Container, Format
 from adaptery.schemas.stores import Access
-from adaptery.signing import VerifyKey
+
+if TYPE_CHECKING:  # needs cryptography, which the client does without
+    from adaptery.signing import VerifyKey
 
 __all__ = ["Difference", "Version"]
 
