@@ -10,7 +10,7 @@ from support.service import Client, Service, alpaca
 async def published(client: Client, name: str, content: bytes, **fields: Any) -> dict[str, Any]:
     dataset = await client.dataset(name, **fields)
     await client.upload(dataset, content)
-    return (await client.publish(dataset))["result"]["version"]
+    return (await client.publish(dataset, timeout_seconds=60))["result"]["version"]
 
 
 async def merge(
@@ -23,7 +23,7 @@ async def merge(
     started = await client.json(
         "POST", f"api/datasets/{dataset}/merges", 202, json={"sources": sources, **body}
     )
-    ended = await client.ended(started["id"])
+    ended = await client.ended(started["id"], 60)
     assert ended["state"] == state, ended
     return ended["result"]["version"] if state == "completed" else ended["error"]
 
@@ -47,6 +47,8 @@ async def test_a_merged_version_references_its_sources(service: Service, demo: C
     first = await records(demo, one["id"])
     assert [item["record_id"] for item in items[:6]] == [item["record_id"] for item in first]
     assert len(items) == merged["records"] and merged["records"] in (8, 9)
+    names = [file["name"] for file in merged["report"]["files"]]
+    assert names == [one["id"], two["id"]]
     manifest = await demo.json("GET", f"api/versions/{merged['id']}/manifest")
     assert not any(file["path"].endswith(".parquet") for file in manifest["files"])
     assert [source["version"] for source in manifest["sources"]] == [one["id"], two["id"]]
