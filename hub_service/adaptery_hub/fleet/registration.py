@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -88,9 +87,10 @@ class Registration:
         """
         adapter_id = adapters.adapter_id_of(fence.attempt_id)
         prefix = adapter_prefix(adapter_id)
-        folder = self._store(fence.attempt_id, "adapter", files, prefix, inspect=True)
-        info = inspect_adapter(folder)
-        card = read_card(folder / CARD_NAME)
+        self._store(fence.attempt_id, "adapter", files, prefix, inspect=True)
+        with self._objects.folder(prefix) as folder:
+            info = inspect_adapter(folder)
+            card = read_card(folder / CARD_NAME)
         self._database.write_now(
             lambda c: self._stage_adapter(c, fence, adapter_id, files, info, card)
         )
@@ -105,8 +105,8 @@ class Registration:
         prefix: str,
         *,
         inspect: bool = False,
-    ) -> Path:
-        """Moves a staged folder into the store, if no earlier try did; returns where it lies."""
+    ) -> None:
+        """Moves a staged folder into the store, if no earlier try did."""
         stored = {info.path: info.bytes for info in self._objects.list(prefix)}
         if not stored:
             staged = self._staging.check(attempt_id, folder, files)
@@ -116,7 +116,6 @@ class Registration:
             self._objects.put_folder(prefix, staged)
         elif stored != {file.path: file.bytes for file in files}:
             raise DigestMismatchError("Another folder was committed in this place before.")
-        return self._objects.local_path(f"{prefix}/{files[0].path}").parent
 
     def _put_checkpoint(
         self,

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +38,8 @@ class FileCache:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in folder.glob("*.part"):
             left.unlink()
+        for left in folder.glob("*.folder"):
+            shutil.rmtree(left)
 
     def get(self, digest: str, size: int, fetch: Callable[[BinaryIO], None]) -> Path:
         """Return a file, fetched if it is not here.
@@ -59,6 +63,16 @@ class FileCache:
         with self._lock:
             self._fetching.pop(digest, None)
         return path
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Return an empty folder beside the files, so that it can hold links to them; for now."""
+        path = self._folder / f"{secrets.token_hex(8)}.folder"
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path)
 
     def drop(self, digest: str) -> int:
         """Remove a file if it is here; return how large it was."""
@@ -86,7 +100,8 @@ class FileCache:
 
     def _make_room(self, newest: Path) -> None:
         with self._lock:
-            found = [(path, path.stat()) for path in self._folder.iterdir() if path != newest]
+            others = (path for path in self._folder.iterdir() if path != newest)
+            found = [(path, path.stat()) for path in others if not path.suffix]
             total = sum(stat.st_size for _, stat in found) + newest.stat().st_size
             for path, stat in sorted(found, key=lambda entry: entry[1].st_mtime):
                 if total <= self._limit_bytes or time.time() - stat.st_mtime < IN_USE_SECONDS:

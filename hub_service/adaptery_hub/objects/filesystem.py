@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,6 +74,14 @@ class FilesystemStore:
         if not path.is_file():
             raise NotFoundError("There is no such file in the store.")
         return path
+
+    @contextmanager
+    def folder(self, prefix: str) -> Iterator[Path]:
+        """See `ObjectStore.folder`."""
+        path = self._path(prefix)
+        if not path.is_dir():
+            raise NotFoundError("There is no such folder in the store.")
+        yield path
 
     def remove_folder(self, prefix: str) -> None:
         """See `ObjectStore.remove_folder`."""

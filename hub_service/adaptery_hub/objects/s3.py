@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,6 +106,23 @@ class S3Store:
         """
         row = self._find(key)
         return self._cache.get(row["digest"], row["bytes"], lambda target: self._get(row, target))
+
+    @contextmanager
+    def folder(self, prefix: str) -> Iterator[Path]:
+        """See `ObjectStore.folder`: made of links into the cache.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        found = self.list(prefix)
+        if not found:
+            raise NotFoundError("There is no such folder in the store.")
+        with self._cache.folder() as folder:
+            for info in found:
+                target = folder / info.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.hardlink_to(self.local_path(f"{prefix}/{info.path}"))
+            yield folder
 
     def remove_folder(self, prefix: str) -> None:
         """See `ObjectStore.remove_folder`; if the store does not answer, `recover` goes on."""

@@ -7,6 +7,7 @@ never changes. Keys are made by us from ids and digests, never from names.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +68,14 @@ class ObjectStore(Protocol):
 
         Raises:
             NotFoundError: there is no such file.
+        """
+        ...
+
+    def folder(self, prefix: str) -> AbstractContextManager[Path]:
+        """Return a folder with the files below `prefix`, to be read only, while it is needed.
+
+        Raises:
+            NotFoundError: there is nothing below it.
         """
         ...
 

@@ -57,6 +57,10 @@ def test_a_folder_is_put_read_and_removed(store: S3Store, tmp_path: Path) -> Non
         assert store.read(f"{PREFIX}/{name}") == content
     with store.open(f"{PREFIX}/report.json") as stream:
         assert stream.read() == b"{}"
+    with store.folder(PREFIX) as folder:
+        inside = {path for path in folder.rglob("*") if path.is_file()}
+        assert {path.relative_to(folder).as_posix() for path in inside} == set(FILES)
+    assert not folder.exists()
     with pytest.raises(ConflictError):
         store.put_folder(PREFIX, folder_of(tmp_path / "again"))
     for key in (f"{PREFIX}/nothing", "datasets/ds_2/abc/report.json", PREFIX):
