@@ -11,7 +11,7 @@ from typing import cast
 
 from adaptery.formats.alpaca import asked, history_of
 from adaptery.formats.rows import Row, RowError, RowReading, text_field
-from adaptery.formats.sharegpt import conversation_of
+from adaptery.formats.sharegpt import conversation_of, origin_of
 from adaptery.formats.turns import Words, messages_of, tools_of, turn_of
 
 __all__ = ["Opening", "answer_of", "opening_of", "read_row"]
@@ -48,11 +48,9 @@ def opening_of(row: Row, words: Words) -> Opening:
         RowError: naming the column that is missing or wrong.
     """
     if row.get("messages") is not None:
-        messages = cast("list[dict[str, object]]", conversation_of(row, words)[0]["messages"])
-        shift = 1 if text_field(row, "system") else 0
-        return messages, ["system"] * shift + [
-            f"messages[{i}]" for i in range(len(messages) - shift)
-        ]
+        record, shift = conversation_of(row, words)
+        messages = cast("list[dict[str, object]]", record["messages"])
+        return messages, [origin_of(i, shift) for i in range(len(messages))]
     messages, origins = list[dict[str, object]](), list[str]()
     if system := text_field(row, "system"):
         messages.append({"role": "system", "content": system})

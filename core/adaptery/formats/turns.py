@@ -34,7 +34,7 @@ ROLE_WORDS: Final[Mapping[str, str]] = {
     "function": "tool",
 }
 _EXTRAS: Final = ("weight", "name")
-_OTHER_KEYS: Final = frozenset({*_EXTRAS, "tool_calls", "tool_call_id"})
+_OTHER_KEYS: Final = frozenset({*_EXTRAS, "tool_calls", "tool_call_id", _CALL})
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ def turn_of(value: object, where: str, words: Words) -> dict[str, object]:
         message = {"role": role, "content": text}
         if len(turn) == 2 and spoken is not None:  # nothing but a role and a text
             return message
-        if turn.get("tool_calls"):
-            place = f"{where}.tool_calls"
-            message["tool_calls"] = _calls(from_json(turn["tool_calls"], place), place)
+        for key in ("tool_calls", _CALL):  # the second is how OpenAI had it before
+            if turn.get(key):
+                place = f"{where}.{key}"
+                message["tool_calls"] = _calls(from_json(turn[key], place), place)
     for name in _EXTRAS:
         if turn.get(name) is not None:
             message[name] = turn[name]

@@ -156,6 +156,32 @@ def test_a_turn_may_be_nothing_but_a_call(tmp_path):
     assert record.messages[1].tool_calls == ({"name": "f", "arguments": {}},)
 
 
+def test_an_older_spelling_of_calls_is_read(tmp_path):
+    call = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "function", "name": "f", "content": "[]"}
+    row = {"messages": [{"role": "user", "content": "q"}, call, answer, call]}
+    (record,) = good(write(tmp_path, "c.jsonl", json.dumps(row)), "openai")
+    assert [message.role for message in record.messages] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert record.messages[3].tool_calls == ({"name": "f", "arguments": {}},)
+
+
+def test_an_empty_system_turn_is_none(tmp_path):
+    turns = [{"from": "system", "value": ""}, {"from": "human", "value": "q"}]
+    rows = [
+        {"conversations": [*turns, {"from": "gpt", "value": "a"}]},
+        {"conversations": [*turns, {"from": "gpt", "value": ""}]},
+    ]
+    path = write(tmp_path, "s.json", json.dumps(rows))
+    first, second = read_records(path, suggest(path).mapping)
+    assert texts(first.record) == ["q", "a"]
+    assert second.problem.where == "record 2, conversations[2]"
+
+
 def test_labels_may_be_words(tmp_path):
     path = write(tmp_path, "k.csv", "prompt,completion,label\nq,a,good\nq,b,bad\n")
     suggestion = suggest(path)
