@@ -54,11 +54,9 @@ def collate(report: Report, target: Target, sources: Sequence[Source]) -> Outcom
                 "The sources hold no record that their filters let through.",
                 hint="Widen the filters.",
             )
-        result = {
-            "records": sum(source.taken for source in made),
-            "sources": [source.id for source in made],
-        }
-        return outcome_of(draft, result, files=tuple(source.id for source in made))
+        ids = tuple(source.id for source in made)
+        taken = sum(source.taken for source in made)
+        return outcome_of(draft, {"records": taken, "sources": ids}, taken, files=ids)
 
 
 @dataclass

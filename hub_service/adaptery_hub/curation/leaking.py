@@ -83,7 +83,8 @@ def keep_leaks(target: Target, found: FoundLeaks) -> Outcome:
     with target.opened() as draft:
         Leaks(draft.connection).replace(found.pairs)
         draft.note("leaks", report.model_dump(mode="json"))
-        return outcome_of(draft, report.model_dump(mode="json"))
+        leaking = sum(found.counts.values())
+        return outcome_of(draft, report.model_dump(mode="json"), leaking)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class Outcome:
     """What a step did, and how the draft is afterwards."""
 
     result: Mapping[str, object]
-    records: int
+    changed: int  # records
+    records: int  # of the draft
     bytes: int
     edit: int | None = None  # of the log, that undoes it
     files: tuple[str, ...] = ()  # whose removal undoes it
@@ -73,7 +74,7 @@ def bulk_edit(report: Report, target: Target, wanted: BulkRequest) -> Outcome:
             passed_over=done.passed_over,
             edit=None if done.seq is None else str(done.seq),
         )
-        return outcome_of(draft, result.model_dump(mode="json"), edit=done.seq)
+        return outcome_of(draft, result.model_dump(mode="json"), done.changed, edit=done.seq)
 
 
 def undo_edit(report: Report, target: Target, edit: int | None) -> Outcome:
@@ -122,18 +123,19 @@ def split(report: Report, target: Target, wanted: SplitRequest) -> Outcome:
         recipe = wanted.model_dump(mode="json")
         draft.note("split", {"recipe": recipe, "groups": groups, "at": to_text(now())})
         result = {"changed": done.changed, "groups": groups}
-        return outcome_of(draft, result, edit=done.seq)
+        return outcome_of(draft, result, done.changed, edit=done.seq)
 
 
 def outcome_of(
     draft: Draft,
     result: Mapping[str, object],
+    changed: int,
     *,
     edit: int | None = None,
     files: tuple[str, ...] = (),
 ) -> Outcome:
     """Return what a step did, with the sizes of the draft."""
-    return Outcome(result, draft.count(), draft.size(), edit, files)
+    return Outcome(result, changed, draft.count(), draft.size(), edit, files)
 
 
 def told(
@@ -171,4 +173,4 @@ def _again(draft: Draft, done: Undone) -> Outcome:
         "changed": done.changed,
         "passed_over": done.passed_over,
     }
-    return outcome_of(draft, result)
+    return outcome_of(draft, result, done.changed)

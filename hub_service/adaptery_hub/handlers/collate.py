@@ -129,7 +129,8 @@ class CollateHandler(OriginHandler):
         def check(outcome: Outcome) -> None:
             storage.reserve_now(owner, max(outcome.bytes - before, 0)).release()
 
-        return self.work(dataset, "dataset.collate", run, check)
+        names = ", ".join(row["id"] for row in rows)
+        return self.work(dataset, "dataset.collate", run, check, sources=names)
 
 
 class SourcesHandler(DraftHandler):
@@ -158,8 +159,11 @@ class SourceHandler(DraftHandler):
         """Remove its records, also from the log of edits."""
         self.check_query()
         await self.authorise(dataset, Right.EDIT)
-        await self.services.drafts.write(dataset, lambda d: d.remove_source(source))
+        count = await self.services.drafts.write(dataset, lambda d: d.remove_source(source))
         await self.touch(dataset)
+        await self.services.db.write(
+            lambda c: self.audit(c, "source.remove", dataset, records=count)
+        )
         self.answer_nothing()
 
 
