@@ -6,6 +6,7 @@ asking whether the reviewer may.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from adaptery.schemas.review import (
 )
 from adaptery_hub.drafts import Draft, DraftRecord
 from adaptery_hub.drafts.findings import DraftDecision, DraftFinding, Member
+from adaptery_hub.paging import take_page
 from adaptery_hub.review.analysis import pii_key
 from adaptery_hub.review.places import Span, flag_span, phrase_of, pii_spans
 from adaptery_hub.review.recognisers import REPLACEMENTS, Recognisers
@@ -26,6 +28,8 @@ from adaptery_hub.review.record_texts import text_at
 
 #: Records of one finding that are shown.
 RECORDS_SHOWN = 20
+#: Characters of these; two are shown whatever they have.
+FINDING_CHARACTERS = 1024 * 1024
 #: Characters around a span.
 AROUND = 80
 #: Characters of a span that are shown.
@@ -39,11 +43,7 @@ class Shown:
 
     finding: Finding
     decision: DraftDecision | None  # whose editor has no name yet
-
-    @property
-    def size(self) -> int:
-        """Characters of the records in it, about."""
-        return sum(len(str(record.record)) for record in self.finding.records)
+    size: int  # characters of its records, about
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def show_page(draft: Draft, page: Page) -> tuple[list[Shown], int]:
             page.queue, rule=page.rule, sources=page.sources, after=page.after, limit=page.limit
         )
         rows = [(finding, None) for finding in found]
-    return [*_Showing(draft, page).show(rows)], total
+    return take_page(_Showing(draft, page).show(rows), lambda item: item.size, page.limit), total
 
 
 class _Showing:
@@ -103,12 +103,35 @@ class _Showing:
         self._recognisers: Recognisers | None = None
 
     def show(self, rows: Iterable[tuple[DraftFinding, DraftDecision | None]]) -> Iterable[Shown]:
-        return (Shown(self._finding(found, decision), decision) for found, decision in rows)
+        return itertools.starmap(self._shown, rows)
 
-    def _finding(self, found: DraftFinding, decision: DraftDecision | None) -> Finding:
+    def _shown(self, found: DraftFinding, decision: DraftDecision | None) -> Shown:
         members = self._draft.findings.members(found, RECORDS_SHOWN)
-        members = members or [Member(found.position)]
-        items = [self._draft.find(m.position) if m.source is None else None for m in members]
+        members, items = self._fitting(members or [Member(found.position)])
+        size = sum(len(item.text) for item in items if item is not None)
+        if found.source is not None:
+            size *= 2  # a record of another dataset comes with it, which is much the same
+        return Shown(self._finding(found, decision, members, items), decision, size)
+
+    def _fitting(self, members: list[Member]) -> tuple[list[Member], list[DraftRecord | None]]:
+        """Return members with their records: two, and more as long as they are not too large."""
+        items: list[DraftRecord | None] = []
+        size = 0
+        for member in members:
+            item = self._draft.find(member.position) if member.source is None else None
+            size += len(item.text) if item else 0
+            if len(items) >= 2 and size > FINDING_CHARACTERS:
+                break
+            items.append(item)
+        return members[: len(items)], items
+
+    def _finding(
+        self,
+        found: DraftFinding,
+        decision: DraftDecision | None,
+        members: list[Member],
+        items: list[DraftRecord | None],
+    ) -> Finding:
         span = self._span(found, next((item for item in items if item is not None), None))
         queue = self._page.queue
         return Finding(
