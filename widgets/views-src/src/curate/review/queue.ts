@@ -82,9 +82,10 @@ export class QueuePanel {
     const analysed = summary.analysed_at !== this.summary.analysed_at;
     this.summary = summary;
     const chosen = this.rule.value;
-    const rules = Object.entries(summary.rules).sort(([, one], [, other]) => other - one);
+    // What is chosen stays so, even if nothing of it is open any more.
+    const rules = Object.entries({ ...(chosen ? { [chosen]: 0 } : {}), ...summary.rules }).sort(([, one], [, other]) => other - one);
     options(this.rule, { "": "Everything", ...Object.fromEntries(rules.map(([rule, count]) => [rule, `${ruleWords(summary.queue, rule)} (${count.toLocaleString()})`])) });
-    if (chosen in summary.rules) this.rule.value = chosen;
+    this.rule.value = chosen;
     this.offer();
     if (analysed) void this.load(null);
   }
