@@ -38,11 +38,8 @@ def difference(root: Path, before: list[Record], after: list[Record]) -> tuple[P
 
 
 def test_same_prompt_or_same_place_is_one_record_that_changed(tmp_path: Path) -> None:
-    before = [
-        chat("Why?", "Because."),
-        chat("How is it?", "It is fine and well today."),
-        chat("X?", "x"),
-    ]
+    fine = "It is fine and well today."
+    before = [chat("Why?", "Because."), chat("How is it?", fine), chat("X?", "x")]
     after = [
         chat("How was it?", fine),  # in the place of the first
         chat("Why?", "No reason."),
