@@ -182,6 +182,18 @@ class UploadCalls(ABC):
             unfinished.unlink(missing_ok=True)
         return target
 
+    def forget_original(self, file: FileInfo | str) -> None:
+        """Have the bytes of a file removed, as they came; its records stay in the draft.
+
+        What an edit took out of a record is still in the file that it came from. Versions that were
+        published before keep theirs.
+
+        Raises:
+            ConflictError: if its records are not in the draft; then delete the file.
+            AdapteryError: what the service raised.
+        """
+        self._connection.send("DELETE", self._file_path(file, "content"))
+
     def files(self) -> Listing[FileInfo]:
         """Return the files that were uploaded into the draft.
 

@@ -1,6 +1,8 @@
 """`api/datasets/{dataset}/files/{file}/...`: how a file is read, its records, what is wrong in it.
 
-Who may view the draft may look at all of it; to import takes the right to edit.
+What a file holds is for who may edit the draft: others have changed or removed records of it for a
+reason, and the file still has them. What is wrong in it, which holds no content, is for who may
+view it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from adaptery.schemas.imports import (
     PreviewRequest,
 )
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements import files as statements
 from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.files import FileOfDraftHandler
 from adaptery_hub.handlers.operations import describe_operation
@@ -47,7 +50,7 @@ class SuggestionHandler(FileOfDraftHandler):
     async def get(self, dataset: str, file: str) -> None:
         """Look into the file and answer what was found."""
         self.check_query()
-        row = await self.find_file(dataset, file, Right.VIEW)
+        row = await self.find_file(dataset, file, Right.EDIT)
         self.hold(self.services.looks)
         self.answer(await self.services.imports.suggest(row))
 
@@ -59,7 +62,7 @@ class PreviewHandler(FileOfDraftHandler):
         """Answer the first records as a mapping has them."""
         self.check_query()
         mapping = self.body(PreviewRequest).mapping
-        row = await self.find_file(dataset, file, Right.VIEW)
+        row = await self.find_file(dataset, file, Right.EDIT)
         self.hold(self.services.looks)
         self.answer(await self.services.imports.preview(row, mapping))
 
@@ -104,7 +107,7 @@ class ProblemsHandler(FileOfDraftHandler):
             "Content-Type", "text/csv; charset=utf-8" if download == "csv" else JSON_LINES
         )
         name_attachment(self, f"{row['name']}.problems.{download}")
-        await send_while_viewed(self, row["dataset_id"], lambda: _joined(lines))
+        await send_while(Right.VIEW, self, row["dataset_id"], lambda: _joined(lines))
 
 
 class ContentHandler(FileOfDraftHandler):
@@ -113,16 +116,30 @@ class ContentHandler(FileOfDraftHandler):
     async def get(self, dataset: str, file: str) -> None:
         """Send the file as it came."""
         self.check_query()
-        row = await self.find_file(dataset, file, Right.VIEW)
+        row = await self.find_file(dataset, file, Right.EDIT)
         stream = await asyncio.to_thread(self._open, row)
         with stream:
             await self.services.db.write(lambda c: self._note(c, row))
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(row["bytes"]))
             name_attachment(self, row["name"])
-            await send_while_viewed(
-                self, row["dataset_id"], lambda: stream.read(DOWNLOAD_CHUNK_BYTES)
+            await send_while(
+                Right.EDIT, self, row["dataset_id"], lambda: stream.read(DOWNLOAD_CHUNK_BYTES)
             )
+
+    async def delete(self, dataset: str, file: str) -> None:
+        """Forget the bytes; the records stay."""
+        self.check_query()
+        row = await self.find_file(dataset, file, Right.EDIT)
+
+        def forget(connection: Connection) -> None:
+            statements.forget_original(connection, row["id"])
+            details = {"name": row["name"], "bytes": row["bytes"]}
+            self.audit(connection, "file.forget", dataset, **details)
+
+        await self.services.db.write(forget)
+        await self.services.uploads.drop_original(row)
+        self.answer_nothing()
 
     def _open(self, row: RowMapping) -> BinaryIO:
         path = self.services.uploads.original(row["dataset_id"], row["id"])
@@ -136,10 +153,10 @@ class ContentHandler(FileOfDraftHandler):
         self.audit(connection, "file.download", row["dataset_id"], **details)
 
 
-async def send_while_viewed(
-    handler: FileOfDraftHandler, dataset: str, read: Callable[[], bytes]
+async def send_while(
+    right: Right, handler: FileOfDraftHandler, dataset: str, read: Callable[[], bytes]
 ) -> None:
-    """Send what a blocking function gives, piece by piece, while the caller may view a dataset."""
+    """Send what a blocking function gives, piece by piece, while the caller has a right."""
 
     async def send() -> None:
         while piece := await asyncio.to_thread(read):
@@ -147,7 +164,7 @@ async def send_while_viewed(
             await handler.flush()
 
     def check(connection: Connection, identity: Identity) -> object:
-        return fetch(connection, tables.datasets, identity, dataset, Right.VIEW)
+        return fetch(connection, tables.datasets, identity, dataset, right)
 
     await while_admitted(handler, send(), dataset, check)
 
@@ -233,7 +250,13 @@ ROUTES = [
                 "read",
                 "A file as it came, byte for byte.",
                 media="application/octet-stream",
-            )
+            ),
+            "DELETE": Operation(
+                "write",
+                "Forget the bytes of a file that was imported; its records stay.",
+                status=204,
+                fresh_identity=True,
+            ),
         },
     ),
 ]

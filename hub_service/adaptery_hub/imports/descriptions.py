@@ -23,6 +23,6 @@ def describe_file(row: RowMapping) -> FileInfo:
         problems=row["problems"],
         state=row["state"],
         reason=row["reason"],
-        original=row["digest"] is not None and row["kept_bytes"] > 0,
+        original=row["digest"] is not None and row["kept_bytes"] >= row["bytes"],
         created_at=row["created_at"],
     )

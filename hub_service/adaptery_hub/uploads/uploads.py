@@ -179,6 +179,10 @@ class Uploads:
         if row["digest"] is not None:
             await self._drop_original(dataset_id, row["digest"])
 
+    async def drop_original(self, row: RowMapping) -> None:
+        """Delete the bytes of a file, unless another file of the dataset has the same."""
+        await self._drop_original(row["dataset_id"], row["digest"])
+
     async def seal(self, dataset_id: str) -> None:
         """Encrypt what a restricted dataset keeps of files whose records are in its draft.
 

@@ -136,6 +136,23 @@ async def test_the_bytes_that_came_are_given_back(
     assert original.stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_bytes_can_go_while_the_records_stay(service: Service, demo: Client) -> None:
+    dataset, content = await demo.dataset(), alpaca(3)
+    path = await receive(demo, dataset, content)
+    await demo.json("DELETE", path + "/content", 409)
+    await import_file(demo, path)
+    await demo.json("DELETE", path + "/content", 204)
+    await demo.json("GET", path + "/content", 404)
+    file = await demo.json("GET", path)
+    assert (file["state"], file["records"], file["original"]) == ("ready", 3, False)
+    assert service.services.uploads.originals.kept(dataset) == []
+    accounts = (await demo.json("GET", "api/storage"))["items"]
+    assert accounts[0]["parts"]["uploads"] == 0
+    await demo.json("DELETE", path + "/content", 409)
+    assert (await demo.publish(dataset))["result"]["version"]["records"] == 3
+    assert (await demo.upload(dataset, content, "x.json", 200))["id"] == file["id"]
+
+
 async def test_files_of_the_same_content_share_their_bytes(service: Service, demo: Client) -> None:
     dataset, content = await demo.dataset(), alpaca(3)
     await demo.upload(dataset, content, "a.json")
@@ -196,14 +213,22 @@ async def test_a_file_and_a_dataset_can_go_while_they_are_imported(
     assert dataset not in service.services.drafts.dataset_ids()
 
 
-async def test_only_who_edits_may_import(demo: Client, guest: Client, colleague: Client) -> None:
+async def test_what_a_file_holds_is_for_who_edits(
+    demo: Client, guest: Client, colleague: Client
+) -> None:
     dataset = await demo.dataset()
     path = await receive(demo, dataset, alpaca(2))
     grant = {"principal": "@guest", "right": "view"}
     await demo.json("PUT", f"api/datasets/{dataset}/grants", json=grant)
-    await guest.json("GET", path + "/suggestion")
     await guest.json("GET", path + "/problems")
-    await guest.json("POST", path + "/import", 403, json={})
+    mapping = {"format": "alpaca", "container": "json"}
+    for method, name, body in (
+        ("GET", "suggestion", None),
+        ("POST", "preview", {"mapping": mapping}),
+        ("GET", "content", None),
+        ("POST", "import", {}),
+    ):
+        await guest.json(method, f"{path}/{name}", 403, json=body)
     await colleague.json("POST", path + "/import", 404, json={})
 
 

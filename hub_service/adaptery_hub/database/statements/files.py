@@ -163,6 +163,29 @@ def settle(connection: Connection, file_id: str, state: str, **values: Any) -> R
     return connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().first()
 
 
+def forget_original(connection: Connection, file_id: str) -> None:
+    """Note that the bytes of a file go, while its records stay.
+
+    Raises:
+        ConflictError: its records are not in the draft, or its bytes are gone already.
+    """
+    changed = connection.execute(
+        sa.update(files)
+        .where(
+            files.c.id == file_id,
+            files.c.state == "ready",
+            files.c.digest.is_not(None),
+            files.c.kept_bytes >= files.c.bytes,
+        )
+        .values(kept_bytes=files.c.kept_bytes - files.c.bytes)
+    )
+    if not changed.rowcount:
+        raise ConflictError(
+            "Only the bytes of a file whose records are in the draft can go alone.",
+            hint="Remove the file.",
+        )
+
+
 def discard_part(connection: Connection, dataset_id: str, name: str) -> None:
     """Forget a file that did not come whole."""
     connection.execute(
@@ -204,11 +227,12 @@ class Named(NamedTuple):
 
 def named(connection: Connection, dataset_id: str) -> Named:
     """Return the ids of the files of a dataset, and the digests of those that are kept."""
-    statement = sa.select(files.c.id, files.c.digest, files.c.kept_bytes).where(
+    kept = sa.and_(files.c.digest.is_not(None), files.c.kept_bytes >= files.c.bytes)
+    statement = sa.select(files.c.id, files.c.digest, kept.label("kept")).where(
         files.c.dataset_id == dataset_id
     )
     rows = connection.execute(statement).all()
-    return Named({row.digest for row in rows if row.digest}, {row.id for row in rows})
+    return Named({row.digest for row in rows if row.kept}, {row.id for row in rows})
 
 
 def _in_states(connection: Connection, *states: str) -> list[RowMapping]:
