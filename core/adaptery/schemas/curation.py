@@ -311,7 +311,8 @@ class CollateSource(Model):
     seed: int = Field(default=0, ge=0, lt=SEED_LIMIT, description="of what is drawn")
     filter: RecordFilter | None = Field(default=None, description="only what this lets through")
     kind: Kind | None = Field(
-        default=None, description="turn each record into this kind; the result tells what is lost"
+        default=None,
+        description="turn each record into this kind; the source tells what was dropped",
     )
 
     @model_validator(mode="after")

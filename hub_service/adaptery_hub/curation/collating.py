@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaptery.digests import content_digest
-from adaptery.errors import InvalidInputError
+from adaptery.errors import InvalidInputError, RecordError
+from adaptery.formats import convert_kind
 from adaptery.records import Kind, Record
 from adaptery.schemas.curation import CollateSource
 from adaptery.times import now
@@ -23,6 +24,9 @@ from adaptery_hub.curation.origins import Origin, OriginReader
 from adaptery_hub.curation.steps import REPORT_RECORDS, Outcome, Target, outcome_of
 from adaptery_hub.drafts import Draft, DraftSource
 from adaptery_hub.processes import Report
+
+#: What is told of records that cannot be turned into the kind that is wanted.
+LEFT_OUT = "records of which the kind cannot be made"
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ def collate(report: Report, target: Target, sources: Sequence[Source]) -> Outcom
     """Append what is drawn from each source, in their order.
 
     Raises:
-        InvalidInputError: nothing was found, a search holds no word, or a record cannot be turned
-            into the kind that is wanted.
+        InvalidInputError: nothing was found, or a search holds no word.
         TooLargeError: the draft is full.
         NotFoundError: a draft is gone.
     """
@@ -79,19 +82,19 @@ class _Taken:
     ids: list[str] = field(default_factory=list[str])
     dropped: Counter[str] = field(default_factory=Counter[str])
 
-    def record(self, text: str) -> Record:
+    def record(self, text: str) -> Record | None:
+        """Return the record that a text is, as it is taken; None: it cannot be of the kind."""
         record = Record.from_dict(json.loads(text))
         if self.kind is not None and record.kind != self.kind:
-            record = self._converted(record, self.kind)
+            try:
+                converted = convert_kind(record, self.kind)
+            except RecordError:
+                self.dropped[LEFT_OUT] += 1
+                return None
+            self.dropped.update(converted.dropped)
+            record = converted.record
         self.ids.append(record.record_id())
         return record
-
-    def _converted(self, record: Record, kind: Kind) -> Record:
-        from adaptery.formats import convert_kind
-
-        converted = convert_kind(record, kind)
-        self.dropped.update(converted.dropped)
-        return converted.record
 
 
 def _take(
@@ -138,5 +141,5 @@ def _records(
 ) -> Iterator[Record]:
     for row, is_drawn in zip(reader.rows(wanted.filter), drawn, strict=True):
         progress.step()
-        if is_drawn:
-            yield taken.record(row.text)
+        if is_drawn and (record := taken.record(row.text)) is not None:
+            yield record

@@ -178,6 +178,25 @@ async def test_drafts_and_versions_are_collated(
     assert version["state"] == "completed"
 
 
+async def test_records_are_turned_into_another_kind(service: Service, demo: Client) -> None:
+    dataset, target = await demo.dataset("mixed"), await demo.dataset("target")
+
+    def work(hub: Hub) -> None:
+        mixed = hub.datasets.get(dataset)
+        mixed.add(chat("A cough?", "Rest."))
+        for label in (True, False):
+            said = chat(f"A {label} fever?", "Drink.").to_dict()["messages"]
+            mixed.add(Record.from_dict({"kind": "kto", "messages": said, "label": label}))
+        mixed.add(Record.of_text("No chat at all."))
+        draft = hub.datasets.get(target)
+        found = draft.collate(CollateSource(dataset=dataset, kind="chat")).sources[0]
+        assert (found.available, found.taken) == (4, 2)
+        assert found.dropped == {"labels": 1, "records of which the kind cannot be made": 2}
+        assert {item.kind for item in draft.records()} == {"chat"}
+
+    await with_hub(service, demo, work)
+
+
 async def test_splits_and_what_leaks_between_them(
     service: Service, demo: Client, colleague: Client
 ) -> None:
