@@ -103,6 +103,8 @@ class DiffHandler(Handler):
         before_row = await services.db.read(
             lambda c: versions.resolve(c, identity, name, Right.VIEW)
         )
+        for row in (before_row, after_row):
+            versions.check_readable(row)
         self.hold(services.reports)
         self.answer(
             await services.published.in_thread(
