@@ -22,6 +22,10 @@ REPLACEMENTS: dict[PiiKind, str] = {kind: f"[{kind.upper()}]" for kind in PII_KI
 #: Characters before a number that may say what it is.
 _CONTEXT_CHARACTERS = 30
 
+_DIGIT = re.compile(r"\d")
+#: What may be there in a text without a digit; most texts have none.
+_WITHOUT_DIGITS: frozenset[PiiKind] = frozenset({"email", "name"})
+
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
     "oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
@@ -103,7 +107,10 @@ class Recognisers:
     def find(self, text: str) -> list[Hit]:
         """Return the hits in a text, in order."""
         taken: list[Hit] = []
+        digits = _DIGIT.search(text) is not None
         for kind, find in self._finders:
+            if not digits and kind not in _WITHOUT_DIGITS:
+                continue
             taken += [Hit(kind, start, end) for start, end in find(text)]
         if self._more is not None:
             taken += [hit for hit in self._more(text) if hit.kind in self._kinds]
