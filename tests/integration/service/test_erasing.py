@@ -190,3 +190,25 @@ async def test_what_was_broken_off_goes_on_when_it_is_asked_for_again_and_at_the
         assert erasure["state"] == "completed" and erasure["key_destroyed"]
         assert (erasure["records"], erasure["versions"]) == (90, ["@demo/visits@1"])
         assert erasure["objects"] > 5 and holds(state) == []
+
+
+@pytest.mark.slow  # two publishes and a merge
+async def test_what_was_merged_from_it_is_encrypted_too_and_cannot_be_read_afterwards(
+    service: Service, demo: Client, state: Path
+) -> None:
+    dataset, version = await restricted(demo)
+    other = await demo.dataset("merged", sensitivity="restricted")
+    begun = await demo.json(
+        "POST", f"api/datasets/{other}/merges", 202, json={"sources": [{"version": version}]}
+    )
+    merged = (await demo.ended(begun["id"], 60))["result"]["version"]["id"]
+    page = await demo.json("GET", f"api/versions/{merged}/records?limit=100")
+    assert len(page["items"]) == 90 and WORD in json.dumps(page)
+    assert list((state / "cache" / "merged").rglob("*.parquet"))
+    assert not holds(state / "cache") and not holds(state / "objects")
+    erasure = await erased(demo, dataset)
+    left = {entry["kind"]: entry["name"] for entry in erasure["remains"]}
+    assert left["merged_version"] == "@demo/merged@1"
+    assert not list((state / "cache" / "merged").rglob("*.parquet"))
+    answer = await demo.get(f"api/versions/{merged}/records")
+    assert answer.status_code == 409 and WORD not in answer.text
