@@ -48,6 +48,7 @@ from adaptery_hub.publishing.recipes import RECIPE_NAME, Recipe, RecipeSource
 from adaptery_hub.publishing.reports import Tally
 from adaptery_hub.publishing.review_state import check_reports
 from adaptery_hub.publishing.shards import is_shard
+from adaptery_hub.publishing.steps import SMALL_BYTES, run_step
 
 #: Versions that a merged one may reference, with those that its sources reference.
 REFERENCES_LIMIT = 500
@@ -155,7 +156,8 @@ class MergeWork(VersionWork):
             references={row["id"]: row["content_digest"] for row in self._sources},
             files=tuple(self._file_facts()),
         )
-        return self.publisher.processes.run(write_merged, progress, plan)
+        size = sum(_characters(row) for row in self._sources)
+        return run_step(self.publisher.processes, progress, size, write_merged, plan)
 
     def manifest_fields(self) -> Mapping[str, Any]:
         """See `VersionWork.manifest_fields`."""
@@ -207,6 +209,12 @@ class MergeWork(VersionWork):
             for entry in manifest.files
             if is_shard(entry.path)
         ]
+
+
+def _characters(row: RowMapping) -> int:
+    """Return how long all text of a version is; files tell less, they are compressed."""
+    report = row["report"]
+    return SMALL_BYTES + 1 if report is None else int(report["characters"]["total"])
 
 
 def write_merged(report: Report, plan: MergePlan) -> Written:

@@ -40,7 +40,7 @@ from adaptery_hub.at_rest import ENCRYPTED, AtRestDesk, SealedFolder
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import files, lineage
 from adaptery_hub.database.statements import versions as statements
-from adaptery_hub.drafts import Drafts
+from adaptery_hub.drafts import Draft, Drafts
 from adaptery_hub.drafts.sources import DraftSource
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.objects.encryption import Readable
@@ -55,6 +55,7 @@ from adaptery_hub.publishing.folders import (
     write_version,
 )
 from adaptery_hub.publishing.headings import Heading
+from adaptery_hub.publishing.steps import run_step
 from adaptery_hub.storage import Reservation, StorageDesk
 
 #: Writes down that a version was made.
@@ -366,7 +367,9 @@ class PublishWork(VersionWork):
             | {one.id: one.source for one in self._collated},
             blocking=publisher.rules.blocking.get(heading.sensitivity, ()),
         )
-        written = publisher.processes.run(write_version, progress, plan)
+        size = publisher.drafts.read_now(self.dataset_id, Draft.size)
+        size += sum(row["bytes"] for row in rows)
+        written = run_step(publisher.processes, progress, size, write_version, plan)
         self._files = [
             statements.SourceFile(
                 row["id"], row["name"], row["digest"], written.file_records[row["id"]]
