@@ -236,7 +236,8 @@ class DraftCalls(ABC):
     ) -> int:
         """Drop from the log what an edit replaced and removed, or all that a record ever was.
 
-        Nobody can read it or undo it any more.
+        The records that the edit changed go from the edits before it, too. Nobody can read or undo
+        any of it any more.
 
         Args:
             edit: as `edits` gave it, or its id; either this

@@ -45,6 +45,11 @@ class Change:
     split: str | None = None  # after an edit that gave it to a split; the content is left alone
 
     @property
+    def has_content(self) -> bool:
+        """Whether it says what a record held."""
+        return self.before is not None or self.after is not None
+
+    @property
     def characters(self) -> int:
         """Characters of what it holds."""
         return len(self.before or "") + len(self.after or "")

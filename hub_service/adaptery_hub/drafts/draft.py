@@ -316,15 +316,20 @@ class Draft:
         """Return how many edits stand."""
         return self._edits.count()
 
-    def forget_edit(self, seq: int) -> None:
-        """Drop the contents of an edit from the log: nobody can read or undo it any more.
+    def forget_edit(self, seq: int) -> int:
+        """Drop the records that an edit changed from it and from every edit before.
+
+        Nobody can read or undo that any more.
+
+        Returns:
+            Of how many edits something was dropped.
 
         Raises:
             NotFoundError: the log has none of this name.
         """
-        self._edits.get(seq)
-        self._edits.forget_edit(seq)
+        forgotten = self._edits.forget_edit(self._edits.get(seq))
         self._records.purge_words()
+        return forgotten
 
     def forget_record(self, position: int) -> int:
         """Drop from the log all that was ever at a position; return from how many edits."""

@@ -15,7 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -172,25 +172,40 @@ class Edits:
         )
         self._connection.execute("DELETE FROM edit_contents WHERE file = ?", (file,))
 
-    def forget_edit(self, seq: int) -> None:
-        """Drop what an edit replaced, removed and made."""
-        self._connection.execute("DELETE FROM edit_contents WHERE seq = ?", (seq,))
-        self._connection.execute("UPDATE edits SET forgotten = 1, bytes = 0 WHERE seq = ?", (seq,))
+    def forget_edit(self, edit: DraftEdit) -> int:
+        """Drop the records that an edit changed from it and from every edit before.
+
+        What an edit replaced was made by one before it: there it would stay to be read.
+
+        Returns:
+            Of how many edits something was dropped.
+        """
+        return self._forget({change.position for change in self.changes(edit)}, edit.seq)
 
     def forget_record(self, position: int) -> int:
         """Drop all that edits did to a record; return of how many edits."""
+        return self._forget({position}, None)
+
+    def _forget(self, positions: Collection[int], until: int | None) -> int:
+        """Drop records from the edits up to one, or from all."""
+        if not positions:
+            return 0
         rows = self._connection.execute(
-            "SELECT number, seq FROM edit_contents WHERE first <= ?1 AND last >= ?1", (position,)
+            "SELECT number, seq FROM edit_contents WHERE first <= ? AND last >= ? AND "
+            "seq <= coalesce(?, seq)",
+            (max(positions), min(positions), until),
         ).fetchall()
         forgotten: set[int] = set()
         for number, seq in rows:
             changes = list(self._unpacked(number))
-            kept = [change for change in changes if change.position != position]
+            kept = [c for c in changes if c.position not in positions or not c.has_content]
             if len(kept) < len(changes):
                 forgotten.add(seq)
                 self._repack(number, kept)
         self._connection.executemany(
-            "UPDATE edits SET forgotten = 1 WHERE seq = ?", [(seq,) for seq in forgotten]
+            "UPDATE edits SET forgotten = 1, bytes = (SELECT coalesce(sum(length(contents)), 0) "
+            "FROM edit_contents AS c WHERE c.seq = edits.seq) WHERE seq = ?",
+            [(seq,) for seq in forgotten],
         )
         return len(forgotten)
 

@@ -136,8 +136,7 @@ class ForgetHandler(DraftHandler):
 
         def forget(draft: Draft) -> int:
             if body.edit is not None:
-                draft.forget_edit(int(body.edit))
-                return 1
+                return draft.forget_edit(int(body.edit))
             return draft.forget_record(int(body.record or 0))
 
         count = await self.services.drafts.write(dataset, forget)
@@ -195,7 +194,8 @@ ROUTES = [
         {
             "POST": Operation(
                 "write",
-                "Drop from the log what an edit replaced and removed, or all that a record ever "
+                "Drop from the log what an edit replaced and removed, and the records that it "
+                "changed from the edits before; or all that a record ever "
                 "was: nobody can read it or undo it any more.",
                 request=ForgetRequest,
                 response=ForgetResult,

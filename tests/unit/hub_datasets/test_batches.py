@@ -149,12 +149,27 @@ def test_what_is_forgotten_is_in_no_part_of_the_file(drafts: Drafts, tmp_path: P
     assert contents(drafts)[3] == "canary"
     assert contents(drafts)[2] == "clean 2"
     change(drafts, lambda d: d.redo(ME))
-    change(drafts, lambda d: d.forget_edit(batch))
+    assert change(drafts, lambda d: d.forget_edit(batch)) == 1
     change(drafts, lambda d: d.forget_record(3))
     with pytest.raises(ConflictError):
         change(drafts, lambda d: d.undo(ME))
     for path in tmp_path.iterdir():
         assert b"canary" not in path.read_bytes(), path.name
+
+
+def test_forgetting_an_edit_reaches_those_that_made_what_it_replaced(drafts: Drafts) -> None:
+    fill(drafts, 3)
+    change(drafts, lambda d: d.replace(1, text("secret"), OTHER))
+    change(drafts, lambda d: d.replace(2, text("harmless"), OTHER))
+    change(drafts, lambda d: d.split_many([(1, "test")], OTHER, "a test"))
+    edits = [RecordEdit(1, text("hidden"))]
+    batch = change(drafts, lambda d: d.change_many(edits, ME, "a test"))[0]  # type: ignore[index]
+    change(drafts, lambda d: d.replace(1, text("later"), ME))
+    assert change(drafts, lambda d: d.forget_edit(batch)) == 2
+    left = drafts.read_now(DATASET, lambda d: [(e.before, e.after) for e in d.edits(None, 9)])
+    assert "secret" not in str(left) and "harmless" in str(left) and "later" in str(left)
+    change(drafts, lambda d: d.undo(OTHER))  # the split, which tells nothing
+    assert record(drafts, 1).split is None
 
 
 def test_a_file_takes_its_part_of_a_batch_along(drafts: Drafts) -> None:
