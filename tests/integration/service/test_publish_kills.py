@@ -17,6 +17,8 @@ from support.service import Client, alpaca, running_service
 from support.waiting import eventually
 
 RECORDS = 300
+#: Enough for a process of its own.
+MANY_RECORDS = 6_000
 SEED = 20261125
 START_SECONDS = 60
 
@@ -40,16 +42,18 @@ async def service_process(
         process.wait()
 
 
-async def begun(client: Client) -> str:
+async def begun(client: Client, records: int = RECORDS) -> str:
     """Begin to publish a draft; return its dataset."""
     dataset = await client.dataset()
-    await client.upload(dataset, alpaca(RECORDS))
+    await client.upload(dataset, alpaca(records))
     with suppress(httpx.RemoteProtocolError):  # it may be killed before it answers
         await client.json("POST", f"api/datasets/{dataset}/versions", 202, json={})
     return dataset
 
 
-async def check_after(state: Path, dataset: str, published: bool | None) -> None:
+async def check_after(
+    state: Path, dataset: str, published: bool | None, records: int = RECORDS
+) -> None:
     """Check that there is no version, or a whole one; and that publishing goes on."""
     async with running_service(state) as service:
         demo = service.client("demo", token=TOKEN)
@@ -73,7 +77,7 @@ async def check_after(state: Path, dataset: str, published: bool | None) -> None
             if not page["has_more"]:
                 break
             after = page["items"][-1]["id"]
-        assert len(ids) == RECORDS and content_digest(ids) == version["content_digest"]
+        assert len(ids) == records and content_digest(ids) == version["content_digest"]
 
 
 async def killed_at(root: Path, step: str) -> None:
@@ -106,7 +110,7 @@ async def test_a_kill_while_files_are_written_leaves_no_version_or_a_whole_one(
     state = tmp_path / "state"
 
     async with service_process(tmp_path) as (client, process):
-        dataset = await begun(client)
+        dataset = await begun(client, MANY_RECORDS)
 
         def far_enough() -> bool:
             written = sum(1 for _ in (state / "staging").rglob("*"))
@@ -114,4 +118,4 @@ async def test_a_kill_while_files_are_written_leaves_no_version_or_a_whole_one(
 
         await eventually(far_enough, timeout_seconds=START_SECONDS)
         process.kill()
-    await check_after(state, dataset, published=None)
+    await check_after(state, dataset, None, MANY_RECORDS)

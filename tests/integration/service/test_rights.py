@@ -94,6 +94,8 @@ def body_of(template: str) -> dict[str, object]:
         return {"principal": "@guest", "right": "manage"}
     if template.endswith("preview"):
         return {"mapping": {"format": "alpaca", "container": "json"}}
+    if template.endswith("erase"):
+        return {"name": "another"}
     if template.endswith("merges"):
         return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
     if template.endswith("decisions"):
