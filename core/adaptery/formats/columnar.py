@@ -30,6 +30,7 @@ __all__ = ["arrow_rows", "import_pyarrow", "parquet_rows"]
 #: Rows that are made into Python values at once, at first and at most, and the bytes aimed at.
 _FIRST_ROWS, _MOST_ROWS = 100, 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
+_BUFFER_BYTES = 256 * 1024
 _FILE_MAGIC = b"ARROW1\x00\x00"
 
 
@@ -75,7 +76,11 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
         TooLargeError: if a row group, or the number of columns, is over its limit.
         MissingExtraError: if pyarrow is not installed.
     """
-    with _told_apart("Parquet") as pyarrow, pyarrow.parquet.ParquetFile(path) as file:
+    with (
+        _told_apart("Parquet") as pyarrow,
+        # With a buffer, column chunks are read page by page and never whole.
+        pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+    ):
         names = list(file.schema_arrow.names)
         _check_columns(names)
         wanted = names if columns is None else [name for name in names if name in columns]
