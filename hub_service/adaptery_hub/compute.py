@@ -211,7 +211,9 @@ async def _start_fleet(
     running = await database.read(attempts.running)
     await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
     registration = Registration(database, services.objects, staging)
-    desk = SessionDesk(database, queue, FileOffers(services.objects, services.published), staging, registration)
+    desk = SessionDesk(
+        database, queue, FileOffers(services.objects, services.published), staging, registration
+    )
     public_url = settings.broker_public_url or settings.broker_url
     roster = Roster(database, audit, identity, public_url)
     fleet = Fleet(
