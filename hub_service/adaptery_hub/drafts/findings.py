@@ -201,6 +201,13 @@ class Findings:
             json.loads(details),
         )
 
+    def options(self, queue: Queue) -> Mapping[str, Any] | None:
+        """Return how a queue was looked through last; None: it was not."""
+        row = self._connection.execute(
+            "SELECT options FROM reviews WHERE queue = ?", (queue,)
+        ).fetchone()
+        return None if row is None else json.loads(row[0])
+
     def stale(self, queue: Queue, at: str) -> int:
         """Return how many records changed since a moment and were not looked at again."""
         changed = self._connection.execute(

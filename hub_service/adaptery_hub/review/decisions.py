@@ -157,7 +157,7 @@ def undo(draft: Draft, order: UndoOrder) -> Outcome:
 def takes_long(draft: Draft, order: DecisionOrder | UndoOrder, at_once: int) -> bool:
     """Whether a decision, or its undoing, is more than a request should wait for."""
     changes = isinstance(order, UndoOrder) or order.decision not in STAYING
-    presidio = (draft.findings.state("pii").options or {}).get("presidio", False)
+    presidio = (draft.findings.options("pii") or {}).get("presidio", False)
     if changes and presidio:  # changed records are looked at again, and it takes long to load
         return True
     return _records_of(draft, order) > at_once
@@ -179,7 +179,7 @@ def _records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:
 def recheck(draft: Draft, positions: Iterable[int], more_names: frozenset[str]) -> None:
     """Look at changed records again, for the queues that are about single records."""
     findings = draft.findings
-    states = {queue: findings.state(queue).options for queue in RECHECKED}
+    states = {queue: findings.options(queue) for queue in RECHECKED}
     options = {q: ReviewOptions.model_validate(o) for q, o in states.items() if o is not None}
     items = [item for place in positions if (item := draft.find(place)) is not None]
     if not options or not items:
@@ -264,7 +264,7 @@ def _goes(draft: Draft, member: Member, members: list[Member], present: list[Mem
     """Whether a member goes if the first one stays: only if it is like that one itself."""
     if member.similarity is None:
         return True
-    options = draft.findings.state("near").options or {}
+    options = draft.findings.options("near") or {}
     return present[0] is members[0] and member.similarity >= options.get("threshold", 0.5)
 
 
@@ -272,7 +272,7 @@ def _still_flagged(draft: Draft, finding: DraftFinding) -> list[int]:
     item = draft.find(finding.position)
     if item is None:
         return []
-    options = draft.findings.state("quality").options or {}
+    options = draft.findings.options("quality") or {}
     flags = flags_of(item.record, ReviewOptions.model_validate(options).short_characters)
     return [item.position] if finding.rule in {flag.flag for flag in flags} else []
 
@@ -300,7 +300,7 @@ def _stripped(record: Plain, words: Words) -> dict[str, str]:
 
 def _replace(draft: Draft, chosen: list[DraftFinding], order: DecisionOrder) -> _Wanted:
     wanted = _Wanted()
-    state = draft.findings.state("pii").options or {}
+    state = draft.findings.options("pii") or {}
     recognisers = make_recognisers(ReviewOptions.model_validate(state), order.more_names)
     by_record: dict[int, dict[int, DraftFinding]] = {}
     for finding in chosen:

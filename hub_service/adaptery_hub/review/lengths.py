@@ -53,7 +53,7 @@ def count_lengths(report: Report, order: LengthsOrder) -> dict[str, int]:
     tokenizer = _Tokenizer(order.tokenizer)
     options = {"base_model": order.base_model, "exact": order.tokenizer is not None}
     with opened(order.draft, order.max_records) as draft:
-        known = (draft.findings.state("lengths").options or {}) == options
+        known = (draft.findings.options("lengths") or {}) == options
         total = draft.count()
         todo = _todo(draft, everything=not known)
         with opened(order.draft, order.max_records, write=True) as writing:

@@ -98,7 +98,7 @@ class _Showing:
     def __init__(self, draft: Draft, page: Page) -> None:
         self._draft = draft
         self._page = page
-        options = draft.findings.state(page.queue).options or {}
+        options = draft.findings.options(page.queue) or {}
         self._options = ReviewOptions.model_validate(options)
         self._recognisers: Recognisers | None = None
 
