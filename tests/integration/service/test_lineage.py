@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+import sqlalchemy as sa
+
 from adaptery.digests import content_digest
+from adaptery_hub.database import tables
 from support.service import Client, Service, alpaca
+from support.shared_things import make_adapter
 
 
 async def published(client: Client, name: str, content: bytes, **fields: Any) -> dict[str, Any]:
@@ -219,3 +223,50 @@ async def test_upwards_what_one_may_not_see_has_no_name(
     ]
     assert "visits.json" not in json.dumps(graph) and one["id"] not in json.dumps(graph)
     assert graph["edges"] == [{"source": "hidden-1", "target": merged["id"]}]
+
+
+async def test_an_adapter_is_traced_and_flagged(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    dataset = await demo.dataset("one")
+    await demo.upload(dataset, alpaca(6))
+    splits = [(n, "test" if n > 4 else "train") for n in range(1, 7)]
+    await service.services.drafts.write(dataset, lambda draft: draft.set_splits(splits))
+    one = (await demo.publish(dataset, timeout_seconds=60))["result"]["version"]
+    merged = await merge(demo, await demo.dataset("both"), [{"version": one["id"]}])
+    body = {"name": "notes", "dataset": merged["id"]}
+    job = (await demo.json("POST", "api/jobs", 201, json=body))["id"]
+    spec = await service.services.db.read(
+        lambda c: c.scalar(sa.select(tables.jobs.c.spec).where(tables.jobs.c.id == job))
+    )
+    (named,) = spec["inputs"]
+    assert (named["split"], named["sources"]) == ("train", [one["content_digest"]])
+    assert named["split_digest"]
+    adapter = await make_adapter(service, demo, job)
+    assert not (await demo.json("GET", f"api/adapters/{adapter}"))["withdrawn"]
+
+    edges = {(one["id"], merged["id"]), (merged["id"], job), (job, adapter)}
+    for version in (one, merged):
+        graph = await demo.json("GET", f"api/versions/{version['id']}/provenance")
+        assert edges <= {(edge["source"], edge["target"]) for edge in graph["edges"]}
+    items = await records(demo, one["id"])
+    for item, saw in ((items[0], True), (items[5], False)):
+        found = await demo.json(
+            "POST", "api/records/lineage", json={"record_id": item["record_id"]}
+        )
+        nodes = {node["id"] for node in found["graph"]["nodes"]}
+        assert {one["id"], merged["id"]} <= nodes and (adapter in nodes) is saw
+
+    # Who may use the adapter and no more learns that it is flagged, and nothing of the data.
+    grant = {"principal": "@guest", "right": "use"}
+    await demo.json("PUT", f"api/adapters/{adapter}/grants", json=grant)
+    await demo.json("POST", f"api/versions/{one['id']}/withdraw", json={"reason": "canary"})
+    shown = await guest.json("GET", f"api/adapters/{adapter}")
+    assert shown["withdrawn"] and "canary" not in json.dumps(shown)
+    (listed,) = (await guest.json("GET", "api/adapters"))["items"]
+    assert listed["withdrawn"]
+    rows = await service.services.db.read(
+        lambda c: c.execute(sa.select(tables.audit)).mappings().all()
+    )
+    (written,) = (row for row in rows if row["action"] == "version.withdraw")
+    assert written["details"]["adapters"] == 1 and "canary" not in str(rows)
