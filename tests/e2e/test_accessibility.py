@@ -1,6 +1,7 @@
 """Whoever sees little, or has no mouse, can use the views: axe finds nothing, Tab reaches all."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -119,7 +120,53 @@ def curate_versions(stage: Stage) -> Page:
     page = curate(stage)
     page.part("Versions")
     page.view.get_by_role("button", name="Details of @demo/soap@1").click()
+    page.part("Contents")
     expect(page.view.get_by_role("grid")).to_contain_text("cough", timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_lineage(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Versions")
+    page.view.get_by_role("button", name="Details of @demo/soap@1").click()
+    page.part("Lineage")
+    expect(page.view.locator(".node.adapter")).to_be_visible(timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_filters(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Records")
+    page.view.get_by_role("button", name="Filters").click()
+    page.view.get_by_label("Near duplicates").check()
+    page.view.locator("summary", has_text="History").click()
+    return page.page
+
+
+def curate_import(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Files")
+    page.drop_file("asked.csv", b"dialogue,section_text\nDoctor: Any pain?,No pain.\n")
+    expect(page.view.get_by_role("region", name="Preview")).to_be_visible(timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_review(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Review")
+    page.view.get_by_role("button", name=re.compile("^Run (the review|it again)")).click()
+    page.view.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
+    near = page.view.get_by_role("button", name=re.compile("^Near duplicates"))
+    expect(near).to_contain_text("decided", timeout=PATIENCE_MS)
+    near.click()
+    expect(page.view.locator(".finding").first).to_be_visible(timeout=PATIENCE_MS)
+    return page.page
+
+
+def curate_splits(stage: Stage) -> Page:
+    page = curate(stage)
+    page.part("Splits")
+    expect(page.view.get_by_role("region", name="Leaks")).to_be_visible()
     return page.page
 
 
@@ -262,6 +309,11 @@ STATES: tuple[State, ...] = (
     curate_editor,
     curate_files,
     curate_versions,
+    curate_lineage,
+    curate_filters,
+    curate_import,
+    curate_review,
+    curate_splits,
     curate_publish,
     curate_nothing,
     train,
@@ -287,6 +339,11 @@ BUSY: tuple[State, ...] = (
     curate_editor,
     curate_files,
     curate_versions,
+    curate_lineage,
+    curate_filters,
+    curate_import,
+    curate_review,
+    curate_splits,
     train,
     jobs,
     watch,

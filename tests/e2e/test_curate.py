@@ -37,15 +37,15 @@ def curate(hub: HubProcess, browser: tuple[Page, BrowserLog]) -> Locator:
 
 
 def upload(view: Locator, name: str, content: object) -> None:
-    view.get_by_role("tab", name="Files").click()
+    view.get_by_role("tab", name="Files", exact=True).click()
     data = json.dumps(content).encode()
     file = {"name": name, "mimeType": "application/json", "buffer": data}
     view.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
 
 
 def open_record(view: Locator, number: int) -> None:
-    view.get_by_role("tab", name="Records").click()
-    view.get_by_role("row", name=re.compile(rf"^{number} ")).click()
+    view.get_by_role("tab", name="Records", exact=True).click()
+    view.get_by_role("row", name=re.compile(rf"picked {number} ")).click()
     panel = view.get_by_role("region", name="Record", exact=True)
     expect(panel.get_by_role("heading", name=f"Record {number}")).to_be_visible()
 
@@ -60,9 +60,11 @@ def answer(view: Locator, text: str) -> None:
 
 def test_a_wrong_file_is_explained_record_by_record(curate: Locator) -> None:
     upload(curate, "wrong.json", [*VISITS[:3], {"output": "no question"}])
-    problems = curate.get_by_role("region", name="What is wrong")
+    box = curate.get_by_role("group", name="Import of wrong.json")
+    problems = box.get_by_role("region", name="What is wrong")
     expect(problems.get_by_role("row")).to_have_count(2)
     expect(problems).to_contain_text("record 4")
+    box.get_by_role("button", name="Refuse the file").click()
     expect(curate).to_contain_text("No files yet")
 
 
@@ -72,9 +74,10 @@ def test_a_file_becomes_records(curate: Locator) -> None:
     curate.get_by_role("tab", name="Records").click()
     grid = curate.get_by_role("grid", name="Records of visits")
     expect(grid).to_have_attribute("aria-rowcount", "46")
-    curate.get_by_label("Duplicates").check()
+    curate.get_by_role("button", name="Filters").click()
+    curate.get_by_label("Duplicates", exact=True).check()
     expect(grid).to_have_attribute("aria-rowcount", "11")
-    curate.get_by_label("Duplicates").uncheck()
+    curate.get_by_role("button", name="Take the filter away: duplicates").click()
     curate.get_by_role("searchbox", name="Search").fill("day 39")
     expect(grid).to_have_attribute("aria-rowcount", "2")
     curate.get_by_role("searchbox", name="Search").fill("")
@@ -111,8 +114,9 @@ def test_the_draft_becomes_a_version_to_train_on(curate: Locator) -> None:
     curate.get_by_role("button", name="Publish", exact=True).click()
     curate.get_by_role("dialog").get_by_role("button", name="Publish").click()
     expect(curate).to_contain_text("Published @demo/visits@1.")
-    curate.get_by_role("tab", name="Versions").click()
+    curate.get_by_role("tab", name="Versions", exact=True).click()
     curate.get_by_role("button", name="Details of @demo/visits@1").click()
+    curate.get_by_role("tab", name="Contents", exact=True).click()
     grid = curate.get_by_role("grid", name="Records of @demo/visits@1")
     expect(grid).to_contain_text("Written without a network.")
     curate.get_by_role("button", name="Train on it: @demo/visits@1").first.click()

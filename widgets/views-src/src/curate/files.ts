@@ -6,6 +6,7 @@ import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
 import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
 import { Collated } from "./collated";
 import { askToCollate, COLLATE_STEP, collatedWords } from "./collate";
+import { fetched } from "./export";
 import { Uploads } from "./uploads";
 import { Work } from "./work";
 
@@ -97,8 +98,25 @@ export class Files {
       element("td", { class: "number wide" }, bytesWords(bytes)),
       element("td", { class: "number" }, records.toLocaleString()),
       element("td", { class: "wide" }, when),
-      element("td", { class: "number" }, element("div", { class: "row actions" }, ...(mayEdit(this.dataset) ? [...this.goOn(file), this.removeButton(file)] : []))),
+      element("td", { class: "number" }, element("div", { class: "row actions" }, ...(mayEdit(this.dataset) ? [...this.goOn(file), ...this.original(file), this.removeButton(file)] : []))),
     );
+  }
+
+  /** The file as it came: to be had back, or to be forgotten while its records stay. */
+  private original(file: FileInfo): HTMLElement[] {
+    const { original, state, name, id } = file;
+    if (!original || state !== "ready") return [];
+    const get = (): Promise<boolean> => attempt(this.context, async () => void (await fetched(this.context, "files.original", { dataset: this.dataset.id, file: id }, this.context.signal, () => undefined)));
+    return [button("Download", () => void get(), "small", `Download ${name}`), button("Forget original", () => void this.forget(file), "small", `Forget original ${name}`)];
+  }
+
+  private async forget(file: FileInfo): Promise<void> {
+    const words = "The file as it came is deleted, with what you replaced or removed since. Its records stay in the draft, and published versions as they are.";
+    if (!(await confirm(this.context.root, `Forget the original of ${file.name}?`, words, "Forget it"))) return;
+    await attempt(this.context, async () => {
+      await ask(this.context, "files.forget-original", { dataset: this.dataset.id, file: file.id });
+      this.changed();
+    });
   }
 
   /** What is left to do with a file that is not, or not all, in the draft. */

@@ -62,6 +62,7 @@ export class Publish {
         element("label", {}, "Licence (optional)", licence, element("span", { class: "hint" }, "An SPDX name; it stands on the card of the version.")),
       ],
       action: "Publish",
+      ready: true,
       signal: this.context.signal,
       act: async () => {
         const said = { description: description.value.trim(), license: licence.value.trim().toLowerCase() };

@@ -32,6 +32,8 @@ export interface FileInfo {
   /** Bad records that were found. */
   problems?: number;
   mapping?: unknown;
+  /** Whether the bytes that came are kept. */
+  original?: boolean;
   /** Why it was refused. */
   reason?: string | null;
   state: "receiving" | "received" | "importing" | "ready" | "refused";

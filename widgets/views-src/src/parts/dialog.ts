@@ -29,6 +29,8 @@ export interface FormOptions {
   /** What it does; an error stays in the dialog, beside what was filled in. */
   act: () => Promise<void>;
   danger?: boolean;
+  /** It can be sent as it is: Enter does. */
+  ready?: boolean;
   /** Ends it from outside. */
   signal?: AbortSignal;
 }
@@ -41,9 +43,9 @@ export class FormDialog {
   private sending = false;
 
   constructor(private readonly options: FormOptions) {
-    const { title, content, action, danger = false, signal } = options;
+    const { title, content, action, danger = false, ready = false, signal } = options;
     this.element = element("dialog", { "aria-label": title, class: "form" });
-    this.send = control("button", { type: "submit", class: danger ? "danger" : "main" }, action);
+    this.send = control("button", { type: "submit", class: danger ? "danger" : "main", autofocus: ready }, action);
     const form = control("form", { novalidate: true }, ...content, this.problem, element("div", { class: "row" }, this.send, button("Cancel", () => this.element.close())));
     form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -82,7 +82,9 @@ export const QUEUES: Readonly<Record<Queue, { title: string; help: string }>> = 
 
 const RULES: Readonly<Record<string, string>> = {
   record: "same record",
-  prompt: "same question",
+  prompt: "same question, other answers",
+  group: "in this draft",
+  between: "like one of another dataset",
   email: "e-mail address",
   phone: "phone number",
   ssn: "social security number",
