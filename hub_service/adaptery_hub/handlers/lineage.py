@@ -148,7 +148,8 @@ class WithdrawHandler(Handler):
                 content_digest=row["content_digest"],
                 adapters=statements.count_adapters(connection, version),
             )
-            return describe_version(versions.get(connection, identity, version, Right.VIEW))
+            level = self.services.store_desk.level
+            return describe_version(versions.get(connection, identity, version, Right.VIEW), level)
 
         self.answer(await self.services.db.write(write))
 
