@@ -2,8 +2,6 @@
 
 A million records take minutes: a thread of the service would hold the interpreter, and one of the
 few that read drafts, for as long. Small drafts are upgraded where they are opened.
-
-Run as: python -m adaptery_hub.drafts.upgrading FILE
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ LARGE_BYTES = 16 * 1024 * 1024
 #: How long a call waits for an upgrade; then its caller is told to come again.
 WAIT_SECONDS = 20.0
 RETRY_SECONDS = 15.0
+_PROGRAM = "from adaptery_hub.drafts.upgrading import main; main()"
 
 
 class Upgrades:
@@ -71,7 +70,7 @@ class Upgrades:
     async def _upgrade(self, path: Path) -> int:
         async with self._turn:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "adaptery_hub.drafts.upgrading", str(path)
+                sys.executable, "-c", _PROGRAM, str(path)
             )
             try:
                 return await process.wait()
@@ -97,7 +96,3 @@ def main() -> None:
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute("PRAGMA temp_store=MEMORY")
         upgrade(connection)
-
-
-if __name__ == "__main__":
-    main()
