@@ -305,3 +305,34 @@ async def test_what_nobody_can_remove_is_told_and_unreadable(tmp_path: Path) -> 
                     Bucket=seaweedfs.BUCKET, Key=found.key, VersionId=found.version_id
                 )["Body"].read()
                 assert body.startswith(b"ADPTFIL1") or found.key.endswith("manifest.json")
+
+
+async def test_a_store_that_dies_is_named_and_loses_nothing(tmp_path: Path) -> None:
+    state, port = tmp_path / "state", free_ports(8)
+    with running_seaweedfs(state, port):
+        pass  # its credentials are made, and it is killed
+    options = {"object_store": "seaweedfs", "seaweedfs_port": port}
+    async with running_service(state, **options) as service:
+        demo = service.client("demo")
+        shown = await demo.json("GET", "api/stores")
+        assert (shown["level"], shown["checked_at"]) == ("integrity checked", None)
+        dataset = await demo.dataset()
+        await demo.upload(dataset, alpaca(3))
+        failed = await demo.publish(dataset, "failed", SLOW)
+        assert failed["error"]["code"] == "unavailable"
+        assert "object store (seaweedfs)" in failed["error"]["detail"] and failed["error"]["hint"]
+        with running_seaweedfs(state, port):
+
+            async def enforced() -> bool:
+                return (await demo.json("GET", "api/stores"))["level"] == "enforced"
+
+            await eventually(enforced, timeout_seconds=SLOW)  # it is tried again by itself
+            version = (await demo.publish(dataset, timeout_seconds=SLOW))["result"]["version"]
+            assert version["number"] == 1
+            store = service.services.objects
+            assert isinstance(store, S3Store)
+            objects = list(store.bucket.versions(f"datasets/{dataset}"))
+            assert len(objects) == len(store.list(f"datasets/{dataset}"))
+        # What nobody has read yet cannot be read without the store, and the reason is told.
+        answer = await demo.json("GET", f"api/versions/{version['id']}/records", 503)
+        assert "object store (seaweedfs)" in answer["detail"]
