@@ -1,15 +1,16 @@
 """Publishing: from a draft, or from other versions, to an immutable version; and reading it back.
 
-    publisher    the operation: write, sign, store, insert the row
-    folders      what is in the folder of a version, written in a process of its own
-    shards       its records as Parquet, and its order
-    indexes      which record ids it holds, sorted
-    reports      what was found and decided
-    cards        its dataset card; metadata: Croissant and PROV
-    published    reading versions, verified
-    merges       versions that reference others, and the cache of what they come to
-    diffs        what changed between two versions
-    lineage      where a version came from and what came of it
+    publisher     the operation: write, sign, store, insert the row
+    folders       what is in the folder of a version; steps: where that is written
+    shards        its records as Parquet, and its order; indexes: which ids it holds, sorted
+    reports       what was found and decided; review_state: what the policy says to it
+    cards         its dataset card; metadata: Croissant and PROV; headings: what they tell
+    published     reading versions, verified; describing: how they are shown
+    merges        versions that reference others; recipes, merging: what they come to
+    merged_cache  where that is kept
+    diffs         what changed between two versions; diff_cache: where that is kept
+    lineage       where a version came from and what came of it
+    exports       a version as a file of another format
 
 Invariants:
 
