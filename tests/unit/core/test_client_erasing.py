@@ -46,7 +46,7 @@ def service() -> ScriptedService:
 
 def test_a_dataset_is_erased_and_tells_what_remains() -> None:
     scripted = service()
-    found = connect(scripted).datasets.get(INFO["id"])
+    found = connect(scripted).datasets.get(str(INFO["id"]))
     done = found.erase("@demo/visits", progress=False)
     assert scripted.bodies[-1] == b'{"name":"@demo/visits"}'
     assert [left.kind for left in done.remains] == ["adapter", "locked_object"]
@@ -90,5 +90,5 @@ def test_the_store_and_short_lived_access_are_told() -> None:
     )
     hub = connect(scripted)
     assert hub.store().level == "enforced"
-    (found,) = hub.datasets.get(INFO["id"]).versions()
+    (found,) = hub.datasets.get(str(INFO["id"])).versions()
     assert found.access().files[0].url == "http://store/a"
