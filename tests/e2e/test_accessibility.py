@@ -111,7 +111,7 @@ def curate_editor(stage: Stage) -> Page:
 def curate_files(stage: Stage) -> Page:
     page = curate(stage)
     page.part("Files")
-    page.drop_file("wrong.json", b'[{"instruction": 3}]')
+    page.drop_file("wrong.json", b'[{"instruction": "Why?", "output": 3}]')
     expect(page.upload("wrong.json").get_by_role("row").nth(1)).to_be_visible(timeout=PATIENCE_MS)
     return page.page
 

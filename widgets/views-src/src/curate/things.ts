@@ -94,7 +94,10 @@ export interface Version {
   reason?: string | null;
   withdrawn_at?: string | null;
   withdrawn_sources?: number;
-  sensitivity?: string;
+  /** Whether its files are encrypted at rest. */
+  encrypted?: boolean;
+  /** What was proved of the place where it lies. */
+  level?: "enforced" | "integrity checked" | null;
 }
 
 export interface VersionReport {

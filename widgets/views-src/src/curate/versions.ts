@@ -90,7 +90,8 @@ export class Versions {
     train.hidden = version.state !== "completed";
     const look = button("Details", () => this.open(version), "small", `Details of ${version.name}`);
     const when = element("time", { datetime: version.created_at, title: momentWords(version.created_at) }, agoWords(version.created_at));
-    const about = version.description ? [element("p", { class: "soft about" }, version.description)] : [];
+    const guard = [this.dataset.sensitivity, version.level ?? "", version.encrypted ? "encrypted at rest" : ""].filter(Boolean).join(" · ");
+    const about = [guard, version.description ?? ""].filter(Boolean).map((words) => element("p", { class: "soft about" }, words));
     return element(
       "tr",
       {},
@@ -130,9 +131,8 @@ export class Versions {
 }
 
 /** What must be known of a version at a glance. */
-export function chipsOf({ state, reason, sources, withdrawn_sources: gone = 0, sensitivity }: Version): HTMLElement[] {
+export function chipsOf({ state, reason, sources, withdrawn_sources: gone = 0 }: Version): HTMLElement[] {
   const chips: HTMLElement[] = [];
-  if (sensitivity) chips.push(element("span", { class: `chip ${sensitivity}` }, sensitivity));
   if (sources && sources.length > 0) chips.push(element("span", { class: "chip", title: `It refers to the files of ${sources.length} versions.` }, "merged"));
   if (state === "erased") chips.push(element("span", { class: "chip withdrawn" }, "erased"));
   else if (state === "withdrawn") chips.push(element("span", { class: "chip withdrawn", title: reason ?? "" }, "withdrawn"));

@@ -52,6 +52,8 @@ export interface Adapter {
   created_at: string;
   tenant: string;
   right: string;
+  /** Whether a version that it learnt from is withdrawn or gone. */
+  withdrawn?: boolean;
 }
 
 export interface Agent {
@@ -120,6 +122,7 @@ export function adapterRows(adapters: Adapter[]): Row[] {
     ...plain(adapter.id, adapter.full_name),
     facts: [`on ${adapter.base_model}`, agoWords(adapter.created_at)],
     restricted: adapter.sensitivity === "restricted",
+    badge: adapter.withdrawn ? { words: "learnt from withdrawn data", mood: "bad" } : null,
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
     asked: adapter.sensitivity === "restricted" ? null : adapter.full_name,

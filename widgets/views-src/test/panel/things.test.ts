@@ -34,6 +34,8 @@ describe("the overview shows", () => {
   it("which adapters are restricted", () => {
     const adapter = (sensitivity: string, right = "use"): Adapter => ({ id: "ad_1", full_name: "@demo/soap@1", base_model: "tiny", sensitivity, created_at: THEN, tenant: "@demo", right });
     expect(adapterRows([adapter("internal")])[0]!.shares).toBeNull();
+    expect(adapterRows([adapter("internal")])[0]!.badge).toBeNull();
+    expect(adapterRows([{ ...adapter("internal"), withdrawn: true }])[0]!.badge).toEqual({ words: "learnt from withdrawn data", mood: "bad" });
     expect(adapterRows([adapter("internal", "manage")])[0]!.shares).toEqual({ kind: "adapters", id: "ad_1", name: "@demo/soap@1", owner: "@demo" });
     expect(adapterRows([adapter("internal")])[0]).toMatchObject({ restricted: false, opens: { view: "chat", start: { model: "@demo/soap@1" } } });
     expect(adapterRows([adapter("restricted")])[0]).toMatchObject({ restricted: true });
