@@ -48,7 +48,7 @@ def statement():
     )
 
 
-@pytest.mark.parametrize("asked", [ADAPTER, OTHER])
+@pytest.mark.parametrize("asked", [ADAPTER, OTHER], ids=["there", "missing"])
 def test_a_row_is_the_one_that_sqlalchemy_has_column_by_column(connection, asked):
     prepared = Prepared(statement())
     expected = connection.execute(statement(), {"asked": asked}).mappings().first()
