@@ -138,7 +138,7 @@ def curate_filters(stage: Stage) -> Page:
     page = curate(stage)
     page.part("Records")
     page.view.get_by_role("button", name="Filters").click()
-    page.view.get_by_label("Near duplicates").check()
+    page.view.get_by_role("checkbox", name="Near duplicates").check()
     page.view.locator("summary", has_text="History").click()
     return page.page
 

@@ -63,7 +63,7 @@ export const CURATE_STYLE = `
 .ady-curate .chip.warn, .ady-curate .chip.withdrawn { border-color: var(--warn); color: var(--warn); } .ady-curate .chip { overflow-wrap: normal; } .ady-curate .places .chip, .ady-curate th.name .chip { white-space: normal; }
 .ady-curate .sources > button { align-self: flex-start; } .ady-curate .finding > div:empty { display: none; } .ady-curate .diff .filters select { max-width: 24em; }
 .ady-curate .bulk { padding: 6px 10px; border: 1px solid var(--edge); border-radius: 6px; background: var(--tint); } .ady-curate .bulk select { min-height: 26px; padding: 1px 6px; font-size: 13px; }
-.ady-curate .queues { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 8px; }
+.ady-curate .queues { display: grid; grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); gap: 8px; }
 .ady-curate .queue-button { display: flex; flex-direction: column; align-items: flex-start; gap: 2px; padding: 8px 12px; white-space: normal; text-align: left; border-color: var(--edge); font-size: 13px; } .ady-curate .queue-button strong { font-weight: 600; font-size: 14px; } .ady-curate .queue-button[aria-pressed=true] { border-color: var(--fill); box-shadow: inset 0 0 0 1px var(--fill); background: color-mix(in srgb, var(--fill) 8%, var(--paper)); }
 .ady-curate .queue { padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; } .ady-curate .queue > h3:focus { outline: none; }
 .ady-curate .findings { display: flex; flex-direction: column; gap: 10px; margin: 0; padding: 0; list-style: none; } .ady-curate .findings:empty { display: none; }

@@ -20,7 +20,6 @@ export class Uploads {
   private readonly list = element("ul", { class: "sending" });
   private readonly waiting: Upload[] = [];
   private readonly running = new Set<Upload>();
-  private readonly imports = new Set<Import>();
 
   constructor(
     private readonly context: Context,
@@ -36,7 +35,7 @@ export class Uploads {
 
   /** Whether leaving would break something off. */
   get busy(): boolean {
-    return this.running.size + this.waiting.length > 0 || [...this.imports].some((one) => one.busy && one.element.isConnected);
+    return this.running.size + this.waiting.length > 0; // a file that has come waits in the list of files
   }
 
   /** Go on with a file that has come before, or failed to become records. */
@@ -56,9 +55,7 @@ export class Uploads {
   }
 
   private import(file: FileInfo, item: HTMLElement): void {
-    for (const one of this.imports) if (!one.element.isConnected) this.imports.delete(one);
     const made = new Import(this.context, this.dataset, file, this.format.value, { onChange: () => this.tell.done(), onOperation: (id) => this.tell.operation(id) });
-    this.imports.add(made);
     item.replaceChildren(made.element);
     void made.begin();
   }

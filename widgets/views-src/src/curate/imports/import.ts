@@ -29,8 +29,6 @@ export class Import {
   private mapping: Mapping | null = null;
   private turn = 0;
   private changing: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the reader still has to say something. */
-  private asking = false;
 
   constructor(
     private readonly context: Context,
@@ -43,10 +41,6 @@ export class Import {
     this.element = element("div", { class: "notice import", role: "group", "aria-label": `Import of ${file.name}` }, this.body);
     this.work = new Work(context, (id) => events.onOperation(id));
     context.signal.addEventListener("abort", () => clearTimeout(this.changing), { once: true });
-  }
-
-  get busy(): boolean {
-    return this.work.busy || this.asking;
   }
 
   /** Go on from where the file is. */
@@ -71,7 +65,6 @@ export class Import {
   }
 
   private ask(suggestion: Suggestion): void {
-    this.asking = true;
     const { why, columns, members, container } = suggestion;
     this.mapping = suggestion.mapping ?? { format: (this.format || "prompt") as Mapping["format"], container, columns: {}, constants: {} };
     const preview = control("div", { class: "preview", role: "region", tabindex: "0", "aria-label": "Preview" });
@@ -137,7 +130,6 @@ export class Import {
 
   /** Read it in. */
   private async read(mapping: Mapping | null, bad: "refuse" | "skip"): Promise<void> {
-    this.asking = false;
     const name = element("p", {}, element("strong", {}, this.file.name));
     this.say(name, this.work.element);
     const args = { dataset: this.dataset, file: this.file.id, bad_records: bad, ...(mapping ? { mapping: mapping as never } : {}) };
@@ -183,7 +175,6 @@ export class Import {
     this.element.classList.add("bad");
     const bad = problems > 0 ? [new Problems(this.context, { dataset: this.dataset, file: this.file.id, count: problems }).element] : [];
     const skip = problems > 0 ? [button(`Go on without ${problems === 1 ? "it" : "them"}`, () => void this.again("skip"), "main")] : [];
-    this.asking = true;
     this.say(
       element("p", { role: "alert" }, element("strong", {}, `✗ ${name}`), ` · ${reason ?? "It cannot be imported."}`),
       ...bad,
@@ -207,7 +198,6 @@ export class Import {
   }
 
   private failed(error: unknown): void {
-    this.asking = false;
     this.element.classList.add("bad");
     const fields = error instanceof HostError ? error.fields : [];
     const lines = fields.map(({ where, reason, remedy }) => element("li", {}, `${where}: ${reason} ${remedy}`));
@@ -223,7 +213,6 @@ export class Import {
 
   /** It stays as it came, in the list of files. */
   private later(): void {
-    this.asking = false;
     this.element.remove();
     this.events.onChange();
   }
