@@ -1,6 +1,9 @@
 """What the review of a draft says to its publishing: counts for the report, and the policy.
 
 A policy names, by sensitivity, the queues that must be looked through before a draft is published.
+
+Invariant: what was looked through for less than a review looks for by itself, or found more than a
+queue holds, was not looked through.
 """
 
 from __future__ import annotations
@@ -10,16 +13,18 @@ from typing import Any
 
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.schemas.datasets import ReviewCount
+from adaptery.schemas.review import Queue, ReviewOptions
 from adaptery_hub.drafts import Draft
+from adaptery_hub.drafts.findings import QueueState
 from adaptery_hub.review import open_findings
 
 
 def review_counts(draft: Draft) -> Mapping[str, ReviewCount]:
     """Return what each queue holds that was looked at since the draft changed."""
     return {
-        queue: ReviewCount(open=state.open, decided=state.decided)
+        queue: ReviewCount(open=state.open + _left_out(state), decided=state.decided)
         for queue, state in open_findings(draft).items()
-        if not state.stale
+        if not state.stale and _looked_for_all(queue, state)
     }
 
 
@@ -66,7 +71,26 @@ def check_reports(reports: Sequence[Mapping[str, Any] | None], queues: Sequence[
         )
 
 
+def _looked_for_all(queue: Queue, state: QueueState) -> bool:
+    """Tell whether an analysis found at least what one without options finds."""
+    usual, asked = ReviewOptions(), ReviewOptions.model_validate(state.options or {})
+    if queue == "pii":
+        return set(asked.pii) >= set(usual.pii)
+    if queue == "near":
+        return asked.threshold <= usual.threshold and asked.part == usual.part
+    if queue == "phrases":
+        fewer = asked.phrase_records <= usual.phrase_records
+        return fewer and asked.phrase_words <= usual.phrase_words
+    if queue == "quality":
+        return asked.short_characters >= usual.short_characters
+    return True
+
+
+def _left_out(state: QueueState) -> int:
+    return int(state.details.get("left_out", 0))
+
+
 def _reason(count: ReviewCount | None) -> str:
     if count is None:
-        return "was not looked at since the draft changed."
+        return "was not looked at since the draft changed, or for less than is usual."
     return f"holds {count.open} findings that nobody has decided about."
