@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
-from adaptery.manifests import Manifest
+from adaptery.manifests import ManifestFile
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.stores import Access, AccessFile, EraseRequest, Erasure, Store
 from adaptery.times import now
@@ -21,6 +22,7 @@ from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.objects.s3 import S3Store
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing import prefix_of
+from adaptery_hub.publishing.folders import ORIGINALS
 from adaptery_hub.routes import Operation, Route
 
 
@@ -39,9 +41,13 @@ class AccessHandler(Handler):
     async def get(self, version: str) -> None:
         """Hand them out, for a while."""
         self.check_query()
-        row = await self.services.db.read(
-            lambda c: version_statements.get(c, self.identity, version, Right.VIEW)
-        )
+
+        def read(connection: Connection) -> tuple[RowMapping, Right]:
+            held = fetch(connection, tables.versions, self.identity, version, Right.VIEW)["right"]
+            found = version_statements.get(connection, self.identity, version, Right.VIEW)
+            return found, Right(held)
+
+        row, right = await self.services.db.read(read)
         version_statements.check_readable(row)
         store = self.services.objects
         if not isinstance(store, S3Store) or not self.services.store_desk.hands_out_addresses:
@@ -56,13 +62,16 @@ class AccessHandler(Handler):
                 "Restricted versions are read through the service only.",
                 hint="Use the download of the version instead.",
             )
-        access = await asyncio.to_thread(self._access, store, row, prefix, manifest)
+        wanted = [entry for entry in manifest.files if _is_for(entry, right)]
+        access = await asyncio.to_thread(self._access, store, row, prefix, wanted)
         details = {"name": version_statements.full_name(row), "files": len(access.files)}
         await self.services.db.write(lambda c: self.audit(c, "version.access", version, **details))
         self.set_header("Cache-Control", "no-store")
         self.answer(access)
 
-    def _access(self, store: S3Store, row: RowMapping, prefix: str, manifest: Manifest) -> Access:
+    def _access(
+        self, store: S3Store, row: RowMapping, prefix: str, wanted: Sequence[ManifestFile]
+    ) -> Access:
         lives = timedelta(minutes=self.services.settings.access_minutes)
         return Access(
             version=row["id"],
@@ -75,7 +84,7 @@ class AccessHandler(Handler):
                     bytes=entry.bytes,
                     digest=entry.digest,
                 )
-                for entry in manifest.files
+                for entry in wanted
             ),
         )
 
@@ -111,6 +120,11 @@ class EraseHandler(Handler):
         work = services.eraser.work(row, identity, self.request_id)
         operation = await services.operations.start(identity, "erase", dataset, work)
         self.answer(describe_operation(operation, services.operations))
+
+
+def _is_for(entry: ManifestFile, right: Right) -> bool:
+    """Tell whether a file is for whom has this right: originals hold what was left out, too."""
+    return right >= Right.EDIT or not entry.path.startswith(f"{ORIGINALS}/")
 
 
 def _check_name(row: RowMapping, name: str) -> None:

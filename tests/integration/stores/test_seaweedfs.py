@@ -249,6 +249,15 @@ async def test_a_service_publishes_reads_lends_and_erases(tmp_path: Path) -> Non
             access = await demo.json("GET", f"api/versions/{version}/access")
             for file in access["files"]:
                 assert len(httpx.get(file["url"]).content) == file["bytes"]
+            paths = {file["path"] for file in access["files"]}
+            assert any(path.startswith("originals/") for path in paths)
+            # Originals hold what was left out of the version: they are for who may edit.
+            grant = {"principal": "@guest", "right": "view"}
+            guest = service.client("guest")
+            await demo.json("PUT", f"api/datasets/{dataset}/grants", json=grant)
+            shown = await guest.json("GET", f"api/versions/{version}/access")
+            seen = {file["path"] for file in shown["files"]}
+            assert seen == {path for path in paths if not path.startswith("originals/")}
             secret = await demo.dataset("secret", sensitivity="restricted")
             await demo.upload(secret, alpaca(3))
             sealed = (await demo.publish(secret, timeout_seconds=SLOW))["result"]["version"]["id"]
