@@ -6,16 +6,20 @@ so this folder must never be in the same backup.
 
 Invariants:
 
-- A key is written once and never changed; what is destroyed is never made again with its id.
+- A key is written once and never changed, whoever asks for it at the same time, in this process or
+  another; what is destroyed is never made again with its id.
 - A key is on disk before anything is encrypted with it.
 - No key is shown by `repr`, logged or put into the database. Its id is not secret.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,14 +64,12 @@ class KeyStore:
         found = self._read(dataset_id)
         if found is not None:
             return found
-        made = DataKey(secrets.token_hex(_ID_BYTES), secrets.token_bytes(KEY_BYTES))
-        document = {"id": made.id, "key": base64url.encode(made.secret)}
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(self._path(dataset_id), json.dumps(document).encode())
+            with self._locked():
+                return self._read(dataset_id) or self._make(dataset_id)
         except OSError as error:
             raise _unusable(error) from None
-        return made
 
     def find(self, dataset_id: str, key_id: str) -> DataKey:
         """Return the key with an id.
@@ -110,6 +112,22 @@ class KeyStore:
         except OSError as error:
             raise _unusable(error) from None
         return True
+
+    def _make(self, dataset_id: str) -> DataKey:
+        made = DataKey(secrets.token_hex(_ID_BYTES), secrets.token_bytes(KEY_BYTES))
+        document = {"id": made.id, "key": base64url.encode(made.secret)}
+        write_atomic(self._path(dataset_id), json.dumps(document).encode())
+        return made
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one thread of one process at a time make keys; a kill gives the lock back."""
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _read(self, dataset_id: str) -> DataKey | None:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from adaptery.ids import new_id
-from adaptery_hub.key_store import KeyGoneError, KeyStore, KeyStoreError
+from adaptery_hub.key_store import DataKey, KeyGoneError, KeyStore, KeyStoreError
 
 
 def test_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
@@ -17,6 +19,20 @@ def test_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
     assert again.key(dataset) == made
     assert again.find(dataset, made.id) == made
     assert again.key(new_id("ds")).secret != made.secret
+
+
+def test_all_who_ask_at_once_get_the_one_key_that_stays(tmp_path: Path) -> None:
+    for _ in range(5):
+        dataset, together = new_id("ds"), Barrier(8)
+
+        def ask(dataset: str = dataset, together: Barrier = together) -> DataKey:
+            store = KeyStore(tmp_path / "keys")  # as another process has it
+            together.wait()
+            return store.key(dataset)
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = [asked.result() for asked in [threads.submit(ask) for _ in range(8)]]
+        assert {key.id for key in answers} == {KeyStore(tmp_path / "keys").key(dataset).id}
 
 
 def test_only_its_owner_reads_it_and_nothing_shows_it(tmp_path: Path) -> None:
