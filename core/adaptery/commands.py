@@ -1,6 +1,6 @@
 """The command `adaptery`.
 
-Core brings `adaptery data check`, `adaptery keys`, `adaptery usage` and `adaptery tenant`. The
+Core brings `adaptery data`, `adaptery keys`, `adaptery usage` and `adaptery tenant`. The
 other components add theirs through the entry-point group `adaptery.commands`: each entry is a
 function `register(subparsers)` that adds parsers and sets, for each, `set_defaults(run=function)`;
 the function takes the parsed arguments and returns the exit status.
@@ -21,6 +21,7 @@ from typing import Protocol, cast
 import adaptery
 from adaptery import data_commands, key_commands, tenant_commands, usage_commands
 from adaptery.errors import AdapteryError, MissingExtraError
+from adaptery.terminal import printable
 
 __all__ = ["ENTRY_POINTS", "Subparsers", "build_parser", "main"]
 
@@ -80,12 +81,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except AdapteryError as exc:
-        sys.stderr.write(f"adaptery: {exc}\n")
+        sys.stderr.write(f"adaptery: {printable(str(exc))}\n")
         return 1
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough
         # What is still to be written is lost, and Python would complain of it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as shells say it
+    except OSError as exc:  # a disk that is full, a folder that is not there
+        where = f": {exc.filename}" if exc.filename else ""
+        sys.stderr.write(f"adaptery: {printable(f'{exc.strerror}{where}')}\n")
+        return 1
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells say it
 

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-ENVIRONMENT = "Needs ADAPTERY_URL and JUPYTERHUB_API_TOKEN in the environment; servers have them."
-
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands about keys to the command line."""
     keys = subparsers.add_parser("keys", help="own keys, for programs outside the Hub")
     actions = keys.add_subparsers(title="actions", required=True, metavar="ACTION")
-    add = partial(add_action, actions, environment=ENVIRONMENT)
+    add = partial(add_action, actions)
     listing = add("list", "list my keys; secrets are not shown", _list)
     listing.add_argument(
         "--everyone", action="store_true", help="the keys of all users; for administrators"

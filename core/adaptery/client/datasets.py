@@ -294,6 +294,31 @@ class Datasets:
             raise InvalidInputError("This name means several datasets.", hint=f"say which: {names}")
         return matches[0]
 
+    def version(self, name: str) -> Version:
+        """Return a version by id or pinned name; by a dataset's name, the newest that is in use.
+
+        Raises:
+            NotFoundError: if there is none that the caller may see.
+            InvalidInputError: if the name alone means more than one dataset.
+            AdapteryError: what the service raised.
+        """
+        if is_id(name, "dv"):
+            info = self._connection.get(path_of("api", "versions", name), schemas.Version)
+            return Version(self._connection, info)
+        dataset, pinned, number = name.rpartition("@")
+        if not (dataset and pinned and number.isdecimal()):
+            dataset, number = name, ""
+        found = [
+            version
+            for version in self.get(dataset).versions()
+            if (str(version.info.number) == number if number else version.info.state == "completed")
+        ]
+        if not found:
+            raise NotFoundError(
+                "There is no such version, or none is in use.", hint="list those of the dataset"
+            )
+        return found[-1]
+
     def lineage(self, record: Record | str) -> RecordLineage:
         """Tell which versions hold a record, and which jobs and adapters saw it.
 

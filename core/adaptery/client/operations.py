@@ -5,16 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from adaptery.client.connection import Connection, path_of
+from adaptery.client.connection import Connection, checked, path_of
 from adaptery.errors import AdapteryError, ConflictError, DeadlineError, InternalError, from_problem
 from adaptery.schemas.datasets import Operation
 
-__all__ = ["wait_for"]
+__all__ = ["WaitInterrupted", "wait_for"]
 
 Progress = Callable[[int, int | None], None]
 
 FIRST_PAUSE_SECONDS = 0.02  # small things are done at once
 LONGEST_PAUSE_SECONDS = 2.0
+
+
+class WaitInterrupted(KeyboardInterrupt):
+    """The wait for an operation was interrupted; the operation itself goes on."""
+
+    def __init__(self, connection: Connection, operation: Operation) -> None:
+        super().__init__(f"the operation {operation.id} goes on; cancel() ends it")
+        self._connection = connection
+        self.operation = operation
+
+    def cancel(self) -> Operation:
+        """Cancel the operation and return how it ended.
+
+        Raises:
+            AdapteryError: what the service raised; the operation may go on.
+        """
+        path = path_of("api", "operations", self.operation.id)
+        self.operation = checked(self._connection.send("DELETE", path), Operation)
+        return self.operation
 
 
 def _failure(operation: Operation) -> AdapteryError:
@@ -44,9 +63,22 @@ def wait_for(
 
     Raises:
         DeadlineError: if it is still running at the end of the time.
+        WaitInterrupted: in the place of `KeyboardInterrupt`; it can cancel the operation.
         AdapteryError: what made it fail.
     """
-    deadline = time.monotonic() + timeout_seconds
+    try:
+        return _waited(connection, operation, time.monotonic() + timeout_seconds, progress, sleep)
+    except KeyboardInterrupt:
+        raise WaitInterrupted(connection, operation) from None
+
+
+def _waited(
+    connection: Connection,
+    operation: Operation,
+    deadline: float,
+    progress: Progress | None,
+    sleep: Callable[[float], None],
+) -> Operation:
     pause = FIRST_PAUSE_SECONDS
     while True:
         if progress is not None:

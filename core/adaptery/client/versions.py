@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from adaptery.client.columns import version_facts
 from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.listing import card
+from adaptery.client.progress import Report, shown
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.files import rename_atomic, safe_join
 from adaptery.ids import new_id
@@ -166,7 +167,12 @@ class Version:
         return self
 
     def download(
-        self, folder: str | Path, *, originals: bool = False, trusted: VerifyKey | None = None
+        self,
+        folder: str | Path,
+        *,
+        originals: bool = False,
+        trusted: VerifyKey | None = None,
+        progress: bool | Report | None = None,
     ) -> Path:
         """Save the version as a folder, each file checked against the manifest; return it.
 
@@ -178,6 +184,8 @@ class Version:
             originals: whether to save the uploaded files too; that needs the right to edit.
             trusted: the key that must have signed the manifest; absent: the manifest is believed
                 if it is the one that the service names.
+            progress: called with the bytes that came and the bytes in all, or whether to show a
+                bar; in notebooks there is one if absent.
 
         Raises:
             InvalidInputError: if something is there already.
@@ -194,9 +202,9 @@ class Version:
             raw = self._connection.send("GET", self._path("manifest")).content
             manifest = self._checked_manifest(raw, trusted)
             entries = [*manifest.files, *self._made_files(manifest, trusted)]
-            for entry in entries:
-                if originals or not entry.path.startswith(_ORIGINALS):
-                    self._save(entry, unfinished)
+            wanted = [e for e in entries if originals or not e.path.startswith(_ORIGINALS)]
+            with shown(f"Fetching {self.name}", progress, "bytes") as report:
+                self._save_all(wanted, unfinished, report)
             (unfinished / MANIFEST_NAME).write_bytes(raw)
             rename_atomic(unfinished, target)
         finally:
@@ -260,7 +268,16 @@ class Version:
             raise IntegrityError("The records are not those of the version.")
         return made.files if trusted is None else verify_manifest(made, trusted).files
 
-    def _save(self, entry: ManifestFile, folder: Path) -> None:
+    def _save_all(self, entries: list[ManifestFile], folder: Path, report: Report | None) -> None:
+        came, total = 0, sum(entry.content.bytes for entry in entries)
+        for entry in entries:
+            for size in self._save(entry, folder):
+                came += size
+                if report is not None:
+                    report(came, total)
+
+    def _save(self, entry: ManifestFile, folder: Path) -> Iterator[int]:
+        """Save a file and yield how much of it came, piece by piece."""
         path, hasher = safe_join(folder, entry.path), hashlib.sha256()
         path.parent.mkdir(parents=True, exist_ok=True)
         source = self._path("download") + f"?file={quote(entry.path, safe='')}"
@@ -268,6 +285,7 @@ class Version:
             for chunk in response.iter_bytes(_CHUNK_BYTES):
                 hasher.update(chunk)
                 stream.write(chunk)
+                yield len(chunk)
         if f"sha256:{hasher.hexdigest()}" != entry.content.digest:
             raise IntegrityError(f"The file {entry.path} is not the one that was published.")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from adaptery.terminal import printable
+
 __all__ = ["count_of", "printable", "size_of", "time_left", "written"]
 
 NOTHING = "-"
@@ -38,11 +40,6 @@ def written(value: object) -> str:
         case _:
             text = str(value)
             return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"
-
-
-def printable(text: str) -> str:
-    """Return the text without what a terminal would obey, such as in the name of a file."""
-    return "".join(mark if mark.isprintable() or mark in "\n\t" else "?" for mark in text)
 
 
 def time_left(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adaptery import erase_command
+from adaptery.data_commands import erase
 from adaptery.errors import InvalidInputError
 from adaptery.ids import new_id
 from support.scripted_service import AT, ScriptedService, connect, dataset, operation, version
@@ -56,7 +56,7 @@ def test_a_dataset_is_erased_and_tells_what_remains() -> None:
 def typed(monkeypatch: pytest.MonkeyPatch, scripted: ScriptedService, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     arguments = argparse.Namespace(dataset=INFO["id"])
-    erase_command._erase(connect(scripted), arguments)
+    erase._erase(connect(scripted), arguments)
 
 
 def test_the_command_wants_the_name_typed(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.connected_commands import add_action
 from adaptery.errors import InvalidInputError
+from adaptery.terminal import say, watched
 from adaptery.text_tables import aligned
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from adaptery.commands import Subparsers
     from adaptery.schemas.stores import Erasure
 
-__all__ = ["add_erase"]
+__all__ = ["add"]
 
 _ENVIRONMENT = (
     "Asks for its full name once more, on standard input. Needs ADAPTERY_URL and "
@@ -23,7 +24,7 @@ _ENVIRONMENT = (
 )
 
 
-def add_erase(actions: Subparsers) -> None:
+def add(actions: Subparsers) -> None:
     """Add the command to those of `adaptery data`."""
     parser = add_action(
         actions,
@@ -45,7 +46,8 @@ def _erase(hub: Hub, arguments: argparse.Namespace) -> None:
     typed = sys.stdin.readline().strip()
     if typed != dataset.full_name:
         raise InvalidInputError("The name does not match; nothing was erased.")
-    sys.stdout.write("\n" + told(dataset.erase(typed, progress=False)))
+    sys.stdout.write("\n")
+    say(told(dataset.erase(typed, progress=watched())).removesuffix("\n"))
 
 
 def told(erasure: Erasure) -> str:
