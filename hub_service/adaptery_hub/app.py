@@ -38,6 +38,7 @@ from adaptery_hub import compute, logs
 from adaptery_hub.admissions import Admissions
 from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.audit import AuditLog
+from adaptery_hub.clearml.choosing import build_links
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
@@ -240,6 +241,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         diffs=DiffCache(cache / "diffs", published, processes),
         exports=Exports(cache / "exports", published, processes),
         metrics=metrics,
+        clearml=build_links(settings, database, objects, audit, metrics),
         admissions=admissions,
     )
 
@@ -258,6 +260,8 @@ async def start_services(services: Services) -> None:
     await services.imports.recover()
     await services.uploads.seal_left()
     await services.uploads.sweep(services.settings.upload_keep_hours * 3600)
+    if services.clearml is not None:
+        services.clearml.start()
     await compute.start_compute(services)
 
 
@@ -265,6 +269,8 @@ async def stop_services(services: Services) -> None:
     """End what runs in the background and close every file."""
     await compute.stop_compute(services)
     await services.operations.stop()
+    if services.clearml is not None:
+        await services.clearml.stop()
     await services.store_desk.stop()
     await asyncio.to_thread(_close, services)
 

@@ -114,6 +114,7 @@ def configure(
         misconfiguration.check_tasks(Path(tasks_dir))
     misconfiguration.check_options(service)
     misconfiguration.check_store(service)
+    misconfiguration.check_links(service)
     if local_agent:
         misconfiguration.check_agent(worker_slots, engine_threads)
         misconfiguration.check_sources(models, embedding, converted)

@@ -25,6 +25,7 @@ from adaptery.errors import ConflictError
 from adaptery.schemas.stores import Erasure
 from adaptery_hub import erasure_remains, logs
 from adaptery_hub.audit import AuditEntry, AuditLog
+from adaptery_hub.clearml import links as clearml
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import erasures as statements
 from adaptery_hub.database.statements import storage as storage_statements
@@ -256,7 +257,11 @@ class EraseWork:
 def _named(connection: Connection, dataset: RowMapping, identity: Identity) -> dict[str, Any]:
     """Return what is erased, and what was made from it."""
     rows = statements.versions_of(connection, dataset["id"])
-    made = erasure_remains.made_from(connection, identity, [row["id"] for row in rows])
+    ids = [row["id"] for row in rows]
+    made = [
+        *erasure_remains.made_from(connection, identity, ids),
+        *clearml.remaining(connection, ids),
+    ]
     return {
         "records": dataset["records"],
         "files": statements.count_files(connection, dataset["id"]),

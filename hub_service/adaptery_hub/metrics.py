@@ -6,7 +6,7 @@ parts of the service add their own metrics to `Metrics.registry`.
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
 METRICS_MEDIA = CONTENT_TYPE_LATEST
@@ -47,6 +47,17 @@ class Metrics:
             "adaptery_operations",
             "Operations ended, by kind and state.",
             ("kind", "state"),
+            registry=self.registry,
+        )
+        self.clearml_attempts = Counter(
+            "adaptery_clearml_attempts",
+            "Times that ClearML was told of a version, by what came of it.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.clearml_waiting = Gauge(
+            "adaptery_clearml_waiting",
+            "Versions that ClearML shall be told of and was not yet.",
             registry=self.registry,
         )
 

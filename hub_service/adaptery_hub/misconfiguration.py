@@ -15,6 +15,7 @@ from traitlets import TraitError
 from adaptery.base_models import BASE_MODEL_NAME, locate
 from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_model
 from adaptery.errors import AdapteryError
+from adaptery_hub.clearml.choosing import check_clearml
 from adaptery_hub.objects.credentials import read_credentials
 from adaptery_hub.objects.seaweedfs import seaweedfs_binary
 from adaptery_hub.settings import ServiceSettings
@@ -86,6 +87,20 @@ def check_store(options: Mapping[str, Any]) -> None:
                 read_credentials(Path(settings.s3_credentials_file))
     except AdapteryError as error:
         raise ValueError(f"object_store: {error}") from None
+
+
+def check_links(options: Mapping[str, Any]) -> None:
+    """Check what ClearML needs, as far as it can be seen from here.
+
+    Raises:
+        ValueError: an address is none, or the file with its key cannot be used.
+    """
+    settings = ServiceSettings(**options)
+    try:
+        if settings.clearml_api_url and settings.clearml_credentials_file:
+            check_clearml(settings)
+    except AdapteryError as error:
+        raise ValueError(f"clearml: {error}") from None
 
 
 def check_tasks(folder: Path) -> None:

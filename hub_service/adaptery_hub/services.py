@@ -17,6 +17,7 @@ from adaptery_hub.turnstile import Turnstile
 if TYPE_CHECKING:
     from adaptery.errors import AdapteryError
     from adaptery_hub.at_rest import AtRestDesk
+    from adaptery_hub.clearml.links import ClearmlLinks
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
     from adaptery_hub.drafts import Drafts
@@ -95,6 +96,8 @@ class Services:
     metrics: Metrics
     #: Tasks, jobs, agents and inference; None until `compute.start_compute` has built it.
     compute: Compute | None = None
+    #: Tells ClearML of versions; None without a ClearML.
+    clearml: ClearmlLinks | None = None
     #: Requests that are being answered; streams of events do not count, they end with the service.
     open_requests: set[Interruptible] = field(default_factory=set["Interruptible"])
     #: Whether the service ends: it takes no more requests.

@@ -166,6 +166,53 @@ class ServiceSettings(Configurable):
         "in minutes.",
     ).tag(config=True)
 
+    clearml_api_url = Unicode(
+        help="Address of a ClearML server's API, https://host[:port]. With it, each version is "
+        "also a ClearML Dataset of links. Needs the extra `clearml`. Default: no ClearML."
+    ).tag(config=True)
+
+    clearml_files_url = Unicode(
+        help="Address of ClearML's file server, where its list of the links goes. Default: none, "
+        "and then nothing is linked."
+    ).tag(config=True)
+
+    clearml_web_url = Unicode(
+        help="Address of ClearML's pages, as its users see them. Default: `clearml_api_url`."
+    ).tag(config=True)
+
+    clearml_credentials_file = Unicode(
+        help="File (mode 0600) with the section [clearml], access_key and secret_key. Default: the "
+        "variables ADAPTERY_CLEARML_ACCESS_KEY and ADAPTERY_CLEARML_SECRET_KEY."
+    ).tag(config=True)
+
+    clearml_project = Unicode(
+        "Adaptery", help="Project of the ClearML Datasets; nothing else may use it."
+    ).tag(config=True)
+
+    clearml_sensitivities = List(
+        Enum(SENSITIVITIES),
+        ["open", "internal"],
+        help="Versions of which sensitivities ClearML is told of. Every user of ClearML sees their "
+        "names, owners, sizes and addresses; not their records.",
+    ).tag(config=True)
+
+    clearml_shares_files = Bool(
+        False,
+        help="Whether the users of ClearML see `state_dir` under the same path, so that file:// "
+        "links serve them. Only for the store `filesystem`.",
+    ).tag(config=True)
+
+    clearml_python = Unicode(
+        help="Interpreter with the ClearML SDK, if it is not the service's own."
+    ).tag(config=True)
+
+    clearml_deadline_seconds = Float(
+        180.0,
+        min=1.0,
+        help="How long it may take to tell ClearML of one version, in seconds; then it is tried "
+        "again later.",
+    ).tag(config=True)
+
     key_store = Unicode(
         help="Folder with the keys of restricted datasets. It must not be in the backups of "
         "`state_dir`: to erase a dataset is to destroy its key. Default: `state_dir` with `-keys` "

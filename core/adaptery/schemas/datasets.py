@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from adaptery.schemas.clearml import ClearmlLink
 from adaptery.schemas.common import (
     Answer,
     Instant,
@@ -184,6 +185,9 @@ class Version(Answer):
     withdrawn_at: Instant | None = None
     withdrawn_sources: int = Field(
         default=0, description="of a merged version: how many of its sources are withdrawn or gone"
+    )
+    clearml: ClearmlLink | None = Field(
+        default=None, description="of a version asked for alone, if the service knows a ClearML"
     )
 
 

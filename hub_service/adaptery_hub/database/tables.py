@@ -375,6 +375,23 @@ erasures = _table(
     sa.Column("result", sa.JSON, nullable=False),  # names, counts and sizes
 )
 
+clearml_links = _table(
+    "clearml_links",  # what ClearML was told of versions
+    sa.Column(
+        "version_id",
+        Id(),
+        sa.ForeignKey("versions.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    sa.Column("state", sa.String(10), nullable=False),  # pending | linked | failed
+    sa.Column("dataset", sa.String(64)),  # ClearML's id; null: not linked, or deleted there
+    sa.Column("told", sa.String(12)),  # the state of the version that ClearML knows
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # since it last worked
+    sa.Column("next_try_at", UtcTime(), nullable=False),
+    sa.Column("reason", sa.String(500)),  # why the last one did not work
+)
+
 #: Tables whose rows are as visible as the row they hang on: table -> (column, parent table).
 PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     files: (files.c.dataset_id, datasets),

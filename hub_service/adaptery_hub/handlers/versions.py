@@ -51,7 +51,13 @@ class DatasetVersionsHandler(Handler):
         row = await services.db.read(lambda c: datasets.get(c, identity, dataset, Right.MANAGE))
         await services.storage.check(row["tenant_id"])
         work = services.publisher.work(row, identity.tenant_id, wanted, self._note)
-        row = await services.operations.start(identity, "publish", dataset, work)
+        row = await services.operations.start(
+            identity,
+            "publish",
+            dataset,
+            work,
+            may=lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE),
+        )
         self.answer(describe_operation(row, services.operations))
 
     def _note(self, connection: Connection, version: Version) -> None:
@@ -76,10 +82,16 @@ class VersionHandler(_VersionHandler):
     async def get(self, version: str) -> None:
         """Answer the version."""
         self.check_query()
-        row = await self.services.db.read(
-            lambda c: statements.get(c, self.identity, version, Right.VIEW)
-        )
-        self.answer(describe_version(row, self.services.store_desk.level))
+        services = self.services
+
+        def read(connection: Connection) -> Version:
+            row = statements.get(connection, self.identity, version, Right.VIEW)
+            shown = describe_version(row, services.store_desk.level)
+            if services.clearml is None:
+                return shown
+            return shown.model_copy(update={"clearml": services.clearml.describe(connection, row)})
+
+        self.answer(await services.db.read(read))
 
 
 class ManifestHandler(_VersionHandler):

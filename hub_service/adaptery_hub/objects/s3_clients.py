@@ -67,6 +67,10 @@ class S3Clients:
                 self._made[role] = self._make(self._credentials[role])
             return self._made[role]
 
+    def credential(self, role: Role) -> Credential:
+        """Return the credential of a role, for a process of ours that needs it."""
+        return self._credentials[role]
+
     def forged(self) -> Any:
         """Return a client that knows a reader's name and not its secret."""
         reader = self._credentials["reader"]
