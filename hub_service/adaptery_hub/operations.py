@@ -9,6 +9,10 @@ Invariants:
   exactly if its result is there.
 - An operation that failed, was cancelled or died with the process left nothing (`Work.abandon`).
 - At most one operation runs on one thing.
+- Whoever began it may still do so when its turn comes, and when its result is written down; `may`
+  asks.
+- One tenant's many operations keep nobody else's waiting for more than a turn (`fair_seats`), and
+  are bounded.
 """
 
 from __future__ import annotations
@@ -16,9 +20,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,15 +39,22 @@ from adaptery.ids import new_id
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import operations as statements
+from adaptery_hub.fair_seats import FairSeats
 from adaptery_hub.identity import Identity
 from adaptery_hub.metrics import Metrics
+from adaptery_hub.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
 
-#: Operations that run at once; the others wait their turn, in order.
-OPERATION_THREADS = 2
+#: Operations that run at once, of one tenant one fewer; the others wait their turn.
+OPERATION_THREADS = 3
 #: As many more that take well under a second: they wait for no long one.
 QUICK_THREADS = 2
+#: Operations of one tenant that run or wait.
+OPERATIONS_PER_TENANT = 64
+
+#: Raises if whoever began an operation may not do so any more.
+May = Callable[[Connection], object]
 
 
 class Cancelled(Exception):
@@ -101,6 +117,18 @@ class Work(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Lane:
+    """Threads, and who is next for one."""
+
+    threads: ThreadPoolExecutor
+    seats: FairSeats
+
+    @classmethod
+    def of(cls, count: int, name: str) -> _Lane:
+        return cls(ThreadPoolExecutor(count, thread_name_prefix=name), FairSeats(count))
+
+
 @dataclass
 class _Running:
     progress: Progress
@@ -135,8 +163,10 @@ class Operations:
         self._database = database
         self._metrics = metrics
         self._running: dict[str, _Running] = {}
-        self._threads = ThreadPoolExecutor(OPERATION_THREADS, thread_name_prefix="operation")
-        self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="operation-quick")
+        self._long = _Lane.of(OPERATION_THREADS, "operation")
+        self._quick = _Lane.of(QUICK_THREADS, "operation-quick")
+        #: What each tenant has running or waiting.
+        self.open = Turnstile("operations", OPERATIONS_PER_TENANT)
 
     async def start(
         self,
@@ -147,6 +177,7 @@ class Operations:
         *,
         quick: bool = False,
         hold: AbstractAsyncContextManager[object] | None = None,
+        may: May | None = None,
     ) -> RowMapping:
         """Begin the work and return the operation's row.
 
@@ -158,26 +189,35 @@ class Operations:
             quick: whether it takes well under a second.
             hold: what it has for itself from before it runs until its end is written down; it
                 waits for that in no thread, so nobody else waits with it.
+            may: asked again when it begins and when it ends: it may have waited for long.
 
         Raises:
             ConflictError: another operation is running on this thing.
+            QuotaError: too many of this tenant run or wait.
         """
         operation_id = new_id("op")
-        await self._database.write(
-            lambda c: statements.insert(
-                c,
-                operation_id=operation_id,
-                tenant_id=identity.tenant_id,
-                kind=kind,
-                thing_id=thing_id,
+        leave = self.open.enter(identity.tenant_id)
+        try:
+            await self._database.write(
+                lambda c: statements.insert(
+                    c,
+                    operation_id=operation_id,
+                    tenant_id=identity.tenant_id,
+                    kind=kind,
+                    thing_id=thing_id,
+                )
             )
-        )
+        except BaseException:
+            leave()
+            raise
         running = _Running(Progress(asyncio.get_running_loop()))
         self._running[operation_id] = running
-        threads = self._quick if quick else self._threads
+        lane = self._quick if quick else self._long
+        turn = _turn(hold or nullcontext(), lane.seats.seat(identity.tenant_id))
         running.task = asyncio.create_task(
-            self._run(operation_id, kind, running, work, threads, hold or nullcontext())
+            self._run(operation_id, kind, running, work, lane.threads, turn, may or _always)
         )
+        running.task.add_done_callback(lambda _: leave())
         return await self._database.read(lambda c: statements.get(c, operation_id))
 
     def progress(self, operation_id: str) -> Progress | None:
@@ -215,8 +255,8 @@ class Operations:
             running.cancel()
         tasks = [running.task for running in self._running.values() if running.task]
         await asyncio.gather(*tasks)
-        self._threads.shutdown(wait=True)
-        self._quick.shutdown(wait=True)
+        self._long.threads.shutdown(wait=True)
+        self._quick.threads.shutdown(wait=True)
 
     async def _run(
         self,
@@ -225,15 +265,17 @@ class Operations:
         running: _Running,
         work: Work,
         threads: ThreadPoolExecutor,
-        hold: AbstractAsyncContextManager[object],
+        turn: AbstractAsyncContextManager[object],
+        may: May,
     ) -> None:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as held:
             try:
-                await running.take(hold, held)
+                await running.take(turn, held)
+                await self._database.read(may)
                 context = copy_context()  # the thread's log lines keep the request id
                 await loop.run_in_executor(threads, lambda: context.run(work.run, running.progress))
-                await self._commit(operation_id, work)
+                await self._commit(operation_id, work, may)
                 self._metrics.operations.labels(kind, "completed").inc()
             except Cancelled:
                 await loop.run_in_executor(threads, work.abandon)
@@ -249,8 +291,9 @@ class Operations:
                 del self._running[operation_id]
                 running.progress.notify()
 
-    async def _commit(self, operation_id: str, work: Work) -> None:
+    async def _commit(self, operation_id: str, work: Work, may: May) -> None:
         def commit(connection: Connection) -> None:
+            may(connection)
             result = work.commit(connection)
             statements.finish(connection, operation_id, "completed", result=dict(result))
 
@@ -264,3 +307,16 @@ class Operations:
             lambda c: statements.finish(c, operation_id, state, error=problem)
         )
         self._metrics.operations.labels(kind, state).inc()
+
+
+@asynccontextmanager
+async def _turn(
+    hold: AbstractAsyncContextManager[object], seat: AbstractAsyncContextManager[None]
+) -> AsyncIterator[None]:
+    """Have what an operation needs before it runs."""
+    async with hold, seat:
+        yield
+
+
+def _always(_: Connection) -> None:
+    """Let everybody."""

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.files import write_atomic
 from adaptery.manifests import Manifest
 from adaptery.schemas.datasets import PublishRequest
-from adaptery_hub.operations import Operations, Progress, Work
+from adaptery_hub.operations import May, Operations, Progress, Work
 from adaptery_hub.publishing import Note, Publisher, PublishWork
 from adaptery_hub.publishing.folders import Written
 from adaptery_hub.publishing.headings import Heading
@@ -71,8 +71,8 @@ class KilledWork(PublishWork):
 class KilledOperations(Operations):
     """Operations that end the process once their result is in the database."""
 
-    async def _commit(self, operation_id: str, work: Work) -> None:
-        await super()._commit(operation_id, work)
+    async def _commit(self, operation_id: str, work: Work, may: May) -> None:
+        await super()._commit(operation_id, work, may)
         if isinstance(work, KilledWork):  # an import is an operation, too
             die_at("committed")
 

@@ -9,9 +9,10 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.schemas.curation import BulkRequest, RecordItem, RestoreRequest
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery_hub.curation import CurationWork, Outcome, Run, bulk_edit
+from adaptery_hub.database import tables
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import DraftHandler, describe_record, parse_existing
-from adaptery_hub.permissions import Right
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import Operation, Route
 
 
@@ -19,14 +20,36 @@ class CurationHandler(DraftHandler):
     """What handlers share that begin a step on a draft."""
 
     async def begin(
-        self, kind: str, dataset: str, work: CurationWork, *, quick: bool
+        self,
+        kind: str,
+        dataset: str,
+        work: CurationWork,
+        *,
+        quick: bool,
+        may: Callable[[Connection], object] | None = None,
     ) -> RowMapping:
-        """Begin an operation and return its row.
+        """Begin an operation and return its row; whoever edits must still be let when it runs.
+
+        Args:
+            kind: what it is.
+            dataset: the draft.
+            work: what it does.
+            quick: whether it takes well under a second.
+            may: what else must still hold then; raises.
 
         Raises:
             ConflictError: another operation is running on this draft.
         """
-        return await self.services.operations.start(self.identity, kind, dataset, work, quick=quick)
+        identity = self.identity
+
+        def check(connection: Connection) -> None:
+            fetch(connection, tables.datasets, identity, dataset, Right.EDIT)
+            if may is not None:
+                may(connection)
+
+        return await self.services.operations.start(
+            identity, kind, dataset, work, quick=quick, may=check
+        )
 
     def work(
         self,

@@ -60,7 +60,11 @@ class OriginHandler(CurationHandler):
             raise InvalidInputError(
                 errors=[FieldProblem(where, "names the draft itself.", "Name another one.")]
             )
-        return await self.services.db.read(lambda c: [self._find(c, id) for id in ids])
+        return await self.services.db.read(lambda c: self.still(c, ids))
+
+    def still(self, connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+        """Return the rows of datasets and versions as they are now; see `find_origins`."""
+        return [self._find(connection, id) for id in ids]
 
     def _find(self, connection: Connection, id: str) -> RowMapping:
         if is_id(id, "dv"):
@@ -111,7 +115,13 @@ class CollateHandler(OriginHandler):
         ids = [source.dataset or source.version or "" for source in wanted.sources]
         rows = await self.find_origins(ids, dataset, "sources")
         _check_sensitivity(rows, self.dataset_row["sensitivity"])
-        row = await self.begin("collate", dataset, self._work(dataset, wanted, rows), quick=False)
+        row = await self.begin(
+            "collate",
+            dataset,
+            self._work(dataset, wanted, rows),
+            quick=False,
+            may=lambda c: self.still(c, ids),
+        )
         self.answer(describe_operation(row, self.services.operations))
 
     def _work(

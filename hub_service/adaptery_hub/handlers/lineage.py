@@ -71,7 +71,13 @@ class MergesHandler(Handler):
             sources,
             self._note,
         )
-        started = await services.operations.start(identity, "merge", dataset, work)
+
+        def may(connection: Connection) -> None:
+            fetch(connection, tables.datasets, identity, dataset, Right.MANAGE)
+            for source in sources:
+                fetch(connection, tables.versions, identity, source["id"], Right.VIEW)
+
+        started = await services.operations.start(identity, "merge", dataset, work, may=may)
         self.answer(describe_operation(started, services.operations))
 
     def _note(self, connection: Connection, version: Version) -> None:

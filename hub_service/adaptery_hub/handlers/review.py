@@ -7,7 +7,7 @@ counted, only for whom may view that one as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -127,7 +127,10 @@ class ReviewHandler(_ReviewHandler):
             self.audit(connection, "review.analyse", dataset, queues=", ".join(queues))
 
         work = AnalysisWork(services.drafts, services.processes, dataset, note, order, lengths)
-        row = await services.operations.start(self.identity, "review", dataset, work)
+        others = [other for other, _ in order.against]
+        row = await services.operations.start(
+            self.identity, "review", dataset, work, may=self._may(dataset, others)
+        )
         self.answer(describe_operation(row, services.operations), 202)
 
     async def lengths_order(self, dataset: str, model: str | None) -> LengthsOrder:
@@ -159,11 +162,18 @@ class ReviewHandler(_ReviewHandler):
             problem = FieldProblem("against", "names the dataset itself.", "Name others.")
             raise InvalidInputError(errors=[problem])
 
-        def check(connection: Connection) -> None:
-            for other in against:
-                fetch(connection, tables.datasets, self.identity, other, Right.VIEW)
+        await self.services.db.read(self._may(dataset, against))
 
-        await self.services.db.read(check)
+    def _may(self, dataset: str, against: Sequence[str]) -> Callable[[Connection], None]:
+        """Return what asks whether the caller may compare the draft with others."""
+        identity = self.identity
+
+        def check(connection: Connection) -> None:
+            fetch(connection, tables.datasets, identity, dataset, Right.EDIT)
+            for other in against:
+                fetch(connection, tables.datasets, identity, other, Right.VIEW)
+
+        return check
 
 
 class LengthsHandler(ReviewHandler):
@@ -269,7 +279,14 @@ class _DecidingHandler(_ReviewHandler):
         if await services.drafts.read(dataset, lambda d: takes_long(d, order, AT_ONCE)):
             await services.storage.check(self._owner)
             work = DecisionWork(services.drafts, services.processes, dataset, note, order)
-            row = await services.operations.start(self.identity, "decide", dataset, work)
+            identity = self.identity
+            row = await services.operations.start(
+                identity,
+                "decide",
+                dataset,
+                work,
+                may=lambda c: fetch(c, tables.datasets, identity, dataset, Right.EDIT),
+            )
             self.answer(describe_operation(row, services.operations), 202)
             return
         with await self.room():

@@ -96,8 +96,10 @@ class LeaksHandler(OriginHandler):
             run.hold()
             return keep_leaks(run.target, found)
 
+        ids = [row["id"] for row in rows]
+        work = self.work(dataset, "dataset.leaks", run)
         return await self.begin(
-            "leaks", dataset, self.work(dataset, "dataset.leaks", run), quick=False
+            "leaks", dataset, work, quick=False, may=lambda c: self.still(c, ids)
         )
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
+import sqlalchemy as sa
 
 import adaptery
 from adaptery.client.datasets import Dataset
@@ -13,7 +15,10 @@ from adaptery.errors import ConflictError, InvalidInputError, NotFoundError
 from adaptery.records import Record
 from adaptery.schemas.curation import CollateSource, RecordFilter
 from adaptery_hub.database import tables
+from adaptery_hub.operations import OPERATION_THREADS, OPERATIONS_PER_TENANT
 from support.service import Client, Service, alpaca
+
+VIEW_FOR_GUEST = {"principal": "@guest", "right": "view"}
 
 
 def chat(question: str, answer: str) -> Record:
@@ -249,6 +254,52 @@ async def test_a_step_can_be_cancelled_and_leaves_nothing(service: Service, demo
         ended = await demo.json("DELETE", f"api/operations/{operation['id']}")
     assert ended["state"] == "cancelled"
     assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["total"] == 20
+
+
+async def test_who_lost_the_right_while_a_step_waited_gets_nothing(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    source = await demo.dataset("lent")
+    await demo.upload(source, alpaca(5))
+    await demo.json("PUT", f"api/datasets/{source}/grants", json=VIEW_FOR_GUEST)
+    dataset = await guest.dataset("taken")
+    async with service.services.drafts.exclusive(dataset):
+        body = {"sources": [{"dataset": source}]}
+        begun = await guest.json("POST", f"api/datasets/{dataset}/collate", 202, json=body)
+        gone = sa.delete(tables.grants).where(tables.grants.c.thing_id == source)
+        await service.services.db.write(lambda c: c.execute(gone))
+    ended = await guest.ended(begun["id"])
+    assert (ended["state"], ended["error"]["status"]) == ("failed", 404)
+    base = f"api/datasets/{dataset}"
+    assert (await guest.json("GET", f"{base}/records"))["items"] == []
+    assert (await guest.json("GET", f"{base}/sources"))["items"] == []
+
+
+async def test_the_operations_of_one_user_keep_nobody_else_waiting(
+    service: Service, demo: Client, guest: Client
+) -> None:
+    async with AsyncExitStack() as held:
+        for number in range(OPERATION_THREADS):
+            dataset = await demo.dataset(f"many-{number}")
+            await held.enter_async_context(service.services.drafts.exclusive(dataset))
+            await demo.json("POST", f"api/datasets/{dataset}/splits", 202, json={})
+        other = await guest.dataset("alone")
+        begun = await guest.json("POST", f"api/datasets/{other}/splits", 202, json={})
+        assert (await guest.ended(begun["id"]))["state"] == "completed"
+
+
+async def test_who_has_very_many_operations_is_asked_to_wait(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset("one-more")
+    me, operations = (await demo.json("GET", "api/whoami"))["id"], service.services.operations
+    left = [operations.open.enter(me) for _ in range(OPERATIONS_PER_TENANT)]
+    problem = await demo.json("POST", f"api/datasets/{dataset}/splits", 429, json={})
+    assert "operations" in problem["detail"]
+    for leave in left:
+        leave()
+    begun = await demo.json("POST", f"api/datasets/{dataset}/splits", 202, json={})
+    assert (await demo.ended(begun["id"]))["state"] == "completed"
 
 
 async def test_a_viewer_changes_nothing(service: Service, demo: Client, guest: Client) -> None:
