@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from adaptery.ids import new_id
 from adaptery.signing import SigningKey
-from adaptery.times import now
+from adaptery.times import now, to_text
 from adaptery_hub.database import tables
-from adaptery_hub.drafts import DraftSource
+from adaptery_hub.drafts import Draft, DraftSource
 from support.attack_rules import Caller, Right
 from support.service import Client, Service, alpaca
 from support.shared_things import make_adapter
@@ -79,12 +79,34 @@ class Things:
                 return {"name": "another"}  # refused, after the right was looked at
             case "POST", "collate":
                 return {"sources": [{"version": self.ids["version"]}]}
+            case "POST", "merges":
+                return {"sources": [{"version": self.ids["version"]}]}
+            case "POST", "preview":
+                return {"mapping": {"format": "alpaca", "container": "json"}}
+            case "POST", "review":
+                return {"queues": ["exact"]}
+            case "POST", "decisions":
+                return {"all": True, "decision": "ignore"}
+            case "POST", "withdraw":
+                return {"reason": "consent was taken back"}
             case "POST", "records":
                 return {"record": {"kind": "text", "text": "x"}}
             case "PATCH", "{record}":
                 return {"record": {"kind": "text", "text": "y"}}
             case "PATCH", "{dataset}":
                 return {"description": "x"}
+            case _:
+                return {}
+
+    def query(self, method: str, template: str) -> dict[str, str]:
+        """Return the query parameters that the operation needs."""
+        match method, template.rpartition("/")[2]:
+            case "DELETE", "grants":
+                return {"principal": "@viewer"}
+            case "GET", "diff":
+                return {"from": self.ids["version"]}
+            case "GET", "export":
+                return {"format": "alpaca", "container": "json"}
             case _:
                 return {}
 
@@ -129,7 +151,7 @@ class Stage:
             "file": file["id"],
             "record": "1",
             "queue": "pii",
-            "source": await self._collated(dataset),
+            "source": await self._curated(dataset),
             "version": version,
             "operation": ended["id"],
             "job": job["id"],
@@ -141,11 +163,18 @@ class Stage:
         prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
         return Things(ids, prefix, name)
 
-    async def _collated(self, dataset: str) -> str:
+    async def _curated(self, dataset: str) -> str:
+        """Collate a source into a draft and count its tokens; return the id of the source."""
         source = DraftSource(
             new_id("cs"), now(), "tn_x", "dataset", "ds_x", "@x/x", f"sha256:{'0' * 64}", 1, 1, {}
         )
-        await self.service.services.drafts.write(dataset, lambda d: d.add_source(source))
+        counted = {"base_model": "gone", "exact": False}
+
+        def change(draft: Draft) -> None:
+            draft.add_source(source)
+            draft.findings.end("lengths", to_text(now()), counted, {})
+
+        await self.service.services.drafts.write(dataset, change)
         return source.id
 
     async def _hand_to_group(self, adapter: str) -> None:

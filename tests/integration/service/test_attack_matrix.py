@@ -98,12 +98,8 @@ async def _difference(
     client: Client, method: str, template: str, things: Things, wanted: int | None
 ) -> str | None:
     """Ask, and return in which way the answer is not the one wanted."""
-    params = {"principal": "@viewer"} if (method, template[-6:]) == ("DELETE", "grants") else None
-    content = (
-        b'[{"instruction": "a", "output": "b"}]'
-        if method == "PUT" and "files" in template
-        else None
-    )
+    params = things.query(method, template) or None
+    content = FILE if method == "PUT" and "files" in template else None
     body = None if content else things.body(method, template)
     path = things.path(template)
     async with client.stream(method, path, json=body, content=content, params=params) as answer:
