@@ -132,6 +132,15 @@ version_sources = _table(
     sa.UniqueConstraint("version_id", "position"),
 )
 
+dataset_sources = _table(
+    # Datasets from whose drafts or versions records were collated; they may be gone by now. It
+    # stays when those records are removed again: versions, and what was made from them, hold them.
+    "dataset_sources",
+    _parent("dataset_id", "datasets"),
+    sa.Column("source_dataset_id", Id(), nullable=False, index=True),
+    sa.UniqueConstraint("dataset_id", "source_dataset_id"),
+)
+
 version_files = _table(
     "version_files",  # the files whose records a version holds; they may be deleted by now
     _parent("version_id", "versions"),

@@ -57,6 +57,7 @@ class CurationHandler(DraftHandler):
         action: str,
         run: Callable[[Run], Outcome],
         check: Callable[[Outcome], None] = lambda _: None,
+        also: Callable[[Connection], None] = lambda _: None,
         **details: str,
     ) -> CurationWork:
         """Return the work of a step, which is written down when it is done.
@@ -66,11 +67,13 @@ class CurationHandler(DraftHandler):
             action: as the audit calls it.
             run: runs the step; called in a thread.
             check: raises if what was done must not stay; called in a thread.
+            also: writes what follows from it, in the transaction that makes it so.
             details: for the audit; never content.
         """
         services = self.services
 
         def note(connection: Connection, outcome: Outcome) -> None:
+            also(connection)
             self.audit(connection, action, dataset, records=outcome.changed, **details)
 
         return CurationWork(

@@ -16,9 +16,10 @@ from adaptery.ids import is_id, new_id
 from adaptery.schemas.common import SENSITIVITIES, Page
 from adaptery.schemas.curation import CollateRequest, CollateSource, SourceInfo
 from adaptery.schemas.datasets import Operation as OperationAnswer
+from adaptery.times import now
 from adaptery_hub.curation import DRAFT_ONLY, CurationWork, Origin, Outcome, Run, Source, collate
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements import datasets, tenants, versions
+from adaptery_hub.database.statements import datasets, lineage, tenants, versions
 from adaptery_hub.drafts import Draft, DraftSource
 from adaptery_hub.handlers.bulk import CurationHandler
 from adaptery_hub.handlers.operations import describe_operation
@@ -139,8 +140,22 @@ class CollateHandler(OriginHandler):
         def check(outcome: Outcome) -> None:
             storage.reserve_now(owner, max(outcome.bytes - before, 0)).release()
 
-        names = ", ".join(row["id"] for row in rows)
-        return self.work(dataset, "dataset.collate", run, check, sources=names)
+        ids = [row["id"] for row in rows]
+
+        def inherit(connection: Connection) -> None:
+            # Not as they were when it began.
+            self._inherit(connection, dataset, self.still(connection, ids))
+
+        names = ", ".join(ids)
+        return self.work(dataset, "dataset.collate", run, check, also=inherit, sources=names)
+
+    def _inherit(self, connection: Connection, dataset: str, sources: Sequence[RowMapping]) -> None:
+        """Let the dataset be, and stay, as sensitive as its sources."""
+        origins = [row["id"] if is_id(row["id"], "ds") else row["dataset_id"] for row in sources]
+        lineage.insert_dataset_sources(connection, dataset, origins, now())
+        needed = max((row["sensitivity"] for row in sources), key=SENSITIVITIES.index)
+        for heir in lineage.raise_sensitivity(connection, dataset, needed):
+            self.audit(connection, "dataset.inherit", heir, sensitivity=needed)
 
 
 class SourcesHandler(DraftHandler):

@@ -99,6 +99,7 @@ class DatasetHandler(Handler):
     async def patch(self, dataset: str) -> None:
         """Change description or sensitivity."""
         changes = self.body(DatasetPatch).model_dump(exclude_none=True)
+        changed = {dataset}
 
         def change(connection: Connection) -> RowMapping:
             row = statements.get(connection, self.identity, dataset, Right.EDIT)
@@ -108,13 +109,15 @@ class DatasetHandler(Handler):
             self.audit(connection, "dataset.change", dataset, fields=", ".join(sorted(changes)))
             if "sensitivity" in changes:
                 for heir in lineage.raise_sensitivity(connection, dataset, changes["sensitivity"]):
+                    changed.add(heir)
                     self.audit(
                         connection, "dataset.inherit", heir, sensitivity=changes["sensitivity"]
                     )
             return statements.get(connection, self.identity, dataset, Right.VIEW)
 
         row = await self.services.db.write(change)
-        await self.services.uploads.seal(dataset)
+        for each in changed:
+            await self.services.uploads.seal(each)
         self.answer(describe_dataset(row))
 
     async def delete(self, dataset: str) -> None:
@@ -146,14 +149,14 @@ def _check_sensitivity(row: RowMapping, wanted: str | None) -> None:
 
 
 def _check_inherited(connection: Connection, dataset: str, wanted: str | None) -> None:
-    """Refuse less protection than what the dataset's versions were merged from has."""
+    """Refuse less protection than what was merged or collated into the dataset has."""
     if wanted is None:
         return
     least = lineage.least_sensitivity(connection, dataset)
     if SENSITIVITIES.index(wanted) < SENSITIVITIES.index(least):
         raise ConflictError(
-            f"Versions of this dataset were merged from {least} ones.",
-            hint="A merged dataset is as sensitive as what it was merged from.",
+            f"This dataset holds what was merged or collated from {least} ones.",
+            hint="It stays as sensitive as what it came from, also when that was removed again.",
             errors=[FieldProblem("sensitivity", f"is below {least}.", "Leave it as it was.")],
         )
 

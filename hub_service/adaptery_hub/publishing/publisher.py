@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.digests import sha256_file
-from adaptery.errors import NotFoundError
+from adaptery.errors import ConflictError, NotFoundError
 from adaptery.files import write_atomic
 from adaptery.ids import new_id
 from adaptery.manifests import (
@@ -215,7 +215,15 @@ class VersionWork:
         self._row = self._values(written, manifest)
 
     def commit(self, connection: Connection) -> Mapping[str, object]:
-        """Insert the row; from here on the version exists."""
+        """Insert the row; from here on the version exists.
+
+        Raises:
+            ConflictError: the dataset became more sensitive meanwhile.
+        """
+        present = lineage.sensitivities(connection, [self.dataset_id])
+        if strictest([self.sensitivity, *present]) != self.sensitivity:
+            # It was checked by the policy of the lower level, and perhaps not encrypted.
+            raise ConflictError("The dataset became more sensitive meanwhile.", hint="Begin again.")
         statements.insert(connection, self._row)
         self.inserted(connection)
         lineage.raise_sensitivity(connection, self.dataset_id, self.sensitivity)

@@ -256,6 +256,27 @@ async def test_a_step_can_be_cancelled_and_leaves_nothing(service: Service, demo
     assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["total"] == 20
 
 
+async def test_what_was_collated_keeps_its_sensitivity(demo: Client) -> None:
+    ids = {name: await demo.dataset(name, sensitivity="internal") for name in ("a", "b", "c")}
+    await demo.upload(ids["a"], alpaca(3))
+    for source, target in (("a", "b"), ("b", "c")):
+        path = f"api/datasets/{ids[target]}/collate"
+        begun = await demo.json("POST", path, 202, json={"sources": [{"dataset": ids[source]}]})
+        assert (await demo.ended(begun["id"]))["state"] == "completed"
+    # What becomes more sensitive later takes along what came from it, two steps away, too.
+    await demo.json("PATCH", f"api/datasets/{ids['a']}", json={"sensitivity": "restricted"})
+    for name in ("b", "c"):
+        dataset = await demo.json("GET", f"api/datasets/{ids[name]}")
+        assert dataset["sensitivity"] == "restricted"
+    # Nor is it washed off by removing the source in between.
+    (source,) = (await demo.json("GET", f"api/datasets/{ids['b']}/sources"))["items"]
+    await demo.json("DELETE", f"api/datasets/{ids['b']}/sources/{source['id']}", 204)
+    for name in ("b", "c"):
+        path = f"api/datasets/{ids[name]}"
+        problem = await demo.json("PATCH", path, 409, json={"sensitivity": "open"})
+        assert problem["errors"][0]["where"] == "sensitivity"
+
+
 async def test_who_lost_the_right_while_a_step_waited_gets_nothing(
     service: Service, demo: Client, guest: Client
 ) -> None:

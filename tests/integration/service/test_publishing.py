@@ -177,6 +177,22 @@ async def test_a_publish_can_be_cancelled(service: Service, demo: Client) -> Non
     await demo.publish(dataset)
 
 
+async def test_a_dataset_that_became_more_sensitive_meanwhile_is_not_published(
+    service: Service, demo: Client
+) -> None:
+    service.services.publisher.__class__ = Waits
+    dataset = await demo.dataset(sensitivity="internal")
+    await demo.upload(dataset, alpaca(5))
+    begun = await demo.json("POST", f"api/datasets/{dataset}/versions", 202, json={})
+    await demo.json("PATCH", f"api/datasets/{dataset}", json={"sensitivity": "restricted"})
+    service.services.publisher.go_on = True  # type: ignore[attr-defined]
+    ended = await demo.ended(begun["id"])
+    assert (ended["state"], ended["error"]["status"]) == ("failed", 409)
+    assert stored(service) == []  # nothing of it lies there in plain
+    version = (await demo.publish(dataset))["result"]["version"]
+    assert version["encrypted"]
+
+
 async def test_progress_comes_as_events(service: Service, demo: Client) -> None:
     service.services.publisher.__class__ = Waits
     dataset = await demo.dataset()

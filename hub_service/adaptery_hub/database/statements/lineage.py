@@ -2,19 +2,23 @@
 
 `version_sources` names, for a merged version, every version whose records it may hold: its own
 sources first, then theirs. So both directions are one look-up, however deep a merge goes.
+`dataset_sources` names the datasets that records were collated from, theirs not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.ids import new_id
 from adaptery.schemas.common import SENSITIVITIES
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import (
     adapters,
+    dataset_sources,
     datasets,
     job_inputs,
     jobs,
@@ -184,7 +188,7 @@ def direct_sources(connection: Connection, version_ids: Collection[str]) -> dict
 
 
 def least_sensitivity(connection: Connection, dataset_id: str) -> str:
-    """Return what a dataset must be at least, as it has versions merged from others."""
+    """Return what a dataset must be at least, for what was merged or collated into it."""
     own, source = versions.alias(), versions.alias()
     statement = (
         sa.select(datasets.c.sensitivity)
@@ -194,33 +198,69 @@ def least_sensitivity(connection: Connection, dataset_id: str) -> str:
         .join(datasets, datasets.c.id == source.c.dataset_id)
         .where(own.c.dataset_id == dataset_id, datasets.c.id != dataset_id)
     )
-    found = list(connection.scalars(statement))
+    collated = (
+        sa.select(datasets.c.sensitivity)
+        .distinct()
+        .join(dataset_sources, dataset_sources.c.source_dataset_id == datasets.c.id)
+        .where(dataset_sources.c.dataset_id == dataset_id)
+    )
+    found = [*connection.scalars(statement), *connection.scalars(collated)]
     return max(found, key=SENSITIVITIES.index, default=SENSITIVITIES[0])
 
 
+def insert_dataset_sources(
+    connection: Connection, dataset_id: str, source_ids: Collection[str], at: datetime
+) -> None:
+    """Write down from which other datasets records were collated into one."""
+    statement = sa.select(dataset_sources.c.source_dataset_id).where(
+        dataset_sources.c.dataset_id == dataset_id
+    )
+    known = {dataset_id, *connection.scalars(statement)}
+    for source_id in sorted(set(source_ids) - known):
+        connection.execute(
+            sa.insert(dataset_sources).values(
+                id=new_id("cs"),
+                created_at=at,
+                dataset_id=dataset_id,
+                source_dataset_id=source_id,
+            )
+        )
+
+
 def raise_sensitivity(connection: Connection, dataset_id: str, sensitivity: str) -> list[str]:
-    """Make a dataset, and those with versions merged from it, at least so sensitive.
+    """Make a dataset, and those that were merged or collated from it, at least so sensitive.
 
     Returns:
         The datasets that changed.
     """
-    own, source = versions.alias(), versions.alias()
-    heirs = (
-        sa.select(own.c.dataset_id)
-        .join_from(version_sources, own, own.c.id == version_sources.c.version_id)
-        .join(source, source.c.id == version_sources.c.source_version_id)
-        .where(source.c.dataset_id == dataset_id)
-    )
     lower = SENSITIVITIES[: SENSITIVITIES.index(sensitivity)]
     affected = sa.and_(
-        sa.or_(datasets.c.id == dataset_id, datasets.c.id.in_(heirs)),
-        datasets.c.sensitivity.in_(lower),
+        datasets.c.id.in_(_with_heirs(connection, dataset_id)), datasets.c.sensitivity.in_(lower)
     )
     changed = list(connection.scalars(sa.select(datasets.c.id).where(affected)))
     connection.execute(
         sa.update(datasets).where(datasets.c.id.in_(changed)).values(sensitivity=sensitivity)
     )
     return changed
+
+
+def _with_heirs(connection: Connection, dataset_id: str) -> set[str]:
+    """Return a dataset and all that hold records of it, however many steps away."""
+    own, source = versions.alias(), versions.alias()
+    found, level = {dataset_id}, {dataset_id}
+    while level:
+        merged = (
+            sa.select(own.c.dataset_id)
+            .join_from(version_sources, own, own.c.id == version_sources.c.version_id)
+            .join(source, source.c.id == version_sources.c.source_version_id)
+            .where(source.c.dataset_id.in_(level))
+        )
+        collated = sa.select(dataset_sources.c.dataset_id).where(
+            dataset_sources.c.source_dataset_id.in_(level)
+        )
+        level = set(connection.scalars(sa.union(merged, collated))) - found
+        found |= level
+    return found
 
 
 def _versions(identity: Identity) -> sa.Select[tuple[object, ...]]:
