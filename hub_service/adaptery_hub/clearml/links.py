@@ -42,10 +42,6 @@ from adaptery_hub.publishing import prefix_of
 
 logger = logging.getLogger(__name__)
 
-#: How often the database is looked at for something to tell.
-LOOK_SECONDS = 5.0
-#: Waits after a failure, doubled each time up to the last.
-FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 10.0, 3600.0
 #: Versions of one look.
 LOOK_LIMIT = 20
 
@@ -65,6 +61,15 @@ class Program(Protocol):
     async def run(self, order: Mapping[str, Any]) -> Done | Failed:
         """Do what an order says."""
         ...
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Seconds between looks at the database, and after failures: doubled up to the last."""
+
+    look: float = 5.0
+    first: float = 10.0
+    last: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class ClearmlLinks:
         metrics: Metrics,
         rules: LinkRules,
         clock: Clock = now,
+        waits: Waits = Waits(),
         rng: random.Random | None = None,
     ) -> None:
         self._database = database
@@ -98,6 +104,7 @@ class ClearmlLinks:
         self._metrics = metrics
         self._rules = rules
         self._clock = clock
+        self._waits = waits
         self._rng = rng or random.Random()  # noqa: S311 - a jitter
         self._away = 0  # answers in a row that did not come
         self._trouble: str | None = None
@@ -126,7 +133,7 @@ class ClearmlLinks:
         links = await self._database.read(
             lambda c: statements.due_links(c, names, moment, LOOK_LIMIT)
         )
-        wait = LOOK_SECONDS
+        wait = self._waits.look
         for row in [*marks, *links]:
             outcome = await self._tell(row)
             if isinstance(outcome, Failed) and outcome.kind in ("away", "missing"):
@@ -143,14 +150,11 @@ class ClearmlLinks:
         """Return what ClearML knows of a version of `statements.versions`."""
         row = statements.get(connection, version["id"])
 
+        project, name = place_of(self._rules.project, version)
+
         def told(state: LinkState, **more: Any) -> ClearmlLink:
-            return ClearmlLink(
-                state=state,
-                project=self._rules.project,
-                name=_name(version),
-                version=str(version["number"]),
-                **more,
-            )
+            number = str(version["number"])
+            return ClearmlLink(state=state, project=project, name=name, version=number, **more)
 
         if row is not None and row["state"] == statements.LINKED:
             reason = _DELETED if row["dataset"] is None else row["reason"]
@@ -176,7 +180,7 @@ class ClearmlLinks:
 
     async def _run(self) -> None:
         while True:
-            wait = LAST_WAIT_SECONDS / 60
+            wait = self._waits.last / 60
             try:
                 wait = await self.look()
             except Exception as error:
@@ -213,11 +217,11 @@ class ClearmlLinks:
     def _link_order(
         self, row: RowMapping, links: Sequence[Link], parents: Sequence[str]
     ) -> dict[str, Any]:
-        name = version_statements.full_name(row)
+        project, name = place_of(self._rules.project, row)
         return {
             "action": "link",
-            "project": self._rules.project,
-            "name": _name(row),
+            "project": project,
+            "name": name,
             "number": str(row["number"]),
             "tag": f"adaptery:{row['id']}",
             "tags": [
@@ -226,7 +230,8 @@ class ClearmlLinks:
                 f"content:{row['content_digest']}",
                 f"manifest:{row['manifest_digest']}",
             ],
-            "description": f"{name} of Adaptery: {row['counts']['records']} records, links only.",
+            "description": f"{version_statements.full_name(row)} of Adaptery, by links: "
+            f"{row['counts']['records']} records.",
             "parents": list(parents),
             "links": [{"url": one.url, "path": one.path, "bytes": one.bytes} for one in links],
         }
@@ -261,7 +266,7 @@ class ClearmlLinks:
         self._audit.append(connection, AuditEntry(action, None, row["id"], details))
 
     def _wait(self, failures: int) -> float:
-        longest = min(LAST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(failures - 1, 20))
+        longest = min(self._waits.last, self._waits.first * 2.0 ** min(failures - 1, 20))
         return longest * self._rng.uniform(0.5, 1.0)
 
 
@@ -275,6 +280,11 @@ def remaining(connection: Connection, version_ids: Sequence[str]) -> list[Remain
     return found
 
 
-def _name(version: RowMapping) -> str:
-    """Return the name of the ClearML dataset: without a slash, which would be another project."""
-    return f"{version['prefix']}:{version['dataset_name']}"
+def place_of(root: str, version: RowMapping) -> tuple[str, str]:
+    """Return project and name of the ClearML dataset, of letters that need no quoting.
+
+    A slash makes a project below another; ClearML takes no name of less than three characters.
+    """
+    prefix: str = version["prefix"]
+    owner = f"users/{prefix[1:]}" if prefix.startswith("@") else f"groups/{prefix}"
+    return f"{root}/{owner}", version["dataset_name"].ljust(3, "_")

@@ -121,6 +121,7 @@ def link(order: Mapping[str, Any]) -> dict[str, Any]:
         Failure: it cannot be made; nothing of it is left if ClearML still answers.
     """
     if found := _find(order["tag"]):
+        _check_kept(found, order["links"])
         return {"dataset": found}
     from clearml import Dataset  # pyright: ignore[reportMissingImports]
 
@@ -135,10 +136,10 @@ def link(order: Mapping[str, Any]) -> dict[str, Any]:
     _add_links(dataset, order["links"])
     dataset.upload(show_progress=False, preview=False)  # its state; there are no files to send
     dataset.finalize()
-    found = _find(order["tag"])
-    if found != dataset.id:
+    if _find(order["tag"]) != dataset.id:
         raise Failure("away", "ClearML does not show the dataset that it was given.")
-    return {"dataset": found}
+    _check_kept(dataset.id, order["links"])
+    return {"dataset": dataset.id}
 
 
 def mark(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,6 +187,20 @@ def _add_links(dataset: Any, links: list[dict[str, Any]]) -> None:
         raise Failure(
             "store", f"ClearML's SDK does not see {missing} of the {len(links)} files in the store."
         )
+
+
+def _check_kept(dataset_id: str, links: list[dict[str, Any]]) -> None:
+    """Read a dataset back, as its users will: what the file server lost, the SDK does not tell."""
+    from clearml import Dataset  # pyright: ignore[reportMissingImports]
+
+    try:
+        entries = Dataset.get(dataset_id=dataset_id).link_entries_dict
+        kept = all(entries[one["path"]].link == one["url"] for one in links)
+    except Exception:
+        kept = False
+    if not kept:
+        _ask("delete", task=dataset_id, force=True)
+        raise Failure("away", "ClearML did not keep the list of links.")
 
 
 def _ask(action: str, **payload: object) -> Any:
