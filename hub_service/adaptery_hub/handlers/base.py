@@ -350,6 +350,19 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         self._leave.append(turnstile.enter(self.identity.tenant_id))
 
     @contextmanager
+    def holding(self, turnstile: Turnstile) -> Iterator[None]:
+        """Like `hold`, but until work is done that goes on when the client leaves.
+
+        Raises:
+            QuotaError: the caller has too much open.
+        """
+        leave = turnstile.enter(self.identity.tenant_id)
+        try:
+            yield
+        finally:
+            leave()
+
+    @contextmanager
     def interruptible(self) -> Iterator[Interruption]:
         """Give the way into a piece of work that ends when the client leaves, or has left."""
         interruption = Interruption()

@@ -51,8 +51,9 @@ class SuggestionHandler(FileOfDraftHandler):
         """Look into the file and answer what was found."""
         self.check_query()
         row = await self.find_file(dataset, file, Right.EDIT)
-        self.hold(self.services.looks)
-        self.answer(await self.services.imports.suggest(row))
+        with self.holding(self.services.looks):
+            found = await self.services.imports.suggest(row)
+        self.answer(found)
 
 
 class PreviewHandler(FileOfDraftHandler):
@@ -63,8 +64,9 @@ class PreviewHandler(FileOfDraftHandler):
         self.check_query()
         mapping = self.body(PreviewRequest).mapping
         row = await self.find_file(dataset, file, Right.EDIT)
-        self.hold(self.services.looks)
-        self.answer(await self.services.imports.preview(row, mapping))
+        with self.holding(self.services.looks):
+            found = await self.services.imports.preview(row, mapping)
+        self.answer(found)
 
 
 class ImportHandler(FileOfDraftHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -26,6 +26,7 @@ from adaptery_hub.database.statements import lineage as statements
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
+from adaptery_hub.paging import take_page
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing import PublishedVersions, describe_version, prefix_of
 from adaptery_hub.publishing.diff_cache import DiffCache
@@ -41,6 +42,8 @@ from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 #: Items of one page of differences: each holds two records.
 DIFF_PAGE_MAX = 100
+#: Items whose records are read at once.
+DIFF_BLOCK = 10
 
 
 class MergesHandler(Handler):
@@ -111,12 +114,11 @@ class DiffHandler(Handler):
         )
         for row in (before_row, after_row):
             versions.check_readable(row)
-        self.hold(services.reports)
-        self.answer(
-            await services.published.in_thread(
+        with self.holding(services.reports):
+            found = await services.published.in_thread(
                 _diff, services.diffs, services.published, before_row, after_row, position, limit
             )
-        )
+        self.answer(found)
 
 
 class ProvenanceHandler(Handler):
@@ -167,11 +169,12 @@ class RecordLineageHandler(Handler):
         """Answer the versions that hold the record, and the jobs and adapters that saw it."""
         record_id = self.body(LineageRequest).record_id
         services, identity = self.services, self.identity
-        self.hold(services.reports)
         rows = await services.db.read(
             lambda c: statements.newest_versions(c, identity, VERSIONS_SEARCHED)
         )
-        found = await services.published.in_thread(sightings, services.published, rows, record_id)
+        published = services.published
+        with self.holding(services.reports):
+            found = await published.in_thread(sightings, published, rows, record_id)
         graph = await services.db.read(lambda c: followed(c, identity, found))
         self.answer(RecordLineage(record_id=record_id, versions=tuple(found), graph=graph))
 
@@ -186,29 +189,31 @@ def _diff(
 ) -> VersionDiff:
     path = diffs.path(prefix_of(before), prefix_of(after))
     found = items(path, position, limit + 1)
-    shown = _show(found[:limit], position, published, prefix_of(before), prefix_of(after))
+    items_shown = _shown(found[:limit], position, published, prefix_of(before), prefix_of(after))
+    shown = take_page(items_shown, _characters, limit)
     return VersionDiff(
         before=versions.full_name(before),
         after=versions.full_name(after),
         counts=counts(path),
-        items=shown,
+        items=tuple(shown),
         has_more=len(found) > len(shown),
     )
 
 
-def _show(
+def _shown(
     found: Sequence[Item], first: int, published: PublishedVersions, before: str, after: str
-) -> tuple[DiffItem, ...]:
-    olds = published.rows_at(before, [item.before for item in found if item.before is not None])
-    news = published.rows_at(after, [item.after for item in found if item.after is not None])
+) -> Iterator[DiffItem]:
+    """Yield items with their records, which are read as they are asked for: they may be large."""
     budget = WordBudget()
-    shown: list[DiffItem] = []
-    for number, item in enumerate(found, start=first + 1):
-        old = None if item.before is None else json.loads(olds[item.before].text)
-        new = None if item.after is None else json.loads(news[item.after].text)
-        words = budget.fields(old, new) if old is not None and new is not None else None
-        shown.append(
-            DiffItem(
+    for start in range(0, len(found), DIFF_BLOCK):
+        block = found[start : start + DIFF_BLOCK]
+        olds = published.rows_at(before, [item.before for item in block if item.before is not None])
+        news = published.rows_at(after, [item.after for item in block if item.after is not None])
+        for number, item in enumerate(block, start=first + start + 1):
+            old = None if item.before is None else json.loads(olds[item.before].text)
+            new = None if item.after is None else json.loads(news[item.after].text)
+            words = budget.fields(old, new) if old is not None and new is not None else None
+            yield DiffItem(
                 id=str(number),
                 change=item.change,
                 before=old,
@@ -217,8 +222,10 @@ def _show(
                 after_position=item.after,
                 words=words,
             )
-        )
-    return tuple(shown)
+
+
+def _characters(item: DiffItem) -> int:
+    return len(item.model_dump_json())
 
 
 ROUTES = [

@@ -1,14 +1,22 @@
 """Merging, comparing, tracing, withdrawing: over HTTP, with the rights of several users."""
 
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
 import sqlalchemy as sa
 
 from adaptery.digests import content_digest
+from adaptery_hub import paging
 from adaptery_hub.database import tables
+from adaptery_hub.publishing.diff_cache import DiffCache
+from adaptery_hub.services import REPORTS_PER_TENANT
 from support.service import Client, Service, alpaca
 from support.shared_things import make_adapter
+from support.waiting import eventually
 
 
 async def published(client: Client, name: str, content: bytes, **fields: Any) -> dict[str, Any]:
@@ -151,6 +159,54 @@ async def test_two_versions_are_compared_word_by_word(demo: Client) -> None:
     nothing = await demo.json("GET", path, params={"from": two["id"]})
     assert nothing["items"] == [] and nothing["counts"]["same"] == 6
     await demo.json("GET", path, 422)
+
+
+async def test_a_page_of_differences_is_bounded_by_its_size(
+    demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await published(demo, "one", alpaca(5))
+    two = await published(demo, "two", alpaca(5, "fever"))
+    monkeypatch.setattr(paging, "PAGE_BYTES", 1)
+    path, seen, more = f"api/versions/{two['id']}/diff", [], True
+    while more:
+        after = {"after": seen[-1]} if seen else {}
+        page = await demo.json("GET", path, params={"from": one["name"], **after})
+        assert len(page["items"]) <= 2  # at least two, as any page
+        seen += [item["id"] for item in page["items"]]
+        more = page["has_more"]
+    assert seen == ["1", "2", "3", "4", "5"]
+
+
+class HeldDiffs(DiffCache):
+    """Differences that wait until they are let go."""
+
+    go_on = threading.Event()
+
+    def path(self, before: str, after: str) -> Path:
+        """See `DiffCache.path`."""
+        self.go_on.wait()
+        return super().path(before, after)
+
+
+async def test_who_leaves_while_versions_are_compared_makes_no_room_for_more(
+    service: Service, demo: Client
+) -> None:
+    one = await published(demo, "one", alpaca(2))
+    two = await published(demo, "two", alpaca(3))
+    wanted = (f"api/versions/{two['id']}/diff", {"from": one["name"]})
+    service.services.diffs.__class__ = HeldDiffs
+    try:
+        for _ in range(REPORTS_PER_TENANT):
+            with pytest.raises(httpx.ReadTimeout):
+                await demo.get(wanted[0], params=wanted[1], timeout=1)
+        await demo.json("GET", wanted[0], 429, params=wanted[1])
+    finally:
+        HeldDiffs.go_on.set()
+
+    async def compared() -> bool:
+        return (await demo.get(wanted[0], params=wanted[1])).status_code == 200
+
+    await eventually(compared)
 
 
 async def test_a_version_is_compared_with_none_that_one_may_not_see(
