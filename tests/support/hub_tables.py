@@ -19,6 +19,7 @@ from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, Fence, Offer, QueueRules
 from adaptery_hub.queue.port import Claim
 from adaptery_hub.tasks import TaskCatalog
+from support.schema import open_database
 
 BASE = "tiny/tiny-llama"
 WEIGHTS = "sha256:" + "b" * 64
@@ -169,8 +170,7 @@ def fence_of(claim: Claim) -> Fence:
 
 def open_tables(folder: Path, rules: QueueRules | None = None) -> HubTables:
     """Make the database in a folder."""
-    database = Database(f"sqlite:///{folder / 'hub.sqlite'}")
-    tables.metadata.create_all(database.engine)
+    database = open_database(folder / "hub.sqlite")
     clock = Clock()
     audit = AuditLog("service", clock)
     base_models = BaseModels(database, audit, {BASE: "/models/tiny"}, BASE, {}, clock)

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from adaptery.errors import InvalidInputError
 from adaptery.schemas.datasets import DatasetOrder
 from adaptery_hub.database import Database, tables
-from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import adapters, datasets
 from adaptery_hub.database.statements.datasets import DatasetQuery
 from adaptery_hub.handlers.datasets import ORDERS
 from adaptery_hub.identity import Identity
+from support.schema import open_database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: Owner, name and the minute of the last change, in the order in which they were made; many equal.
@@ -46,8 +46,7 @@ EXPECTED: dict[DatasetOrder, list[str]] = {
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    migrate(database.engine)
+    database = open_database(tmp_path / "test.sqlite")
     with database.engine.begin() as connection:
         for name, kind in (("demo", "user"), ("other", "user"), ("group", "group")):
             slug = "radiology" if kind == "group" else name

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery.times import now
 from adaptery_hub.database import Database, tables
-from adaptery_hub.database.migrations import migrate
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, right_of, visible
+from support.schema import open_database
 
 OWNER, MEMBER, OTHER, GROUP = "tn_owner", "tn_member", "tn_other", "tn_group"
 
@@ -35,8 +35,7 @@ def identity(tenant: str, *groups: str) -> Identity:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    migrate(database.engine)
+    database = open_database(tmp_path / "test.sqlite")
     moment = {"created_at": now()}
     with database.engine.begin() as connection:
         for tenant in (OWNER, MEMBER, OTHER, GROUP):
@@ -193,8 +192,7 @@ def things_of_model() -> st.SearchStrategy[Thing]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('world') / 'test.sqlite'}")
-    migrate(database.engine)
+    database = open_database(tmp_path_factory.mktemp("world") / "test.sqlite")
     with database.engine.begin() as connection:
         for tenant in TENANTS:
             kind = "group" if tenant in GROUPS else "user"

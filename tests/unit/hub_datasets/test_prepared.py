@@ -5,9 +5,9 @@ import sqlalchemy as sa
 
 from adaptery.ids import new_id
 from adaptery.times import now
-from adaptery_hub.database import Database, tables
-from adaptery_hub.database.migrations import migrate
+from adaptery_hub.database import tables
 from adaptery_hub.database.prepared import Prepared
+from support.schema import open_database
 
 TENANT, ADAPTER, OTHER = new_id("tn"), new_id("ad"), new_id("ad")
 COLUMNS = {
@@ -24,8 +24,7 @@ COLUMNS = {
 
 @pytest.fixture
 def connection(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'hub.sqlite'}")
-    migrate(database.engine)
+    database = open_database(tmp_path / "hub.sqlite")
     with database.engine.begin() as made:
         person = {"id": TENANT, "kind": "user", "hub_name": "u", "slug": "u", "state": "active"}
         made.execute(tables.tenants.insert().values(**person, created_at=now()))

@@ -16,6 +16,7 @@ from adaptery_hub.database import Database, tables
 from adaptery_hub.identity import KeyHold
 from adaptery_hub.key_limits import RESERVED_SECONDS, Bucket, KeyLimits, spell_seconds
 from support.hub_tables import Clock
+from support.schema import open_database
 
 KEY = KeyHold("ak_01hzzzzzzzzzzzzzzzzzzzzzzz", "", (), tokens_per_day=100, requests_per_minute=60)
 
@@ -50,8 +51,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
-    tables.metadata.create_all(database.engine)
+    database = open_database(tmp_path / "test.sqlite")
     desk = Desk(database)
     with database.engine.begin() as connection:
         tenant = {"id": "tn_x", "kind": "user", "hub_name": "x", "slug": "x", "state": "active"}

@@ -11,6 +11,7 @@ from adaptery.errors import StorageQuotaError
 from adaptery.times import now
 from adaptery_hub.database import Database, tables
 from adaptery_hub.storage import Reservation, StorageDesk, written_size
+from support.schema import open_database
 
 TENANT = "tn_1"
 QUOTA = 1000
@@ -18,8 +19,7 @@ QUOTA = 1000
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'hub.sqlite'}")
-    tables.metadata.create_all(database.engine)
+    database = open_database(tmp_path / "hub.sqlite")
     row = {"id": TENANT, "created_at": now(), "kind": "user", "hub_name": "demo", "slug": "demo"}
     with database.engine.begin() as connection:
         connection.execute(tables.tenants.insert().values(**row, state="active"))

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from adaptery.errors import NotAllowedError, UnavailableError
 from adaptery_hub.audit import AuditLog, verify
 from adaptery_hub.database import Database, tables
-from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import tenants as statements
 from adaptery_hub.hub_users import UNDATED
 from adaptery_hub.succession import WAKE_AFTER, HubName, Succession
 from support.hub_tables import Clock
+from support.schema import open_database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("demo", "Zoë/x@y")
@@ -54,8 +54,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    database = Database(f"sqlite:///{tmp_path / 'hub.sqlite'}")
-    migrate(database.engine)
+    database = open_database(tmp_path / "hub.sqlite")
     yield World(database)
     database.close()
 
