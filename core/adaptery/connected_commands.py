@@ -64,6 +64,8 @@ def _cancelled(interrupted: WaitInterrupted) -> str:
     sys.stderr.write("Interrupted; the service is told to stop.\n")
     try:
         ended = interrupted.cancel()
+    except KeyboardInterrupt:
+        return "Interrupted again, before the service said that it stopped: it may go on."
     except AdapteryError as error:
         return f"It could not be told, and may go on: {error.message}"
     if ended.state == "cancelled":

@@ -66,7 +66,7 @@ def _tell(item: DiffItem, colours: bool) -> None:
     sides: Sequence[tuple[str, JsonObject | None]] = (("-", item.before), ("+", item.after))
     for sign, record in sides:
         if record is not None:
-            for line in "\n".join(record_lines(record)).split("\n"):
+            for line in record_lines(record):
                 _write(sign, line, colours)
 
 

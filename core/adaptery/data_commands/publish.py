@@ -57,6 +57,7 @@ def _publish(hub: Hub, arguments: argparse.Namespace) -> None:
             "decide about what is open in the Curate view, then publish again",
             errors=error.errors,
         ) from None
+    version = hub.datasets.version(version.id)  # says also how the store guards it
     if arguments.json:
         say_json(version.info.model_dump(mode="json"))
     else:

@@ -176,7 +176,7 @@ def _show(suggestion: FileSuggestion) -> None:
 
 
 def _ask(info: FileInfo) -> None:
-    hint = "push it again with --yes, or with --mapping; `adaptery data check` can write one"
+    hint = "push it again with --yes, or with the --mapping that `adaptery data check` writes"
     if not can_answer():
         raise InvalidInputError(
             f"It is not certain how to read {info.name}; nothing was imported.", hint=hint

@@ -26,7 +26,7 @@ __all__ = ["QUEUES", "add"]
 QUEUES = ("exact", "near", "phrases", "pii", "quality", "language", "lengths")
 #: Findings of one queue that `--show` writes; the rest is counted.
 FINDINGS_SHOWN = 20
-_TITLES = ("QUEUE", "BY RULE", "CHANGED SINCE", "DECIDED", "OPEN")
+_TITLES = ("QUEUE", "OPEN, BY RULE", "CHANGED SINCE", "DECIDED", "OPEN")
 
 
 def add(actions: Subparsers) -> None:
@@ -34,7 +34,12 @@ def add(actions: Subparsers) -> None:
     parser = add_action(actions, "review", "look a draft through, and count what is open", _review)
     parser.add_argument("name", metavar="NAME", help="the dataset, such as @demo/visits")
     parser.add_argument(
-        "--queues", nargs="+", choices=QUEUES, default=(), help="default: all but lengths"
+        "--queues",
+        nargs="+",
+        choices=QUEUES,
+        metavar="QUEUE",
+        default=(),
+        help="default: all but lengths",
     )
     parser.add_argument(
         "--against",
@@ -114,15 +119,20 @@ def _show(dataset: Dataset, summary: QueueSummary) -> None:
 def _lines(finding: Finding) -> list[str]:
     from adaptery.data_commands.showing import record_lines
 
-    where = ", ".join(record.id for record in finding.records)
-    lines = [
-        f"{finding.rule}: record {where}"
-        if finding.count == 1
-        else f"{finding.rule}: {finding.count:,} records, among them {where}"
-    ]
-    if (excerpt := finding.excerpt) is not None:
-        return [*lines, f"  {excerpt.before}[{excerpt.match}]{excerpt.after}"]
+    excerpt = finding.excerpt
+    if excerpt is not None:
+        where = _several(finding) if finding.count > 1 else f"record {finding.records[0].id}"
+        found = f"{excerpt.before}[{excerpt.match}]{excerpt.after}".replace("\n", "\n  ")
+        return [f"{finding.rule}: {where}", f"  {found}"]
+    lines = [f"{finding.rule}: {_several(finding)}"]
     for record in finding.records:
-        if record.record is not None:
-            lines += record_lines(record.record)
+        elsewhere = f" of dataset {record.dataset}" if record.dataset else ""
+        lines.append(f"  record {record.id}{elsewhere}")
+        lines += [f"  {line}" for line in record_lines(record.record or {})]
     return lines
+
+
+def _several(finding: Finding) -> str:
+    from adaptery.client.words import count_of
+
+    return count_of(finding.count, "record")

@@ -22,10 +22,15 @@ JsonObject = Mapping[str, object]
 def record_lines(record: JsonObject) -> list[str]:
     """Return a record as a conversation: who says what, shortened."""
     messages = cast("list[JsonObject]", record.get("messages", ()))
-    lines = [_said(str(message["role"]), message) for message in messages[:MESSAGES_SHOWN]]
+    lines: list[str] = []
+    for message in messages[:MESSAGES_SHOWN]:
+        lines += _said(str(message["role"]), message)
     if len(messages) > MESSAGES_SHOWN:
         lines.append(f"  ... and {len(messages) - MESSAGES_SHOWN} more messages")
-    return lines + [_said(part, record[part]) for part in _PARTS if part in record]
+    for part in _PARTS:
+        if part in record:
+            lines += _said(part, record[part])
+    return lines
 
 
 def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -34,7 +39,7 @@ def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
     return text if left_out <= 0 else f"{text[:limit]} ... ({left_out:,} characters more)"
 
 
-def _said(who: str, what: object) -> str:
+def _said(who: str, what: object) -> list[str]:
     if isinstance(what, Mapping):
         message = cast("JsonObject", what)
         calls = message.get("tool_calls")
@@ -42,4 +47,5 @@ def _said(who: str, what: object) -> str:
         text = f"{message.get('content', '')}{called}"
     else:
         text = what if isinstance(what, str) else json.dumps(what)
-    return f"  {who}: {shortened(text.strip())}".replace("\n", "\n    ")
+    first, *others = shortened(text.strip()).split("\n")
+    return [f"  {who}: {first}", *(f"    {line}" for line in others)]
