@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptery_hub import compute
+from adaptery_hub.audit import AuditLog
+from adaptery_hub.clearml.links import ClearmlLinks, LinkRules, Waits
 from adaptery_hub.clearml.program import RegisterProgram
+from adaptery_hub.objects import FilesystemStore
+from adaptery_hub.services import Services
 
 CHILDREN = Path(__file__).parents[1] / "unit" / "hub_clearml" / "children"
 #: A child has time to start on a busy machine.
@@ -48,3 +54,31 @@ class Child:
     def orders(self) -> list[Any]:
         """Return what each child was asked for."""
         return [one["order"] for one in self.seen]
+
+
+#: As short as they may be; a test waits for what comes, never for a time.
+WAITS = Waits(look=0.05, first=0.1, last=0.2)
+
+
+def told_by(
+    child: Child,
+    sensitivities: Sequence[str] = ("open", "internal"),
+    *,
+    shares_files: bool = True,
+    waits: Waits = WAITS,
+) -> Callable[[Services], None]:
+    """Return what lets a service tell ClearML by a child."""
+
+    def change(services: Services) -> None:
+        assert isinstance(services.objects, FilesystemStore)
+        services.clearml = ClearmlLinks(
+            services.db,
+            services.objects,
+            child.program,
+            AuditLog(compute.AUDIT_WRITER),
+            services.metrics,
+            LinkRules("Adaptery", tuple(sensitivities), shares_files, DEADLINE_SECONDS),
+            waits=waits,
+        )
+
+    return change

@@ -71,6 +71,10 @@ class Waits:
     first: float = 10.0
     last: float = 3600.0
 
+    def after(self, failures: int, rng: random.Random) -> float:
+        """Return how long to wait after so many failures in a row, with a jitter."""
+        return min(self.last, self.first * 2.0 ** min(failures - 1, 20)) * rng.uniform(0.5, 1.0)
+
 
 @dataclass(frozen=True)
 class LinkRules:
@@ -139,7 +143,7 @@ class ClearmlLinks:
             if isinstance(outcome, Failed) and outcome.kind in ("away", "missing"):
                 self._away += 1
                 self._trouble = outcome.reason
-                wait = self._wait(self._away)  # the others would fare no better
+                wait = self._waits.after(self._away, self._rng)  # the others would fare no better
                 break
             self._away, self._trouble = 0, None
         waiting = await self._database.read(lambda c: statements.count_waiting(c, names))
@@ -238,7 +242,7 @@ class ClearmlLinks:
 
     async def _put_off(self, row: RowMapping, failed: Failed) -> None:
         attempts = row["attempts"] + 1
-        at = self._clock() + timedelta(seconds=self._wait(attempts))
+        at = self._clock() + timedelta(seconds=self._waits.after(attempts, self._rng))
         away = failed.kind in ("away", "missing")
         state = statements.PENDING if away else statements.FAILED
         logs.log(
@@ -264,10 +268,6 @@ class ClearmlLinks:
             "state": row["state"],
         }
         self._audit.append(connection, AuditEntry(action, None, row["id"], details))
-
-    def _wait(self, failures: int) -> float:
-        longest = min(self._waits.last, self._waits.first * 2.0 ** min(failures - 1, 20))
-        return longest * self._rng.uniform(0.5, 1.0)
 
 
 def remaining(connection: Connection, version_ids: Sequence[str]) -> list[Remaining]:

@@ -97,6 +97,11 @@ def _create_project(double: ClearmlDouble, given: Document) -> Document:
     if any(row["name"] == given["name"] for row in double.projects.rows.values()):
         raise Refused(400, 801, "Value combination already exists: project name")
     fields = {n: v for n, v in given.items() if n != "method"}
+    names = {row["name"] for row in double.projects.rows.values()}
+    parts = given["name"].split("/")
+    for count in range(1, len(parts)):  # a server makes the projects above, too
+        if (above := "/".join(parts[:count])) not in names:
+            double.projects.add({"name": above})
     return {"id": double.projects.add(fields)["id"]}
 
 
