@@ -377,6 +377,7 @@ async def _sweep_for_ever(services: Services) -> None:
 def _close(services: Services) -> None:
     services.imports.close()
     services.uploads.close()
+    services.exports.close()
     services.published.close()
     services.drafts.close()
     services.db.close()

@@ -67,11 +67,7 @@ class ExportHandler(Handler):
         """Have the file made; whoever leaves ends that."""
         progress = Progress(asyncio.get_running_loop())
         name = f"{row['dataset_name']}-{row['number']}"
-        making = asyncio.ensure_future(
-            asyncio.to_thread(
-                self.services.exports.make, prefix_of(row), name, format, container, progress
-            )
-        )
+        making = self.services.exports.start(prefix_of(row), name, format, container, progress)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:

@@ -9,11 +9,13 @@ Invariants:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +29,8 @@ from adaptery_hub.processes import Processes, Report
 from adaptery_hub.publishing import shards
 from adaptery_hub.publishing.published import PublishedVersions
 
+#: Exports that are made at once.
+EXPORT_THREADS = 4
 #: Records between two reports of how far it is.
 REPORT_EVERY = 1_000
 #: What a folder holds beside its data, about what it lacks.
@@ -45,19 +49,33 @@ class ExportOrder:
 
 
 class Exports:
-    """Makes exports. Blocking: use it in a thread only."""
+    """Makes exports, in threads of its own."""
 
     def __init__(self, folder: Path, published: PublishedVersions, processes: Processes) -> None:
         self._folder = folder
         self._published = published
         self._processes = processes
+        self._threads = ThreadPoolExecutor(EXPORT_THREADS, thread_name_prefix="export")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
+
+    def start(
+        self, prefix: str, name: str, format: Format, container: Container, progress: Progress
+    ) -> asyncio.Future[tuple[BinaryIO, ExportReport]]:
+        """Have `make` called in a thread that is there for that: it takes minutes."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(
+            self._threads, self.make, prefix, name, format, container, progress
+        )
+
+    def close(self) -> None:
+        """Wait for what is being made."""
+        self._threads.shutdown(wait=True)
 
     def make(
         self, prefix: str, name: str, format: Format, container: Container, progress: Progress
     ) -> tuple[BinaryIO, ExportReport]:
-        """Return a version as an open file, and what that lacks.
+        """Return a version as an open file, and what that lacks. Blocking.
 
         Raises:
             InvalidInputError: no record of the version can be written so.
@@ -65,6 +83,7 @@ class Exports:
             Cancelled: nobody wants it any more.
             OSError: it cannot be written.
         """
+        progress.check()  # it may have waited for a thread
         local = dict(self._published.content(prefix).shards)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             order = ExportOrder(local, Path(folder) / "export", name, format, container)
