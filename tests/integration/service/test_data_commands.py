@@ -56,7 +56,7 @@ def shell(
 
 
 async def test_a_file_becomes_versions_that_are_compared_fetched_and_withdrawn(
-    shell: Shell, tmp_path: Path
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "visits.json").write_bytes(alpaca(4))
     told = await shell.run("push", "visits.json")
@@ -83,6 +83,9 @@ async def test_a_file_becomes_versions_that_are_compared_fetched_and_withdrawn(
     assert "\n+   assistant: S: fever 0.\n" in told
 
     await check_fetched(shell, tmp_path)
+    monkeypatch.setattr("adaptery.data_commands.pull.watched", lambda: True)
+    await shell.run("pull", "visits@2", "--container", "parquet", "any-order.parquet")
+    assert shell.err.startswith("Fetching @demo/visits@2: ") and "100%" in shell.err
 
     assert "file visits.json went into version @demo/visits@1" in await shell.run(
         "lineage", "visits@1"
