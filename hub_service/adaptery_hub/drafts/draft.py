@@ -176,6 +176,10 @@ class Draft:
         self._sources.remove(id)
         return self.remove_file(id)
 
+    def longest(self) -> int:
+        """Return the length of the longest record; 0 if there is none."""
+        return self._records.longest()
+
     # -- notes --------------------------------------------------------------------------------
 
     def note(self, name: str, value: Mapping[str, object]) -> None:

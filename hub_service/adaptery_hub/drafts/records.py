@@ -216,6 +216,10 @@ class Records:
         self.purge_words()
         return removed
 
+    def longest(self) -> int:
+        """Return the length of the longest record; 0 if there is none."""
+        return self._connection.execute("SELECT max(length) FROM records").fetchone()[0] or 0
+
     def set_column(self, column: str, values: Iterable[tuple[int, object]]) -> int:
         """Set one of `language`, `flags`, `near_group`, `split` of records; return how many it was.
 

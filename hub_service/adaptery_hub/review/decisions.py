@@ -28,6 +28,10 @@ from adaptery_hub.review.record_texts import (
     with_texts,
 )
 
+#: Changed records are searched again. More text than this, about, is left to a process: a mebibyte
+#: takes up to seconds, and the service answers nobody faster meanwhile.
+CHARACTERS_AT_ONCE = 2 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class DecisionOrder:
@@ -160,7 +164,8 @@ def takes_long(draft: Draft, order: DecisionOrder | UndoOrder, at_once: int) -> 
     presidio = (draft.findings.options("pii") or {}).get("presidio", False)
     if changes and presidio:  # changed records are looked at again, and it takes long to load
         return True
-    return _records_of(draft, order) > at_once
+    records = _records_of(draft, order)
+    return records > at_once or (changes and records * draft.longest() > CHARACTERS_AT_ONCE)
 
 
 def _records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:

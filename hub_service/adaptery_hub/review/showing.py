@@ -34,6 +34,8 @@ FINDING_CHARACTERS = 1024 * 1024
 AROUND = 80
 #: Characters of a span that are shown.
 SPAN_SHOWN = 400
+#: Characters of changed records that are searched for one page: others wait for its thread.
+REFOUND_CHARACTERS = 1024 * 1024
 _KEY_MASK = (1 << 64) - 1
 
 
@@ -101,6 +103,8 @@ class _Showing:
         options = draft.findings.options(page.queue) or {}
         self._options = ReviewOptions.model_validate(options)
         self._recognisers: Recognisers | None = None
+        self._refound: dict[int, dict[int, Span]] = {}  # by position
+        self._refound_characters = 0
 
     def show(self, rows: Iterable[tuple[DraftFinding, DraftDecision | None]]) -> Iterable[Shown]:
         return itertools.starmap(self._shown, rows)
@@ -167,10 +171,19 @@ class _Showing:
             span = Span(found.place or "", text, found.start, found.end)
             if pii_key(findings, found.rule, found.position, span.match) == found.key:
                 return span
-        if self._recognisers is None:  # the record changed; presidio takes too long to load here
+        if item.position not in self._refound:  # the record changed
+            self._refound[item.position] = self._find_again(item)
+        return self._refound[item.position].get(found.key)
+
+    def _find_again(self, item: DraftRecord) -> dict[int, Span]:
+        """Return the spans in a record by key; none once the records of a page are too large."""
+        self._refound_characters += len(item.text)
+        if self._refound_characters > REFOUND_CHARACTERS:
+            return {}
+        if self._recognisers is None:  # presidio takes too long to load here
             self._recognisers = Recognisers(self._options.pii, self._page.more_names)
-        spans = pii_spans(findings, found.position, item.record, self._recognisers)
-        return next((span for key, _, span in spans if key == found.key), None)
+        spans = pii_spans(self._draft.findings, item.position, item.record, self._recognisers)
+        return {key: span for key, _, span in spans}
 
 
 def with_others(shown: Shown, records: dict[tuple[str, int], DraftRecord | None]) -> Shown:
