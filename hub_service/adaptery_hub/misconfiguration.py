@@ -15,7 +15,7 @@ from traitlets import TraitError
 from adaptery.base_models import BASE_MODEL_NAME, locate
 from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_model
 from adaptery.errors import AdapteryError
-from adaptery_hub.clearml.choosing import check_clearml
+from adaptery_hub.clearml.choosing import check_addresses, check_clearml
 from adaptery_hub.objects.credentials import read_credentials
 from adaptery_hub.objects.seaweedfs import seaweedfs_binary
 from adaptery_hub.settings import ServiceSettings
@@ -97,8 +97,10 @@ def check_links(options: Mapping[str, Any]) -> None:
     """
     settings = ServiceSettings(**options)
     try:
-        if settings.clearml_api_url and settings.clearml_credentials_file:
+        if settings.clearml_credentials_file:
             check_clearml(settings)
+        elif settings.clearml_api_url:
+            check_addresses(settings)
     except AdapteryError as error:
         raise ValueError(f"clearml: {error}") from None
 

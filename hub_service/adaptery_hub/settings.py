@@ -172,8 +172,8 @@ class ServiceSettings(Configurable):
     ).tag(config=True)
 
     clearml_files_url = Unicode(
-        help="Address of ClearML's file server, where its list of the links goes. Default: none, "
-        "and then nothing is linked."
+        help="Address of ClearML's file server, where the SDK puts its list of the links. Needed "
+        "with `clearml_api_url`."
     ).tag(config=True)
 
     clearml_web_url = Unicode(

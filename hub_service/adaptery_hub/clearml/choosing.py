@@ -69,6 +69,17 @@ def check_clearml(settings: ServiceSettings) -> ClearmlKey:
     Raises:
         ClearmlConfigurationError: something is not as it must be.
     """
+    check_addresses(settings)
+    path = settings.clearml_credentials_file
+    return read_key(Path(path) if path else None)
+
+
+def check_addresses(settings: ServiceSettings) -> None:
+    """Check all but the key, which may be in the environment of the service only.
+
+    Raises:
+        ClearmlConfigurationError: an address or the project's name cannot be one.
+    """
     for name in ("clearml_api_url", "clearml_files_url", "clearml_web_url"):
         url = getattr(settings, name)
         if not url and name == "clearml_web_url":
@@ -83,8 +94,6 @@ def check_clearml(settings: ServiceSettings) -> ClearmlKey:
             "clearml_project cannot be a project of ClearML.",
             hint="Use at least three characters, and no quotes.",
         )
-    path = settings.clearml_credentials_file
-    return read_key(Path(path) if path else None)
 
 
 def sdk_configuration(

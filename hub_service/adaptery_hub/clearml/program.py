@@ -101,7 +101,7 @@ class RegisterProgram:
 
     async def _run(self, folder: Path, order: bytes) -> Done | Failed:
         process = await asyncio.create_subprocess_exec(
-            *(self._python, "-I", str(self._program)),
+            *(self._python, "-I", "-B", str(self._program)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

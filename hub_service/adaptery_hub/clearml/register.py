@@ -11,14 +11,19 @@ What always holds:
 - It says what went wrong in words of ours; what a server or the SDK says goes nowhere, for it may
   quote addresses and credentials.
 - It ends with the service: when its stdin is closed.
+- It writes and removes files in its own folder only, and takes so much memory and disk: a dataset
+  of ClearML can be changed by each of its users, and the SDK goes where the dataset says (it
+  removes what it takes for its copy of a list, and a list may be said to lie at file://).
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import posixpath
+import resource
 import sys
 import threading
 import urllib.error
@@ -37,6 +42,22 @@ PROBE_SECONDS = 10
 PROBE_BYTES = 256 * 1024
 #: Files that are looked up in the store at a time.
 LOOKS = 4
+MEMORY_BYTES = 2 * 1024**3
+FILE_BYTES = 256 * 1024**2
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+#: What changes files: how many of its arguments name one. Source: Python docs, "Audit events".
+_CHANGES = {
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.link": 2,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "shutil.rmtree": 1,
+}
 #: States of a ClearML task that is a whole dataset.
 _WHOLE = frozenset({"completed", "published", "closed"})
 
@@ -61,11 +82,32 @@ def main() -> NoReturn:
     """Do what stdin says and tell on stdout how it went."""
     said = _take_stdout()
     order: Mapping[str, Any] = json.loads(sys.stdin.readline())
+    stay_within(Path(os.environ["CLEARML_CONFIG_FILE"]).parent)
     threading.Thread(target=_end_with_service, daemon=True).start()
     outcome = perform(order)
     said.write(json.dumps(outcome) + "\n")
     said.flush()
     os._exit(0)  # the SDK's threads and exit handlers may hang
+
+
+def stay_within(folder: Path) -> None:
+    """Let this process change nothing outside of a folder from now on, and take so much."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    root = os.path.realpath(folder) + os.sep
+
+    def look(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            changed = [args[0]] if args[2] & _WRITING else []
+        else:
+            changed = args[: _CHANGES.get(event, 0)]
+        for path in changed:
+            if isinstance(path, (str, bytes, os.PathLike)):
+                real = os.path.realpath(os.fsdecode(path))
+                if not real.startswith(root) and real != os.devnull:
+                    raise PermissionError(errno.EACCES, "outside of the folder of this process")
+
+    sys.addaudithook(look)
 
 
 def perform(order: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from adaptery_hub.clearml.program import (
+    PROGRAM,
     Done,
     Failed,
     RegisterProgram,
@@ -80,6 +81,16 @@ async def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
     program = RegisterProgram(str(tmp_path / "python"), tmp_path / "children", {}, 5)
     outcome = await program.run(ORDER)
     assert isinstance(outcome, Failed) and outcome.kind == "missing"
+
+
+async def test_a_child_changes_nothing_outside_its_folder(tmp_path: Path) -> None:
+    """The SDK removes what a dataset says that it is its copy of: anything in reach, that is."""
+    outside = tmp_path / "service.json"
+    outside.write_text("{}")
+    child = Child(tmp_path, "strays.py")
+    order = {"register": str(PROGRAM), "outside": str(outside)}
+    assert await child.program.run(order) == Done("0-of-8-2")
+    assert [path.name for path in tmp_path.iterdir() if path.name == "new"] == []
 
 
 def test_files_of_children_that_died_with_the_service_go_at_the_start(tmp_path: Path) -> None:
