@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from adaptery.errors import AdapteryError
+from adaptery.terminal import printable
 
 if TYPE_CHECKING:
     from adaptery.client import Hub
@@ -50,7 +51,7 @@ def add_action(
             try:
                 return run(hub, arguments) or 0
             except WaitInterrupted as interrupted:
-                sys.stderr.write(f"{_cancelled(interrupted)}\n")
+                sys.stderr.write(f"{printable(_cancelled(interrupted))}\n")
                 return INTERRUPTED
 
     description = f"{help[0].upper()}{help[1:]}. {environment}"

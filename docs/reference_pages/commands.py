@@ -15,9 +15,9 @@ from reference_pages.tables import Row, code, page, sentence, table
 
 TEXT = """\
 One command line, `adaptery`; which commands it has depends on the extras that are installed. It
-ends with 0 if all is well, 1 with a message on standard error if not, and 2 if it was called
-wrongly. No secret is taken from the command line, except a join token, which is worthless once
-used."""
+ends with 0 if all is well, 1 with a message on standard error if not, 2 if it was called
+wrongly, and 130 after Ctrl+C. No secret is taken from the command line, except a join token,
+which is worthless once used."""
 OTHERS_TEXT = """\
 These are started for you; `--help` lists their options.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.connected_commands import add_action
 from adaptery.errors import InvalidInputError
-from adaptery.terminal import say, watched
+from adaptery.terminal import printable, say, watched
 from adaptery.text_tables import aligned
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def add(actions: Subparsers) -> None:
 
 def _erase(hub: Hub, arguments: argparse.Namespace) -> None:
     dataset = hub.datasets.get(arguments.dataset)
+    name = printable(dataset.full_name)
     sys.stdout.write(
-        f"Its key, draft, files and versions are destroyed; nobody can bring {dataset.full_name} "
-        f"back.\nType {dataset.full_name} to go on: "
+        f"Its key, draft, files and versions are destroyed; nobody can bring {name} back.\n"
+        f"Type {name} to go on: "
     )
     sys.stdout.flush()
     typed = sys.stdin.readline().strip()

@@ -104,9 +104,11 @@ def _signer(version: Version, key: str | None) -> VerifyKey | None:
 
 
 def _target(version: Version, arguments: argparse.Namespace, suffix: str) -> Path:
+    from adaptery.names import parse_name
+
     given = cast("Path | None", arguments.target)
-    name = version.name.rpartition("/")[2].replace("@", "-")
-    target = Path(f"{name}{suffix}") if given is None else given
+    thing = parse_name(version.name)  # checked: it becomes a path
+    target = Path(f"{thing.name}-{thing.version}{suffix}") if given is None else given
     if target.exists():
         raise InvalidInputError(f"{target} exists.", hint="name one that does not")
     return target
