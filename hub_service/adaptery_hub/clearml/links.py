@@ -191,10 +191,12 @@ class ClearmlLinks:
                 logs.log_exception(logger, "clearml_look_failed", error)
             await asyncio.sleep(wait)
 
-    async def _tell(self, row: RowMapping) -> Done | Failed:
-        """Tell ClearML of one version, and write down what came of it."""
-        until = self._clock() + timedelta(seconds=2 * self._rules.deadline_seconds)
-        await self._database.write(lambda c: statements.begin(c, row["id"], until))
+    async def _tell(self, row: RowMapping) -> Done | Failed | None:
+        """Tell ClearML of one version, and write down what came of it; None: another does."""
+        at = self._clock()
+        until = at + timedelta(seconds=2 * self._rules.deadline_seconds)
+        if not await self._database.write(lambda c: statements.begin(c, row["id"], at, until)):
+            return None
         try:
             outcome = await self._program.run(await self._order(row))
         except AdapteryError as error:

@@ -52,16 +52,21 @@ def due_marks(connection: Connection, at: datetime, limit: int) -> list[RowMappi
     return list(connection.execute(statement.order_by(versions.c.id).limit(limit)).mappings())
 
 
-def begin(connection: Connection, version_id: str, until: datetime) -> None:
-    """Write down that a version is being told of; nobody else tries before `until`."""
-    change: dict[str, Any] = {"next_try_at": until}
-    statement = sa.update(clearml_links).where(clearml_links.c.version_id == version_id)
+def begin(connection: Connection, version_id: str, at: datetime, until: datetime) -> bool:
+    """Write down that a version is being told of until then; False: somebody else is at it."""
+    statement = sa.update(clearml_links).where(
+        clearml_links.c.version_id == version_id, clearml_links.c.next_try_at <= at
+    )
     tried = clearml_links.c.attempts + 1
-    if connection.execute(statement.values(**change, attempts=tried)).rowcount == 0:
-        row = {"version_id": version_id, "state": PENDING, "attempts": 1, **change}
-        connection.execute(
-            sa.insert(clearml_links).values(id=f"{version_id}.clearml", created_at=now(), **row)
-        )
+    if connection.execute(statement.values(next_try_at=until, attempts=tried)).rowcount:
+        return True
+    if get(connection, version_id) is not None:
+        return False
+    row = {"version_id": version_id, "state": PENDING, "attempts": 1, "next_try_at": until}
+    connection.execute(
+        sa.insert(clearml_links).values(id=f"{version_id}.clearml", created_at=now(), **row)
+    )
+    return True
 
 
 def set_linked(connection: Connection, version_id: str, dataset: str | None, told: str) -> None:
