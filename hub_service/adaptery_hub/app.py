@@ -39,6 +39,7 @@ from adaptery_hub.admissions import Admissions
 from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.clearml.choosing import build_links
+from adaptery_hub.curation.recovering import recover as recover_draft
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
@@ -250,11 +251,14 @@ async def start_services(services: Services) -> None:
     """Bring the schema up to date, clean up after a crash, start what runs in the background."""
     await asyncio.to_thread(migrate, services.db.engine)
     services.store_desk.start()
-    for row in await services.operations.recover():
+    left = await services.operations.recover()
+    for row in left:
         if row["kind"] in ("publish", "merge"):
             await asyncio.to_thread(services.publisher.sweep, row["thing_id"])
     await services.eraser.recover()
     await _remove_orphans(services)
+    for row in left:
+        await recover_draft(services.db, services.drafts, row)
     await _count_drafts(services)
     await services.uploads.place_left()
     await services.imports.recover()

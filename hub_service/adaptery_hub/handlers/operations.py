@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tornado.gen import sleep
 
 from adaptery.schemas.datasets import Operation as OperationAnswer
+from adaptery_hub.curation.recovering import ON_DRAFTS
 from adaptery_hub.database import tables
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream
@@ -19,15 +20,13 @@ from adaptery_hub.routes import Operation, Route
 
 #: Events of one stream are at least this far apart.
 EVENT_INTERVAL_SECONDS = 0.1
-#: Operations on the draft of a dataset.
-_ON_DRAFTS = ("bulk", "undo", "redo", "collate", "split", "leaks", "review", "decide")
 #: What operations of each kind work on.
 _TABLES = {
     "publish": tables.datasets,
     "merge": tables.datasets,
     "erase": tables.datasets,
     "import": tables.files,
-    **dict.fromkeys(_ON_DRAFTS, tables.datasets),
+    **dict.fromkeys(ON_DRAFTS, tables.datasets),
 }
 
 

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import RowMapping
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.records import Record
 from adaptery.schemas.datasets import PublishRequest
+from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files
 from adaptery_hub.publishing import Note, Publisher, PublishWork
 from adaptery_hub.services import Services
@@ -146,3 +148,32 @@ async def test_a_draft_without_a_dataset_is_removed(tmp_path: Path) -> None:
         await service.services.drafts.create("ds_01hzzzzzzzzzzzzzzzzzzzzzzz")
     async with running_service(tmp_path / "state") as service:
         assert service.services.drafts.dataset_ids() == []
+
+
+async def test_a_collation_that_was_never_written_down_leaves_no_record(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with running_service(state) as service:
+        demo = service.client("demo")
+        dataset, source = await demo.dataset("all"), await demo.dataset("one")
+        for each, name in ((dataset, "own.json"), (source, "one.json")):
+            await demo.upload(each, alpaca(3, name), name)
+        body = {"sources": [{"dataset": source}]}
+        begun = await demo.json("POST", f"api/datasets/{dataset}/collate", 202, json=body)
+        assert (await demo.ended(begun["id"]))["state"] == "completed"
+
+        def forget(connection: Connection) -> None:  # what the database is after a kill
+            connection.execute(
+                sa.update(tables.operations)
+                .where(tables.operations.c.id == begun["id"])
+                .values(state="running")
+            )
+            connection.execute(sa.update(tables.datasets).values(records=3))
+            connection.execute(sa.delete(tables.dataset_sources))
+
+        await service.services.db.write(forget)
+    async with running_service(state) as service:
+        demo = service.client("demo")
+        assert (await demo.json("GET", f"api/operations/{begun['id']}"))["state"] == "failed"
+        assert (await demo.json("GET", f"api/datasets/{dataset}/records"))["total"] == 3
+        assert (await demo.json("GET", f"api/datasets/{dataset}/sources"))["items"] == []
+        assert (await demo.json("GET", f"api/datasets/{dataset}"))["records"] == 3
