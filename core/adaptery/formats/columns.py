@@ -280,7 +280,9 @@ def _conversation(found: _Found, _: Sequence[Seen]) -> Guess | None:
     certain = usual and len(others) == 1 and turns.name == others[0]
     why = f"The column {turns.name} holds conversations."
     if not usual:
-        why += f" Their roles are {' and '.join(turns.roles[:4])}."
+        # Words only: what is no word is what somebody said, and goes into no message.
+        words = [w for w in turns.roles if len(w) <= _WORD_LENGTH and w.isprintable()]
+        why += f" Their roles are {' and '.join(words[:4])}."
     return Guess(format, _beside(found, {"messages": turns.name}), certain, why, tags)
 
 

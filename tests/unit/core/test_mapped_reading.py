@@ -135,6 +135,13 @@ def test_other_tags_are_suggested_and_read(tmp_path):
     assert [message.role for message in record.messages] == ["user", "assistant"]
 
 
+def test_what_is_no_role_word_is_in_no_message(tmp_path):
+    said = "Mr Miller, born 1950, has a cough since May"
+    turns = [{"role": role, "content": "a"} for role in ("asker", said, "a\x1b[31mb", "assistant")]
+    path = write(tmp_path, "x.jsonl", json.dumps({"messages": turns}))
+    assert suggest(path).why.endswith("Their roles are asker and assistant.")
+
+
 @pytest.mark.parametrize(
     ("tag", "role"),
     [("model", "assistant"), ("observation", "tool"), ("developer", "system")],
