@@ -8,11 +8,13 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -42,11 +44,17 @@ def _work(folder: str, base: str, output: str) -> None:
     os._exit(code)
 
 
-@pytest.fixture(scope="session")
-def workers() -> ForkServerContext:
+@pytest.fixture(scope="package")
+def workers() -> Iterator[ForkServerContext]:
+    """A fork server of their own: a process has one, which may be that of the service."""
     context = multiprocessing.get_context("forkserver")
+    server: Any = forkserver._forkserver  # nothing public stops it, or tells what it has imported
+    before = server._preload_modules
+    server._stop()
     context.set_forkserver_preload(["torch", "transformers.trainer", "peft", "pyarrow.parquet"])
-    return context
+    yield context
+    server._stop()
+    context.set_forkserver_preload(before)
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +196,7 @@ class Bench:
         return WorkFolder(path, earlier.base, self.workers, spec)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(
     tmp_path_factory: pytest.TempPathFactory, base: Path, workers: ForkServerContext
 ) -> Bench:
