@@ -105,7 +105,9 @@ class DraftHandler(Handler):
     async def answer_records(self, dataset: str, query: RecordQuery) -> None:
         """Answer a page of records; the query asks for one more than the page has."""
         await self.authorise(dataset, Right.VIEW)
-        items, total = await self.services.drafts.read(dataset, lambda d: d.page(query))
+        items, total = await self.services.drafts.search(
+            self.identity.tenant_id, dataset, lambda d: d.page(query)
+        )
         self.answer_page([describe_record(item) for item in items], query.limit - 1, total)
 
 

@@ -221,7 +221,9 @@ class QueueHandler(_ReviewHandler):
             await self.seen_sources(dataset),
             await self.more_names(),
         )
-        shown, total = await self.services.drafts.read(dataset, lambda d: show_page(d, page))
+        shown, total = await self.services.drafts.search(
+            self.identity.tenant_id, dataset, lambda d: show_page(d, page)
+        )
         shown = await self._with_others(shown)
         self.answer_page(await self._named(shown), limit, total)
 

@@ -202,6 +202,22 @@ async def test_nobody_waits_for_imports_to_look(drafts: Drafts) -> None:
         await asyncio.gather(*imports)
 
 
+async def test_nobody_waits_for_the_searches_of_one_tenant(drafts: Drafts) -> None:
+    go_on = threading.Event()
+    many = [
+        asyncio.create_task(drafts.search("tn_many", DATASET, lambda _: go_on.wait()))
+        for _ in range(2 * DRAFT_THREADS)
+    ]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(drafts.read(DATASET, Draft.count), timeout=10) == 0
+        look = drafts.search("tn_other", DATASET, Draft.count)
+        assert await asyncio.wait_for(look, timeout=10) == 0
+    finally:
+        go_on.set()
+        await asyncio.gather(*many)
+
+
 async def test_a_draft_has_room_for_so_many(drafts: Drafts) -> None:
     await drafts.write(DATASET, lambda d: d.import_records(texts(*"abcdefghij"), "fi_x"))
     for change in (
