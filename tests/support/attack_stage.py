@@ -117,6 +117,7 @@ class Stage:
 
     service: Service
     clients: dict[str, Client] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     number: int = 0
 
     def user(self, name: str, *scopes: str, groups: tuple[str, ...] = ()) -> Client:
@@ -131,37 +132,45 @@ class Stage:
     def owner(self) -> Client:
         return self.user("owner", groups=(GROUP,))
 
-    async def things(self, group: bool = False) -> Things:
-        """Make one thing of each kind, shared with those who have a right by a grant."""
+    async def things(self, group: bool = False, only: str = "") -> Things:
+        """Make one thing of each kind, shared with those who have a right by a grant.
+
+        Args:
+            group: whether they are the group's.
+            only: `dataset` makes a dataset with all that is in it, and nothing else.
+        """
         self.number += 1
         name, owner = f"secret{self.number}", self.owner
-        tenant = {"tenant": GROUP} if group else {}
-        dataset = await owner.dataset(name, **tenant)
-        file = await owner.upload(dataset, alpaca(3))
-        ended = await owner.publish(dataset)
-        version = ended["result"]["version"]["id"]
-        body = {"name": name, "dataset": version}
-        job = await owner.json("POST", "api/jobs", 201, json=body)
-        adapter = await make_adapter(self.service, owner, job["id"], name)
-        if group:
-            await self._hand_to_group(adapter)
-        key = await owner.json("POST", "api/keys", 201, json={"name": name, "adapters": [adapter]})
-        ids = {
+        ids = await self._dataset(name, {"tenant": GROUP} if group else {})
+        if only != "dataset":
+            ids |= await self._trained(name, ids["version"])
+        if group and "adapter" in ids:
+            await self._hand_to_group(ids["adapter"])
+        if not group:
+            await self._share(ids)
+        prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
+        return Things(ids, prefix, name)
+
+    async def _dataset(self, name: str, tenant: dict[str, str]) -> dict[str, str]:
+        dataset = await self.owner.dataset(name, **tenant)
+        file = await self.owner.upload(dataset, alpaca(3))
+        ended = await self.owner.publish(dataset)
+        return {
             "dataset": dataset,
             "file": file["id"],
             "record": "1",
             "queue": "pii",
             "source": await self._curated(dataset),
-            "version": version,
+            "version": ended["result"]["version"]["id"],
             "operation": ended["id"],
-            "job": job["id"],
-            "adapter": adapter,
-            "key": key["id"],
         }
-        if not group:
-            await self._share(ids)
-        prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
-        return Things(ids, prefix, name)
+
+    async def _trained(self, name: str, version: str) -> dict[str, str]:
+        owner, body = self.owner, {"name": name, "dataset": version}
+        job = (await owner.json("POST", "api/jobs", 201, json=body))["id"]
+        adapter = await make_adapter(self.service, owner, job, name)
+        key = await owner.json("POST", "api/keys", 201, json={"name": name, "adapters": [adapter]})
+        return {"job": job, "adapter": adapter, "key": key["id"]}
 
     async def _curated(self, dataset: str) -> str:
         """Collate a source into a draft and count its tokens; return the id of the source."""
@@ -185,7 +194,7 @@ class Stage:
         await self.service.services.db.write(lambda c: c.execute(change.values(values)))
 
     async def _share(self, ids: dict[str, str]) -> None:
-        for kind in KINDS:
+        for kind in (kind for kind in KINDS if kind in ids):
             path = f"api/{kind}s/{ids[kind]}/grants"
             for user, right in GRANTED.items():
                 given = INSTEAD.get((kind, right), right)
@@ -195,7 +204,9 @@ class Stage:
             await self.owner.json("DELETE", path, 204, params={"principal": "@revoked"})
 
     async def _give(self, path: str, user: str, right: str) -> None:
-        await self.user(user).json("GET", "api/whoami")  # who has not come has no short name yet
+        if user not in self.known:  # who has not come has no short name yet
+            await self.user(user).json("GET", "api/whoami")
+            self.known.add(user)
         body = {"principal": f"@{user}", "right": right}
         await self.owner.json("PUT", path, json=body)
 

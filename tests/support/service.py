@@ -31,7 +31,7 @@ from adaptery_hub.identity import SCOPE_PREFIX, HubModel
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from support.schema import lay_database
-from support.waiting import eventually
+from support.waiting import PATIENCE_SECONDS, eventually
 
 USER_SCOPES = ("read", "write", "infer")
 #: Nothing here speaks TLS; to read the authorities anew takes each client 25 ms.
@@ -160,7 +160,7 @@ class Client(httpx.AsyncClient):
         return await self.json("PUT", path, status, content=content)
 
     async def publish(
-        self, dataset: str, state: str = "completed", timeout_seconds: float = 15
+        self, dataset: str, state: str = "completed", timeout_seconds: float = PATIENCE_SECONDS
     ) -> Any:
         """Publish a draft; return the operation at its end."""
         path = f"api/datasets/{dataset}/versions"
@@ -169,7 +169,7 @@ class Client(httpx.AsyncClient):
         assert ended["state"] == state, ended
         return ended
 
-    async def ended(self, operation: str, timeout_seconds: float = 15) -> Any:
+    async def ended(self, operation: str, timeout_seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait for the end of an operation."""
 
         async def end() -> Any:

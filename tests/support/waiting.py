@@ -8,11 +8,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Only what never comes is waited for so long.
+PATIENCE_SECONDS = 60
+#: Who asks has less and less haste: to ask costs what is waited for its time.
+SLOWEST_SECONDS = 0.25
+
 
 async def eventually(
     condition: Callable[[], T | Awaitable[T]],
     *,
-    timeout_seconds: float = 15,
+    timeout_seconds: float = PATIENCE_SECONDS,
     every_seconds: float = 0.02,
 ) -> T:
     """Return the first true value of `condition`; fail when it does not come in time."""
@@ -24,14 +29,16 @@ async def eventually(
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"not true within {timeout_seconds} s: {inspect.getsource(condition).strip()}"
-            )
+            raise AssertionError(_complaint(condition, timeout_seconds))
         await asyncio.sleep(every_seconds)
+        every_seconds = _slower(every_seconds)
 
 
 def eventually_sync(
-    condition: Callable[[], T], *, timeout_seconds: float = 15, every_seconds: float = 0.05
+    condition: Callable[[], T],
+    *,
+    timeout_seconds: float = PATIENCE_SECONDS,
+    every_seconds: float = 0.05,
 ) -> T:
     """Like `eventually`, for tests without an event loop."""
     deadline = time.monotonic() + timeout_seconds
@@ -40,10 +47,13 @@ def eventually_sync(
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"not true within {timeout_seconds} s: {inspect.getsource(condition).strip()}"
-            )
+            raise AssertionError(_complaint(condition, timeout_seconds))
         time.sleep(every_seconds)
+        every_seconds = _slower(every_seconds)
+
+
+def _slower(every_seconds: float) -> float:
+    return max(every_seconds, min(1.3 * every_seconds, SLOWEST_SECONDS))
 
 
 def _complaint(condition: Callable[[], object], timeout_seconds: float) -> str:
