@@ -15,6 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright's wrapper and npm print notices about newer versions; the pins decide.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tests start many processes: our modules are compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help dev check test test-all bench docs demo views model store clean pins chromium
 

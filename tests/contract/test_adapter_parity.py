@@ -4,12 +4,14 @@ What is held against each other: the model as `adaptery_training` trains it (tra
 with the adapter still attached) and the engine after loading the folder that PEFT saved.
 """
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
@@ -18,11 +20,16 @@ from adaptery_inference.config import ServeConfig
 from support.engine import TOLERANCE, TinyEngine
 from tiny import ALL_TARGETS, build_tiny_model
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+
 PROMPTS = [list(b"a"), list(b"A patient comes with a cough."), list(b"Three days of fever. " * 4)]
 
 
 def trained_for_a_step(base: Path, **options: object) -> PeftModel:
     """An adapter whose weights come from a real optimiser step."""
+    from peft import LoraConfig, get_peft_model  # seconds, for the one worker that runs this
+
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5.23 by an old name; nothing that we could change.

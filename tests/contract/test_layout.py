@@ -104,6 +104,7 @@ def test_the_lab_extension_asks_only_the_registry_for_its_tools() -> None:
     assert protocols <= {"npm", "patch", "workspace"}
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_alone_and_its_command_runs(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv/bin/python"
