@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from nbclient.exceptions import CellExecutionError
 
 from support.notebooks import RunningNotebook, running_notebook, text_of
@@ -19,15 +20,26 @@ MODEL = "GET v1/models/@demo/soap"
 MODELS = {MODEL: {"id": "@demo/soap", "parent": "tiny"}, "GET v1/models/tiny": {"id": "tiny"}}
 
 
-@pytest.fixture
-def service() -> Iterator[ScriptedHttp]:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedHttp]:
     with scripted_http() as running:
         yield running
 
 
-@pytest.fixture
-async def notebook(service: ScriptedHttp) -> AsyncIterator[RunningNotebook]:
-    env = os.environ | {"ADAPTERY_URL": service.url, "JUPYTERHUB_API_TOKEN": TOKEN}
+@pytest.fixture(autouse=True)
+def service(server: ScriptedHttp) -> ScriptedHttp:
+    """The service, which knows nothing of the test before."""
+    server.script = {}
+    server.asked.clear()
+    return server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def notebook(server: ScriptedHttp) -> AsyncIterator[RunningNotebook]:
+    env = os.environ | {"ADAPTERY_URL": server.url, "JUPYTERHUB_API_TOKEN": TOKEN}
     async with running_notebook(env) as running:
         await running.run("%load_ext adaptery")
         yield running
