@@ -116,7 +116,14 @@ class DiffHandler(Handler):
             versions.check_readable(row)
         with self.holding(services.reports):
             found = await services.published.in_thread(
-                _diff, services.diffs, services.published, before_row, after_row, position, limit
+                identity.tenant_id,
+                _diff,
+                services.diffs,
+                services.published,
+                before_row,
+                after_row,
+                position,
+                limit,
             )
         self.answer(found)
 
@@ -174,7 +181,9 @@ class RecordLineageHandler(Handler):
         )
         published = services.published
         with self.holding(services.reports):
-            found = await published.in_thread(sightings, published, rows, record_id)
+            found = await published.in_thread(
+                identity.tenant_id, sightings, published, rows, record_id
+            )
         graph = await services.db.read(lambda c: followed(c, identity, found))
         self.answer(RecordLineage(record_id=record_id, versions=tuple(found), graph=graph))
 

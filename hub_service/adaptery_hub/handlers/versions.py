@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -24,6 +24,9 @@ from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing import PublishedRecord, describe_version, prefix_of
 from adaptery_hub.publishing.folders import ORIGINALS
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Bytes of one written piece of a download; of records, the last one may go beyond.
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
@@ -75,6 +78,11 @@ class _VersionHandler(Handler):
         statements.check_readable(row)
         return row, prefix_of(row)
 
+    async def in_thread(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what reads a version; see `PublishedVersions.in_thread`."""
+        tenant_id = self.identity.tenant_id
+        return await self.services.published.in_thread(tenant_id, fn, *args, **kwargs)
+
 
 class VersionHandler(_VersionHandler):
     """One version."""
@@ -105,9 +113,10 @@ class ManifestHandler(_VersionHandler):
         published = self.services.published
         self.set_header("Content-Type", "application/json")
         if made:
-            self.finish((await published.in_thread(published.content, prefix)).manifest_bytes)
+            data = (await self.in_thread(published.content, prefix)).manifest_bytes
         else:
-            self.finish((await published.in_thread(published.manifest, prefix)).to_bytes())
+            data = (await self.in_thread(published.manifest, prefix)).to_bytes()
+        self.finish(data)
 
 
 class VersionRecordsHandler(_VersionHandler):
@@ -119,7 +128,7 @@ class VersionRecordsHandler(_VersionHandler):
         position = parse_position(after, "after")
         _, prefix = await self.find(version)
         published = self.services.published
-        items = await published.in_thread(published.page, prefix, position, limit + 1)
+        items = await self.in_thread(published.page, prefix, position, limit + 1)
         self.answer_page([_describe(item) for item in items], limit)
 
 
@@ -144,12 +153,12 @@ class DownloadHandler(_VersionHandler):
     async def _send_records(self, row: RowMapping, prefix: str) -> None:
         # Verified before the first byte: an error after it could only cut the stream.
         published = self.services.published
-        await published.in_thread(published.content, prefix)
+        await self.in_thread(published.content, prefix)
         await self._note(row)
         self.set_header("Content-Type", "application/x-ndjson")
         self._name_attachment(f"{row['dataset_name']}-{row['number']}.jsonl")
         records = published.records(prefix)
-        while lines := await published.in_thread(_lines, records):
+        while lines := await self.in_thread(_lines, records):
             self.write(lines)
             await self.flush()
 
@@ -160,13 +169,13 @@ class DownloadHandler(_VersionHandler):
                 lambda c: statements.get(c, self.identity, row["id"], Right.EDIT)
             )
         published = self.services.published
-        stream, size = await published.in_thread(published.open, prefix, name)
+        stream, size = await self.in_thread(published.open, prefix, name)
         with stream:
             await self._note(row, file=name)
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(size))
             self._name_attachment(name.rpartition("/")[2])
-            while chunk := await published.in_thread(_read_chunk, stream):
+            while chunk := await self.in_thread(_read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
 

@@ -32,6 +32,7 @@ from adaptery.manifests import (
 from adaptery.schemas.lineage import Split
 from adaptery.signing import VerifyKey
 from adaptery_hub.at_rest import AtRestDesk
+from adaptery_hub.fair_seats import FairSeats
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.paging import take_page
@@ -87,15 +88,33 @@ class PublishedVersions:
         self._verified: dict[str, set[str]] = {}  # the checked files of each of them
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="versions")
+        self._seats = FairSeats(READ_THREADS)
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def in_thread(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def in_thread(
+        self, tenant_id: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Call one of the functions that read versions, in a thread that is there for that.
 
-        What takes long (a merged version that is put together) keeps nobody but readers waiting.
+        What takes long (a merged version that is put together) keeps nobody but readers waiting,
+        and of these only the tenant's own.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(fn, *args, **kwargs))
+        loop, sits = asyncio.get_running_loop(), False
+
+        async def call() -> T:
+            nonlocal sits
+            async with self._seats.seat(tenant_id):
+                sits = True
+                return await loop.run_in_executor(self._threads, partial(fn, *args, **kwargs))
+
+        calling = asyncio.create_task(call())
+        calling.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            return await asyncio.shield(calling)
+        except asyncio.CancelledError:
+            if not sits:  # else the thread goes on, and its seat is taken until it ends
+                calling.cancel()
+            raise
 
     def close(self) -> None:
         """Wait for running calls."""

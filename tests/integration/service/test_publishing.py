@@ -3,6 +3,7 @@
 import asyncio
 import json
 import stat
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from adaptery_hub import audit
 from adaptery_hub.database import tables
 from adaptery_hub.operations import Progress
 from adaptery_hub.publishing import Note, Publisher, PublishWork
+from adaptery_hub.publishing.published import READ_THREADS
 from support.service import Client, Service, alpaca
 from support.waiting import eventually
 
@@ -191,6 +193,30 @@ async def test_a_dataset_that_became_more_sensitive_meanwhile_is_not_published(
     assert stored(service) == []  # nothing of it lies there in plain
     version = (await demo.publish(dataset))["result"]["version"]
     assert version["encrypted"]
+
+
+async def test_who_reads_very_much_keeps_no_other_reader_waiting(
+    service: Service, demo: Client
+) -> None:
+    dataset = await demo.dataset()
+    await demo.upload(dataset, alpaca(2))
+    version = (await demo.publish(dataset))["result"]["version"]["id"]
+    go_on, published = threading.Event(), service.services.published
+    others = [
+        asyncio.create_task(published.in_thread("tn_other", go_on.wait))
+        for _ in range(2 * READ_THREADS)
+    ]
+    try:
+        page = await demo.json("GET", f"api/versions/{version}/records")
+        assert len(page["items"]) == 2
+        for other in others[:READ_THREADS]:  # who has left has not left the threads
+            other.cancel()
+        await asyncio.gather(*others[:READ_THREADS], return_exceptions=True)
+        page = await demo.json("GET", f"api/versions/{version}/records")
+        assert len(page["items"]) == 2
+    finally:
+        go_on.set()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 async def test_progress_comes_as_events(service: Service, demo: Client) -> None:
