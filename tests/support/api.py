@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from local_hub import HubProcess, HubUser
+from support.plain_http import PLAIN
 from support.waiting import eventually_sync
 
 ALL_SCOPES = [
@@ -21,7 +22,7 @@ class Api(httpx.Client):
 
     def __init__(self, service_url: str, token: str | None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        super().__init__(base_url=service_url, headers=headers, timeout=60)
+        super().__init__(base_url=service_url, headers=headers, timeout=60, verify=PLAIN)
         self.token = token
 
     @classmethod

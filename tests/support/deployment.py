@@ -35,6 +35,7 @@ from support.agent_side import program
 from support.agent_side.folders import make_adapter
 from support.agent_side.specs import BASE_DIGEST
 from support.broker import free_port
+from support.plain_http import is_up
 from support.waiting import eventually_sync
 
 BASE = "tiny/tiny"
@@ -154,10 +155,7 @@ class Deployment:
 
     def is_up(self) -> bool:
         """Whether the service answers."""
-        try:
-            return httpx.get(f"{self.url}health", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_up(f"{self.url}health")
 
     def kill(self, name: str) -> None:
         """End a process at once."""

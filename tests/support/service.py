@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,12 +29,11 @@ from adaptery_hub.hub_users import HubUser
 from adaptery_hub.identity import SCOPE_PREFIX, HubModel
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
+from support.plain_http import PLAIN
 from support.schema import lay_database
 from support.waiting import PATIENCE_SECONDS, eventually
 
 USER_SCOPES = ("read", "write", "infer")
-#: Nothing here speaks TLS; to read the authorities anew takes each client 25 ms.
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 #: When the Hub made every user of whom a test says nothing else.
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 

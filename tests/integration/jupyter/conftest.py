@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local_hub import free_ports
+from support.plain_http import is_up
 from support.waiting import eventually_sync
 
 #: Tokens of this server (for the browser) and of the service (for the server).
@@ -99,10 +100,7 @@ def running(folder: Path, environment: dict[str, str]) -> Iterator[JupyterServer
 
     def up() -> bool:
         assert process.poll() is None, (folder / "server.log").read_text()
-        try:
-            return httpx.get(f"{server.url}/api").status_code == 200
-        except httpx.HTTPError:
-            return False
+        return is_up(f"{server.url}/api")
 
     try:
         eventually_sync(up, timeout_seconds=60)
