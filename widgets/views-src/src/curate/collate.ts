@@ -8,7 +8,7 @@ import { Sources } from "./sources";
 import type { Context, Dataset, Operation } from "./things";
 import type { Step } from "./work";
 
-export const COLLATE_STEP: Step = { title: "Collating", cancelled: "Collating was cancelled; nothing was taken in." };
+export const COLLATE_STEP: Step = { title: "Taking records", cancelled: "It was cancelled; nothing was taken in." };
 
 /** What came of it; see CollateResult in adaptery/schemas/curation.py. */
 interface CollateResult {

@@ -35,7 +35,10 @@ export class Files {
     private readonly onOperation: (id: string | null) => void = () => undefined,
   ) {
     this.uploads = new Uploads(context, dataset.id, { done: () => this.changed(), operation: (id) => this.onOperation(id) });
-    this.work = new Work(context, (id) => this.onOperation(id));
+    this.work = new Work(context, (id) => {
+      this.collate.disabled = id !== null;
+      this.onOperation(id);
+    });
     this.collated = new Collated(context, dataset.id, () => this.changed());
     const head = element("tr", {}, column("File"), column("Format", "wide"), column("Size", "number wide"), column("Records", "number"), column("Uploaded", "wide"), element("td"));
     this.table = element("table", { "aria-label": "Files", hidden: true }, element("thead", {}, head), this.body);

@@ -1,10 +1,13 @@
 // A long step of the service: how far it is, its cancel, and what came of it.
 
 import { HostError, type Json } from "../host/host";
-import { follow } from "../host/persist";
+import { follow, repeat } from "../host/persist";
 import { button, element } from "../parts/elements";
 import { countWords, shareWords } from "../parts/words";
 import { type Context, isCode, type Operation } from "./things";
+
+/** How often to look besides listening: an end may come when nobody listens, or never get through. */
+const LOOK_MS = 1500;
 
 export interface Step {
   /** What is done, such as "Publishing". */
@@ -73,18 +76,25 @@ export class Work {
     this.onOperation(operation);
     const tell = this.begin(step, operation);
     let last: Operation | null = null;
-    const note = (event: Json): void => tell((last = event as unknown as Operation));
+    const ended = new AbortController();
+    const either = AbortSignal.any([signal, ended.signal]);
+    const note = (event: Json): void => {
+      if (ended.signal.aborted) return; // news of before the end
+      tell((last = event as unknown as Operation));
+      if (last.state !== "running") ended.abort();
+    };
+    const look = async (): Promise<void> => note(await host.call("operations.get", { operation }));
+    const over = (): Promise<boolean> => look().then(() => ended.signal.aborted);
     try {
-      const over = async (): Promise<boolean> => {
-        note(await host.call("operations.get", { operation }));
-        return last?.state !== "running";
-      };
-      await follow(host, "operations.events", () => ({ operation }), note, over, signal, notices.trouble);
+      const heard = follow(host, "operations.events", () => ({ operation }), note, over, either, notices.trouble);
+      await Promise.race([heard, repeat(look, LOOK_MS, either, notices.trouble)]);
     } catch (error) {
       if (signal.aborted) return null;
       this.end();
       if (!isCode(error, "not_found")) notices.problem(error);
       return null;
+    } finally {
+      ended.abort();
     }
     return signal.aborted || last === null ? null : this.finish(step, last);
   }

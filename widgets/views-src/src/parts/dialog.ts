@@ -75,6 +75,7 @@ export class FormDialog {
   private async submit(): Promise<void> {
     if (this.sending || this.send.disabled) return;
     this.sending = true;
+    this.send.setAttribute("aria-disabled", "true");
     this.problem.replaceChildren();
     try {
       await this.options.act();
@@ -83,6 +84,7 @@ export class FormDialog {
       this.problem.replaceChildren(problemBox(error));
     } finally {
       this.sending = false;
+      this.send.removeAttribute("aria-disabled");
     }
   }
 }
