@@ -144,6 +144,8 @@ class Findings:
             "AND position NOT IN (SELECT position FROM records)",
             (queue,),
         )
+        # What was looked at again meanwhile was dropped with the findings before.
+        self._connection.execute("DELETE FROM rechecks WHERE changed_at >= ?", (at,))
         self._connection.execute(
             "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?)",
             (queue, at, json.dumps(options), json.dumps(details)),
@@ -207,6 +209,13 @@ class Findings:
             "SELECT options FROM reviews WHERE queue = ?", (queue,)
         ).fetchone()
         return None if row is None else json.loads(row[0])
+
+    def details(self, queue: Queue) -> Mapping[str, Any]:
+        """Return what the last analysis of a queue counted; nothing if there was none."""
+        row = self._connection.execute(
+            "SELECT details FROM reviews WHERE queue = ?", (queue,)
+        ).fetchone()
+        return {} if row is None else json.loads(row[0])
 
     def stale(self, queue: Queue, at: str) -> int:
         """Return how many records changed since a moment and were not looked at again."""

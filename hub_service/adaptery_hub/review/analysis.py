@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -226,11 +226,9 @@ class _Analysis:
         self._step += 1
 
     def _language(self, findings: Findings, read: _Read) -> None:
-        expected = set(self._options.languages) or _most_frequent(read.languages)
+        expected = expected_languages(self._options, Counter(read.languages))
         for position, language in zip(read.positions, read.languages, strict=True):
-            if language != UNDETERMINED and language not in expected:
-                key = findings.key("language", language, position)
-                self._keep("language", [DraftFinding(key, language, position)])
+            self._keep("language", language_findings(findings, position, language, expected))
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -332,6 +330,21 @@ def quality_findings(
     ]
 
 
+def language_findings(
+    findings: Findings, position: int, language: str, expected: Collection[str]
+) -> list[DraftFinding]:
+    """Return the finding that a record is in a language that is not expected, if it is."""
+    if language == UNDETERMINED or language in expected:
+        return []
+    return [DraftFinding(findings.key("language", language, position), language, position)]
+
+
+def expected_languages(options: ReviewOptions, counts: Mapping[str, int]) -> frozenset[str]:
+    """Return the languages that records may have: those named, or else the most frequent one."""
+    known = Counter({name: count for name, count in counts.items() if name != UNDETERMINED})
+    return frozenset(options.languages or (name for name, _ in known.most_common(1)))
+
+
 def options_of(queue: Queue, options: ReviewOptions) -> dict[str, Any]:
     """Return the options that count for a queue."""
     return options.model_dump(mode="json", include=set(_OPTIONS.get(queue, ())))
@@ -380,8 +393,3 @@ def _near_groups(found: Iterable[DraftFinding]) -> Iterator[tuple[int, int]]:
 def _prompt_digest(record: Plain) -> str:
     prompt = prompt_of(record)
     return sha256_bytes(prompt.encode("utf-8", "surrogatepass")) if prompt else ""
-
-
-def _most_frequent(languages: Sequence[str]) -> set[str]:
-    counts = Counter(language for language in languages if language != UNDETERMINED)
-    return {language for language, _ in counts.most_common(1)}

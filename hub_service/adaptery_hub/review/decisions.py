@@ -15,7 +15,13 @@ from adaptery.schemas.review import DECISIONS, Decision, Queue, ReviewOptions
 from adaptery_hub.drafts import Draft, RecordEdit, flag_bits, opened
 from adaptery_hub.drafts.findings import RECHECKED, STAYING, DraftFinding, Member
 from adaptery_hub.processes import Report
-from adaptery_hub.review.analysis import make_recognisers, pii_findings, quality_findings
+from adaptery_hub.review.analysis import (
+    expected_languages,
+    language_findings,
+    make_recognisers,
+    pii_findings,
+    quality_findings,
+)
 from adaptery_hub.review.languages import language_of
 from adaptery_hub.review.phrases import Words, strip_phrase
 from adaptery_hub.review.places import own_records, phrase_of, phrase_positions, pii_spans
@@ -204,8 +210,13 @@ def recheck(draft: Draft, positions: Iterable[int], more_names: frozenset[str]) 
             bits = flag_bits(flag.flag for flag in flags_of(item.record, short))
             draft.set_flags([(item.position, bits)])
     if "language" in options:
-        texts = ((item.position, language_text_of(item.record)) for item in items)
-        draft.set_language((place, language_of(text)) for place, text in texts)
+        counts = findings.details("language").get("languages", {})
+        expected = expected_languages(options["language"], counts)
+        findings.drop_open("language", places)
+        for item in items:
+            language = language_of(language_text_of(item.record))
+            draft.set_language([(item.position, language)])
+            findings.add("language", language_findings(findings, item.position, language, expected))
     findings.note_recheck(places)
 
 
