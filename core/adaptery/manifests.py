@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # needs cryptography, which the client does without
 
 __all__ = [
     "MANIFEST_NAME",
+    "UNSPLIT",
     "WHOLE",
     "AtRest",
     "Manifest",
@@ -47,6 +48,7 @@ __all__ = [
     "read_manifest",
     "sign_manifest",
     "split_of",
+    "splits_of",
     "verify_files",
     "verify_manifest",
     "verify_some_files",
@@ -54,6 +56,9 @@ __all__ = [
 
 #: Stands in names of files for records that are in no split.
 WHOLE = "all"
+#: What readers of a version call those records if others are in splits; `all` is no name to them.
+UNSPLIT = "unsplit"
+_SPLITS = ("train", "validation", "test", WHOLE)
 _SHARD = re.compile(r"(?:data/(?P<split>all|train|validation|test)-|data-)[0-9]{5,}\.parquet")
 #: The file beside the data in a work folder or object store.
 MANIFEST_NAME = "manifest.json"
@@ -193,6 +198,21 @@ def split_of(path: str) -> str:
     match = _SHARD.fullmatch(path)
     assert match is not None, "only files of records have a split"
     return match["split"] or WHOLE
+
+
+def splits_of(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return files of records by what readers such as `datasets.load_dataset` call their split.
+
+    Without splits all are to learn from: `train`.
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        found.setdefault(split_of(path), []).append(path)
+    if found.keys() == {WHOLE}:
+        return {"train": found[WHOLE]}
+    return {
+        UNSPLIT if split == WHOLE else split: found[split] for split in _SPLITS if split in found
+    }
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:

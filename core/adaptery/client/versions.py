@@ -30,7 +30,7 @@ from adaptery.records import Record
 from adaptery.schemas import curation
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse_json
-from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport
+from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport, ExportSplit
 from adaptery.schemas.lineage import (
     DiffCounts,
     DiffItem,
@@ -212,26 +212,36 @@ class Version:
         return target
 
     def export(
-        self, path: str | Path, format: Format = "openai", container: Container = "jsonl"
+        self,
+        path: str | Path,
+        format: Format = "openai",
+        container: Container = "jsonl",
+        *,
+        split: ExportSplit | None = None,
     ) -> ExportReport:
         """Save the version as a file of another format; return what that had no place for.
 
-        The container `folder` makes a folder that `datasets.load_dataset` and LLaMA-Factory load.
+        The container `folder` makes a folder that `datasets.load_dataset` and LLaMA-Factory load,
+        with a file for each split. Any other is one file: of a version with splits it holds them
+        together (the report says so), unless you name one.
 
         Args:
             path: where it will be; there must be nothing yet.
             format: what the rows look like, such as `sharegpt`.
             container: what they are in, such as `parquet`.
+            split: only its records; `none`: those that are in no split.
 
         Raises:
-            InvalidInputError: if something is there already, or no record can be written so.
+            InvalidInputError: if something is there already, no record can be written so, or none
+                is in the split.
             AdapteryError: what the service raised.
             OSError: if it cannot be written.
         """
         target = Path(path)
         if target.exists():
             raise InvalidInputError(f"{target} exists.", hint="Name a path that does not.")
-        query = urlencode({"format": format, "container": container})
+        wanted = {} if split is None else {"split": split}
+        query = urlencode({"format": format, "container": container, **wanted})
         unfinished = target.with_name(f".{target.name}.{new_id('dv')}")
         try:
             with (

@@ -31,6 +31,7 @@ __all__ = ["CONTAINERS", "add"]
 
 #: As in `adaptery.schemas.mappings`, without the archive.
 CONTAINERS = ("json", "jsonl", "csv", "tsv", "parquet", "arrow", "txt", "folder")
+SPLITS = ("train", "validation", "test", "none")
 
 
 def add(actions: Subparsers) -> None:
@@ -53,6 +54,11 @@ def add(actions: Subparsers) -> None:
         "--container", choices=CONTAINERS, help="what they are written in; default: jsonl"
     )
     parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="with --format or --container: only this split; none: what is in no split",
+    )
+    parser.add_argument(
         "--originals", action="store_true", help="also the uploaded files; needs the right to edit"
     )
     parser.add_argument(
@@ -65,6 +71,10 @@ def _pull(hub: Hub, arguments: argparse.Namespace) -> None:
     plain = arguments.format is None and arguments.container is None
     if arguments.originals and not plain:
         raise InvalidInputError("Originals come with the files as they were published only.")
+    if arguments.split is not None and plain:
+        raise InvalidInputError(
+            "The files as they were published come with all splits.", hint="add --container jsonl"
+        )
     if version.info.state == "withdrawn":
         say(f"{version.name} is withdrawn: {version.info.reason or 'no reason is told'}")
     trusted = _signer(version, cast("str | None", arguments.key))
@@ -118,7 +128,7 @@ def _target(version: Version, arguments: argparse.Namespace, suffix: str) -> Pat
 
 
 def _translate(version: Version, arguments: argparse.Namespace, trusted: VerifyKey | None) -> None:
-    from adaptery.formats import write_records
+    from adaptery.formats import write_folder, write_records
     from adaptery.formats.writing import SUFFIXES
     from adaptery.ids import new_id
 
@@ -128,23 +138,51 @@ def _translate(version: Version, arguments: argparse.Namespace, trusted: VerifyK
     checked = target.with_name(f".{target.name}.{new_id('dv')}")
     try:
         version.download(checked, trusted=trusted, progress=watched())
-        report = write_records(_records(checked), target, format, container)
+        splits = _splits(checked, cast("str | None", arguments.split))
+        if container == "folder":
+            report = write_folder(
+                {split: _records(checked, paths) for split, paths in splits.items()}, target, format
+            )
+        else:
+            every = [path for paths in splits.values() for path in paths]
+            report = write_records(_records(checked, every), target, format, container)
     finally:
         shutil.rmtree(checked, ignore_errors=True)
     say(f"{version.name}: {report.records:,} records are in {target}, as {format}.")
+    if len(splits) > 1:
+        how = "a file for each of" if container == "folder" else "together in one file:"
+        say(f"{how} the splits {', '.join(splits)}")
+        if container != "folder":
+            say("--split takes one of them, --container folder keeps them apart")
     _tell(report)
 
 
-def _records(folder: Path) -> Iterator[Record]:
-    """Yield the records of a version, one file after the other."""
+def _splits(folder: Path, wanted: str | None) -> dict[str, list[str]]:
+    """Return the files of the records of a version by split."""
+    from adaptery.manifests import WHOLE, is_shard, split_of, splits_of
+
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
+    splits = splits_of(filter(is_shard, paths))
+    if wanted is None:
+        return splits
+    name = WHOLE if wanted == "none" else wanted
+    found = {split: paths for split, paths in splits.items() if split_of(paths[0]) == name}
+    if not found:
+        raise InvalidInputError(
+            f"No record of the version is in the split {wanted}.",
+            hint=f"there is: {', '.join(splits)}",
+        )
+    return found
+
+
+def _records(folder: Path, paths: list[str]) -> Iterator[Record]:
+    """Yield the records of some files of a version, one file after the other."""
     import json
 
     from adaptery.formats.columnar import parquet_rows
-    from adaptery.manifests import is_shard
     from adaptery.records import Record
 
-    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
-    for path in filter(is_shard, paths):
+    for path in paths:
         for row in parquet_rows(folder / path, ["record"]):
             yield Record.from_dict(json.loads(str(row["record"])))
 

@@ -14,7 +14,7 @@ from adaptery.formats.translation import (
     format_of,
     translate,
 )
-from adaptery.formats.writing import WriteReport, write_records
+from adaptery.formats.writing import WriteReport, write_folder, write_records
 from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format, Mapping, Suggestion
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "read_records",
     "suggest",
     "translate",
+    "write_folder",
     "write_records",
 ]

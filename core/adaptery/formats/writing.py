@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from adaptery.formats.translation import translate
 from adaptery.records import Record
 from adaptery.schemas.mappings import Container, Format
 
-__all__ = ["MEDIA_TYPES", "SUFFIXES", "WriteReport", "write_records"]
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "WriteReport", "write_folder", "write_records"]
 
 #: Refused records that a report lists; the rest is counted.
 REFUSED_LISTED = 1_000
@@ -89,6 +89,8 @@ def write_records(
         MissingExtraError: for Parquet, Arrow and folders without pyarrow.
         OSError: if it cannot be written.
     """
+    if container == "folder":
+        return write_folder({"train": records}, path, format)
     if container == "txt" and format != "text":
         problem = FieldProblem(
             "container", "holds texts only.", "Choose jsonl, or the format text."
@@ -96,9 +98,6 @@ def write_records(
         raise InvalidInputError(errors=[problem])
     report = WriteReport()
     rows = _rows(records, format, container, report)
-    if container == "folder":
-        _write_folder(rows, path, format, report)
-        return report
     with _moved_into_place(path) as part:
         _write_file(rows, part, format, container, report)
         _check_any(report)
@@ -106,14 +105,18 @@ def write_records(
 
 
 def _rows(
-    records: Iterable[Record], format: Format, container: Container, report: WriteReport
+    records: Iterable[Record],
+    format: Format,
+    container: Container,
+    report: WriteReport,
+    split: str = "",
 ) -> Iterator[dict[str, object]]:
-    dropped = Counter[str]()
+    dropped = Counter(report.dropped)
     for number, record in enumerate(records, start=1):
         try:
             translation = translate(record, format)
         except RecordError as exc:
-            _refuse(report, number, exc.errors[0])
+            _refuse(report, f"{split} record {number}".strip(), exc.errors[0])
             continue
         row, lost = translation.row, translation.dropped
         if container == "txt":
@@ -124,10 +127,10 @@ def _rows(
         yield row
 
 
-def _refuse(report: WriteReport, number: int, problem: FieldProblem) -> None:
+def _refuse(report: WriteReport, record: str, problem: FieldProblem) -> None:
     report.refused_count += 1
     if len(report.refused) < REFUSED_LISTED:
-        where = f"record {number}, {problem.where}"
+        where = f"{record}, {problem.where}"
         report.refused.append(FieldProblem(where, problem.reason, problem.remedy))
 
 
@@ -207,34 +210,71 @@ def _write_zip(rows: Iterator[dict[str, object]], path: Path) -> None:
 
 # -- a folder that both `datasets.load_dataset` and LLaMA-Factory load -------------------------
 
-_DATA_FILE: Final = "data/train-00000-of-00001.parquet"
 _CARD: Final = """---
 configs:
 - config_name: default
   data_files:
-  - split: train
-    path: data/train-*.parquet
----
+{files}---
 
 Records in the format {format}. `datasets.load_dataset` loads this folder; `dataset_info.json` tells
 LLaMA-Factory what its columns are.
 """
 
 
-def _write_folder(
-    rows: Iterator[dict[str, object]], path: Path, format: Format, report: WriteReport
-) -> None:
+def write_folder(
+    splits: AnyMapping[str, Iterable[Record]], path: Path, format: Format
+) -> WriteReport:
+    """Write the records of each split as a file of their own, in a folder that says which is which.
+
+    Args:
+        splits: the records of each split, taken one by one; one that comes to nothing has no file.
+        path: where the folder will be.
+        format: what the rows look like.
+
+    Raises:
+        InvalidInputError: if no record can be written so.
+        ConflictError: if it is there already.
+        MissingExtraError: without pyarrow.
+        OSError: if it cannot be written.
+    """
     if path.exists():
         raise ConflictError("The folder is there already.", hint="choose a new name")
+    report = WriteReport()
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as made:
         folder = Path(made) / "folder"
         (folder / "data").mkdir(parents=True)
-        write_parquet(rows, folder / _DATA_FILE, format)
+        written: list[str] = []
+        for split, records in splits.items():
+            before = report.records
+            said = split if len(splits) > 1 else ""
+            file = folder / _data_file(split)
+            write_parquet(_rows(records, format, "folder", report, said), file, format)
+            if report.records > before:
+                written.append(split)
+            else:
+                file.unlink()
         _check_any(report)
-        info = {_entry_name(path.name): {"file_name": _DATA_FILE, **_described(format)}}
-        (folder / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n")
-        (folder / "README.md").write_text(_CARD.format(format=format))
+        _describe_folder(folder, _entry_name(path.name), written, format)
         shutil.move(folder, path)
+    return report
+
+
+def _data_file(split: str) -> str:
+    return f"data/{split}-00000-of-00001.parquet"
+
+
+def _describe_folder(folder: Path, name: str, splits: Sequence[str], format: Format) -> None:
+    """Write what both readers look for; LLaMA-Factory knows no splits, so each is a data set."""
+    info = {
+        name if len(splits) == 1 else f"{name}_{split}": {
+            "file_name": _data_file(split),
+            **_described(format),
+        }
+        for split in splits
+    }
+    (folder / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n")
+    files = "".join(f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in splits)
+    (folder / "README.md").write_text(_CARD.format(format=format, files=files))
 
 
 def _entry_name(name: str) -> str:

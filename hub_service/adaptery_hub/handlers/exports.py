@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, get_args
 
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.formats.writing import MEDIA_TYPES, SUFFIXES
-from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport
+from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport, ExportSplit
+from adaptery.schemas.lineage import Split
 from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions as statements
@@ -22,6 +23,7 @@ from adaptery_hub.routes import Operation, Route
 
 W = TypeVar("W")
 
+SPLITS: tuple[ExportSplit, ...] = (*get_args(Split), "none")
 #: Bytes of one written piece.
 DOWNLOAD_CHUNK_BYTES = 256 * 1024
 
@@ -38,36 +40,45 @@ class ExportHandler(Handler):
         statements.check_readable(row)
         format: Format = _given("format", self.one_of("format", FORMATS))
         container: Container = _given("container", self.one_of("container", CONTAINERS))
+        split = self.one_of("split", SPLITS)
         only_report = self.one_of("report", ("true", "false")) == "true"
         self.hold(self.services.exports_open)
         await while_admitted(
             self,
-            self._send(row, format, container, only_report=only_report),
+            self._send(row, format, container, split, only_report=only_report),
             row["dataset_id"],
             lambda c, identity: fetch(c, tables.versions, identity, version, Right.VIEW),
         )
 
     async def _send(
-        self, row: RowMapping, format: Format, container: Container, *, only_report: bool
+        self,
+        row: RowMapping,
+        format: Format,
+        container: Container,
+        split: ExportSplit | None,
+        *,
+        only_report: bool,
     ) -> None:
         await self.services.db.write(lambda c: self._note(c, row, format, container))
-        stream, report = await self._made(row, format, container)
+        stream, report = await self._made(row, format, container, split)
         with stream:
             if only_report:
                 self.answer(report)
                 return
-            self._head(row, format, container, report)
+            self._head(row, format, container, split, report)
             while chunk := await asyncio.to_thread(_read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
 
     async def _made(
-        self, row: RowMapping, format: Format, container: Container
+        self, row: RowMapping, format: Format, container: Container, split: ExportSplit | None
     ) -> tuple[BinaryIO, ExportReport]:
         """Have the file made; whoever leaves ends that."""
         progress = Progress(asyncio.get_running_loop())
         name = f"{row['dataset_name']}-{row['number']}"
-        making = self.services.exports.start(prefix_of(row), name, format, container, progress)
+        making = self.services.exports.start(
+            prefix_of(row), name, format, container, split, progress
+        )
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -76,10 +87,17 @@ class ExportHandler(Handler):
             raise
 
     def _head(
-        self, row: RowMapping, format: Format, container: Container, report: ExportReport
+        self,
+        row: RowMapping,
+        format: Format,
+        container: Container,
+        split: ExportSplit | None,
+        report: ExportReport,
     ) -> None:
         suffix = ".zip" if container == "folder" else SUFFIXES[container]
-        name = f"{row['dataset_name']}-{row['number']}.{format}{suffix}"  # of [a-z0-9._-] only
+        part = f".{'unsplit' if split == 'none' else split}" if split else ""
+        # Of [a-z0-9._-] only.
+        name = f"{row['dataset_name']}-{row['number']}{part}.{format}{suffix}"
         self.set_header("Content-Type", MEDIA_TYPES[container])
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         told = report.model_dump_json(exclude={"problems"})
@@ -124,6 +142,8 @@ ROUTES = [
                     "format": f"One of {', '.join(FORMATS)}.",
                     "container": f"One of {', '.join(CONTAINERS)}; a folder comes as a zip "
                     "archive, with its report in it.",
+                    "split": f"Only this split: {', '.join(SPLITS)}. Absent: all; a folder has a "
+                    "file of each, any other container has them together.",
                     "report": "`true`: no file, but what it would lack, record by record.",
                 },
             )

@@ -14,15 +14,18 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from adaptery.formats import Container, Format, WriteReport, write_records
+from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.formats import Container, Format, WriteReport, write_folder, write_records
+from adaptery.manifests import UNSPLIT, WHOLE, split_of, splits_of
 from adaptery.records import Record
-from adaptery.schemas.exports import ExportProblem, ExportReport
+from adaptery.schemas.exports import ExportProblem, ExportReport, ExportSplit
 from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.operations import Progress
 from adaptery_hub.processes import Processes, Report
@@ -46,6 +49,7 @@ class ExportOrder:
     name: str  # of the folder in an archive
     format: Format
     container: Container
+    split: ExportSplit | None = None  # absent: all of them
 
 
 class Exports:
@@ -60,12 +64,18 @@ class Exports:
         folder.mkdir(parents=True, mode=0o700)
 
     def start(
-        self, prefix: str, name: str, format: Format, container: Container, progress: Progress
+        self,
+        prefix: str,
+        name: str,
+        format: Format,
+        container: Container,
+        split: ExportSplit | None,
+        progress: Progress,
     ) -> asyncio.Future[tuple[BinaryIO, ExportReport]]:
         """Have `make` called in a thread that is there for that: it takes minutes."""
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(
-            self._threads, self.make, prefix, name, format, container, progress
+            self._threads, self.make, prefix, name, format, container, split, progress
         )
 
     def close(self) -> None:
@@ -73,12 +83,18 @@ class Exports:
         self._threads.shutdown(wait=True)
 
     def make(
-        self, prefix: str, name: str, format: Format, container: Container, progress: Progress
+        self,
+        prefix: str,
+        name: str,
+        format: Format,
+        container: Container,
+        split: ExportSplit | None,
+        progress: Progress,
     ) -> tuple[BinaryIO, ExportReport]:
         """Return a version as an open file, and what that lacks. Blocking.
 
         Raises:
-            InvalidInputError: no record of the version can be written so.
+            InvalidInputError: no record of the version can be written so, or none is in the split.
             IntegrityError: a file of it is not what was signed.
             Cancelled: nobody wants it any more.
             OSError: it cannot be written.
@@ -86,23 +102,31 @@ class Exports:
         progress.check()  # it may have waited for a thread
         local = dict(self._published.content(prefix).shards)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            order = ExportOrder(local, Path(folder) / "export", name, format, container)
+            order = ExportOrder(local, Path(folder) / "export", name, format, container, split)
             report = self._processes.run(export, progress, order)
             return order.target.open("rb"), report
 
 
 def export(report: Report, order: ExportOrder) -> ExportReport:
-    """Write an export; a folder as a zip archive of it.
+    """Write an export; a folder as a zip archive of it, with a file for each split.
 
     Raises:
-        InvalidInputError: no record can be written so.
+        InvalidInputError: no record can be written so, or none is in the split.
         OSError: it cannot be written.
     """
-    records = _records(report, order.shards)
+    wanted = _wanted(order)
+    taken = Counter[str]()
     if order.container != "folder":
-        return _told(write_records(records, order.target, order.format, order.container))
+        records = _records(report, order.shards, wanted, taken)
+        written = write_records(records, order.target, order.format, order.container)
+        return _told(written, taken, together=len(splits_of(wanted)) > 1)
     folder = order.target.with_name(order.name)
-    told = _told(write_records(records, folder, order.format, "folder"))
+    splits = {
+        split: _records(report, order.shards, paths, taken)
+        for split, paths in splits_of(order.shards).items()
+        if paths[0] in wanted
+    }
+    told = _told(write_folder(splits, folder, order.format), taken, together=False)
     (folder / REPORT_NAME).write_text(told.model_dump_json(indent=2) + "\n")
     with zipfile.ZipFile(order.target, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -110,19 +134,36 @@ def export(report: Report, order: ExportOrder) -> ExportReport:
     return told
 
 
-def _records(report: Report, local: Mapping[str, Readable]) -> Iterator[Record]:
-    rows = shards.read_rows(list(local), local.__getitem__, 0)
-    for number, row in enumerate(rows, start=1):
-        if number % REPORT_EVERY == 0:
-            report(number, 0)
+def _wanted(order: ExportOrder) -> list[str]:
+    """Return the files of the records that are wanted."""
+    if order.split is None:
+        return list(order.shards)
+    name = WHOLE if order.split == "none" else order.split
+    found = [path for path in order.shards if split_of(path) == name]
+    if not found:
+        problem = FieldProblem("split", "has no records in this version.", "Choose another.")
+        raise InvalidInputError(errors=[problem])
+    return found
+
+
+def _records(
+    report: Report, local: Mapping[str, Readable], paths: Sequence[str], taken: Counter[str]
+) -> Iterator[Record]:
+    rows = shards.read_rows(paths, local.__getitem__, 0)
+    for row in rows:
+        taken[row.split or UNSPLIT] += 1
+        if taken.total() % REPORT_EVERY == 0:
+            report(taken.total(), 0)
         yield Record.from_dict(json.loads(row.text))
 
 
-def _told(written: WriteReport) -> ExportReport:
+def _told(written: WriteReport, taken: Mapping[str, int], *, together: bool) -> ExportReport:
     return ExportReport(
         records=written.records,
         dropped=written.dropped,
         escaped_cells=written.escaped_cells,
         refused=written.refused_count,
+        splits={} if taken.keys() == {UNSPLIT} else dict(taken),
+        together=together,
         problems=tuple(ExportProblem(**problem.to_dict()) for problem in written.refused),
     )

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,8 @@ async def test_a_version_comes_in_another_format_and_says_what_is_lost(
         "dropped": {"weights of messages": 1},
         "escaped_cells": 1,
         "refused": 1,
+        "splits": {},
+        "together": False,
     }
     first, second = csv.DictReader(io.StringIO(answer.text))
     assert first == {"prompt": "'=1+1", "completion": "two", "adaptery_escaped": "prompt"}
@@ -103,3 +106,54 @@ async def test_nothing_is_sent_where_no_record_fits(demo: Client, version: str) 
     assert answer.status_code == 422 and len(problem["errors"]) == 3
     assert "cannot hold" in problem["errors"][0]["reason"]
     assert ExportReport(records=0).problems == ()
+
+
+@pytest.fixture
+async def split_version(demo: Client) -> str:
+    """Publish five records to learn from, three to validate, two to test, one in no split."""
+    dataset = await demo.dataset()
+    rows = [{"text": f"Record {number}."} for number in range(11)]
+    await demo.upload(dataset, json.dumps(rows).encode(), "texts.json")
+    items = (await demo.json("GET", f"api/datasets/{dataset}/records?limit=50"))["items"]
+    ids = [item["id"] for item in items]
+    for split, wanted in (("train", ids[:5]), ("validation", ids[5:8]), ("test", ids[8:10])):
+        path = f"api/datasets/{dataset}/records/bulk"
+        body = {"records": wanted, "action": "split", "split": split}
+        await demo.ended((await demo.json("POST", path, 202, json=body))["id"])
+    return (await demo.publish(dataset))["result"]["version"]["id"]
+
+
+COUNTS = {"train": 5, "validation": 3, "test": 2, "unsplit": 1}
+
+
+async def test_a_folder_keeps_the_splits_apart_and_a_file_says_that_it_does_not(
+    demo: Client, split_version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    path = f"api/versions/{split_version}/export?format=text&container="
+    answer = await demo.get(f"{path}folder")
+    assert json.loads(answer.headers["x-export-report"])["together"] is False
+    zipfile.ZipFile(io.BytesIO(answer.content)).extractall(tmp_path)
+    (folder,) = tmp_path.glob("visits-1")
+    loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == COUNTS
+    assert loaded["validation"]["text"][0] == "Record 5."
+    info = json.loads((folder / "dataset_info.json").read_text())
+    assert list(info) == [f"visits-1_{split}" for split in COUNTS]
+    assert all((folder / entry["file_name"]).is_file() for entry in info.values())
+
+    report = json.loads((await demo.get(f"{path}jsonl")).headers["x-export-report"])
+    assert (report["splits"], report["together"]) == (COUNTS, True)
+    answer = await demo.get(f"{path}jsonl&split=test")
+    report = json.loads(answer.headers["x-export-report"])
+    assert (report["splits"], report["together"]) == ({"test": 2}, False)
+    assert answer.headers["content-disposition"].endswith('"visits-1.test.text.jsonl"')
+    assert len(answer.text.splitlines()) == 2
+    assert len((await demo.get(f"{path}jsonl&split=none")).text.splitlines()) == 1
+
+
+async def test_a_split_without_records_is_refused(demo: Client, version: str) -> None:
+    answer = await demo.get(
+        f"api/versions/{version}/export?format=openai&container=jsonl&split=test"
+    )
+    assert answer.status_code == 422 and answer.json()["errors"][0]["where"] == "split"
