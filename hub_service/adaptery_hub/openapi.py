@@ -141,6 +141,8 @@ def _error_statuses(route: Route, method: str, operation: Operation) -> set[int]
         statuses |= {408, 413, route.handler.invalid_status}
     if method in _BODY_METHODS or method == "DELETE":
         statuses |= {404, 409}
+    if {"dataset", "version"} & set(route.parameters):  # which is erased, or not erased yet
+        statuses.add(409)
     if operation.scope in ("infer", "read|infer"):
         statuses |= {404, 501, 502, 504}
     return statuses

@@ -21,6 +21,7 @@ from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
 from support.scripted_fleet import text, view
 from support.service import Client, Service, alpaca
 
+MISSING = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 OPTIONS = {"base_models": {BASE: "/models/tiny"}, "pinned_digests": {BASE: WEIGHTS}}
 
 
@@ -104,3 +105,36 @@ async def make_things(service: Service, owner: Client) -> dict[str, str]:
         "adapter": await make_adapter(service, owner, job),
         "model": f"{prefix}/notes@1",
     }
+
+
+def body_of(template: str) -> dict[str, object]:
+    """Return a body that an operation understands."""
+    if template.endswith("grants"):
+        return {"principal": "@guest", "right": "manage"}
+    if template.endswith("preview"):
+        return {"mapping": {"format": "alpaca", "container": "json"}}
+    if template.endswith("erase"):
+        return {"name": "another"}
+    if template.endswith("merges"):
+        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith("decisions"):
+        return {"all": True, "decision": "ignore"}
+    if template.endswith("bulk"):
+        return {"action": "remove", "filter": {}}
+    if template.endswith("collate"):
+        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
+    if template.endswith(("restore", "splits", "leaks")):
+        return {}
+    if template.endswith("forget"):
+        return {"record": "1"}
+    if template.endswith("withdraw"):
+        return {"reason": "x"}
+    if template.endswith(
+        ("versions", "undo", "redo", "search", "cancel", "import", "review", "lengths")
+    ):
+        return {}
+    if "records" in template:
+        return {"record": {"kind": "text", "text": "x"}}
+    if template == "api/adapters/{adapter}":
+        return {"limits": {}}
+    return {"description": "x"}

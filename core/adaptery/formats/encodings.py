@@ -63,6 +63,8 @@ class _Transcoder(io.RawIOBase):
         except UnicodeEncodeError as exc:  # half a surrogate pair, which utf-16 lets through
             before = exc.object[: exc.start].count("\n")
             raise _undecodable(self._lines + before, self._encoding) from None
+        except UnicodeError:  # utf-16 and utf-32 that do not say which byte comes first
+            raise _undecodable(self._lines, self._encoding) from None
         self._lines += text.count("\n")
         return ready
 

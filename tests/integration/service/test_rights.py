@@ -3,9 +3,8 @@
 from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.service import Client, Service, alpaca
-from support.shared_things import make_things
+from support.shared_things import MISSING, body_of, make_things
 
-MISSING = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 #: What is sent in a body for its words to stand in no log of addresses.
 ONLY_READS = {
@@ -87,38 +86,6 @@ def thing_paths() -> list[tuple[str, str]]:
         for method in route.methods
         if route.parameters and set(route.parameters) <= names and "views" not in route.template
     ]
-
-
-def body_of(template: str) -> dict[str, object]:
-    if template.endswith("grants"):
-        return {"principal": "@guest", "right": "manage"}
-    if template.endswith("preview"):
-        return {"mapping": {"format": "alpaca", "container": "json"}}
-    if template.endswith("erase"):
-        return {"name": "another"}
-    if template.endswith("merges"):
-        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
-    if template.endswith("decisions"):
-        return {"all": True, "decision": "ignore"}
-    if template.endswith("bulk"):
-        return {"action": "remove", "filter": {}}
-    if template.endswith("collate"):
-        return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
-    if template.endswith(("restore", "splits", "leaks")):
-        return {}
-    if template.endswith("forget"):
-        return {"record": "1"}
-    if template.endswith("withdraw"):
-        return {"reason": "x"}
-    if template.endswith(
-        ("versions", "undo", "redo", "search", "cancel", "import", "review", "lengths")
-    ):
-        return {}
-    if "records" in template:
-        return {"record": {"kind": "text", "text": "x"}}
-    if template == "api/adapters/{adapter}":
-        return {"limits": {}}
-    return {"description": "x"}
 
 
 async def test_what_is_not_mine_is_not_there(service: Service, demo: Client, guest: Client) -> None:

@@ -17,7 +17,7 @@ from adaptery_hub.routes import all_routes
 from support.hub_tables import BASE
 from support.own_keys import new_program
 from support.service import CREATED_AT, Client, Service, alpaca, running_service
-from support.shared_things import OPTIONS, TalkingFleet, connect, make_things
+from support.shared_things import OPTIONS, TalkingFleet, body_of, connect, make_things
 
 CHAT = "v1/chat/completions"
 
@@ -381,13 +381,3 @@ def grant(principal: str, right: str) -> dict[str, str]:
 
 def chat(model: str, **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hi"}], **fields}
-
-
-def body_of(template: str) -> dict[str, object]:
-    if template.endswith(("versions", "undo", "redo", "search", "cancel")):
-        return {}
-    if "records" in template:
-        return {"record": {"kind": "text", "text": "x"}}
-    if "adapters" in template:
-        return {"limits": {}}
-    return {"description": "x"}

@@ -135,6 +135,21 @@ def test_other_tags_are_suggested_and_read(tmp_path):
     assert [message.role for message in record.messages] == ["user", "assistant"]
 
 
+def test_a_role_beside_the_known_ones_is_given_to_nobody(tmp_path):
+    turns = [{"role": role, "content": "a"} for role in ("user", "assistant", "doctor")]
+    path = write(tmp_path, "x.jsonl", json.dumps({"messages": turns}))
+    suggestion = suggest(path)
+    assert suggestion.mapping is not None and not suggestion.confident
+    (read,) = read_records(path, suggestion.mapping)
+    problem = read.problem
+    assert (
+        problem is not None
+        and problem.where.endswith("messages[2].role")
+        and "no known role" in problem.reason
+    )
+    assert "tags" in problem.remedy
+
+
 def test_what_is_no_role_word_is_in_no_message(tmp_path):
     said = "Mr Miller, born 1950, has a cough since May"
     turns = [{"role": role, "content": "a"} for role in ("asker", said, "a\x1b[31mb", "assistant")]
@@ -456,3 +471,11 @@ def test_the_examples_of_the_how_to_run(tmp_path, monkeypatch):
         exec(block, names)
     assert names["report"].records == 2 and names["mapping"].chunks.overlap == 64
     assert len((tmp_path / "dialogues.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_file_that_does_not_say_its_byte_order_is_refused(tmp_path, encoding):
+    path = write(tmp_path, "a.csv", "text\ncough\n".encode(f"{encoding}-le"))
+    mapping = Mapping(format="text", container="csv", columns={"text": "text"}, encoding=encoding)
+    with pytest.raises(InvalidInputError, match=f"not {encoding}"):
+        list(read_records(path, mapping))
