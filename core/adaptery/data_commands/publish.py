@@ -73,6 +73,8 @@ def _tell(version: Version) -> None:
         say(f"kinds: {_counts(info.report.kinds)}")
     if info.splits:
         say(f"splits: {_counts(info.splits)}")
+    if info.report is not None and info.report.unsplit:
+        say(f"in no split: {info.report.unsplit:,}; no job that takes a split learns from these")
     say(f"content digest: {info.content_digest}")
     say(f"manifest digest: {info.manifest_digest}")
     if info.level is not None:

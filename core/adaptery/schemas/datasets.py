@@ -144,6 +144,9 @@ class VersionReport(Answer):
     splits: dict[str, int] | None = Field(
         default=None, description="records by split; null if the draft was not split"
     )
+    unsplit: int | None = Field(
+        default=None, description="records in no split, where others are in one; null if none are"
+    )
     languages: dict[str, int] | None = Field(
         default=None, description="records by language; null if it was not looked at"
     )

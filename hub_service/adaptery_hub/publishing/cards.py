@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from adaptery.schemas.datasets import ReviewCount
+from adaptery.manifests import UNSPLIT
+from adaptery.schemas.datasets import ReviewCount, VersionReport
 from adaptery_hub.publishing.headings import Facts
 from adaptery_hub.publishing.shards import WHOLE
 
@@ -37,14 +38,17 @@ def write_card(facts: Facts) -> str:
     return f"---\n{front}---\n\n{_body(facts)}"
 
 
-def data_files(splits: Iterable[str] | None) -> list[dict[str, str]]:
+def data_files(splits: Iterable[str] | None, unsplit: int | None = None) -> list[dict[str, str]]:
     """Return the splits with the pattern of their files; one named `train` if there are none.
 
-    Records that nobody put into a split, beside splits, are in none here either.
+    Records that nobody put into a split, beside splits, are in one of their own: readers show each
+    record of a version.
     """
+    whole = f"data/{WHOLE}-*.parquet"
     if splits is None:
-        return [{"split": "train", "path": f"data/{WHOLE}-*.parquet"}]
-    return [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
+        return [{"split": "train", "path": whole}]
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
+    return [*files, {"split": UNSPLIT, "path": whole}] if unsplit else files
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def _front_matter(facts: Facts) -> dict[str, Any]:
         front["language"] = list(report.languages)[:LANGUAGES_NAMED]
     front["size_categories"] = [_size(facts.records)]
     front["tags"] = ["adaptery", *sorted(report.kinds)]
-    files = data_files(report.splits)
+    files = data_files(report.splits, report.unsplit)
     front["configs"] = [{"config_name": "default", "data_files": files}]
     return front
 
@@ -68,7 +72,7 @@ def _body(facts: Facts) -> str:
     parts = [f"# {heading.name}", heading.description.strip()]
     parts.append(_table("What it holds", ("", "records"), _counts(facts)))
     if report.splits:
-        parts.append(_table("Splits", ("split", "records"), report.splits))
+        parts.append(_table("Splits", ("split", "records"), _splits(report)))
     if report.languages:
         shown = dict(list(report.languages.items())[:LANGUAGES_NAMED])
         parts.append(_table("Languages", ("language", "records"), shown))
@@ -78,6 +82,11 @@ def _body(facts: Facts) -> str:
         parts.append(_table("What its translation left out", ("what", "times"), report.dropped))
     parts.append(_provenance(facts))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _splits(report: VersionReport) -> Mapping[str, int]:
+    unsplit = {f"in no split (`{UNSPLIT}`)": report.unsplit} if report.unsplit else {}
+    return {**(report.splits or {}), **unsplit}
 
 
 def _counts(facts: Facts) -> Mapping[str, int]:

@@ -257,5 +257,6 @@ def _report(merge: Merge, tally: Tally, names: Sequence[str]) -> VersionReport:
         edits=0,
         characters=counts,
         splits=tally.splits,
+        unsplit=tally.unsplit,
         dropped=dict(merge.dropped) or None,
     )

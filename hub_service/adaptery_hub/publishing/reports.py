@@ -43,6 +43,11 @@ class Tally:
         return dict(sorted(counts.items())) or None
 
     @property
+    def unsplit(self) -> int | None:
+        """How many are in no split, where others are in one; None if none are."""
+        return self._splits[None] or None if self.splits else None
+
+    @property
     def languages(self) -> dict[str, int] | None:
         """How many are in each language, the most frequent first; None if nobody looked."""
         return dict(self._languages.most_common()) or None
@@ -103,6 +108,7 @@ def make_report(
         edits=edits,
         characters=tally.characters(),
         splits=tally.splits,
+        unsplit=tally.unsplit,
         languages=tally.languages,
         review=None if not review else dict(review),
     )

@@ -152,6 +152,13 @@ async def test_a_folder_keeps_the_splits_apart_and_a_file_says_that_it_does_not(
     assert len((await demo.get(f"{path}jsonl&split=none")).text.splitlines()) == 1
 
 
+async def test_a_version_says_what_is_in_no_split(demo: Client, split_version: str) -> None:
+    version = await demo.json("GET", f"api/versions/{split_version}")
+    assert version["report"]["unsplit"] == 1
+    card = (await demo.get(f"api/versions/{split_version}/download?file=README.md")).text
+    assert "split: unsplit" in card and "| in no split (`unsplit`) | 1 |" in card
+
+
 async def test_a_split_without_records_is_refused(demo: Client, version: str) -> None:
     answer = await demo.get(
         f"api/versions/{version}/export?format=openai&container=jsonl&split=test"

@@ -66,6 +66,7 @@ async def test_a_version_reports_what_went_into_it(service: Service, demo: Clien
             "total": sum(lengths),
         },
         "splits": None,
+        "unsplit": None,
         "languages": None,
         "review": None,
         "dropped": None,

@@ -108,6 +108,8 @@ export interface VersionReport {
   edits: number;
   characters: { min: number; median: number; max: number; total: number };
   splits?: Record<string, number> | null;
+  /** In no split, where others are in one. */
+  unsplit?: number | null;
   languages?: Record<string, number> | null;
   /** By queue: what was found and decided. */
   review?: Record<string, { open: number; decided: number }> | null;
