@@ -224,7 +224,7 @@ async def test_who_lets_offers_pass_stands_behind_who_asks(
         await eventually(lambda: stage.places._waiting.total() == 1)
         second = asyncio.create_task(sealed(demo, BASE, max_tokens=1))
         await eventually(lambda: stage.places._waiting.total() == 2)
-    await asyncio.wait_for(second, 10)
+    await asyncio.wait_for(second, 60)
     assert not first.done(), "two offers for one token each were kept for nobody"
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
