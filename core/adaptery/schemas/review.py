@@ -90,7 +90,7 @@ class ReviewOptions(Model):
     """How an analysis looks; what is left out has the default."""
 
     threshold: float = Field(
-        default=0.5, ge=0.5, le=1, description="near: Jaccard of 5-character shingles, at least"
+        default=0.8, ge=0.5, le=1, description="near: Jaccard of 5-character shingles, at least"
     )
     part: Literal["record", "prompt", "answer"] = Field(
         default="record", description="near: which text is compared"
@@ -196,6 +196,11 @@ class Finding(Answer):
     count: int = Field(description="records it is about, those not shown included")
     occurrences: int | None = Field(default=None, description="phrases: in all of them")
     records: tuple[FindingRecord, ...]
+    least_similarity: float | None = Field(
+        default=None,
+        description="near: the lowest Jaccard of a record of the group with its first one; below "
+        "the threshold the group is a chain",
+    )
     path: str | None = Field(default=None, description="JSON pointer of the text with the span")
     start: int | None = Field(default=None, description="of the span, in characters")
     end: int | None = None

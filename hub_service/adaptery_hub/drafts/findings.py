@@ -313,6 +313,12 @@ class Findings:
         )
         return [Member(*row) for row in rows]
 
+    def least_similarity(self, finding: DraftFinding) -> float | None:
+        """Return how alike the record of a group is that is least like the first one."""
+        return self._connection.execute(
+            "SELECT min(similarity) FROM finding_members WHERE finding = ?", (finding.number,)
+        ).fetchone()[0]
+
     # -- decisions ----------------------------------------------------------------------------
 
     def decide(

@@ -146,6 +146,9 @@ class _Showing:
             count=found.records,
             occurrences=found.occurrences,
             records=_records(members, items),
+            least_similarity=(
+                self._draft.findings.least_similarity(found) if queue == "near" else None
+            ),
             path=span.place if span else None,
             start=span.start if span else None,
             end=span.end if span else None,

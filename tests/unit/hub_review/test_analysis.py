@@ -62,6 +62,13 @@ def test_a_chain_is_not_dropped_beyond_what_is_like_the_first(desk: Desk) -> Non
         [chat("q", f"{middle} {ends[0]}"), chat("q", middle), chat("q", f"{middle} {ends[1]}")]
     )
     desk.analyse("near", part="answer")
+    assert desk.rules("near") == {}, "half alike is not near, unless that is asked for"
+    desk.analyse("near", part="answer", threshold=0.5)
+    with desk.open() as draft:
+        (finding,) = draft.findings.open("near")
+        least = draft.findings.least_similarity(finding)
+        alike = [member.similarity for member in draft.findings.members(finding)]
+    assert least == min(value for value in alike if value is not None) < 0.8
     before = desk.answers()
     desk.decide("near", "drop")
     assert set(desk.answers()) < set(before)

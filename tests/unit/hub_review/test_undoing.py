@@ -24,7 +24,7 @@ RECORDS = (
     chat("Mail jo@example.org?", "I cannot help you with this request, I am sorry about that."),
     *[chat(f"q{i}", f"{PHRASE} Answer {'xyz'[i % 3] * (i + 3)}.") for i in range(5)],
 )
-FOUND = tuple(queue for queue in QUEUES if queue != "lengths")
+FOUND: tuple[Queue, ...] = tuple(queue for queue in QUEUES if queue != "lengths")
 CHANGES = [(q, choice) for q in FOUND for choice in DECISIONS[q] if choice not in STAYING]
 
 

@@ -12,7 +12,7 @@ const ANALYSED = (Object.keys(QUEUES) as Queue[]).filter((queue) => queue !== "l
 export async function askToRun(context: Context, dataset: Dataset, chosen: readonly Queue[] = ANALYSED): Promise<Operation | null> {
   const queues = new Map(ANALYSED.map((queue) => [queue, check(chosen.includes(queue))]));
   const kinds = new Map(PII.map((kind) => [kind, check(true)]));
-  const threshold = number("0.5", "0.5", "1", "0.05");
+  const threshold = number("0.8", "0.5", "1", "0.05");
   const part = control("select", {}, ...Object.entries({ record: "the whole record", prompt: "the question", answer: "the answer" }).map(([value, words]) => element("option", { value }, words)));
   const words = number("5", "3", "20");
   const records = number("5", "2", "1000000");
