@@ -19,6 +19,7 @@ from adaptery.ids import is_id
 from adaptery.records import Kind, Record
 from adaptery.schemas import datasets as schemas
 from adaptery.schemas.common import parse
+from adaptery.schemas.curation import RecordItem
 from adaptery.schemas.lineage import LineageRequest, MergeRequest, MergeSource, RecordLineage
 from adaptery.schemas.stores import Erasure
 
@@ -319,16 +320,18 @@ class Datasets:
             )
         return found[-1]
 
-    def lineage(self, record: Record | str) -> RecordLineage:
+    def lineage(self, record: RecordItem | Record | str) -> RecordLineage:
         """Tell which versions hold a record, and which jobs and adapters saw it.
 
         Args:
-            record: the record, or its id.
+            record: as `records` gave it, or any record, or its `record_id`.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        record_id = record if isinstance(record, str) else record.record_id()
+        if isinstance(record, Record):
+            record = record.record_id()
+        record_id = record if isinstance(record, str) else record.record_id
         body = parse(LineageRequest, {"record_id": record_id}).model_dump(mode="json")
         answer = self._connection.send("POST", path_of("api", "records", "lineage"), json=body)
         return checked(answer, RecordLineage)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from adaptery.client.connection import PAGE_ITEMS, Connection, checked, path_of
 from adaptery.client.operations import wait_for
 from adaptery.client.progress import Report, shown
-from adaptery.records import Kind, Record
+from adaptery.records import JsonObject, Kind, Record
 from adaptery.schemas import curation as schemas
 from adaptery.schemas.datasets import Operation
 from adaptery.schemas.lineage import Split
@@ -95,39 +95,43 @@ class DraftCalls(ABC):
             else:
                 asked["offset"] = passed
 
-    def add(self, record: Record, *, key: str | None = None) -> schemas.RecordItem:
+    def add(self, record: Record | JsonObject, *, key: str | None = None) -> schemas.RecordItem:
         """Add a record to the draft.
 
         Args:
-            record: the record.
+            record: the record, or its JSON such as `RecordItem.record` has it.
             key: 1 to 64 letters, digits, `-` and `_` that you made: added again with the same key
                 after a lost connection, the record is there once.
 
         Raises:
+            RecordError: if the JSON is no record.
             RecordChangedError: if the record that this key added is gone.
             TooLargeError: if the draft is full.
             AdapteryError: what the service raised.
         """
-        body = schemas.RecordCreate(record=record.to_dict(), key=key)
+        body = schemas.RecordCreate(record=_checked(record).to_dict(), key=key)
         return self._connection.post(
             self._path("records"), schemas.RecordItem, body.model_dump(exclude_none=True)
         )
 
-    def replace(self, record: schemas.RecordItem | str, new: Record) -> schemas.RecordItem:
+    def replace(
+        self, record: schemas.RecordItem | str, new: Record | JsonObject
+    ) -> schemas.RecordItem:
         """Give a record of the draft new content.
 
         Args:
             record: as `records` gave it, which makes sure that nobody changed it since; or its
                 position, which does not.
-            new: the new content.
+            new: the new content; JSON such as `RecordItem.record` has it will do.
 
         Raises:
+            RecordError: if the JSON is no record.
             NotFoundError: if it is gone.
             RecordChangedError: if somebody changed it since.
             AdapteryError: what the service raised.
         """
         position, expected = _seen(record)
-        body = schemas.RecordPatch(record=new.to_dict(), expected=expected)
+        body = schemas.RecordPatch(record=_checked(new).to_dict(), expected=expected)
         answer = self._connection.send(
             "PATCH", self._path("records", position), json=body.model_dump(exclude_none=True)
         )
@@ -149,11 +153,11 @@ class DraftCalls(ABC):
         query = {"expected": expected} if expected else None
         self._connection.send("DELETE", self._path("records", position), query=query)
 
-    def add_record(self, record: Record) -> schemas.RecordItem:
+    def add_record(self, record: Record | JsonObject) -> schemas.RecordItem:
         """`add`, by its first name."""
         return self.add(record)
 
-    def replace_record(self, position: str, record: Record) -> schemas.RecordItem:
+    def replace_record(self, position: str, record: Record | JsonObject) -> schemas.RecordItem:
         """`replace`, by its first name."""
         return self.replace(position, record)
 
@@ -284,6 +288,10 @@ class DraftCalls(ABC):
                 self._connection, operation, timeout_seconds=timeout_seconds, progress=report
             )
         return done.result or {}
+
+
+def _checked(record: Record | JsonObject) -> Record:
+    return record if isinstance(record, Record) else Record.from_dict(record)
 
 
 def _seen(record: schemas.RecordItem | str) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ from adaptery.errors import DeadlineError, IntegrityError, InternalError, Invali
 from adaptery.schemas.common import parse
 from adaptery.schemas.datasets import FileInfo, Operation
 from adaptery.schemas.imports import (
+    UNCERTAIN,
     BadRecords,
     FilePreview,
     FileProblem,
@@ -230,7 +231,17 @@ class UploadCalls(ABC):
             rest = timeout_seconds - quick
             with shown(f"Importing {name}", progress, "records") as report:
                 done = wait_for(connection, operation, timeout_seconds=rest, progress=report)
+        except InvalidInputError as error:
+            raise _in_python(error) from None
         return parse(FileInfo, (done.result or {}).get("file"), InternalError)
+
+
+def _in_python(error: InvalidInputError) -> InvalidInputError:
+    """Return the refusal of a file with what to do about it here."""
+    if not error.message.startswith(UNCERTAIN):
+        return error
+    hint = "look at suggestion(file); then import_file(file, suggestion.mapping), or one of yours"
+    return InvalidInputError(error.message, hint=hint)
 
 
 @contextmanager

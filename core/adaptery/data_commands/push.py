@@ -30,8 +30,6 @@ __all__ = ["add"]
 
 SENSITIVITIES = ("open", "internal", "restricted")
 PREVIEWED = 2
-#: Of the list of problems, when it is written as CSV.
-_TITLES = ("record", "where", "reason", "remedy")
 
 
 def add(actions: Subparsers) -> None:
@@ -221,9 +219,11 @@ def _tell_problems(problems: Iterable[FileProblem], arguments: argparse.Namespac
             count += 1
             say(_problem_line(problem))
         return count
+    from adaptery.schemas.imports import PROBLEM_COLUMNS
+
     rows = [(p.number, p.where, p.reason, p.remedy) for p in problems]
     if rows:
-        write_atomic(target, csv_lines([_TITLES, *rows]).encode(), mode=0o644)
+        write_atomic(target, csv_lines([PROBLEM_COLUMNS, *rows]).encode(), mode=0o644)
         say(f"{len(rows):,} problems are written to {target}.")
     return len(rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from adaptery.schemas.common import Answer, JsonObject, Model
 from adaptery.schemas.mappings import Format, Mapping, Suggestion
 
 __all__ = [
+    "PROBLEM_COLUMNS",
+    "UNCERTAIN",
     "BadRecords",
     "FilePreview",
     "FileProblem",
@@ -21,6 +23,11 @@ __all__ = [
 
 #: What happens to a file with bad records: it is refused, or they are left out.
 BadRecords = Literal["refuse", "skip"]
+
+#: What the list of problems as CSV has in each line, whoever writes it.
+PROBLEM_COLUMNS: Final = ("number", "where", "reason", "remedy")
+#: How the refusal begins of a file that nobody knows how to read for certain; the reason follows.
+UNCERTAIN: Final = "It is not certain how to read this file:"
 
 _TOKENIZER = "the base model whose tokens cut a text, where that is asked for; null: words"
 

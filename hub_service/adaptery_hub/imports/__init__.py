@@ -14,7 +14,6 @@ Invariants:
 from adaptery_hub.imports.descriptions import describe_file
 from adaptery_hub.imports.imports import ImportPlan, Imports
 from adaptery_hub.imports.problems import (
-    PROBLEM_COLUMNS,
     PROBLEMS_LIMIT,
     ProblemWriter,
     csv_lines,
@@ -24,7 +23,6 @@ from adaptery_hub.imports.tokens import find_tokenizer
 
 __all__ = [
     "PROBLEMS_LIMIT",
-    "PROBLEM_COLUMNS",
     "ImportPlan",
     "Imports",
     "ProblemWriter",

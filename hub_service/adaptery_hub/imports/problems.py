@@ -16,11 +16,10 @@ from types import TracebackType
 from typing import BinaryIO, Final, cast
 
 from adaptery.errors import FieldProblem
-from adaptery.schemas.imports import FileProblem
+from adaptery.schemas.imports import PROBLEM_COLUMNS, FileProblem
 
 #: Problems that are listed; more are counted only.
 PROBLEMS_LIMIT: Final = 1_000_000
-PROBLEM_COLUMNS: Final = ("number", "where", "reason", "remedy")
 #: The last line is in so many bytes: places, reasons and remedies are short.
 _LAST_BYTES: Final = 64 * 1024
 #: How a cell begins that a spreadsheet would take for a formula.

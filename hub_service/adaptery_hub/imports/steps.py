@@ -26,7 +26,13 @@ from adaptery.errors import (
 )
 from adaptery.formats import ReadRecord, read_records, suggest
 from adaptery.records import Record
-from adaptery.schemas.imports import FilePreview, FileProblem, FileSuggestion, PreviewItem
+from adaptery.schemas.imports import (
+    UNCERTAIN,
+    FilePreview,
+    FileProblem,
+    FileSuggestion,
+    PreviewItem,
+)
 from adaptery.schemas.mappings import Format, Mapping
 from adaptery_hub.drafts import Draft, opened
 from adaptery_hub.imports.expected import expected_total
@@ -116,8 +122,8 @@ def certain_mapping(path: Path, name: str, format: Format | None) -> Mapping:
     if suggestion.mapping is not None and (suggestion.confident or format is not None):
         return suggestion.mapping
     raise InvalidInputError(
-        f"It is not certain how to read this file: {suggestion.why}",
-        hint="Upload it with import=later, look at the suggestion, and import it with a mapping.",
+        f"{UNCERTAIN} {suggestion.why}",
+        hint="The file is kept: look at how it would be read, and import it with a mapping.",
     )
 
 

@@ -73,7 +73,7 @@ async def test_edits_with_undo_and_redo(service: Service, demo: Client) -> None:
         actions = [(entry.action, entry.editor) for entry in draft.edits()]
         assert actions == [("remove", "@demo"), ("replace", "@demo"), ("add", "@demo")]
         position = draft.add_record(text("by its first name")).id
-        draft.replace_record(position, text("again"))
+        draft.replace_record(position, text("again").to_dict())
         draft.delete_record(position)
         assert list(draft.records()) == []
 

@@ -69,6 +69,8 @@ async def test_a_version_is_saved_loaded_merged_compared_and_traced(
             assert len(list(difference)) == 5
             record = next(merged.records())
             seen = hub.datasets.lineage(record)
+            item = next(iter(hub.datasets.get("letters").records()))
+            assert hub.datasets.lineage(item).record_id == item.record_id
             assert {one.name for one in seen.versions} == {
                 "@demo/visits@1",
                 "@demo/visits@2",

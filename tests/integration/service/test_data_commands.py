@@ -153,7 +153,7 @@ async def test_bad_records_are_all_told_and_left_out_on_demand(
 
     await shell.run("push", "bad.json", "--problems", "out.csv", status=1)
     lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert lines[0] == "record,where,reason,remedy" and len(lines) == 31
+    assert lines[0] == "number,where,reason,remedy" and len(lines) == 31
 
     told = await shell.run("push", "bad.json", "--skip-bad", "--problems", "out.csv")
     assert "3 records are in the draft of @demo/bad, 30 left out" in told
