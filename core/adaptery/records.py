@@ -255,7 +255,8 @@ def _check_turns(messages: Sequence[Message], *, ends_with: Role) -> None:
     previous: Role = "assistant"
     for i, message in turns:
         if not _may_follow(previous, message.role):
-            reason = f"is a {message.role} message where that role cannot stand."
+            article = "an" if message.role == "assistant" else "a"
+            reason = f"is {article} {message.role} message where that role cannot stand."
             raise _Invalid(f"messages[{i}].role", reason, "Let user and assistant take turns.")
         previous = message.role
     if (previous == "assistant") != (ends_with == "assistant"):

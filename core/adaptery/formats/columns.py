@@ -299,8 +299,6 @@ def _tags_of(turns: Seen) -> tuple[Tags, bool]:
     new = [word for word in turns.roles if word not in ROLE_WORDS and 0 < len(word) <= _WORD_LENGTH]
     known = {ROLE_WORDS[word] for word in turns.roles if word in ROLE_WORDS}
     wanted = [r for r in ("user", "assistant") if r not in known]
-    if turns.roles and new and turns.roles[0] not in new and len(new) == 1 and "user" in known:
-        wanted = ["assistant"]
     for word, whose in zip(new, wanted, strict=False):
         values[f"{whose}_tag"] = (word,)
     return Tags.model_validate(values), not new and not values

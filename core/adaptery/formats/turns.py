@@ -92,7 +92,8 @@ def turn_of(value: object, where: str, words: Words) -> dict[str, object]:
     role = words.roles.get(tag) if isinstance(tag, str) else None
     if role is None:
         known = ", ".join(words.roles)
-        raise RowError(f"{where}.{role_key}", "is not a known role.", f"Use one of {known}.")
+        remedy = f"Use one of {known}; or name it in the tags of the mapping, whoever's it is."
+        raise RowError(f"{where}.{role_key}", "is no known role.", remedy)
     content_key = _present(turn, content_keys)
     spoken = turn.get(content_key)
     if role == _CALL:
