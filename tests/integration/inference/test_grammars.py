@@ -16,6 +16,7 @@ from adaptery_inference.errors import BadRequestError
 from adaptery_inference.grammars import CompiledGrammar, GrammarCompiler, vocabulary_of
 from adaptery_inference.server.forms import answer_grammar
 from adaptery_inference.server.requests import ChatGeneration
+from support.examples import examples
 from tiny.models import SPECIAL_TOKENS, build_tiny_tokenizer
 
 END = SPECIAL_TOKENS.index("<|im_end|>")
@@ -102,7 +103,7 @@ def _containers(inner: st.SearchStrategy[dict[str, object]]) -> st.SearchStrateg
 SCHEMAS = st.recursive(SCALARS, _containers, max_leaves=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SCHEMAS, st.integers(0, 10**6))
 def test_every_answer_is_json_of_its_schema(schema: dict[str, object], seed: int) -> None:
     whole = {**schema, "$defs": {"shared": {"type": "string", "enum": ["x", "yy"]}}}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adaptery.errors import AdapteryError, InvalidInputError, TooLargeError
 from adaptery.formats import Mapping, read_records, suggest
 from adaptery.formats.limits import MEMBERS_LIMIT, RECORD_LIMIT_BYTES, UNPACKED_LIMIT_BYTES
+from support.examples import examples
 
 ROW = '{"prompt": "q", "completion": "a"}\n'
 SECRET = "the patient is Jane Roe"
@@ -140,7 +141,9 @@ def test_sizes_beyond_the_limit_are_refused_before_unpacking(tmp_path):
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(60),
+    deadline=None,
 )
 @given(st.data())
 def test_a_damaged_archive_is_an_error_of_ours(tmp_path, data):
@@ -203,7 +206,9 @@ pieces = st.lists(
     "name", ["x.json", "x.jsonl", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.arrow", "x.zip", "x"]
 )
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(30),
+    deadline=None,
 )
 @given(content=pieces)
 def test_any_bytes_are_read_or_refused(tmp_path, name, content):
@@ -212,7 +217,9 @@ def test_any_bytes_are_read_or_refused(tmp_path, name, content):
 
 @pytest.mark.parametrize("container", ["parquet", "arrow"])
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(40),
+    deadline=None,
 )
 @given(data=st.data())
 def test_a_damaged_file_of_columns_is_read_or_refused(tmp_path, container, data):

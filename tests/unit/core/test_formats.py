@@ -13,6 +13,7 @@ from adaptery.errors import AdapteryError, InvalidInputError, TooLargeError
 from adaptery.formats import detect_format, read_records, suggest
 from adaptery.formats.json_elements import CHUNK_BYTES
 from adaptery.formats.limits import RECORD_LIMIT_BYTES
+from support.examples import examples
 
 SECRET = "the patient is Jane Roe"
 spoken = st.text(
@@ -65,7 +66,9 @@ def as_openai(turns, system=None):
 
 @given(st.lists(dialogues, min_size=1, max_size=4), st.none() | spoken)
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(40),
+    deadline=None,
 )
 def test_the_content_digest_is_equal_across_formats(tmp_path, conversations, system):
     digests = set()

@@ -15,6 +15,7 @@ from adaptery.formats import (
     write_records,
 )
 from adaptery.records import Message, Record
+from support.examples import examples
 
 CONTAINERS = ["json", "jsonl", "csv", "tsv", "parquet", "arrow", "zip", "folder"]
 SUFFIXES = {"folder": ""}
@@ -147,7 +148,9 @@ written = st.sampled_from(sorted(RECORDS)).flatmap(
     lambda format: st.tuples(st.just(format), st.lists(RECORDS[format], min_size=1, max_size=3))
 )
 unhurried = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(10),
+    deadline=None,
 )
 
 
@@ -161,7 +164,7 @@ def test_what_is_written_is_read_as_the_same_records(tmp_path, container, writte
 @pytest.mark.slow
 @pytest.mark.parametrize("format", RECORDS)
 @pytest.mark.parametrize("container", CONTAINERS)
-@settings(unhurried, max_examples=25)
+@settings(unhurried, max_examples=examples(25))
 @given(st.data())
 def test_every_pair_of_format_and_container_round_trips(tmp_path, container, format, data):
     records = data.draw(st.lists(RECORDS[format], min_size=1, max_size=3))
@@ -191,7 +194,7 @@ EXAMPLES = {
 }
 
 
-@settings(unhurried, max_examples=40)
+@settings(unhurried, max_examples=examples(40))
 @given(st.lists(spoken.map(Record.of_text), min_size=1, max_size=4))
 def test_a_text_file_says_that_it_drops_empty_lines(tmp_path, records):
     path = fresh(tmp_path, "txt")

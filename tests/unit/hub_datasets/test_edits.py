@@ -19,6 +19,7 @@ from adaptery.errors import (
 )
 from adaptery.records import Record
 from adaptery_hub.drafts import Draft, Drafts, RecordQuery
+from support.examples import examples
 
 DATASET = "ds_01hzzzzzzzzzzzzzzzzzzzzzzz"
 ME, OTHER = "tn_me", "tn_other"
@@ -253,7 +254,7 @@ def all_of(step: Callable[[], object]) -> int:
 
 
 @given(STEPS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_undoing_all_is_the_beginning_and_redoing_all_the_end(
     steps: list[tuple[str, int, str]],
 ) -> None:

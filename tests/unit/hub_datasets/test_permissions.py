@@ -15,6 +15,7 @@ from adaptery.times import now
 from adaptery_hub.database import Database, tables
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, right_of, visible
+from support.examples import examples
 from support.schema import open_database
 
 OWNER, MEMBER, OTHER, GROUP = "tn_owner", "tn_member", "tn_other", "tn_group"
@@ -256,7 +257,9 @@ def write_model(connection: sa.Connection, things: list[Thing]) -> None:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     things=st.lists(things_of_model(), max_size=8),

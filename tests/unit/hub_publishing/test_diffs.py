@@ -10,6 +10,7 @@ from adaptery.records import Message, Record
 from adaptery_hub.publishing import indexes
 from adaptery_hub.publishing.diffs import Item, Side, WordBudget, compare, counts, items
 from adaptery_hub.publishing.shards import Row, ShardWriter, dump
+from support.examples import examples
 
 
 def chat(question: str, answer: str) -> Record:
@@ -65,7 +66,7 @@ def test_unlike_records_in_the_same_place_did_not_change(tmp_path: Path) -> None
 RECORDS = [chat(f"Question {n % 7}?", f"Answer {n} of some words.") for n in range(20)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.lists(st.sampled_from(RECORDS), unique_by=lambda r: r.record_id()),
     st.lists(st.sampled_from(RECORDS), unique_by=lambda r: r.record_id()),

@@ -15,6 +15,7 @@ from adaptery_hub.database import Database, tables
 from adaptery_hub.database.statements import tenants as statements
 from adaptery_hub.hub_users import UNDATED
 from adaptery_hub.succession import WAKE_AFTER, HubName, Succession
+from support.examples import examples
 from support.hub_tables import Clock
 from support.schema import open_database
 
@@ -71,7 +72,7 @@ EVENTS = st.one_of(
 
 @given(events=st.lists(EVENTS, max_size=25))
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -15,6 +15,7 @@ from adaptery.times import to_text
 from adaptery_hub import audit
 from adaptery_hub.audit import AuditEntry, AuditLog, Tail, verify, verify_writer
 from adaptery_hub.database import tables
+from support.examples import examples
 
 TABLE = tables.audit
 
@@ -32,7 +33,7 @@ entries = st.builds(
 transactions = st.lists(st.lists(entries, min_size=1, max_size=4), min_size=1, max_size=5)
 
 #: Each example makes its own database.
-FEW = settings(max_examples=30, deadline=None)
+FEW = settings(max_examples=examples(30), deadline=None)
 
 
 @contextmanager

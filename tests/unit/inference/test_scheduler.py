@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptery_inference.engine import Prompt, SamplingParams
+from support.examples import examples
 
 
 def lengths(step) -> dict[str, int]:
@@ -133,7 +134,7 @@ REQUESTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(requests=REQUESTS, blocks=st.integers(14, 30), rows=st.integers(1, 5))
 def test_whatever_comes_every_answer_is_right_and_nothing_leaks(
     make_bench, adapter, requests, blocks, rows
@@ -209,7 +210,7 @@ def test_a_prompt_of_one_token_has_nothing_to_copy(bench) -> None:
     assert bench.text("a") == bench.text("b")
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(1, 14), st.integers(1, 5)), min_size=1, max_size=4),
     st.integers(6, 14),
