@@ -9,6 +9,7 @@ import { type Place, ShellHost, type ViewName } from "./shell";
 import { isOfFile } from "./verbs";
 import { control, element } from "../parts/elements";
 import { mayLeave } from "../parts/leaving";
+import { adopt } from "../parts/style";
 
 /** Where the Jupyter server of this page forwards to the service; null if there is none. */
 function forwarder(): string | null {
@@ -108,6 +109,7 @@ class Cell implements Place {
     // Source: jupyterlab 4, JupyterLab.evtKeydown; it listens to this event at the field itself.
     this.body.addEventListener("beforeinput", (event) => event.stopPropagation(), { capture: true });
     this.el.replaceChildren(this.bar, this.body);
+    adopt(this.bar);
     this.show(first, null);
   }
 

@@ -1,21 +1,36 @@
 // How all views look. Colours and fonts come from JupyterLab's variables where there are any, so that
 // light and dark fit. Sheets are adopted, not inserted: that works under a policy without inline styles.
+// Each view has its own copy of what all share, for itself alone: else the view that was opened last would
+// change how those look that were opened before.
 
 const adopted = new Map<string, CSSStyleSheet>();
 
-/** Apply a style sheet where `el` is, once. `el` must be in its document already, or go to the main one. */
+/** Apply style sheets to the view that `el` is in or holds, once. `el` must be in its document already, or go to the main one. */
 export function adopt(el: Node, ...texts: string[]): void {
   const root = el.getRootNode();
   const scope = root instanceof ShadowRoot ? root : document;
+  const view = viewOf(el);
   for (const text of [BASE, ...texts]) {
-    let sheet = adopted.get(text);
+    const scoped = view ? scopedTo(view, text) : text;
+    let sheet = adopted.get(scoped);
     if (!sheet) {
       sheet = new CSSStyleSheet();
-      sheet.replaceSync(text);
-      adopted.set(text, sheet);
+      sheet.replaceSync(scoped);
+      adopted.set(scoped, sheet);
     }
     if (!scope.adoptedStyleSheets.includes(sheet)) scope.adoptedStyleSheets.push(sheet);
   }
+}
+
+/** The rules for all views, as rules for one of them. */
+export function scopedTo(view: string, text: string): string {
+  return text.replace(/\.ady(?![\w-])/g, `.${view}`);
+}
+
+/** The class that names a view; none of what is no view. */
+function viewOf(el: Node): string | undefined {
+  const within = el instanceof Element ? (el.closest(".ady") ?? el.querySelector(".ady")) : null;
+  return [...(within?.classList ?? [])].find((name) => name.startsWith("ady-"));
 }
 
 // `--fill` is our own: white on Lab's dark brand colour is too faint to read (3.1:1; this is 5.2:1).
