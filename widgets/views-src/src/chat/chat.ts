@@ -7,6 +7,7 @@ import { listModels, type Model, Models, namesOf } from "./models";
 import { questionField } from "./question-field";
 import { type Ending, Reply } from "./reply";
 import { type Sampling, Settings } from "./settings";
+import { WITHDRAWN } from "../parts/words";
 import { CHAT_STYLE } from "./style";
 import type { TurnBox } from "./turn-box";
 import { type Host, HostError, isMissing, type Json, type Mount } from "../host/host";
@@ -57,6 +58,7 @@ class Chat {
   private readonly model = control("select", { "aria-label": "Model" });
   private readonly beside = control("input", { type: "checkbox", disabled: true });
   private readonly sealed = element("span", { class: "chip", title: SEALED, hidden: true }, "sealed");
+  private readonly withdrawn = element("span", { class: "chip withdrawn", hidden: true }, WITHDRAWN);
   private readonly lock = element("div", { class: "notice", role: "status", hidden: true });
   private readonly text = questionField("Message", () => this.submit());
   private readonly send = control("button", { type: "submit", class: "main" }, "Send");
@@ -86,7 +88,7 @@ class Chat {
     const bar = element(
       "div",
       { class: "bar" },
-      element("label", { class: "model" }, element("span", { class: "name" }, "Model", this.sealed), this.model),
+      element("label", { class: "model" }, element("span", { class: "name" }, "Model", this.sealed, this.withdrawn), this.model),
       element("label", { class: "check" }, this.beside, "Base model beside it"),
       this.settings.button,
       this.outside,
@@ -218,6 +220,7 @@ class Chat {
 
   private showSealed(): void {
     const model = this.models.find(this.model.value);
+    this.withdrawn.hidden = !model?.withdrawn;
     this.sealed.hidden = model === null || this.locked(model) || !(model.restricted || this.secret);
   }
 

@@ -10,6 +10,8 @@ export interface Model {
   base: string | null;
   /** Answers only over the sealed channel. */
   restricted: boolean;
+  /** Learnt from a version that is withdrawn or gone. */
+  withdrawn?: boolean;
 }
 
 interface AdapterCard {
@@ -17,6 +19,7 @@ interface AdapterCard {
   full_name: string;
   base_model: string;
   sensitivity: string;
+  withdrawn?: boolean;
 }
 
 interface BaseModelCard {
@@ -66,10 +69,10 @@ function isNamed(id: string, name: string): boolean {
   return id === name || id.startsWith(`${name}@`);
 }
 
-function modelOfAdapter({ full_name, base_model, sensitivity }: AdapterCard): Model {
+function modelOfAdapter({ full_name, base_model, sensitivity, withdrawn = false }: AdapterCard): Model {
   const restricted = sensitivity === "restricted";
   const title = `${full_name} (adapter${restricted ? ", restricted" : ""})`;
-  return { id: full_name, title, base: base_model, restricted };
+  return { id: full_name, title, base: base_model, restricted, ...(withdrawn ? { withdrawn } : {}) };
 }
 
 export class Models {

@@ -3,6 +3,7 @@ export const CHAT_STYLE = `
 .ady-chat label.model { flex: 1 1 13em; min-width: 0; }
 .ady-chat label.model .name { display: flex; gap: 8px; align-items: center; }
 .ady-chat label.model .chip { padding: 0 6px; font-size: 11px; line-height: 16px; color: var(--ink); }
+.ady-chat label.model .chip.withdrawn { border-color: var(--bad); color: var(--bad); white-space: normal; }
 .ady-chat label.model select, .ady-chat .settings :is(input, textarea) { width: 100%; }
 .ady-chat label.check:has(:disabled) { color: var(--soft); opacity: .75; }
 .ady-chat .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(9em, 1fr)); gap: 8px 14px; padding: 10px 12px; border-bottom: 1px solid var(--edge); }

@@ -6,7 +6,7 @@ export const PANEL_STYLE = `
 .ady-panel .parts { display: grid; grid-template-columns: minmax(0, 1fr); gap: 4px; align-items: start; }
 .ady-panel .part { min-width: 0; padding: 6px 0 10px; border-bottom: 1px solid var(--edge); }
 .ady-panel .part:last-child { border-bottom: 0; }
-.ady-panel .head { display: flex; gap: 6px; align-items: center; min-height: 34px; }
+.ady-panel .head { display: flex; flex-wrap: wrap; gap: 2px 6px; align-items: center; min-height: 34px; }
 .ady-panel .head > .small { flex: none; }
 .ady-panel h2 { min-width: 0; font-size: 14px; }
 .ady-panel .head .row { gap: 6px; flex-wrap: nowrap; }
@@ -21,10 +21,10 @@ export const PANEL_STYLE = `
 .ady-panel .acts { display: flex; flex: none; gap: 6px; padding: 3px 8px 3px 8px; } .ady-panel .acts:not(:has(:not([hidden]))) { display: none; }
 .ady-panel .line { display: block; flex: 1 1 14em; min-width: 0; min-height: 0; padding: 5px 8px; border: 0; border-radius: 6px; background: none; text-align: left; white-space: normal; }
 .ady-panel button.line:hover { background: var(--tint); }
-.ady-panel .first { display: flex; gap: 8px; align-items: baseline; }
-.ady-panel .title { flex: 1 1 0; min-width: 0; overflow-wrap: anywhere; font-weight: 500; line-height: 1.4; }
+.ady-panel .first { display: flex; flex-wrap: wrap; gap: 2px 8px; align-items: baseline; }
+.ady-panel .title { flex: 1 1 6em; min-width: 0; overflow-wrap: anywhere; font-weight: 500; line-height: 1.4; }
 .ady-panel .facts { display: block; color: var(--soft); font-size: 12px; line-height: 1.45; overflow-wrap: anywhere; }
-.ady-panel .chip { flex: none; color: var(--soft); }
+.ady-panel .chip { flex: 0 1 auto; max-width: 100%; color: var(--soft); white-space: normal; }
 .ady-panel .chip::before { content: ""; display: inline-block; width: 7px; height: 7px; margin-right: 6px; border-radius: 50%; background: var(--rim); }
 .ady-panel .chip.good::before { background: var(--good); } .ady-panel .chip.bad::before { background: var(--bad); } .ady-panel .chip.busy::before { background: var(--focus); }
 .ady-panel .chip.bad { color: var(--bad); }

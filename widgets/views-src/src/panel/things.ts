@@ -4,7 +4,7 @@ import type { Json } from "../host/host";
 import type { ViewName } from "../host/shell";
 import type { Job as JobCard } from "../host/things";
 import type { Shared } from "../parts/share";
-import { agoWords, countWords, momentWords, shareWords } from "../parts/words";
+import { agoWords, countWords, momentWords, shareWords, WITHDRAWN } from "../parts/words";
 
 /** One line of a list. */
 export interface Row {
@@ -122,7 +122,7 @@ export function adapterRows(adapters: Adapter[]): Row[] {
     ...plain(adapter.id, adapter.full_name),
     facts: [`on ${adapter.base_model}`, agoWords(adapter.created_at)],
     restricted: adapter.sensitivity === "restricted",
-    badge: adapter.withdrawn ? { words: "learnt from withdrawn data", mood: "bad" } : null,
+    badge: adapter.withdrawn ? { words: WITHDRAWN, mood: "bad" } : null,
     at: momentWords(adapter.created_at),
     opens: { view: "chat", start: { model: adapter.full_name } },
     asked: adapter.sensitivity === "restricted" ? null : adapter.full_name,

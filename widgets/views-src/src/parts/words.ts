@@ -1,5 +1,8 @@
 // Numbers, times and sizes as a reader writes them.
 
+/** Of an adapter: a version that it was trained on was withdrawn, or is gone. */
+export const WITHDRAWN = "learnt from withdrawn data";
+
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
 /** A number with separators, and no more digits than say something. */
