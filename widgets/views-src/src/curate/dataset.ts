@@ -91,6 +91,7 @@ export class DatasetPage {
       onOperation: begun,
       onPublished: () => this.versions.refresh(),
       open: () => this.review.openWords(),
+      licence: () => this.versions.licence(),
       onReview: () => this.tabs.show("review"),
     });
     this.tabs = new Tabs(`Parts of ${dataset.name}`, [

@@ -6,16 +6,18 @@ import { button, control, element } from "../parts/elements";
 import { countWords } from "../parts/words";
 import { reportOf } from "./report";
 import { QUEUES, type Queue } from "./review/things";
-import { type Context, type Dataset, type Operation, type Version } from "./things";
+import { ask, type Context, type Dataset, type Operation, type Version } from "./things";
+import type { SplitSummary } from "./splits";
 import { type Step, Work } from "./work";
-
 
 export interface PublishEvents {
   /** An operation has begun (its id), or it is over (null). */
   onOperation(id: string | null): void;
   onPublished(): void;
-  /** What the review still waits for, in words. */
-  open(): Promise<string[]>;
+  /** What the review still waits for, in words; null if there was none. */
+  open(): Promise<string[] | null>;
+  /** The licence of the last version. */
+  licence(): Promise<string | null>;
   /** Show the review. */
   onReview(): void;
 }
@@ -72,6 +74,8 @@ export class Publish {
     });
     dialog.allow(records > 0);
     void this.warn(dialog);
+    void this.tellSplits(dialog);
+    void this.asBefore(licence);
     if ((await dialog.open(this.context.root)) && begun) this.take(await this.work.run(this.step, () => Promise.resolve(begun)));
   }
 
@@ -88,12 +92,26 @@ export class Publish {
   /** Say what the review still waits for; publishing waits for nobody. */
   private async warn(dialog: FormDialog): Promise<void> {
     const open = await this.events.open().catch(() => []);
-    if (open.length === 0) return;
+    if (open?.length === 0) return;
     const look = button("Look at it first", () => {
       dialog.element.close();
       this.events.onReview();
     }, "small");
-    dialog.element.querySelector("form")!.prepend(element("div", { class: "notice warn", role: "status" }, element("span", {}, `The review is not done: ${open.join(", ")}.`), look));
+    dialog.element.querySelector("form")!.prepend(element("div", { class: "notice warn", role: "status" }, element("span", {}, open ? `The review is not done: ${open.join(", ")}.` : "Not reviewed."), look));
+  }
+
+  /** A draft that is split may have records, such as new ones, that are in none of its parts. */
+  private async tellSplits(dialog: FormDialog): Promise<void> {
+    const { splits } = await ask<SplitSummary>(this.context, "splits.get", { dataset: this.dataset().id }).catch(() => ({ splits: [] }));
+    const without = splits.find(({ split }) => split === null)?.records ?? 0;
+    if (without === 0 || !splits.some(({ split, records }) => split !== null && records > 0)) return;
+    dialog.element.querySelector("form ul")?.append(element("li", {}, `${countWords(without, "record")} ${without === 1 ? "is" : "are"} in no split.`));
+  }
+
+  /** The licence of the version before is likely the one of this. */
+  private async asBefore(licence: HTMLInputElement): Promise<void> {
+    const before = await this.events.licence().catch(() => null);
+    if (before && licence.value === "") licence.value = before;
   }
 
   /** A policy waits for the review: what it waits for, and the way there. */

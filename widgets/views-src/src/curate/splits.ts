@@ -10,7 +10,7 @@ import { type Step, Work } from "./work";
 
 export const SPLIT_STEP: Step = { title: "Splitting", cancelled: "Splitting was cancelled; the splits are as before." };
 
-interface SplitSummary {
+export interface SplitSummary {
   splits: { split: string | null; records: number; share: number }[];
   recipe: { seed?: number; group_by?: string | null } | null;
   groups: number | null;

@@ -55,6 +55,12 @@ export class Versions {
     }, true);
   }
 
+  /** The licence of the newest. */
+  async licence(): Promise<string | null> {
+    if (this.versions.length === 0) await this.look();
+    return this.versions[0]?.license ?? null;
+  }
+
   async resume(operation: string): Promise<void> {
     this.merged((await this.work.resume(MERGE_STEP, operation))?.result?.version as Version | undefined);
   }

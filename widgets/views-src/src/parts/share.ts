@@ -104,7 +104,7 @@ class ShareDialog {
       void this.give();
     });
     const head = element("tr", {}, ...["Who", "Right"].map((words) => element("th", { scope: "col" }, words)), element("th", { scope: "col" }, element("span", { class: "visually-hidden" }, "Remove")));
-    const table = element("table", {}, element("caption", { class: "visually-hidden" }, "Who has access"), element("thead", {}, head), this.rows);
+    const table = element("table", {}, element("caption", {}, "Who has access"), element("thead", {}, head), this.rows);
     this.element = element("dialog", { class: "share", "aria-labelledby": title.id }, title, this.notices.element, form, element("div", { class: "who" }, table), this.status, element("div", { class: "row" }, element("span", { class: "end" }), close));
     this.draw([]);
   }
@@ -235,7 +235,9 @@ const SHARE_STYLE = `
 .ady .share .field { display: flex; flex-direction: column; gap: 2px; min-width: 0; }
 .ady .share .field p { margin: 0; font-size: 12px; color: var(--soft); }
 .ady .share .field .error { color: var(--bad); }
-.ady .share .who { max-height: 40vh; overflow: auto; }
+.ady .share .who { display: block; align-self: stretch; width: 100%; max-height: 40vh; overflow: auto; }
+.ady .share .who > table { width: 100%; font-size: 13px; }
+.ady .share caption { padding: 0 0 4px; text-align: left; font-weight: 600; color: var(--ink); }
 .ady .share td { vertical-align: middle; }
 .ady .share tbody th { color: var(--ink); white-space: normal; overflow-wrap: anywhere; }
 .ady .share .note { display: block; font-size: 12px; font-weight: 400; }

@@ -17,8 +17,9 @@ export const TABLE_STYLE = `
 .ady .virtual[aria-busy=true] .rows { opacity: .55; }
 .ady .virtual .waiting > div::before { content: ""; display: block; width: 70%; height: 9px; border-radius: 4px; background: var(--tint); }
 .ady .virtual .waiting > .number::before { margin-left: auto; }
-.ady .virtual .sort { min-height: 0; max-width: 100%; padding: 2px 0; border: 0; background: none; font: inherit; color: inherit; overflow: hidden; text-overflow: ellipsis; }
+.ady .virtual .sort { display: inline-flex; align-items: baseline; min-height: 0; max-width: 100%; padding: 2px 0; border: 0; background: none; font: inherit; color: inherit; }
+.ady .virtual .sort > span { min-width: 0; overflow: hidden; text-overflow: ellipsis; } .ady .virtual .sort::after { flex: none; margin-left: 2px; }
 .ady .virtual .sort:hover { color: var(--ink); text-decoration: underline; }
-.ady .virtual [aria-sort=ascending] .sort::after { content: " ▲" / ""; font-size: 10px; } .ady .virtual [aria-sort=descending] .sort::after { content: " ▼" / ""; font-size: 10px; }
+.ady .virtual [aria-sort=ascending] .sort::after { content: "▲" / ""; font-size: 10px; } .ady .virtual [aria-sort=descending] .sort::after { content: "▼" / ""; font-size: 10px; }
 @container (max-width: 620px) { .ady .virtual .cells { grid-template-columns: var(--narrow); } .ady .virtual .wide { display: none; } }
 `;

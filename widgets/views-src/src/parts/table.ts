@@ -184,7 +184,7 @@ export class VirtualTable<Row> {
       cell.append(column.pick ? element("span", { class: "visually-hidden" }, "Picked") : column.title);
       return cell;
     }
-    const button = control("button", { type: "button", class: "sort" }, column.title);
+    const button = control("button", { type: "button", class: "sort" }, element("span", {}, column.title));
     button.addEventListener("click", () => {
       const up = cell.getAttribute("aria-sort") === "ascending";
       this.options.onOrder?.(up ? `-${column.order}` : column.order!);

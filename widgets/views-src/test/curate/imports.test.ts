@@ -90,7 +90,7 @@ describe("a file with bad records", () => {
     );
     await send(el);
     await eventually(() => el.querySelector(".problems td.number")?.textContent === "2");
-    expect(el.querySelector(".problems tbody")!.textContent).toContain("record 2, column section_textis empty.Write it.");
+    expect(el.querySelector(".problems tbody")!.textContent).toContain("2column section_textis empty.Write it.");
     button(el, "Download the list");
     button(el, "Refuse the file");
     state = { ...refused, state: "ready", format: "prompt", records: 19 };

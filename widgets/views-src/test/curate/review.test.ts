@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
-import { cutPlace } from "../../src/curate/review/histogram";
+import { cutAt, cutPlace, cutShare } from "../../src/curate/review/histogram";
 import { type Answer, eventually, page } from "../support/scripted-host";
 import { button, DATASET, item, NOW, press, shown } from "./shown";
 
@@ -57,7 +57,7 @@ describe("the review", () => {
     ticks()[0]!.checked = false;
     await press(el, "Run");
     await eventually(() => host.asks("review.run").length === 1);
-    expect(host.asks("review.run")[0]).toMatchObject({ dataset: "ds_1", queues: ["near", "phrases", "pii", "quality", "language"], options: { threshold: 0.5, phrase_words: 5 }, against: [] });
+    expect(host.asks("review.run")[0]).toMatchObject({ dataset: "ds_1", queues: ["near", "phrases", "pii", "quality", "language"], options: { threshold: 0.8, phrase_words: 5 }, against: [] });
     await eventually(() => el.querySelector(".queue h3")?.textContent === "Exact duplicates");
     expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", operation: "op_1" });
   });
@@ -148,7 +148,7 @@ describe("lengths", () => {
     await open(el, "Lengths");
     await eventually(() => el.querySelector(".queue")?.textContent?.includes("A cutoff of 150 tokens cuts 2 records (25%) and 60 tokens (8%)."));
     const slider = el.querySelector<HTMLInputElement>("input[type=range]")!;
-    slider.value = "190";
+    slider.value = "955"; // along the bars, per mille
     slider.dispatchEvent(new Event("input"));
     await eventually(() => el.querySelector(".queue")?.textContent?.includes("A cutoff of 190 tokens cuts nothing."));
     expect(host.asks("review.lengths").at(-1)).toEqual({ dataset: "ds_1", cutoff: 190 });
@@ -158,5 +158,6 @@ describe("lengths", () => {
     expect(cutPlace(bins, 99)).toBe(1);
     expect(cutPlace(bins, 149)).toBe(1.5);
     expect(cutPlace(bins, 5000)).toBe(2);
+    for (const tokens of [1, 50, 99, 100, 150, 199]) expect(cutAt(bins, cutShare(bins, tokens))).toBe(tokens);
   });
 });

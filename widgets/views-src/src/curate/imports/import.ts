@@ -10,7 +10,7 @@ import { ask, attempt, type Context, type FileInfo, FORMATS, isCode, type Operat
 import { type Step, Work } from "../work";
 import { MappingForm } from "./mapping-form";
 import { Problems } from "./problems";
-import { type FilePreview, lackingFields, type Mapping, type PreviewItem, type Suggestion } from "./things";
+import { type FilePreview, lackingFields, type Mapping, placeOf, type PreviewItem, type Suggestion } from "./things";
 
 /** A pause after which a changed mapping is tried. */
 const CHANGING_MS = 200;
@@ -176,7 +176,7 @@ export class Import {
     const bad = problems > 0 ? [new Problems(this.context, { dataset: this.dataset, file: this.file.id, count: problems }).element] : [];
     const skip = problems > 0 ? [button(`Go on without ${problems === 1 ? "it" : "them"}`, () => void this.again("skip"), "main")] : [];
     this.say(
-      element("p", { role: "alert" }, element("strong", {}, `✗ ${name}`), ` · ${reason ?? "It cannot be imported."}`),
+      element("p", { role: "alert" }, element("strong", {}, `✗ ${name}`), ` · ${reason ? (problems > 0 ? firstSentence(reason) : reason) : "It cannot be imported."}`),
       ...bad,
       element("div", { class: "row" }, ...skip, button("Read it otherwise …", () => void this.otherwise()), button("Refuse the file", () => void this.remove(false), "danger"), button("Not now", () => this.later())),
     );
@@ -242,10 +242,16 @@ function previewOf({ preview, problems_in_preview: bad }: FilePreview): HTMLElem
 
 function itemOf({ number, record, problem }: PreviewItem): HTMLElement {
   if (record) return bubbles(record);
-  return element("p", { class: "bad" }, `Record ${number.toLocaleString()}: ${problem ? `${problem.where} ${problem.reason} ${problem.remedy}` : "it cannot be read."}`);
+  const where = [`Record ${number.toLocaleString()}`, problem ? placeOf(problem) : ""].filter(Boolean).join(", ");
+  return element("p", { class: "bad" }, `${where}: ${problem ? `${problem.reason} ${problem.remedy}` : "it cannot be read."}`);
 }
 
 function fieldsWords(error: unknown): string {
   const fields = error instanceof HostError ? error.fields : [];
   return [wordsOf(error), ...fields.map(({ where, reason, remedy }) => `${where}: ${reason} ${remedy}`)].join(" ");
+}
+
+/** Where a table lists the rest. */
+function firstSentence(words: string): string {
+  return /^.*?\.(?=\s|$)/s.exec(words)?.[0] ?? words;
 }

@@ -26,6 +26,7 @@ export class MappingForm {
   readonly element = element("div", { class: "mapping" });
   private readonly format = control("select");
   private readonly fields = element("div", { class: "mapping" });
+  private readonly unused = element("p", { class: "hint", role: "status" });
 
   constructor(
     private mapping: Mapping,
@@ -39,12 +40,13 @@ export class MappingForm {
       this.lay();
       this.changed();
     });
-    this.element.append(element("label", { class: "format" }, "Format", this.format), this.fields);
+    this.element.append(element("label", { class: "format" }, "Format", this.format), this.fields, this.unused);
     this.lay();
   }
 
   private lay(): void {
     const { format, container } = this.mapping;
+    this.tellUnused();
     const rows = container === "txt" ? [] : fieldsOf(format).map(({ name, needed }) => this.field(name, needed));
     const more = [...this.chunks(), ...this.labels(), ...this.tags(), ...this.file()];
     this.fields.replaceChildren(
@@ -53,16 +55,26 @@ export class MappingForm {
     );
   }
 
+  /** What of the file no record will hold. */
+  private tellUnused(): void {
+    const used = new Set(Object.values(this.mapping.columns));
+    const left = this.mapping.container === "txt" ? [] : this.columns.map(({ name }) => name).filter((name) => !used.has(name));
+    this.unused.hidden = left.length === 0;
+    this.unused.textContent = `Not used: ${left.join(", ")}.`;
+  }
+
   /** Which column holds a field, or one text for all. */
   private field(name: string, needed: boolean): HTMLElement {
     const { columns, constants } = this.mapping;
     const select = control("select");
     const known = Object.fromEntries(this.columns.map((column) => [column.name, `${column.name} (${column.holds})`]));
     const path = columns[name];
-    const other = path && !(path in known) ? { [path]: path } : {};
+    // What formats call it by habit is no column of this file; a path into one, or what must be there, is shown.
+    const shown = needed || this.columns.length === 0 || /[.[]/.test(path ?? "");
+    const other = path && !(path in known) && shown ? { [path]: path } : {};
     options(select, { "": needed ? "Choose a column" : "–", ...known, ...other, ...(CONSTANT_FIELDS.has(name) ? { [CONSTANT]: "The same text in all records" } : {}) });
-    select.value = constants[name] !== undefined ? CONSTANT : (path ?? "");
-    const text = control("input", { type: "text", maxlength: "8000", "aria-label": `${nameWords(name)} of all records`, hidden: select.value !== CONSTANT });
+    select.value = constants[name] !== undefined ? CONSTANT : path && (path in known || path in other) ? path : "";
+    const text = control("textarea", { rows: "2", maxlength: "8000", "aria-label": `${nameWords(name)} of all records`, hidden: select.value !== CONSTANT });
     text.value = constants[name] ?? "";
     const take = (): void => {
       delete columns[name];
@@ -73,7 +85,7 @@ export class MappingForm {
       this.changed();
     };
     select.addEventListener("change", take);
-    text.addEventListener("change", take);
+    text.addEventListener("input", take); // the preview follows after a pause
     return element("div", { class: "field" }, element("label", {}, needed ? nameWords(name) : `${nameWords(name)} (optional)`, select), text);
   }
 
@@ -154,6 +166,7 @@ export class MappingForm {
   }
 
   private changed(): void {
+    this.tellUnused();
     this.onChange(structuredClone(this.mapping));
   }
 }

@@ -5,7 +5,7 @@ import { countWords } from "../../parts/words";
 import { fetched } from "../export";
 import { column } from "../files";
 import { ask, attempt, type Context, type List } from "../things";
-import type { FileProblem } from "./things";
+import { type FileProblem, placeOf } from "./things";
 
 const PAGE = 50;
 
@@ -57,6 +57,7 @@ export class Problems {
   }
 }
 
-function rowOf({ number, where, reason, remedy }: FileProblem): HTMLElement {
-  return element("tr", {}, element("td", { class: "number" }, number === null ? "–" : number.toLocaleString()), element("td", {}, where), element("td", {}, reason), element("td", {}, remedy));
+function rowOf(problem: FileProblem): HTMLElement {
+  const { number, reason, remedy } = problem;
+  return element("tr", {}, element("td", { class: "number" }, number === null ? "–" : number.toLocaleString()), element("td", {}, placeOf(problem)), element("td", {}, reason), element("td", {}, remedy));
 }

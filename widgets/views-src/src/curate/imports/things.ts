@@ -80,6 +80,12 @@ export function fieldsOf(format: Format): { name: string; needed: boolean }[] {
   return FORMAT_FIELDS[format].map((field) => ({ name: field.replace("!", ""), needed: field.endsWith("!") }));
 }
 
+/** Where in its record a problem is; which record that is, its number says. */
+export function placeOf({ number, where }: FileProblem): string {
+  const found = number === null ? null : new RegExp(`^record ${number}(?: \\(([^)]*)\\))?(?:, (.*))?$`, "s").exec(where);
+  return found ? [found[1], found[2]].filter(Boolean).join(", ") : where;
+}
+
 /** What a mapping still lacks, as names of fields. */
 export function lackingFields({ format, columns, constants, container, parts }: Mapping): string[] {
   if (container === "txt" || (parts?.length ?? 0) > 0) return [];

@@ -18,6 +18,8 @@ export interface Verdict {
 const DECIDED: Readonly<Record<Decision, string>> = { keep: "kept", drop: "dropped", strip: "stripped", accept: "replaced", ignore: "ignored", replace: "replaced" };
 /** Records of one group that are shown; a group may have thousands. */
 const SHOWN = 20;
+/** A group of more near duplicates is likely a chain. */
+const MANY = 10;
 
 export class FindingCard {
   readonly element = element("li", { class: "finding", tabindex: "-1" });
@@ -32,7 +34,7 @@ export class FindingCard {
     private readonly mayEdit: boolean,
     private readonly decide: (verdict: Verdict) => Promise<void>,
     private readonly open: (record: FindingRecord) => void,
-    threshold = 0,
+    private readonly threshold = 0,
   ) {
     for (const id of stays(finding, threshold)) this.kept.add(id);
     this.element.append(element("header", { class: "row" }, element("strong", {}, this.title()), ...this.chips()), ...this.body(), this.foot());
@@ -40,6 +42,7 @@ export class FindingCard {
 
   private title(): string {
     const { queue, rule, count, occurrences } = this.finding;
+    if (asksTheSame(this.finding)) return `Same question, ${countWords(count, "record")}`;
     if (queue === "exact") return `${countWords(count, "record")}, ${ruleWords(queue, rule)}`;
     if (queue === "near") return `${countWords(count, "record")} alike`;
     if (queue === "phrases") return `In ${countWords(count, "record")}${occurrences && occurrences > count ? `, ${occurrences.toLocaleString()} times` : ""}`;
@@ -54,8 +57,9 @@ export class FindingCard {
 
   private body(): Node[] {
     const { finding } = this;
+    if (asksTheSame(finding)) return [this.answers(), this.places()];
     if (finding.queue === "exact") return [this.beginning(finding.records[0]!), this.places()];
-    if (finding.queue === "near") return [this.comparison(), this.places()];
+    if (finding.queue === "near") return [...this.chain(), this.comparison(), this.places()];
     if (finding.queue === "phrases") return [this.excerpt(), this.places("For example in")];
     const excerpt = finding.excerpt ? [this.excerpt()] : finding.records[0] ? [this.beginning(finding.records[0])] : [];
     return [...excerpt, this.places("In")];
@@ -70,6 +74,19 @@ export class FindingCard {
   private beginning({ record }: FindingRecord): HTMLElement {
     if (!record) return element("p", { class: "soft" }, "The record is gone, or was changed since.");
     return scrolled("Record", "beginning", bubbles(record));
+  }
+
+  /** What each of them answers, side by side. */
+  private answers(): HTMLElement {
+    const shown = this.finding.records.slice(0, SHOWN);
+    return element("div", { class: "both" }, ...shown.map((record) => column(placeWords(record), record.record ? bubbles(record.record) : element("p", { class: "soft" }, "It is gone, or was changed since."))));
+  }
+
+  /** That some of a group are alike only by way of others. */
+  private chain(): HTMLElement[] {
+    const least = Math.min(1, ...this.finding.records.flatMap(({ similarity }) => (similarity === null ? [] : [similarity])));
+    if (least >= this.threshold) return [];
+    return [element("p", { class: "notice warn" }, element("span", {}, `This is a chain: each record is like another one, but not all are like each other. The lowest pair is ${shareWords(least)} alike; the review asked for ${shareWords(this.threshold)}.`))];
   }
 
   /** The first record and another one, side by side, with the words that differ. */
@@ -141,7 +158,7 @@ export class FindingCard {
       const dropped = mine - this.kept.size;
       const keep = this.chosen && this.kept.size > 0 ? { keep: [...this.kept] } : {};
       const words = this.kept.size === 0 ? `Drop ${dropped.toLocaleString()} here` : `Drop ${dropped.toLocaleString()}, keep ${this.kept.size.toLocaleString()}`;
-      const drop = does(words, { decision: "drop", ...keep }, "main");
+      const drop = does(words, { decision: "drop", ...keep }, needsLook(this.finding) ? "" : "main");
       // Of a group of this draft alone one must stay: else nothing of what it says would.
       drop.disabled = dropped === 0 || (this.kept.size === 0 && !isElsewhere(this.finding));
       this.actions.replaceChildren(drop, does("Keep all", { decision: "keep" }));
@@ -178,6 +195,16 @@ export class FindingCard {
       this.actions.toggleAttribute("inert", false);
     }
   }
+}
+
+/** Which of several answers is the right one, nobody knows but the reader. */
+function asksTheSame({ queue, rule }: Finding): boolean {
+  return queue === "exact" && rule === "prompt";
+}
+
+/** Whether dropping all but one is not what is mostly right. */
+function needsLook(finding: Finding): boolean {
+  return asksTheSame(finding) || (finding.queue === "near" && finding.count > MANY);
 }
 
 function isGroup({ queue }: Finding): boolean {

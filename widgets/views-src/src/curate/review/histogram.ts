@@ -6,22 +6,56 @@ import type { Lengths } from "./things";
 
 /** Numbers below the bars; more would not fit beside each other where it is narrow. */
 const TICKS = 5;
+/** Nearer to the end than this, a number would run into the last one. */
+const LAST_SHARE = 0.88;
+/** So many times the next one, the longest bar would leave the others no height. */
+const TOWERS = 8;
 
-export function histogram({ bins, cutoff }: Pick<Lengths, "bins" | "cutoff">): HTMLElement {
-  const most = Math.max(1, ...bins.map(({ records }) => records));
+/** `along` stands below the bars, as wide as they are. */
+export function histogram({ bins, cutoff }: Pick<Lengths, "bins" | "cutoff">, along: HTMLElement): HTMLElement {
+  const [most = 1, next = 0] = bins.map(({ records }) => records).sort((one, other) => other - one);
+  const logarithmic = next > 0 && most > TOWERS * next;
+  const heightOf = (records: number): number => (logarithmic ? Math.log1p(records) / Math.log1p(most) : records / Math.max(1, most));
   const bars = bins.map((bin) => {
     const bar = element("span", { class: bin.start > cutoff ? "cut" : "", title: binWords(bin) });
-    bar.style.height = `${(bin.records / most) * 100}%`;
+    bar.style.height = `${heightOf(bin.records) * 100}%`;
     return bar;
   });
   const line = element("span", { class: "cutoff" }, element("span", {}, `cutoff ${cutoff.toLocaleString()}`));
-  const place = (cutPlace(bins, cutoff) / Math.max(1, bins.length)) * 100;
-  line.style.left = `${place}%`;
-  line.classList.toggle("right", place > 70);
-  const every = Math.max(1, Math.ceil(bins.length / TICKS));
-  const ticks = bins.filter((_, index) => index % every === 0).map(({ start }) => element("span", {}, start.toLocaleString()));
+  const place = cutShare(bins, cutoff);
+  line.style.left = `${place * 100}%`;
+  line.classList.toggle("right", place > 0.7);
   const label = `Records by their length in tokens, with a cutoff at ${cutoff.toLocaleString()}`;
-  return element("div", { class: "histogram", role: "img", "aria-label": label }, element("div", { class: "bars" }, ...bars, line), element("div", { class: "ticks" }, ...ticks));
+  const picture = element("div", { role: "img", "aria-label": label }, element("div", { class: "bars" }, ...bars, line, ...heights(most, logarithmic).map((records) => heightTick(records, heightOf(records)))), element("div", { class: "ticks" }, ...ticks(bins)));
+  const said = element("p", { class: "hint" }, `Records, by tokens.${logarithmic ? " The heights are logarithmic: one bar is far longer than the others." : ""}`);
+  return element("div", { class: "histogram" }, said, picture, along);
+}
+
+/** Numbers of records that stand beside the bars. */
+function heights(most: number, logarithmic: boolean): number[] {
+  if (!logarithmic) return most > 1 ? [0, Math.round(most / 2), most] : [0, most];
+  const powers = Array.from({ length: Math.floor(Math.log10(most)) }, (_, power) => 10 ** power).filter((one) => one * 3 < most);
+  return [0, ...powers.slice(-3), most];
+}
+
+function heightTick(records: number, share: number): HTMLElement {
+  const tick = element("b", {}, records.toLocaleString());
+  tick.style.bottom = `${share * 100}%`;
+  return tick;
+}
+
+/** Numbers of tokens, each where its bar begins, and the last where the bars end. */
+function ticks(bins: Lengths["bins"]): HTMLElement[] {
+  const every = Math.max(1, Math.ceil(bins.length / TICKS));
+  const made = bins.flatMap(({ start }, index) => {
+    const share = index / bins.length;
+    if (index % every !== 0 || share > LAST_SHARE) return [];
+    const tick = element("span", {}, start.toLocaleString());
+    tick.style.left = `${share * 100}%`;
+    return [tick];
+  });
+  const last = bins.at(-1);
+  return last ? [...made, element("span", { class: "last" }, last.end.toLocaleString())] : made;
 }
 
 function binWords({ start, end, records }: Lengths["bins"][number]): string {
@@ -34,4 +68,17 @@ export function cutPlace(bins: Lengths["bins"], cutoff: number): number {
   if (index < 0) return bins.length;
   const { start, end } = bins[index]!;
   return cutoff < start ? index : index + (cutoff - start + 1) / (end - start + 1);
+}
+
+/** Where along all bars a number of tokens lies, from 0 to 1. */
+export function cutShare(bins: Lengths["bins"], cutoff: number): number {
+  return cutPlace(bins, cutoff) / Math.max(1, bins.length);
+}
+
+/** The number of tokens at a place along the bars. */
+export function cutAt(bins: Lengths["bins"], share: number): number {
+  const place = Math.min(Math.max(share, 0), 1) * bins.length;
+  const bin = bins[Math.min(Math.floor(place), bins.length - 1)];
+  if (!bin) return 1;
+  return Math.max(1, Math.round(bin.start - 1 + (place - bins.indexOf(bin)) * (bin.end - bin.start + 1)));
 }

@@ -6,22 +6,25 @@ import { column } from "../files";
 import { options } from "../records";
 import { ask, type Context, isCode, type List, type Operation } from "../things";
 import { Work } from "../work";
-import { histogram } from "./histogram";
+import { cutAt, cutShare, histogram } from "./histogram";
 import { type Lengths, QUEUES } from "./things";
 
 /** A pause in moving the line after which the service is asked. */
 const MOVING_MS = 300;
+/** Places of the slider. It moves along the bars, which need not be equally many tokens. */
+const STEPS = 1000;
 
 export class LengthsPanel {
   readonly element = element("section", { class: "queue", "aria-label": QUEUES.lengths.title });
   private readonly model = control("select");
   private readonly cutoff = control("input", { type: "number", min: "1", max: "10000000", value: "2048" });
-  private readonly slider = control("input", { type: "range", min: "1", max: "4096", value: "2048", "aria-label": "Cutoff" });
+  private readonly slider = control("input", { type: "range", min: "0", max: String(STEPS), "aria-label": "Cutoff" });
   private readonly shown = element("div", { class: "lengths" });
   private readonly words = element("p", { role: "status" });
   private readonly work: Work;
   private moving: ReturnType<typeof setTimeout> | undefined;
   private turn = 0;
+  private bins: Lengths["bins"] = [];
 
   constructor(
     private readonly context: Context,
@@ -32,8 +35,15 @@ export class LengthsPanel {
     this.work = new Work(context);
     const count = button("Count", () => void this.count(), "main");
     count.hidden = !mayEdit;
-    this.cutoff.addEventListener("input", () => this.moved(this.cutoff, this.slider));
-    this.slider.addEventListener("input", () => this.moved(this.slider, this.cutoff));
+    this.cutoff.addEventListener("input", () => {
+      this.place(Number(this.cutoff.value));
+      this.moved();
+    });
+    this.slider.addEventListener("input", () => {
+      this.cutoff.value = String(cutAt(this.bins, Number(this.slider.value) / STEPS));
+      this.place(Number(this.cutoff.value));
+      this.moved();
+    });
     this.element.append(
       element("h3", { tabindex: "-1" }, QUEUES.lengths.title),
       element("p", { class: "soft" }, QUEUES.lengths.help),
@@ -84,27 +94,32 @@ export class LengthsPanel {
     this.onCounted();
   }
 
-  private moved(from: HTMLInputElement, to: HTMLInputElement): void {
-    to.value = from.value;
+  /** Let the slider stand where the line does. */
+  private place(cutoff: number): void {
+    this.slider.value = String(Math.round(cutShare(this.bins, cutoff) * STEPS));
+    this.slider.setAttribute("aria-valuetext", countWords(cutoff, "token"));
+  }
+
+  private moved(): void {
     clearTimeout(this.moving);
-    const cutoff = Math.floor(Number(from.value));
+    const cutoff = Math.floor(Number(this.cutoff.value));
     if (cutoff >= 1 && this.shown.childElementCount > 0) this.moving = setTimeout(() => void this.look(cutoff), MOVING_MS);
   }
 
   private show(lengths: Lengths): void {
     const { cutoff, records, tokens, median, p95, max, records_cut: cutRecords, tokens_cut: cutTokens, tokenizer, base_model, analysed_at, stale } = lengths;
-    this.cutoff.value = this.slider.value = String(cutoff);
-    this.slider.max = String(Math.max(max, cutoff, 2));
-    this.slider.value = String(cutoff);
+    this.bins = lengths.bins;
+    this.cutoff.value = String(cutoff);
+    this.place(cutoff);
     if ([...this.model.options].some(({ value }) => value === base_model)) this.model.value = base_model;
     this.words.replaceChildren(
       element("strong", {}, cutRecords === 0 ? `A cutoff of ${cutoff.toLocaleString()} tokens cuts nothing.` : `A cutoff of ${cutoff.toLocaleString()} tokens cuts ${countWords(cutRecords, "record")} (${shareWords(cutRecords / Math.max(1, records))}) and ${countWords(cutTokens, "token")} (${shareWords(cutTokens / Math.max(1, tokens))}).`),
       ` ${countWords(tokens, "token")} in ${countWords(records, "record")}: median ${median.toLocaleString()}, 95% up to ${p95.toLocaleString()}, longest ${max.toLocaleString()}. `,
-      element("span", { class: "soft" }, `Counted ${tokenizer === "exact" ? `with the tokenizer of ${base_model}` : `by an estimate: this service has no tokenizer of ${base_model}`}, ${agoWords(analysed_at)}.`),
+      element("span", { class: "soft" }, `Counted ${agoWords(analysed_at)} ${tokenizer === "exact" ? `with the tokenizer of ${base_model}.` : `by an estimate: this service has no tokenizer of ${base_model}.`}`),
       ...(stale > 0 ? [" ", element("span", { class: "chip warn" }, `${countWords(stale, "record")} changed since`)] : []),
     );
     const rows = lengths.bins.filter((bin) => bin.records > 0).map((bin) => element("tr", {}, element("th", { scope: "row" }, `${bin.start.toLocaleString()} to ${bin.end.toLocaleString()}`), element("td", { class: "number" }, bin.records.toLocaleString())));
     const table = element("table", { "aria-label": "Records by length" }, element("thead", {}, element("tr", {}, column("Tokens"), column("Records", "number"))), element("tbody", {}, ...rows));
-    this.shown.replaceChildren(histogram(lengths), this.slider, control("details", {}, control("summary", {}, "As a table"), table));
+    this.shown.replaceChildren(histogram(lengths, this.slider), control("details", {}, control("summary", {}, "As a table"), table));
   }
 }

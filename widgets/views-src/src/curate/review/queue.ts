@@ -43,6 +43,8 @@ export class QueuePanel {
   private readonly work: Work;
   private findings: Finding[] = [];
   private total = 0;
+  /** What was decided from here and not undone; the numbers of the service come later. */
+  private mine = 0;
   private turn = 0;
 
   constructor(
@@ -86,6 +88,8 @@ export class QueuePanel {
     const rules = Object.entries({ ...(chosen ? { [chosen]: 0 } : {}), ...summary.rules }).sort(([, one], [, other]) => other - one);
     options(this.rule, { "": "Everything", ...Object.fromEntries(rules.map(([rule, count]) => [rule, `${ruleWords(summary.queue, rule)} (${count.toLocaleString()})`])) });
     this.rule.value = chosen;
+    this.allowUndo();
+    this.empty.textContent = this.emptyWords(this.state.value === "open");
     this.offer();
     if (analysed) void this.load(null);
   }
@@ -118,7 +122,7 @@ export class QueuePanel {
   private emptyWords(open: boolean): string {
     if (this.summary.analysed_at === null) return "This queue was not looked at yet. Run the review.";
     if (!open) return "Nothing was decided here yet.";
-    return this.summary.decided > 0 ? "Everything here is decided." : "Nothing was found.";
+    return this.summary.decided > 0 ? "All decided." : "Nothing was found.";
   }
 
   private card(finding: Finding): HTMLElement {
@@ -162,14 +166,21 @@ export class QueuePanel {
   private decided({ decided, changed_records: changed, skipped }: DecisionResult, focus = -1): void {
     const parts = [`${countWords(decided, "finding")} decided`, changed > 0 ? `${countWords(changed, "record")} changed` : "", skipped > 0 ? `${skipped.toLocaleString()} were not there any more` : ""];
     this.said.textContent = `${parts.filter(Boolean).join(", ")}.`;
+    this.mine++;
+    this.allowUndo();
     void this.load(null, focus);
     this.events.onDecided(changed > 0);
+  }
+
+  private allowUndo(): void {
+    this.undo.disabled = this.summary.decided === 0 && this.mine === 0;
   }
 
   private async undoLast(): Promise<void> {
     await attempt(this.context, async () => {
       const answer = await this.context.host.call("review.undo", { dataset: this.dataset, queue: this.summary.queue });
       const { reopened, changed_records: changed } = answer as unknown as { reopened: number; changed_records: number };
+      this.mine = Math.max(0, this.mine - 1);
       this.said.textContent = `Undone: ${countWords(reopened, "finding")} open again, ${countWords(changed, "record")} as before.`;
       void this.load(null);
       this.events.onDecided(changed > 0);

@@ -54,10 +54,11 @@ export class Review {
     return attempt(this.context, () => this.look(), true);
   }
 
-  /** What is still open, in words. */
-  async openWords(): Promise<string[]> {
+  /** What is still open, in words; null if nothing was looked at. */
+  async openWords(): Promise<string[] | null> {
     await this.look();
-    return openWords(this.summaries);
+    const reviewed = this.summaries.some(({ queue, analysed_at }) => queue !== "lengths" && analysed_at !== null);
+    return reviewed ? openWords(this.summaries) : null;
   }
 
   async resume(operation: string, kind: string): Promise<void> {
@@ -71,7 +72,7 @@ export class Review {
     for (const summary of queues) this.tell(summary);
     const looked = queues.filter(({ queue, analysed_at }) => queue !== "lengths" && analysed_at !== null);
     const open = queues.reduce((sum, queue) => sum + queue.open, 0);
-    this.words.textContent = looked.length === 0 ? "Nothing was looked at yet." : open === 0 ? "Everything that was found is decided." : `${countWords(open, "finding")} to decide about.`;
+    this.words.textContent = looked.length === 0 ? "Nothing was looked at yet." : open === 0 ? "All decided." : `${countWords(open, "finding")} to decide about.`;
     this.run.classList.toggle("main", looked.length === 0);
     this.run.textContent = looked.length === 0 ? "Run the review" : "Run it again";
     const now = queues.find(({ queue }) => queue === this.open?.queue);

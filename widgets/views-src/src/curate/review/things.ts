@@ -82,7 +82,7 @@ export const QUEUES: Readonly<Record<Queue, { title: string; help: string }>> = 
 
 const RULES: Readonly<Record<string, string>> = {
   record: "same record",
-  prompt: "same question, other answers",
+  prompt: "same question",
   group: "in this draft",
   between: "like one of another dataset",
   email: "e-mail address",
