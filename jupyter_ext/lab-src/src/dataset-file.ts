@@ -1,6 +1,6 @@
 // Files that a dataset can be made of, and what to call it. Pure.
 
-export const DATASET_FILE = /\.(jsonl?|txt)$/i;
+export const DATASET_FILE = /\.(jsonl?|ndjson|csv|tsv|parquet|arrow|txt|zip)$/i;
 /** Source: adaptery.names, NAME_LIMIT and the form of a name. */
 const NAME_LIMIT = 64;
 
