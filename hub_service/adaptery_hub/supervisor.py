@@ -36,7 +36,8 @@ HEALTHY_AFTER_SECONDS = 30.0
 #: How long a child may take to end by itself, in seconds.
 STOP_GRACE_SECONDS = 20.0
 
-_HUB_PREFIX = "JUPYTERHUB_"
+#: Variables of the Hub that its services inherit; `JPY_API_TOKEN` is the API token by its old name.
+_HUB_PREFIXES = ("JUPYTERHUB_", "JPY_")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _environment(spec: ChildSpec) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if spec.calls_hub or not name.startswith(_HUB_PREFIX)
+        if spec.calls_hub or not name.startswith(_HUB_PREFIXES)
     }
     return {**inherited, **spec.environment}
 

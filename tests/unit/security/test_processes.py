@@ -9,14 +9,19 @@ import pytest
 from adaptery_hub.__main__ import children
 from adaptery_hub.supervisor import Child, ChildSpec
 
-PROGRAM = "import os,sys; open(sys.argv[1],'w').write(os.environ.get('JUPYTERHUB_API_TOKEN','-'))"
+#: By both names that JupyterHub gives it.
+NAMES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+PROGRAM = (
+    f"import os,sys; open(sys.argv[1],'w').write(' '.join(os.environ.get(n,'-') for n in {NAMES}))"
+)
 
 
 @pytest.mark.parametrize("calls_hub", [True, False])
 async def test_only_who_calls_the_hub_gets_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls_hub: bool
 ) -> None:
-    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-the-service")
+    for name in NAMES:
+        monkeypatch.setenv(name, "of-the-service")
     said = tmp_path / "said"
     command = [sys.executable, "-c", PROGRAM, str(said)]
     child = Child(ChildSpec("child", command, {}, calls_hub=calls_hub))
@@ -25,7 +30,7 @@ async def test_only_who_calls_the_hub_gets_its_token(
         while not (said.exists() and said.read_text()):
             await asyncio.sleep(0.02)
     await child.stop()
-    assert said.read_text() == ("of-the-service" if calls_hub else "-")
+    assert said.read_text() == ("of-the-service of-the-service" if calls_hub else "- -")
 
 
 def test_that_is_the_service_alone(tmp_path: Path) -> None:
