@@ -88,6 +88,7 @@ class ReviewCalls(DraftCalls):
         decision: schemas.Decision,
         findings: Iterable[schemas.Finding | str] | None = None,
         *,
+        like: schemas.Finding | str | None = None,
         rule: str | None = None,
         replacement: str | None = None,
         keep: Iterable[str] = (),
@@ -102,6 +103,8 @@ class ReviewCalls(DraftCalls):
             decision: `keep` or `drop`; of phrases `keep` or `strip`; of personal data `accept`
                 (replace it by its kind), `ignore` or `replace`.
             findings: as `findings` gave them; all that are open if left out.
+            like: instead of `findings`, all that are open and like this one: personal data of the
+                same kind and value; of `quality` and `language` the same rule.
             rule: of all that are open, only those of this rule.
             replacement: what `replace` puts there.
             keep: with `drop`, the records (by position) of a group that stay; the first if absent.
@@ -114,9 +117,11 @@ class ReviewCalls(DraftCalls):
             AdapteryError: what the service raised.
         """
         asked: dict[str, object] = {"decision": decision, "keep": list(keep), "forget": forget}
-        if findings is None:
+        if like is not None:
+            asked["all_like"] = like if isinstance(like, str) else like.id
+        if findings is None and like is None:
             asked |= {"all": True} | ({} if rule is None else {"rule": rule})
-        else:
+        if findings is not None:
             asked["findings"] = [f if isinstance(f, str) else f.id for f in findings]
         if replacement is not None:
             asked["replacement"] = replacement

@@ -218,7 +218,7 @@ class FindingPage(Page[Finding]):
 
 
 class DecisionRequest(Model):
-    """A decision about findings of one queue: a list of them, or all open ones (of one rule)."""
+    """A decision about findings of one queue: a list of them, or all that are open, or alike."""
 
     findings: tuple[FindingId, ...] | None = Field(
         default=None, min_length=1, max_length=FINDINGS_MAX
@@ -226,6 +226,11 @@ class DecisionRequest(Model):
     all: bool = Field(default=False, description="all that are open")
     rule: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="with `all`: only of this rule"
+    )
+    all_like: FindingId | None = Field(
+        default=None,
+        description="pii: all that are open with the same kind and value as this one; quality, "
+        "language: with the same rule",
     )
     decision: Decision
     replacement: Annotated[str, Field(max_length=REPLACEMENT_MAX)] | None = Field(
@@ -243,8 +248,9 @@ class DecisionRequest(Model):
 
     @model_validator(mode="after")
     def _one_choice(self) -> DecisionRequest:
-        if (self.findings is None) is not self.all:
-            raise ValueError("give either findings or all")
+        chosen = (self.findings is not None, self.all, self.all_like is not None)
+        if sum(chosen) != 1:
+            raise ValueError("give one of findings, all and all_like")
         if self.rule is not None and not self.all:
             raise ValueError("a rule goes with all")
         if (self.replacement is not None) is not (self.decision == "replace"):

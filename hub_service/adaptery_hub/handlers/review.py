@@ -47,6 +47,7 @@ from adaptery_hub.review.decisions import (
     DecisionOrder,
     UndoOrder,
     check_decision,
+    check_like,
     decide,
     takes_long,
     undo,
@@ -313,6 +314,7 @@ class DecisionsHandler(_DecidingHandler):
             asked.decision,
             self.identity.tenant_id,
             None if asked.findings is None else tuple(map(finding_key, asked.findings)),
+            None if asked.all_like is None else finding_key(asked.all_like),
             asked.rule,
             asked.replacement,
             frozenset(map(int, asked.keep)),
@@ -320,6 +322,7 @@ class DecisionsHandler(_DecidingHandler):
             await self.seen_sources(dataset),
             await self.more_names(),
         )
+        check_like(order)
         await self.carry_out(
             dataset, order, lambda d: describe_outcome(decide(d, order)), DecisionResult
         )

@@ -5,7 +5,7 @@ Everything is looked up in the records as they are: what changed since the analy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from adaptery_hub.review.analysis import (
     language_findings,
     make_recognisers,
     pii_findings,
+    pii_key,
     quality_findings,
 )
 from adaptery_hub.review.languages import language_of
@@ -47,6 +48,7 @@ class DecisionOrder:
     decision: Decision
     editor: str  # tenant id
     keys: tuple[int, ...] | None = None  # None: all that are open
+    like: int | None = None  # of these, only those like the finding with this key
     rule: str | None = None
     replacement: str | None = None
     keep: frozenset[int] = frozenset()
@@ -95,6 +97,17 @@ def check_decision(queue: Queue, decision: Decision) -> None:
         )
 
 
+def check_like(order: DecisionOrder) -> None:
+    """Refuse to look for findings that are like one where each is about records of its own.
+
+    Raises:
+        InvalidInputError: the queue is such.
+    """
+    if order.like is not None and order.queue not in RECHECKED:
+        known = f"Only {', '.join(RECHECKED)} know it; name the findings here."
+        raise InvalidInputError(errors=[FieldProblem("all_like", "is not known here.", known)])
+
+
 def decide_in_process(
     report: Report, path: Path, max_records: int, order: DecisionOrder
 ) -> Outcome:
@@ -123,6 +136,7 @@ def decide(draft: Draft, order: DecisionOrder) -> Outcome:
         TooLargeError: the log cannot keep what it changes.
     """
     check_decision(order.queue, order.decision)
+    check_like(order)
     chosen = _chosen(draft, order)
     if order.decision in STAYING:
         draft.findings.decide(order.queue, chosen, order.decision, order.editor, None)
@@ -182,7 +196,9 @@ def _records_of(draft: Draft, order: DecisionOrder | UndoOrder) -> int:
         edit = None if newest is None else newest.edit
         return 0 if edit is None else draft.edit(edit).records
     if order.keys is None:
-        return findings.count(order.queue, decided=False, rule=order.rule, sources=order.sources)
+        one = None if order.like is None else _liked(draft, order)
+        rule = one.rule if one is not None else order.rule
+        return findings.count(order.queue, decided=False, rule=rule, sources=order.sources)
     named = findings.named(order.queue, order.keys, order.sources)
     return sum(finding.records for finding in named)
 
@@ -223,10 +239,48 @@ def recheck(draft: Draft, positions: Iterable[int], more_names: frozenset[str]) 
 def _chosen(draft: Draft, order: DecisionOrder) -> list[DraftFinding]:
     if order.keys is not None:
         return draft.findings.named(order.queue, dict.fromkeys(order.keys), order.sources)
+    if order.like is not None:
+        return list(_all_like(draft, order))
     return draft.findings.open(order.queue, rule=order.rule, sources=order.sources)
 
 
+def _liked(draft: Draft, order: DecisionOrder) -> DraftFinding | None:
+    keys = () if order.like is None else (order.like,)
+    return next(iter(draft.findings.named(order.queue, keys, order.sources)), None)
+
+
+def _all_like(draft: Draft, order: DecisionOrder) -> Iterator[DraftFinding]:
+    """Yield the open findings that are like one, which is gone if nothing comes."""
+    one = _liked(draft, order)
+    if one is None:
+        return
+    alike = draft.findings.open(order.queue, rule=one.rule, sources=order.sources)
+    if order.queue != "pii":
+        yield from alike
+        return
+    value = _value_of(draft, one, order)
+    if value is None:
+        return
+    # A key is made of the value: no other record is read.
+    for found in alike:
+        if found.key == pii_key(draft.findings, one.rule, found.position, value):
+            yield found
+
+
+def _value_of(draft: Draft, finding: DraftFinding, order: DecisionOrder) -> str | None:
+    """Return the personal data that a finding is about; None: it is not there any more."""
+    item = draft.find(finding.position)
+    if item is None:
+        return None
+    state = draft.findings.options("pii") or {}
+    recognisers = make_recognisers(ReviewOptions.model_validate(state), order.more_names)
+    spans = pii_spans(draft.findings, finding.position, item.record, recognisers)
+    return next((span.match for key, _, span in spans if key == finding.key), None)
+
+
 def _missing(order: DecisionOrder, chosen: list[DraftFinding]) -> int:
+    if order.like is not None:
+        return 0 if chosen else 1
     return 0 if order.keys is None else len(set(order.keys)) - len(chosen)
 
 

@@ -34,7 +34,7 @@ def work_through(draft: Dataset) -> None:
     assert counts == {"exact": 1, "pii": 1}
     (finding,) = draft.findings("pii")
     assert finding.excerpt is not None and finding.excerpt.match == "jo@example.org"
-    assert draft.decide("pii", "replace", [finding], replacement="<mail>").changed_records == 1
+    assert draft.decide("pii", "replace", like=finding, replacement="<mail>").changed_records == 1
     assert [f.decided and f.decided.by for f in draft.findings("pii", state="decided")] == ["@demo"]
     assert draft.decide("exact", "drop").changed_records == 1
     assert len(list(draft.records())) == 2

@@ -125,6 +125,23 @@ def test_personal_data_is_replaced_in_all_places(desk: Desk) -> None:
     assert desk.rules("pii") == {}
 
 
+def test_all_of_one_value_are_decided_at_once(desk: Desk) -> None:
+    said = [chat(f"q{i}", f"Mail jo@example.org or a{i}@example.org.") for i in range(5)]
+    desk.fill(said)
+    desk.analyse("pii", "exact")
+    with desk.open() as draft:
+        (first, *_) = draft.findings.open("pii")
+    done = desk.decide("pii", "accept", like=first.key)
+    assert (done.decided, done.changed, done.skipped) == (5, 5, 0)
+    assert desk.answers()[5] == "Mail [EMAIL] or a4@example.org."
+    assert desk.decide("pii", "ignore", like=first.key).skipped == 1, "it is not there any more"
+    desk.undo("pii")
+    assert desk.decide("pii", "ignore", like=first.key).decided == 5
+    assert desk.rules("pii") == {"email": 5}
+    with pytest.raises(InvalidInputError):
+        desk.decide("exact", "drop", like=first.key)
+
+
 def test_what_is_ignored_stays_so(desk: Desk) -> None:
     desk.fill([chat("Mail jo@example.org.", "I mailed jo@example.org and al@example.org.")])
     desk.analyse("pii")
