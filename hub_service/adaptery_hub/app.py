@@ -167,6 +167,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database_url)
     objects = build_store(settings, database)
+    store_desk = StoreDesk(objects)
     keys = KeyStore(Path(settings.key_store))
     at_rest = AtRestDesk(keys)
     drafts = Drafts(state / "drafts", settings.max_draft_records)
@@ -196,7 +197,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         settings=settings,
         db=database,
         objects=objects,
-        store_desk=StoreDesk(objects),
+        store_desk=store_desk,
         at_rest=at_rest,
         eraser=Eraser(database, drafts, uploads, objects, keys, published, audit),
         identities=identities,
@@ -237,6 +238,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             _publish_rules(settings),
             storage,
             processes,
+            lambda: store_desk.level,
         ),
         published=published,
         diffs=DiffCache(cache / "diffs", published, processes),

@@ -64,7 +64,9 @@ def _tell_record(seen: RecordLineage) -> None:
 def _tell_graph(graph: ProvenanceGraph) -> None:
     nodes = {node.id: node for node in graph.nodes}
     for edge in graph.edges:
-        say(f"{_name(nodes[edge.source])} went into {_name(nodes[edge.target])}")
+        taken = sum(one.records for one in edge.collated)
+        records = f", {taken:,} records," if edge.collated else ""
+        say(f"{_name(nodes[edge.source])}{records} went into {_name(nodes[edge.target])}")
     if not graph.edges:
         say("It was made by hand, and nothing was made of it yet.")
     if graph.truncated:

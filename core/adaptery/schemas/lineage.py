@@ -14,6 +14,7 @@ from adaptery.records import Kind
 from adaptery.schemas.common import Answer, DigestText, Instant, JsonObject, Model
 
 __all__ = [
+    "Collated",
     "DiffCounts",
     "DiffItem",
     "FieldDiff",
@@ -141,7 +142,7 @@ class GraphNode(Answer):
     """A thing in a provenance graph. What the caller may not see has no name and no details."""
 
     id: str
-    kind: Literal["file", "version", "job", "adapter"]
+    kind: Literal["file", "dataset", "version", "job", "adapter"]
     name: str | None = Field(description="null for what you may not see")
     state: str | None = None
     digest: str | None = None
@@ -150,11 +151,25 @@ class GraphNode(Answer):
     merged: bool | None = Field(default=None, description="of a version")
 
 
+class Collated(Answer):
+    """Records that were taken from a draft or version into the draft that was published."""
+
+    records: int = Field(description="of them in that draft when it was published")
+    digest: str | None = Field(
+        description="of a version, its content; of a draft, the records that were taken; null if "
+        "you may not see the source"
+    )
+    recipe: JsonObject | None = Field(
+        description="weight, sample, seed, filter (without its words) and kind; null as `digest`"
+    )
+
+
 class GraphEdge(Answer):
     """`source` went into `target`."""
 
     source: str
     target: str
+    collated: tuple[Collated, ...] = ()
 
 
 class ProvenanceGraph(Answer):

@@ -121,6 +121,8 @@ versions = _table(
     sa.Column("split_digest", Digest()),  # which record is in which split
     sa.Column("reason", sa.Text),  # why it was withdrawn
     sa.Column("withdrawn_at", UtcTime()),
+    # Kind, source, digest, records and recipe of each source that was collated into its draft.
+    sa.Column("collated", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("dataset_id", "number"),
 )
 

@@ -28,7 +28,7 @@ from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
 from adaptery_hub.paging import take_page
 from adaptery_hub.permissions import Right, fetch
-from adaptery_hub.publishing import PublishedVersions, describe_version, prefix_of
+from adaptery_hub.publishing import PublishedVersions, describe_version, prefix_of, source_names
 from adaptery_hub.publishing.diff_cache import DiffCache
 from adaptery_hub.publishing.diffs import Item, WordBudget, counts, items
 from adaptery_hub.publishing.lineage import (
@@ -74,6 +74,7 @@ class MergesHandler(Handler):
             sources,
             self._note,
         )
+        work.names = lambda c, version: source_names(c, identity, [version])
 
         def may(connection: Connection) -> None:
             fetch(connection, tables.datasets, identity, dataset, Right.MANAGE)
@@ -164,7 +165,8 @@ class WithdrawHandler(Handler):
                 adapters=statements.count_adapters(connection, version),
             )
             level = self.services.store_desk.level
-            return describe_version(versions.get(connection, identity, version, Right.VIEW), level)
+            row = versions.get(connection, identity, version, Right.VIEW)
+            return describe_version(row, level, source_names(connection, identity, [row]))
 
         self.answer(await self.services.db.write(write))
 
@@ -271,7 +273,8 @@ ROUTES = [
         {
             "GET": Operation(
                 "read",
-                "What the version came from and what came of it: files, versions, jobs, adapters.",
+                "What the version came from and what came of it: files, datasets, "
+                "versions, jobs, adapters.",
                 response=ProvenanceGraph,
             )
         },

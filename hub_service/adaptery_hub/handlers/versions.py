@@ -21,7 +21,7 @@ from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
 from adaptery_hub.permissions import Right, fetch
-from adaptery_hub.publishing import PublishedRecord, describe_version, prefix_of
+from adaptery_hub.publishing import PublishedRecord, describe_version, prefix_of, source_names
 from adaptery_hub.publishing.folders import ORIGINALS
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
@@ -39,13 +39,15 @@ class DatasetVersionsHandler(Handler):
         """List the versions."""
         after, limit = self.page()
 
-        def read(connection: Connection) -> list[RowMapping]:
-            fetch(connection, tables.datasets, self.identity, dataset, Right.VIEW)
-            return statements.list_page(connection, dataset, after, limit + 1)
-
-        rows = await self.services.db.read(read)
         level = self.services.store_desk.level
-        self.answer_page([describe_version(row, level) for row in rows], limit)
+
+        def read(connection: Connection) -> list[Version]:
+            fetch(connection, tables.datasets, self.identity, dataset, Right.VIEW)
+            rows = statements.list_page(connection, dataset, after, limit + 1)
+            names = source_names(connection, self.identity, rows)
+            return [describe_version(row, level, names) for row in rows]
+
+        self.answer_page(await self.services.db.read(read), limit)
 
     async def post(self, dataset: str) -> None:
         """Begin to publish the draft."""
@@ -54,6 +56,7 @@ class DatasetVersionsHandler(Handler):
         row = await services.db.read(lambda c: datasets.get(c, identity, dataset, Right.MANAGE))
         await services.storage.check(row["tenant_id"])
         work = services.publisher.work(row, identity.tenant_id, wanted, self._note)
+        work.names = lambda c, version: source_names(c, identity, [version])
         row = await services.operations.start(
             identity,
             "publish",
@@ -94,7 +97,8 @@ class VersionHandler(_VersionHandler):
 
         def read(connection: Connection) -> Version:
             row = statements.get(connection, self.identity, version, Right.VIEW)
-            shown = describe_version(row, services.store_desk.level)
+            names = source_names(connection, self.identity, [row])
+            shown = describe_version(row, services.store_desk.level, names)
             if services.clearml is None:
                 return shown
             return shown.model_copy(update={"clearml": services.clearml.describe(connection, row)})

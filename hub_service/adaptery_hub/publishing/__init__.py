@@ -23,6 +23,7 @@ Invariants:
 from adaptery_hub.publishing.describing import (
     describe_version,
     prefix_of,
+    source_names,
     version_folder,
     version_prefix,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "VersionWork",
     "describe_version",
     "prefix_of",
+    "source_names",
     "version_folder",
     "version_prefix",
 ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.ids import is_id
 from adaptery.schemas.datasets import Version, VersionReport
 from adaptery.schemas.stores import StoreLevel
+from adaptery_hub.database.statements import lineage
 from adaptery_hub.database.statements import versions as statements
+from adaptery_hub.identity import Identity
 
 #: Hexadecimal digits of the split digest in the name of a folder; the dataset has few versions.
 _SPLIT_DIGITS = 16
@@ -32,8 +36,33 @@ def prefix_of(row: RowMapping) -> str:
     return version_prefix(row["dataset_id"], row["content_digest"], row["split_digest"])
 
 
-def describe_version(row: RowMapping, level: StoreLevel | None = None) -> Version:
-    """Return a row of `statements.versions`, in a store of this level, as the API shows it."""
+def source_names(
+    connection: Connection, identity: Identity, rows: Iterable[RowMapping]
+) -> Mapping[str, str]:
+    """Return what the sources are called that versions were collated from, by id.
+
+    Those that the caller may not view are not in it.
+    """
+    reports = [row["report"] for row in rows if row["report"] is not None]
+    ids = {file["name"] for report in reports for file in report["files"]} - {None}
+    ids = {name for name in ids if _is_source(name)}
+    drafts = lineage.datasets_by_id(connection, identity, ids)
+    published = lineage.versions_by_id(connection, identity, ids)
+    return {id: f"{row['prefix']}/{row['name']}" for id, row in drafts.items()} | {
+        id: statements.full_name(row) for id, row in published.items()
+    }
+
+
+def describe_version(
+    row: RowMapping, level: StoreLevel | None = None, names: Mapping[str, str] | None = None
+) -> Version:
+    """Return a row of `statements.versions`, in a store of this level, as the API shows it.
+
+    Args:
+        row: the version.
+        level: of the store.
+        names: see `source_names`; any other source is called nothing but that.
+    """
     counts: Mapping[str, int] = row["counts"]
     recipe: Mapping[str, list[Mapping[str, str]]] | None = row["recipe"]
     return Version(
@@ -49,7 +78,7 @@ def describe_version(row: RowMapping, level: StoreLevel | None = None) -> Versio
         created_at=row["created_at"],
         encrypted=bool(counts.get("encrypted")),
         level=level,
-        report=None if row["report"] is None else VersionReport.model_validate(row["report"]),
+        report=None if row["report"] is None else _report(row["report"], names or {}),
         description=row["description"] or "",
         license=row["license"],
         splits=row["splits"],
@@ -60,3 +89,19 @@ def describe_version(row: RowMapping, level: StoreLevel | None = None) -> Versio
         withdrawn_at=row["withdrawn_at"],
         withdrawn_sources=row["withdrawn_sources"],
     )
+
+
+def _report(stored: Mapping[str, Any], names: Mapping[str, str]) -> VersionReport:
+    """Return a stored report; it names what was collated by the id of its source."""
+    files = [{**file, "name": _name(file["name"], names)} for file in stored["files"]]
+    return VersionReport.model_validate({**stored, "files": files})
+
+
+def _name(name: str | None, names: Mapping[str, str]) -> str | None:
+    if name is None or not _is_source(name):
+        return name
+    return names.get(name, "another dataset")
+
+
+def _is_source(name: str) -> bool:
+    return any(is_id(name, prefix) for prefix in ("ds", "dv", "cs"))

@@ -40,7 +40,7 @@ from adaptery_hub.drafts.pool import opened
 from adaptery_hub.objects.encryption import Readable
 from adaptery_hub.publishing import indexes
 from adaptery_hub.publishing.cards import CARD_NAME, write_card
-from adaptery_hub.publishing.headings import Facts, FileFact, Heading
+from adaptery_hub.publishing.headings import CollatedFact, Facts, FileFact, Heading
 from adaptery_hub.publishing.metadata import CROISSANT_NAME, PROV_NAME, croissant, prov
 from adaptery_hub.publishing.reports import Tally, make_report, signed_part
 from adaptery_hub.publishing.review_state import check_policy, review_counts
@@ -79,6 +79,7 @@ class Plan:
     heading: Heading
     originals: tuple[Original, ...]
     file_names: Mapping[str, str]
+    collated: tuple[CollatedFact, ...] = ()
     blocking: tuple[str, ...] = ()  # review queues that must hold nothing open
 
 
@@ -182,7 +183,9 @@ def _write(report: Report, plan: Plan, draft: Draft) -> Written:
     files = draft.files()
     made = make_report(tally, files, plan.file_names, draft.count_edits(), review_counts(draft))
     counts = {file: count for file, count in files if file is not None}
-    written = finish_folder(plan.folder, plan.heading, content, made, plan.originals)
+    written = finish_folder(
+        plan.folder, plan.heading, content, made, plan.originals, collated=plan.collated
+    )
     report(total, total)
     return replace(written, file_records=counts)
 
@@ -194,6 +197,7 @@ def finish_folder(
     report: VersionReport,
     originals: tuple[Original, ...] = (),
     merged: MergedFrom | None = None,
+    collated: tuple[CollatedFact, ...] = (),
 ) -> Written:
     """Write all that is not records, and return what lies in the folder."""
     names = _copy_originals(folder, originals)
@@ -210,6 +214,7 @@ def finish_folder(
         shards=own if merged is None else merged.files,
         originals=tuple(_fact(file) for file in files if file.path in names),
         sources=None if merged is None else merged.sources,
+        collated=collated,
     )
     described = describe(folder, facts)
     return Written(

@@ -41,6 +41,17 @@ class FileFact:
 
 
 @dataclass(frozen=True)
+class CollatedFact:
+    """Records that were collated into the draft; nothing of it names a draft."""
+
+    id: str  # of the collation
+    kind: str  # dataset or version
+    source: str | None  # id of a version
+    digest: str
+    records: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the card and the metadata of a version tell."""
 
@@ -51,3 +62,4 @@ class Facts:
     shards: tuple[FileFact, ...]
     originals: tuple[FileFact, ...] = ()
     sources: Mapping[str, str] | None = None  # of a merged version: content digest by version id
+    collated: tuple[CollatedFact, ...] = ()

@@ -11,10 +11,18 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.schemas.lineage import GraphEdge, GraphNode, LineageSighting, ProvenanceGraph, Split
+from adaptery.schemas.lineage import (
+    Collated,
+    GraphEdge,
+    GraphNode,
+    LineageSighting,
+    ProvenanceGraph,
+    Split,
+)
 from adaptery_hub.database.statements import lineage as statements
 from adaptery_hub.database.statements.versions import full_name
 from adaptery_hub.identity import Identity
@@ -35,7 +43,7 @@ class Graph:
         self._connection = connection
         self._identity = identity
         self._nodes: dict[str, GraphNode] = {}
-        self._edges: dict[GraphEdge, None] = {}
+        self._edges: dict[tuple[str, str], list[Collated]] = {}
         self._truncated = False
         self._hidden: dict[str, str] = {}
 
@@ -43,7 +51,10 @@ class Graph:
         """Return what was gathered."""
         return ProvenanceGraph(
             nodes=tuple(self._nodes.values()),
-            edges=tuple(self._edges),
+            edges=tuple(
+                GraphEdge(source=source, target=target, collated=tuple(collated))
+                for (source, target), collated in self._edges.items()
+            ),
             truncated=self._truncated,
         )
 
@@ -63,6 +74,7 @@ class Graph:
             for version_id, ids in sources.items():
                 for source in ids:
                     self._add_source(source, visible.get(source), version_id)
+            self._add_collated(level)
             level = [row for source, row in visible.items() if source not in seen]
             seen |= visible.keys()
 
@@ -104,7 +116,7 @@ class Graph:
     def connect(self, source: str, target: str) -> None:
         """Say that one thing went into another, if both are shown."""
         if source in self._nodes and target in self._nodes:
-            self._edges[GraphEdge(source=source, target=target)] = None
+            self._edges.setdefault((source, target), [])
 
     def _add_files(self, version_ids: list[str]) -> None:
         for row in statements.files_of(self._connection, version_ids):
@@ -123,9 +135,36 @@ class Graph:
             self._add(_version_node(row))
             self.connect(source, target)
             return
+        self.connect(self._hide(source, "version"), target)
+
+    def _hide(self, source: str, kind: Literal["dataset", "version"]) -> str:
         name = self._hidden.setdefault(source, f"hidden-{len(self._hidden) + 1}")
-        self._add(GraphNode(id=name, kind="version", name=None))
-        self.connect(name, target)
+        self._add(GraphNode(id=name, kind=kind, name=None))
+        return name
+
+    def _add_collated(self, rows: Sequence[RowMapping]) -> None:
+        """Add what was collated into drafts before they were published, and how much of it."""
+        every = [(row["id"], one) for row in rows for one in row["collated"] or ()]
+        ids = {one["source"] for _, one in every}
+        drafts = statements.datasets_by_id(self._connection, self._identity, ids)
+        published = statements.versions_by_id(self._connection, self._identity, ids)
+        for target, one in every:
+            source = one["source"]
+            if source in drafts:
+                self._add(_dataset_node(drafts[source]))
+            elif source in published:
+                self._add(_version_node(published[source]))
+            shown = source in drafts or source in published
+            node = source if shown else self._hide(source, one["kind"])
+            self.connect(node, target)
+            if (node, target) in self._edges:
+                self._edges[node, target].append(
+                    Collated(
+                        records=one["records"],
+                        digest=one["digest"] if shown else None,
+                        recipe=one["recipe"] if shown else None,
+                    )
+                )
 
     def _add(self, node: GraphNode) -> bool:
         if node.id in self._nodes:
@@ -182,6 +221,10 @@ def followed(
         [use for use in uses if use["split"] in (None, "all", splits[use["version_id"]])]
     )
     return graph.result()
+
+
+def _dataset_node(row: RowMapping) -> GraphNode:
+    return GraphNode(id=row["id"], kind="dataset", name=f"{row['prefix']}/{row['name']}")
 
 
 def _version_node(row: RowMapping) -> GraphNode:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from adaptery.times import to_text
-from adaptery_hub.publishing.headings import Facts, FileFact
+from adaptery_hub.publishing.headings import CollatedFact, Facts, FileFact
 
 CROISSANT_NAME = "croissant.json"
 PROV_NAME = "prov.json"
@@ -92,7 +92,11 @@ def prov(facts: Facts) -> dict[str, Any]:
     version, activity = f"adaptery:{heading.version_id}", f"adaptery:publish-{heading.version_id}"
     agent = f"adaptery:{heading.creator_id}"
     sources = dict(facts.sources or {})
-    used = [*(f"adaptery:{source}" for source in sources), *map(_original_id, facts.originals)]
+    used = [
+        *(f"adaptery:{source}" for source in sources),
+        *map(_original_id, facts.originals),
+        *(f"adaptery:{one.id}" for one in facts.collated),
+    ]
     moment = to_text(heading.created_at)
     return {
         "prefix": {"adaptery": "urn:adaptery:"},
@@ -119,6 +123,7 @@ def prov(facts: Facts) -> dict[str, Any]:
                 }
                 for fact in facts.originals
             },
+            **{f"adaptery:{one.id}": _collated(one) for one in facts.collated},
         },
         "activity": {
             activity: {
@@ -144,6 +149,18 @@ def prov(facts: Facts) -> dict[str, Any]:
             }
             for n, entity in enumerate(used)
         },
+    }
+
+
+def _collated(one: CollatedFact) -> dict[str, Any]:
+    """Return what is told of collated records to whoever may read the version."""
+    named = {} if one.source is None else {"adaptery:source": f"adaptery:{one.source}"}
+    return {
+        "prov:type": "adaptery:collated",
+        "adaptery:from": one.kind,
+        "adaptery:digest": one.digest,
+        "adaptery:records": one.records,
+        **named,
     }
 
 

@@ -34,6 +34,7 @@ from adaptery.manifests import (
 )
 from adaptery.schemas.common import SENSITIVITIES
 from adaptery.schemas.datasets import PublishRequest, Version
+from adaptery.schemas.stores import StoreLevel
 from adaptery.signing import SigningKey
 from adaptery.times import now
 from adaptery_hub.at_rest import ENCRYPTED, AtRestDesk, SealedFolder
@@ -54,7 +55,7 @@ from adaptery_hub.publishing.folders import (
     WrittenFile,
     write_version,
 )
-from adaptery_hub.publishing.headings import Heading
+from adaptery_hub.publishing.headings import CollatedFact, Heading
 from adaptery_hub.publishing.steps import run_step
 from adaptery_hub.storage import Reservation, StorageDesk
 
@@ -99,7 +100,9 @@ class Publisher:
         rules: Rules,
         storage: StorageDesk,
         processes: Processes,
+        level: Callable[[], StoreLevel | None] = lambda: None,
     ) -> None:
+        self.level = level
         self.database = database
         self.drafts = drafts
         self.originals = originals
@@ -159,6 +162,8 @@ class VersionWork:
         self._dataset = dataset
         self._creator_id = creator_id
         self._note = note
+        #: What the one who publishes may know of where records come from; see `source_names`.
+        self.names: Callable[[Connection, RowMapping], Mapping[str, str]] = lambda *_: {}
         self._created_at: datetime = now()
         self._room: Reservation | None = None
         self._stored = False
@@ -227,7 +232,8 @@ class VersionWork:
         statements.insert(connection, self._row)
         self.inserted(connection)
         lineage.raise_sensitivity(connection, self.dataset_id, self.sensitivity)
-        version = describe_version(statements.find(connection, self.version_id))
+        row = statements.find(connection, self.version_id)
+        version = describe_version(row, self.publisher.level(), self.names(connection, row))
         self._note(connection, version)
         self._give_room_back()
         return {"version": version.model_dump(mode="json")}
@@ -373,6 +379,16 @@ class PublishWork(VersionWork):
             originals=tuple(found for row in rows if (found := self._original(row)) is not None),
             file_names={row["id"]: row["name"] for row in rows}
             | {one.id: one.source for one in self._collated},
+            collated=tuple(
+                CollatedFact(
+                    one.id,
+                    one.kind,
+                    one.source if one.kind == "version" else None,
+                    one.digest,
+                    one.records,
+                )
+                for one in self._collated
+            ),
             blocking=publisher.rules.blocking.get(heading.sensitivity, ()),
         )
         size = publisher.drafts.read_now(self.dataset_id, Draft.size)
@@ -386,6 +402,10 @@ class PublishWork(VersionWork):
             if row["id"] in written.file_records
         ]
         return written
+
+    def row_fields(self) -> Mapping[str, Any]:
+        """See `VersionWork.row_fields`."""
+        return {"collated": [_collated(one) for one in self._collated] or None}
 
     def inserted(self, connection: Connection) -> None:
         """See `VersionWork.inserted`."""
@@ -403,3 +423,20 @@ class PublishWork(VersionWork):
         except NotFoundError:  # a release before this one kept none
             return None
         return Original(row["id"], row["name"], row["digest"], path)
+
+
+def _collated(one: DraftSource) -> dict[str, Any]:
+    """Return what a row tells of a source; the words of its filter are content."""
+    recipe = {
+        name: value for name, value in one.recipe.items() if name not in ("dataset", "version")
+    }
+    if (wanted := recipe.get("filter")) is not None:
+        assert isinstance(wanted, dict)
+        recipe["filter"] = {name: value for name, value in wanted.items() if name != "search"}
+    return {
+        "kind": one.kind,
+        "source": one.source,
+        "digest": one.digest,
+        "records": one.records,
+        "recipe": recipe,
+    }

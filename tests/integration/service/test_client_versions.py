@@ -181,6 +181,8 @@ async def test_what_was_collated_is_a_source(service: Service, demo: Client) -> 
     shown = await demo.json("GET", f"api/datasets/{other}")
     assert shown["sensitivity"] == "restricted"
     graph = await demo.json("GET", f"api/versions/{two['id']}/provenance")
-    assert {"source": one["id"], "target": two["id"]} in graph["edges"]
+    (edge,) = (edge for edge in graph["edges"] if edge["source"] == one["id"])
+    assert edge["target"] == two["id"]
+    assert edge["collated"] == [{"records": 4, "digest": one["content_digest"], "recipe": {}}]
     await demo.json("POST", f"api/versions/{one['id']}/withdraw", json={"reason": "Wrong."})
     assert (await demo.json("GET", f"api/versions/{two['id']}"))["withdrawn_sources"] == 1

@@ -60,7 +60,7 @@ async def test_a_merged_version_references_its_sources(service: Service, demo: C
     assert [item["record_id"] for item in items[:6]] == [item["record_id"] for item in first]
     assert len(items) == merged["records"] and merged["records"] in (8, 9)
     names = [file["name"] for file in merged["report"]["files"]]
-    assert names == [one["id"], two["id"]]
+    assert names == [one["name"], two["name"]]
     manifest = await demo.json("GET", f"api/versions/{merged['id']}/manifest")
     assert not any(file["path"].endswith(".parquet") for file in manifest["files"])
     assert [source["version"] for source in manifest["sources"]] == [one["id"], two["id"]]
@@ -256,7 +256,8 @@ async def test_who_saw_a_record_is_told_within_ones_rights(
     found = await demo.json("POST", "api/records/lineage", json=body)
     assert {seen["version"] for seen in found["versions"]} == {one["id"], merged["id"]}
     assert {seen["position"] for seen in found["versions"]} == {3}
-    assert {"source": one["id"], "target": merged["id"]} in found["graph"]["edges"]
+    edge = {"source": one["id"], "target": merged["id"], "collated": []}
+    assert edge in found["graph"]["edges"]
     other = await guest.json("POST", "api/records/lineage", json=body)
     assert [seen["version"] for seen in other["versions"]] == [theirs["id"]]
     nobody = {"record_id": "sha256:" + "0" * 64}
@@ -278,7 +279,48 @@ async def test_upwards_what_one_may_not_see_has_no_name(
         ("hidden-1", "version", None)
     ]
     assert "visits.json" not in json.dumps(graph) and one["id"] not in json.dumps(graph)
-    assert graph["edges"] == [{"source": "hidden-1", "target": merged["id"]}]
+    edge = {"source": "hidden-1", "target": merged["id"], "collated": []}
+    assert graph["edges"] == [edge]
+
+
+async def test_what_was_collated_is_traced_and_hidden_from_who_may_not_see_it(
+    demo: Client, guest: Client
+) -> None:
+    source = await demo.dataset("one")
+    await demo.upload(source, alpaca(4))
+    dataset = await demo.dataset("both")
+    await demo.upload(dataset, alpaca(2, "fever"))
+    sources = [{"dataset": source, "sample": 3, "filter": {"search": "cough"}}]
+    path = f"api/datasets/{dataset}/collate"
+    started = await demo.json("POST", path, 202, json={"sources": sources})
+    assert (await demo.ended(started["id"]))["state"] == "completed"
+    made = (await demo.publish(dataset))["result"]["version"]
+    assert made["level"] == "integrity checked"
+    assert {"name": "@demo/one", "records": 3} in made["report"]["files"]
+    grant = {"principal": "@guest", "right": "view"}
+    await demo.json("PUT", f"api/datasets/{dataset}/grants", json=grant)
+
+    path = f"api/versions/{made['id']}"
+    graph = await demo.json("GET", f"{path}/provenance")
+    (node,) = (node for node in graph["nodes"] if node["kind"] == "dataset")
+    assert (node["id"], node["name"]) == (source, "@demo/one")
+    (edge,) = (edge for edge in graph["edges"] if edge["source"] == source)
+    (collated,) = edge["collated"]
+    assert (edge["target"], collated["records"]) == (made["id"], 3)
+    assert collated["recipe"] == {"sample": 3, "filter": {}}  # its words are content
+    files = (await demo.json("GET", path))["report"]["files"]
+    assert {"name": "@demo/one", "records": 3} in files
+
+    graph = await guest.json("GET", f"{path}/provenance")
+    (edge,) = (edge for edge in graph["edges"] if edge["source"] == "hidden-1")
+    assert edge["collated"] == [{"records": 3, "digest": None, "recipe": None}]
+    version = await guest.json("GET", path)
+    assert {"name": "another dataset", "records": 3} in version["report"]["files"]
+    prov = (await guest.get(f"{path}/download", params={"file": "prov.json"})).text
+    collations = [one for one in json.loads(prov)["entity"].values() if "adaptery:from" in one]
+    assert [one["adaptery:records"] for one in collations] == [3]
+    for told in (json.dumps(graph), json.dumps(version), prov):
+        assert source not in told and "@demo/one" not in told
 
 
 async def test_an_adapter_is_traced_and_flagged(

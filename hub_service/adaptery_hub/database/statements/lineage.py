@@ -51,6 +51,18 @@ def versions_by_id(
     return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
+def datasets_by_id(
+    connection: Connection, identity: Identity, dataset_ids: Collection[str]
+) -> dict[str, RowMapping]:
+    """Return those of these datasets that the caller may view, with their owners' prefixes."""
+    statement = (
+        sa.select(datasets.c.id, datasets.c.name, prefix_column().label("prefix"))
+        .join(tenants, tenants.c.id == datasets.c.tenant_id)
+        .where(datasets.c.id.in_(dataset_ids), visible(datasets, identity, Right.VIEW))
+    )
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
+
+
 def merged_from(
     connection: Connection, identity: Identity, version_ids: Collection[str], limit: int
 ) -> list[RowMapping]:

@@ -4,7 +4,7 @@ import type { DraftRecord } from "../record";
 
 export interface GraphNode {
   id: string;
-  kind: "file" | "version" | "job" | "adapter";
+  kind: "file" | "dataset" | "version" | "job" | "adapter";
   /** Null for what the reader may not see. */
   name: string | null;
   state: string | null;
@@ -18,6 +18,8 @@ export interface GraphNode {
 export interface GraphEdge {
   source: string;
   target: string;
+  /** What was collated from the source. */
+  collated?: { records: number }[];
 }
 
 export interface ProvenanceGraph {
@@ -63,7 +65,7 @@ export interface VersionDiff {
   has_more: boolean;
 }
 
-export const NODE_KINDS: Readonly<Record<GraphNode["kind"], string>> = { file: "File", version: "Version", job: "Job", adapter: "Adapter" };
+export const NODE_KINDS: Readonly<Record<GraphNode["kind"], string>> = { file: "File", dataset: "Dataset", version: "Version", job: "Job", adapter: "Adapter" };
 
 /** What a node is called; what the reader may not see has no name. */
 export function titleOf({ kind, name }: GraphNode): string {
