@@ -61,7 +61,7 @@ def test_a_dataset_is_made_and_filled(story: Story, tmp_path: Path) -> None:
     demo.part("Datasets").get_by_role("button", name="New dataset").click()
     curate = story.curate
     curate.make(NAME)
-    expect(demo.page).to_have_url(re.compile(r"#curate\?dataset=ds_[0-9a-z]{26}$"))
+    expect(demo.page).to_have_url(re.compile(r"#curate\?dataset=ds_[0-9a-z]{26}&tab=[a-z]+$"))
     story.remember("curate")
     chosen = tmp_path / "chosen.json"
     chosen.write_bytes(alpaca(6, "cough"))

@@ -8,6 +8,9 @@ import type { Start } from "./contract";
 import type { AdapteryServer } from "./server";
 import { type Open, ViewWidget } from "./view-widget";
 
+/** What a start says of the part that is shown. */
+const PARTS = ["tab", "queue", "version", "operation"];
+
 export class Tabs {
   private readonly tracker = new WidgetTracker<ViewWidget>({ namespace: "adaptery" });
 
@@ -28,7 +31,7 @@ export class Tabs {
 
   /** Show a view; `id` is that of a tab before a reload. */
   open(view: string, start: Start, id?: string): ViewWidget {
-    const tab = this.tracker.find((one) => one.view === view && JSONExt.deepEqual(one.start(), start));
+    const tab = this.tracker.find((one) => one.view === view && isSame(view, one.start(), start));
     if (tab && id === undefined) {
       this.app.shell.activateById(tab.id);
       return tab;
@@ -45,4 +48,11 @@ export class Tabs {
     this.app.shell.add(tab, "main", { activate: id === undefined });
     return tab;
   }
+}
+
+/** Whether a tab shows what is wanted; which part of a dataset it shows now is its reader's business. */
+function isSame(view: string, shown: Start, wanted: Start): boolean {
+  const parts = view === "curate" ? PARTS.filter((part) => !(part in wanted)) : [];
+  const rest = Object.fromEntries(Object.entries(shown).filter(([name]) => !parts.includes(name)));
+  return JSONExt.deepEqual(rest as never, wanted as never);
 }

@@ -9,7 +9,7 @@ import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { TABLE_STYLE } from "../parts/table-style";
 import { TABS_STYLE } from "../parts/tabs";
-import { type Began, DatasetPage } from "./dataset";
+import { type Began, DatasetPage, type Place } from "./dataset";
 import { Datasets } from "./datasets";
 import { CURATE_STYLE } from "./style";
 import { ask, type Context, type Dataset, isCode } from "./things";
@@ -22,6 +22,9 @@ interface Start {
   operation?: string;
   /** A version to look into. */
   version?: string;
+  /** What of the dataset was shown. */
+  tab?: string;
+  queue?: string;
 }
 
 class Curate {
@@ -88,15 +91,23 @@ class Curate {
 
   private show(dataset: Dataset, began: Began): void {
     const context = this.next();
-    const start: Start = { dataset: dataset.id };
+    let operation: string | null = began.operation ?? null;
+    let place: Place = {};
+    const here = (): void => this.here(dataset.name, { dataset: dataset.id, ...place, ...(operation ? { operation } : {}) });
     this.page = new DatasetPage(context, dataset, began, {
       onBack: () => this.choose(),
-      onOperation: (id) => this.here(dataset.name, id ? { ...start, operation: id } : start),
+      onOperation: (id) => {
+        operation = id;
+        here();
+      },
+      onPlace: (now) => {
+        place = now;
+        here();
+      },
       onMissing: () => this.missing(),
       onErased: () => this.here("Datasets", {}),
     });
     this.body.replaceChildren(this.page.element);
-    if (!began.operation) this.here(dataset.name, start);
   }
 
   private missing(): void {

@@ -12,6 +12,7 @@ import { Publish } from "./publish";
 import { options, Records } from "./records";
 import { askToRemove } from "./remove-dataset";
 import { Review } from "./review/review";
+import type { Queue } from "./review/things";
 import { Splits } from "./splits";
 import { ask, attempt, type Context, type Dataset, isCode, mayEdit, type Operation, SENSITIVITIES } from "./things";
 import { Versions } from "./versions";
@@ -19,6 +20,7 @@ import { Work } from "./work";
 
 /** How often to look whether somebody else changed the dataset. */
 const LOOK_MS = 20_000;
+const PARTS: ReadonlySet<string> = new Set(["records", "files", "review", "splits", "versions"]);
 const PUBLISHED_BY = "Publishing takes the right to manage. Whoever manages the dataset can share it with you, or with your group.";
 
 /** Where each kind of long step is shown; what is not here is about all of it. */
@@ -35,9 +37,18 @@ const PART_OF: Readonly<Record<string, string>> = {
   redo: "records",
 };
 
+/** What of a dataset is shown. */
+export interface Place {
+  tab?: string;
+  queue?: string;
+  version?: string;
+}
+
 export interface PageEvents {
   onBack(): void;
   onOperation(id: string | null): void;
+  /** Another part of it is shown. */
+  onPlace(place: Place): void;
   /** It is gone, or the reader's right to see it. */
   onMissing(): void;
   /** It was erased: there is nothing to look after any more. */
@@ -48,6 +59,9 @@ export interface PageEvents {
 export interface Began {
   operation?: string | null;
   version?: string | null;
+  /** The tab, and the queue of the review, that were shown. */
+  tab?: string | null;
+  queue?: string | null;
   /** Ask at once whether to erase it. */
   erase?: boolean;
 }
@@ -66,13 +80,15 @@ export class DatasetPage {
   private readonly tabs: Tabs;
   private readonly share: HTMLButtonElement;
   private changing: Changing | null = null;
+  /** The tab that is shown. */
+  private shown = "";
   /** Ends the looks for what was erased. */
   private readonly gone = new AbortController();
 
   constructor(
     private readonly context: Context,
     private dataset: Dataset,
-    { operation = null, version = null, erase = false }: Began,
+    { operation = null, version = null, tab = null, queue = null, erase = false }: Began,
     private readonly events: PageEvents,
   ) {
     const changed = (): void => void this.look();
@@ -83,9 +99,9 @@ export class DatasetPage {
     };
     this.records = new Records(context, dataset, changed, begun);
     this.files = new Files(context, dataset, changed, begun);
-    this.review = new Review(context, dataset, { onOperation: begun, onChange: changed, openRecord });
+    this.review = new Review(context, dataset, { onOperation: begun, onChange: changed, openRecord, onQueue: () => this.tell() });
     this.splits = new Splits(context, dataset, { onOperation: begun, onChange: changed, openRecord });
-    this.versions = new Versions(context, dataset, begun);
+    this.versions = new Versions(context, dataset, begun, () => this.tell());
     this.work = new Work(context, begun);
     this.publish = new Publish(context, () => this.dataset, {
       onOperation: begun,
@@ -103,11 +119,14 @@ export class DatasetPage {
     ], (name) => {
       if (name === "review") void this.review.refresh();
       if (name === "splits") this.splits.refresh();
+      this.shown = name;
+      this.tell();
     });
     this.share = shareButton(context.host, () => this.shared(), context.signal);
     this.element.append(this.head, this.publish.element, this.work.element, this.tabs.element);
     this.show();
-    this.tabs.show(dataset.records === 0 && mayEdit(dataset) ? "files" : "records");
+    if (queue) this.review.choose(queue as Queue);
+    this.tabs.show(PARTS.has(tab ?? "") ? tab! : dataset.records === 0 && mayEdit(dataset) ? "files" : "records");
     this.versions.refresh();
     if (operation) void this.resume(operation);
     if (erase) void this.erase();
@@ -116,6 +135,13 @@ export class DatasetPage {
       void this.versions.show(version);
     }
     void repeat(() => this.see(), LOOK_MS, AbortSignal.any([context.signal, this.gone.signal]), context.notices.trouble).catch((error: unknown) => context.notices.problem(error, () => void this.look()));
+  }
+
+  /** Say what is shown, so that a reload comes back to it. */
+  private tell(): void {
+    const queue = this.shown === "review" ? this.review.queue : null;
+    const version = this.shown === "versions" ? this.versions.shown : null;
+    this.events.onPlace({ ...(this.shown ? { tab: this.shown } : {}), ...(queue ? { queue } : {}), ...(version ? { version } : {}) });
   }
 
   /** Whether leaving would lose something. */

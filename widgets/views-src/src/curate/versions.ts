@@ -24,12 +24,14 @@ export class Versions {
   private readonly store = element("div");
   private readonly work: Work;
   private page: VersionPage | null = null;
+  private opened: string | null = null;
   private versions: Version[] = [];
 
   constructor(
     private readonly context: Context,
     private readonly dataset: Dataset,
     onOperation: (id: string | null) => void = () => undefined,
+    private readonly onShow: () => void = () => undefined,
   ) {
     this.work = new Work(context, onOperation);
     const head = element("tr", {}, column("Version"), column("Records", "number wide"), column("Duplicates dropped", "number mid"), column("Digest", "mid"), column("Published", "wide"), element("td"));
@@ -39,6 +41,11 @@ export class Versions {
     this.element.append(element("div", { class: "row tools" }, this.store, element("span", { class: "row end" }, this.merge)), this.work.element, this.table, this.empty, this.place);
     context.signal.addEventListener("abort", () => this.page?.close(), { once: true });
     void this.lookAtStore();
+  }
+
+  /** The version whose page is open. */
+  get shown(): string | null {
+    return this.opened;
   }
 
   /** Look what is published now. */
@@ -116,12 +123,16 @@ export class Versions {
       onClose: () => {
         this.page?.close();
         this.page = null;
+        this.opened = null;
         this.place.replaceChildren();
+        this.onShow();
       },
       onChange: () => this.refresh(),
     });
     this.place.replaceChildren(this.page.element);
     this.page.focus();
+    this.opened = version.id;
+    this.onShow();
   }
 
   private async askToMerge(): Promise<void> {

@@ -15,7 +15,14 @@ const id = (prefix: string): RegExp => new RegExp(`^${prefix}_[0-9a-z]{26}$`);
 /** The views, and what each may be opened with. */
 const VIEWS: Record<ViewName, Record<string, RegExp>> = {
   panel: {},
-  curate: { dataset: id("ds"), new: /^true$/ },
+  curate: {
+    dataset: id("ds"),
+    new: /^true$/,
+    tab: /^(records|files|review|splits|versions)$/,
+    queue: /^(exact|near|phrases|pii|quality|language|lengths)$/,
+    version: id("dv"),
+    operation: id("op"),
+  },
   train: { version: id("dv"), job: id("jb") },
   jobs: { search: NAME },
   watch: { job: id("jb") },

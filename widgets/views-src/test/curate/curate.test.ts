@@ -33,7 +33,7 @@ describe("the datasets", () => {
     expect(el.textContent).not.toContain("Remove"); // it is only to read
     await press(el, "soap");
     await eventually(() => host.asks("view.here").at(-1)?.title === "soap");
-    expect(host.asks("view.here").at(-1)).toEqual({ title: "soap", start: { dataset: "ds_2" } });
+    expect(host.asks("view.here").at(-1)).toEqual({ title: "soap", start: { dataset: "ds_2", tab: "records" } });
   });
 
   it("come page by page, and stay filtered where nothing fits", async () => {
@@ -346,8 +346,8 @@ describe("publishing", () => {
     await eventually(() => el.querySelector(".publishing")?.textContent?.includes("Published @demo/visits@1."));
     await press(el, "Train on it: @demo/visits@1");
     expect(host.asks("view.open")).toEqual([{ view: "train", start: { version: "dv_1" } }]);
-    expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", operation: "op_1" });
-    expect(host.asks("view.here").at(-1)?.start).toEqual({ dataset: "ds_1" });
+    expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", tab: "records", operation: "op_1" });
+    expect(host.asks("view.here").at(-1)?.start).toEqual({ dataset: "ds_1", tab: "records" });
   });
 
   it("is taken up again after a reload", async () => {
@@ -370,4 +370,21 @@ it("ends everything with the view", async () => {
   } finally {
     vi.useRealTimers();
   }
+});
+
+describe("where one is", () => {
+  const queues = [{ queue: "near", analysed_at: NOW, open: 1, decided: 0, stale: 0, rules: {}, left_out: 0, languages: {} }];
+  const found = (): unknown => ({ ...(page() as object), total: 0 });
+
+  it("is told, and come back to", async () => {
+    const { el, host } = shown({ "review.get": () => ({ queues }), "review.list": found });
+    await press(el, "Review");
+    await eventually(() => el.querySelector(".queue-button")?.textContent?.includes("Near duplicates") || button(el, "Near duplicates1 open · 0 decided"));
+    await press(el, "Near duplicates1 open · 0 decided");
+    const start = { dataset: "ds_1", tab: "review", queue: "near" };
+    await eventually(() => JSON.stringify(host.asks("view.here").at(-1)?.start) === JSON.stringify(start));
+    const again = shown({ "review.get": () => ({ queues }), "review.list": found }, start);
+    await eventually(() => again.el.querySelector(".queue h3")?.textContent === "Near duplicates");
+    expect(again.el.querySelector("[role=tab][aria-selected=true]")!.textContent).toBe("Review");
+  });
 });

@@ -59,7 +59,7 @@ describe("the review", () => {
     await eventually(() => host.asks("review.run").length === 1);
     expect(host.asks("review.run")[0]).toMatchObject({ dataset: "ds_1", queues: ["near", "phrases", "pii", "quality", "language"], options: { threshold: 0.8, phrase_words: 5 }, against: [] });
     await eventually(() => el.querySelector(".queue h3")?.textContent === "Exact duplicates");
-    expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", operation: "op_1" });
+    expect(host.asks("view.here").map(({ start }) => start)).toContainEqual({ dataset: "ds_1", tab: "review", operation: "op_1" });
   });
 
   it("offers a reader nothing to decide", async () => {

@@ -9,6 +9,7 @@ describe("an address", () => {
     for (const [view, start, hash] of [
       ["panel", {}, "#panel"],
       ["curate", { dataset: DATASET }, `#curate?dataset=${DATASET}`],
+      ["curate", { dataset: DATASET, tab: "review", queue: "near" }, `#curate?dataset=${DATASET}&tab=review&queue=near`],
       ["curate", { new: "true" }, "#curate?new=true"],
       ["train", { job: JOB }, `#train?job=${JOB}`],
       ["watch", { job: JOB }, `#watch?job=${JOB}`],

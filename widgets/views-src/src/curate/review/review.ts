@@ -16,6 +16,8 @@ export interface ReviewEvents {
   /** Records were changed by a decision. */
   onChange(): void;
   openRecord(position: string): void;
+  /** Another queue is shown. */
+  onQueue(): void;
 }
 
 export class Review {
@@ -27,6 +29,8 @@ export class Review {
   private readonly place = element("div");
   private readonly work: Work;
   private summaries: QueueSummary[] = [];
+  /** The queue to show once the queues are known. */
+  private wanted: Queue | null = null;
   private open: { queue: Queue; panel: QueuePanel | LengthsPanel } | null = null;
 
   constructor(
@@ -42,6 +46,11 @@ export class Review {
     }
     this.element.append(element("div", { class: "row tools" }, this.words, element("span", { class: "row end" }, this.run)), this.work.element, this.queues, this.place);
     this.show(dataset);
+  }
+
+  /** The queue that is shown. */
+  get queue(): Queue | null {
+    return this.open?.queue ?? null;
   }
 
   show(dataset: Dataset): void {
@@ -75,6 +84,11 @@ export class Review {
     this.words.textContent = looked.length === 0 ? "Nothing was looked at yet." : open === 0 ? "All decided." : `${countWords(open, "finding")} to decide about.`;
     this.run.classList.toggle("main", looked.length === 0);
     this.run.textContent = looked.length === 0 ? "Run the review" : "Run it again";
+    if (this.wanted && queues.length > 0) {
+      const { wanted } = this;
+      this.wanted = null;
+      if (!this.open) this.choose(wanted);
+    }
     const now = queues.find(({ queue }) => queue === this.open?.queue);
     if (now && this.open?.panel instanceof QueuePanel) this.open.panel.show(now);
   }
@@ -88,15 +102,20 @@ export class Review {
     made.setAttribute("aria-pressed", String(this.open?.queue === queue));
   }
 
-  private choose(queue: Queue): void {
+  /** Show a queue, once it is known how the queues are. */
+  choose(queue: Queue): void {
     const { context, dataset } = this;
     const summary = this.summaries.find((one) => one.queue === queue);
-    if (!summary) return;
+    if (!summary) {
+      if (this.summaries.length === 0) this.wanted = queue;
+      return;
+    }
     const panel =
       queue === "lengths"
         ? new LengthsPanel(context, dataset.id, mayEdit(dataset), () => void this.refresh())
         : new QueuePanel(context, dataset.id, mayEdit(dataset), summary, { onOperation: (id) => this.events.onOperation(id), onDecided: (changed) => this.decided(changed), openRecord: (position) => this.events.openRecord(position) });
     this.open = { queue, panel };
+    this.events.onQueue();
     this.place.replaceChildren(panel.element);
     for (const [other, made] of this.buttons) made.setAttribute("aria-pressed", String(other === queue));
     panel.focus();
