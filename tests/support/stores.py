@@ -117,6 +117,7 @@ def seaweedfs_clients(state: Path, port: int, lock: LockMode | None = "governanc
         f"http://127.0.0.1:{port}",
         publisher_arn=seaweedfs.PUBLISHER_ARN,
         manage_bucket=True,
+        doors=seaweedfs.doors(port),
     )
     credentials = read_credentials(seaweedfs.credentials_path(state))
     return S3Clients(replace(config, lock=lock), credentials)

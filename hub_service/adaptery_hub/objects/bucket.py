@@ -22,6 +22,10 @@ NOT_FOR_PUBLISHERS = (
     "s3:DeleteBucketPolicy",
     "s3:PutBucketVersioning",
     "s3:PutBucketObjectLockConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutBucketLifecycleConfiguration",  # SeaweedFS's word for it
+    "s3:PutBucketCORS",
+    "s3:PutBucketCors",  # and for this
     "s3:DeleteBucket",
 )
 

@@ -44,6 +44,7 @@ def _seaweedfs(settings: ServiceSettings) -> S3Config:
         lock_days=settings.object_lock_days,
         publisher_arn=seaweedfs.PUBLISHER_ARN,
         manage_bucket=True,
+        doors=seaweedfs.doors(settings.seaweedfs_port),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from adaptery.errors import AdapteryError, ConflictError, NotFoundError, UnavailableError
 from adaptery.schemas.stores import StoreKind
 from adaptery_hub.objects.credentials import Credential, Role, StoreConfigurationError
+from adaptery_hub.objects.doors import Door
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -49,6 +50,8 @@ class S3Config:
     publisher_arn: str | None = None
     #: Whether the bucket is ours to make and to put a policy on.
     manage_bucket: bool = False
+    #: What must be shut besides S3.
+    doors: tuple[Door, ...] = ()
 
 
 class S3Clients:

@@ -5,10 +5,10 @@ it, nor for what lies in it.
 
 What always holds:
 
-- Everything listens on loopback. The HTTP ports of master, volumes and filer want tokens signed
-  with keys, their gRPC ports want certificates, and both are made anew at each start and known to
-  this one process: S3 with a credential is the only door. (Left alone, SeaweedFS has two more.
-  Source: seaweedfs#8393.)
+- Everything listens on loopback. The ports of master, volumes and filer, HTTP and gRPC, want a
+  certificate, and volumes and filer tokens as well; both are made anew at each start and known to
+  this one process: S3 with a credential is the only door. (Left alone, SeaweedFS has two more,
+  seaweedfs#8393, and whoever reaches the master's HTTP port removes everything.)
 - It calls nobody: no telemetry.
 - Nothing secret is on the command line; every file has mode 0600 in a folder of mode 0700.
 - The credentials of publisher, reader and admin are made once.
@@ -21,6 +21,7 @@ import secrets
 import shutil
 import sysconfig
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from adaptery.files import write_atomic
 from adaptery.times import now
 from adaptery_hub.objects.credentials import ROLES, Credential, Role, read_credentials
 from adaptery_hub.objects.credentials import write_credentials as written
+from adaptery_hub.objects.doors import Door
 
 FOLDER: Final = "seaweedfs"
 CREDENTIALS_NAME: Final = "credentials.ini"
@@ -51,6 +53,7 @@ _JWT_SECTIONS: Final = (
     "jwt.filer_signing",
     "jwt.filer_signing.read",
 )
+_HTTPS_SECTIONS: Final = ("master", "volume", "filer", "client")
 _GRPC_SECTIONS: Final = ("volume", "master", "filer", "s3", "client")
 #: What each may do in SeaweedFS's words. `Write` means delete as well there (seaweedfs#5242): the
 #: bucket's policy takes that away again.
@@ -65,6 +68,26 @@ ENVIRONMENT: Final = {"GOMEMLIMIT": MEMORY_LIMIT}
 def ports(first: int) -> dict[str, int]:
     """Return every port of the server by its name."""
     return {name: first + offset for offset, name in enumerate(PORTS)}
+
+
+def doors(first: int) -> tuple[Door, ...]:
+    """Return what must be refused at the inner ports; none of it touches what is stored."""
+    taken, nothing = ports(first), "adaptery-self-test"
+    asked = (
+        ("POST", "master", f"/col/delete?collection={nothing}"),
+        ("GET", "master", f"/dir/assign?collection={nothing}"),
+        ("GET", "master", "/dir/lookup?volumeId=1"),
+        ("POST", "master", f"/vol/grow?count=0&collection={nothing}"),
+        ("POST", "master", "/vol/vacuum?garbageThreshold=1"),
+        ("GET", "volume", "/status"),
+        ("GET", "volume", "/1,0100000001"),
+        ("GET", "filer", f"/buckets/{BUCKET}/"),
+        ("DELETE", "filer", f"/buckets/{nothing}"),
+    )
+    return tuple(
+        Door(f"nobody: {part} {path.partition('?')[0]}", method, f"127.0.0.1:{taken[part]}{path}")
+        for method, part, path in asked
+    )
 
 
 def credentials_path(state_dir: Path) -> Path:
@@ -156,6 +179,14 @@ def _security(tls: Path) -> str:
             f"key = {json.dumps(str(tls / 'node.key'))}",
             'allowed_commonNames = "node"',
         ]
+    for section in _HTTPS_SECTIONS:
+        lines += [
+            f"[https.{section}]",
+            f"ca = {json.dumps(str(tls / 'ca.pem'))}",
+            f"cert = {json.dumps(str(tls / 'node.pem'))}",
+            f"key = {json.dumps(str(tls / 'node.key'))}",
+        ]
+    lines += ["enabled = true"]  # of the last one: the client
     return "\n".join(lines) + "\n"
 
 
@@ -184,7 +215,10 @@ def _write_certificates(folder: Path) -> None:
         x509.BasicConstraints(ca=True, path_length=0), critical=True
     )
     leaf = builder("node", node.public_key()).add_extension(
-        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+        x509.SubjectAlternativeName(
+            [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        ),
+        critical=False,
     )
     pem = serialization.Encoding.PEM
     for path, certificate in (("ca.pem", root), ("node.pem", leaf)):

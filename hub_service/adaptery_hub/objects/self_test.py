@@ -27,6 +27,7 @@ from adaptery.errors import NotFoundError, UnavailableError
 from adaptery.schemas.stores import StoreCheck
 from adaptery.times import now
 from adaptery_hub.objects.bucket import Bucket
+from adaptery_hub.objects.doors import knock
 from adaptery_hub.objects.s3_clients import (
     S3Clients,
     S3Config,
@@ -50,7 +51,7 @@ _ADDRESS_TIMEOUT = 10.0
 #: Not 400 and 404: there the store looked at what was asked for, and perhaps not at who asks.
 _REFUSALS = frozenset({401, 403, 405, 409, 412, 501})
 
-Attempt = Callable[[], Any]
+Attempt = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class SelfTest:
             ),
             needed=False,
         )
+        yield from map(knock, self._config.doors)
         yield self._intact(probe)
 
     def _attempts(self, probe: _Probe) -> Iterator[tuple[str, Attempt]]:
@@ -171,6 +173,26 @@ class SelfTest:
             lambda: publisher.delete_object(**named, BypassGovernanceRetention=True),
         )
         yield "publisher: change policy", lambda: self._set_policy(publisher)
+        yield (
+            "publisher: let objects expire",
+            lambda: self._set_and_unset(
+                publisher.put_bucket_lifecycle_configuration,
+                self._clients.of("admin").delete_bucket_lifecycle,
+                LifecycleConfiguration=_expiring(f"{self._folder}/nothing/"),
+            ),
+        )
+        yield (
+            "publisher: let other sites read",
+            lambda: self._set_and_unset(
+                publisher.put_bucket_cors,
+                self._clients.of("admin").delete_bucket_cors,
+                CORSConfiguration={
+                    "CORSRules": [
+                        {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://self-test.invalid"]}
+                    ]
+                },
+            ),
+        )
 
     def _of_admin(self, probe: _Probe) -> Iterator[tuple[str, Attempt]]:
         admin, named = self._clients.of("admin"), probe.named(self._config.bucket)
@@ -253,6 +275,10 @@ class SelfTest:
                 raise
         return answer["Policy"]
 
+    def _set_and_unset(self, put: Attempt, delete: Attempt, **what: Any) -> None:
+        put(Bucket=self._config.bucket, **what)
+        delete(Bucket=self._config.bucket)
+
     def _set_versioning(self, client: Any) -> None:
         client.put_bucket_versioning(
             Bucket=self._config.bucket, VersioningConfiguration={"Status": "Enabled"}
@@ -310,6 +336,16 @@ def _harmless(bucket: str) -> dict[str, Any]:
         "Resource": [f"arn:aws:s3:::{bucket}"],
     }
     return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def _expiring(prefix: str) -> dict[str, Any]:
+    rule = {
+        "ID": "adaptery-self-test",
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "Expiration": {"Days": 3650},
+    }
+    return {"Rules": [rule]}
 
 
 def _longer() -> dict[str, Any]:
