@@ -60,6 +60,8 @@ from adaptery_hub.keys import KeyRules, Keys
 from adaptery_hub.limits import Limit, Limits
 from adaptery_hub.metrics import METHODS, Metrics
 from adaptery_hub.objects.choosing import build_store
+from adaptery_hub.objects.credentials import StoreConfigurationError
+from adaptery_hub.objects.place import check_place
 from adaptery_hub.operations import Operations
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing import MergedCache, PublishedVersions, Publisher, Rules
@@ -128,7 +130,10 @@ class AdapteryService(ServiceSettings, Application):
             loop.add_signal_handler(number, stop.set)
         hub_auth = HubOAuth.instance(cache_max_age=self.identity_cache_seconds)
         services = build_services(self, HubIdentities(hub_auth))
-        await start_services(services)
+        try:
+            await start_services(services)
+        except StoreConfigurationError as error:
+            sys.exit(str(error))
         server = listen(services)
         background = [
             asyncio.create_task(_sweep_for_ever(services)),
@@ -250,8 +255,13 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
 
 
 async def start_services(services: Services) -> None:
-    """Bring the schema up to date, clean up after a crash, start what runs in the background."""
+    """Bring the schema up to date, clean up after a crash, start what runs in the background.
+
+    Raises:
+        StoreConfigurationError: what is kept lies in another store than is set.
+    """
     await asyncio.to_thread(migrate, services.db.engine)
+    await services.db.read(lambda c: check_place(services.settings, c))
     services.store_desk.start()
     left = await services.operations.recover()
     for row in left:

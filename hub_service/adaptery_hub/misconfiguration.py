@@ -6,10 +6,15 @@ here: what only the running service can see, such as a database that does not an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets import TraitError
 
 from adaptery.base_models import BASE_MODEL_NAME, locate
@@ -17,10 +22,14 @@ from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_mod
 from adaptery.errors import AdapteryError
 from adaptery_hub.clearml.choosing import check_addresses, check_clearml
 from adaptery_hub.objects.credentials import read_credentials
+from adaptery_hub.objects.place import refuse_other
 from adaptery_hub.objects.seaweedfs import seaweedfs_binary
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.tasks import TaskCatalog
 from adaptery_network.agent.folders import model_slug
+
+#: Source: Amazon S3 User Guide, "General purpose bucket naming rules".
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_models(
@@ -83,10 +92,42 @@ def check_store(options: Mapping[str, Any]) -> None:
         elif settings.object_store == "s3":
             if not settings.s3_bucket:
                 raise ValueError("object_store is s3: set s3_bucket.")
+            _check_address(settings)
             if settings.s3_credentials_file:
                 read_credentials(Path(settings.s3_credentials_file))
+        _check_place(settings)
     except AdapteryError as error:
         raise ValueError(f"object_store: {error}") from None
+
+
+def _check_address(settings: ServiceSettings) -> None:
+    url, bucket = settings.s3_endpoint_url, settings.s3_bucket
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError(f"s3_endpoint_url must be https://host[:port], not {url!r}.")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"s3_bucket cannot be {bucket!r}: it has 3 to 63 of a-z, 0-9, . and -, and begins and "
+            "ends with a letter or digit."
+        )
+
+
+def _check_place(settings: ServiceSettings) -> None:
+    """Refuse another store than what is kept lies in, if the database is a file here.
+
+    The service looks again, and there at every database.
+    """
+    url = make_url(settings.database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():
+        return
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            refuse_other(settings, connection)
+    except SQLAlchemyError:
+        return  # from before these tables: the service brings it up to date, and looks
+    finally:
+        engine.dispose()
 
 
 def check_links(options: Mapping[str, Any]) -> None:

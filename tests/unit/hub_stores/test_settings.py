@@ -87,7 +87,9 @@ def test_what_cannot_work_is_refused_early(tmp_path: Path, monkeypatch: pytest.M
     for options, said in (
         ({"key_store": str(tmp_path / "state" / "keys")}, "same backup"),
         ({"object_store": "s3"}, "s3_bucket"),
-        ({"object_store": "s3", "s3_bucket": "b", "s3_credentials_file": "/nothing"}, "read"),
+        ({"object_store": "s3", "s3_bucket": "Bad Name"}, "s3_bucket cannot"),
+        ({"object_store": "s3", "s3_bucket": "bkt", "s3_endpoint_url": "host:9000"}, "s3_endpoint"),
+        ({"object_store": "s3", "s3_bucket": "bkt", "s3_credentials_file": "/nothing"}, "read"),
     ):
         with pytest.raises(ValueError, match=said):
             check_store({**state, **options})

@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import ConflictError
 from adaptery.ids import new_id
 from adaptery.times import now
-from adaptery_hub.database.tables import stored_files
+from adaptery_hub.database.statements.versions import ERASED
+from adaptery_hub.database.tables import adapters, checkpoints, stored_files, versions
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,21 @@ def kept(connection: Connection, prefix: str) -> list[RowMapping]:
     held = stored_files.c.state.in_(("kept", "removing"))
     statement = sa.select(stored_files).where(_within(prefix), held)
     return list(connection.execute(statement).mappings())
+
+
+def has_any(connection: Connection) -> bool:
+    """Tell whether anything was ever put into a store that cannot rename, and is not gone."""
+    return connection.scalar(sa.select(stored_files.c.id).limit(1)) is not None
+
+
+def keeps_files(connection: Connection) -> bool:
+    """Tell whether anything is kept whose files lie in a store, whichever that is."""
+    kept = (
+        sa.select(versions.c.id).where(versions.c.state != ERASED),
+        sa.select(adapters.c.id).where(adapters.c.state == "completed"),
+        sa.select(checkpoints.c.id),
+    )
+    return any(connection.scalar(statement.limit(1)) is not None for statement in kept)
 
 
 def unfinished(connection: Connection, moment: datetime) -> list[str]:
