@@ -161,3 +161,23 @@ describe("lengths", () => {
     for (const tokens of [1, 50, 99, 100, 150, 199]) expect(cutAt(bins, cutShare(bins, tokens))).toBe(tokens);
   });
 });
+
+describe("a group that needs a look", () => {
+  it("of the same question shows all answers, and offers none of them first", async () => {
+    const same = finding("f4", "exact", { rule: "prompt", count: 2, records: [place("1", "Two days."), place("2", "Three days.")] });
+    const { el } = shown(script({ exact: [same] }));
+    await open(el, "Exact duplicates");
+    await eventually(() => el.querySelector(".finding header")?.textContent === "Same question, 2 records");
+    expect([...el.querySelectorAll(".finding .both h4")].map(({ textContent }) => textContent)).toEqual(["Record 1", "Record 2"]);
+    for (const answer of ["Two days.", "Three days."]) expect(el.querySelector(".finding .both")!.textContent).toContain(answer);
+    expect(el.querySelector(".finding button.main")).toBeNull();
+  });
+
+  it("is said to be a chain, and of many none is offered to be dropped first", async () => {
+    const { el } = shown(script({ near: [{ ...NEAR, count: 11 }] }));
+    await open(el, "Near duplicates");
+    await eventually(() => el.querySelector(".finding .notice")?.textContent?.includes("This is a chain"));
+    expect(el.querySelector(".finding .notice")!.textContent).toContain("The lowest pair is 40% alike; the review asked for 50%.");
+    expect(el.querySelector(".finding button.main")).toBeNull();
+  });
+});
