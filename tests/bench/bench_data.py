@@ -163,7 +163,8 @@ def _publish(folder: Path, number: int) -> Spent:
     target = folder / f"version-{number}"
     target.mkdir()
     draft = folder / "drafts" / f"{DATASET}.sqlite"
-    order = AnalysisOrder(draft, 10**7, ("exact", "near", "quality", "language"), ReviewOptions())
+    options = ReviewOptions(threshold=0.5)  # the most that near duplicates can cost
+    order = AnalysisOrder(draft, 10**7, ("exact", "near", "quality", "language"), options)
     plan = Plan(draft, 10**7, target, SHARD_RECORDS, _heading(), (), {})
     steps = [_step(analyse, order), _step(write_version, plan)]
     return Spent(sum(s.seconds for s in steps), max(s.peak_bytes for s in steps))

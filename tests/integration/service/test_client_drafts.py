@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,19 @@ async def test_edits_with_undo_and_redo(service: Service, demo: Client) -> None:
         assert list(draft.records()) == []
 
     await with_draft(service, demo, dataset, edit)
+
+
+async def test_what_is_uncertain_is_told_in_words_of_python(
+    service: Service, demo: Client, tmp_path: Path
+) -> None:
+    dataset = await demo.dataset()
+    path = tmp_path / "talks.csv"
+    path.write_text("one,two\nHow are you?,Well.\n")
+
+    def upload(draft: Dataset) -> None:
+        with pytest.raises(InvalidInputError) as refused:
+            draft.upload(path)
+        assert "import_file(file, suggestion.mapping)" in str(refused.value.hint)
+        assert draft.suggestion("talks.csv").why in refused.value.message
+
+    await with_draft(service, demo, dataset, upload)
