@@ -107,6 +107,10 @@ async def check_fetched(shell: Shell, folder: Path) -> None:
     told = await shell.run("pull", "visits")
     assert "@demo/visits@2: 6 records are in visits-2." in told and "signed by ed25519:" in told
     assert (folder / "visits-2" / "data" / "all-00000.parquet").is_file()
+    await shell.run("pull", "visits", "--split", "test", "--container", "jsonl", status=1)
+    assert "No record of the version is in the split test." in shell.err
+    await shell.run("pull", "visits", "--split", "train", "one-split", status=1)
+    assert "add --container jsonl" in shell.err
     await shell.run("pull", "visits", status=1)
     assert "visits-2 exists" in shell.err
 

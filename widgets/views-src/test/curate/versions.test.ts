@@ -1,4 +1,5 @@
 // @vitest-environment happy-dom
+import { reportWords } from "../../src/curate/export";
 import { describe, expect, it } from "vitest";
 import { fieldWords } from "../../src/curate/diff";
 import { eventually, page } from "../support/scripted-host";
@@ -131,6 +132,12 @@ describe("a dataset that is erased", () => {
     expect(host.asks("datasets.erase")).toEqual([{ dataset: "ds_1", name: "@demo/visits" }]);
     expect(el.querySelector("table")!.textContent).toContain("adapter@demo/soapIt learnt from it.");
   });
+});
+
+it("says that splits are together in one file", () => {
+  const report = { records: 3, dropped: {}, escaped_cells: 0, refused: 0, splits: { train: 2, test: 1 } };
+  expect(reportWords({ ...report, together: true })[0]).toContain("Its splits (train 2, test 1) are together in one file");
+  expect(reportWords({ ...report, together: false })).toEqual(["It holds all of its 3 records."]);
 });
 
 it("names the places of a record in words", () => {
