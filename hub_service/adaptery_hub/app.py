@@ -44,6 +44,7 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import storage as storage_statements
+from adaptery_hub.database.statements import versions as version_statements
 from adaptery_hub.database.statements.retention import KeepDays
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.erasure import Eraser
@@ -244,6 +245,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             storage,
             processes,
             lambda: store_desk.level,
+            published.forget,
         ),
         published=published,
         diffs=DiffCache(cache / "diffs", published, processes),
@@ -262,6 +264,8 @@ async def start_services(services: Services) -> None:
     """
     await asyncio.to_thread(migrate, services.db.engine)
     await services.db.read(lambda c: check_place(services.settings, c))
+    if count := await services.db.read(version_statements.clear_restricted):
+        logs.log(logger, logging.WARNING, "restricted_versions_in_clear", count=count)
     services.store_desk.start()
     left = await services.operations.recover()
     for row in left:

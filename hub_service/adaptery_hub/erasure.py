@@ -167,7 +167,9 @@ class Eraser:
     ) -> Erasure:
         """Write down what came of it."""
         result: Mapping[str, Any] = row["result"]
-        versions = {v["prefix"]: (v["name"], v["encrypted"]) for v in result["stored"]}
+        # Of two with the same place, one once lay there in clear: that one is told.
+        stored = sorted(result["stored"], key=lambda v: not v["encrypted"])
+        versions = {v["prefix"]: (v["name"], v["encrypted"]) for v in stored}
         more = [*erasure_remains.locked(kept, versions), erasure_remains.everywhere()]
         done = {
             **result,
@@ -271,7 +273,8 @@ def _named(connection: Connection, dataset: RowMapping, identity: Identity) -> d
                 "id": row["id"],
                 "name": version_statements.full_name(row),
                 "prefix": prefix_of(row),
-                "encrypted": bool(row["counts"].get("encrypted")),
+                "encrypted": bool(row["counts"].get("encrypted"))
+                and not row["counts"].get("was_clear"),
             }
             for row in rows
         ],

@@ -70,6 +70,12 @@ class DatasetVersionsHandler(Handler):
         details = {"name": version.name, "records": version.records}
         digest = version.content_digest or ""
         self.audit(connection, "version.publish", version.id, content_digest=digest, **details)
+        replaced = statements.replaced_by(connection, version.dataset, version.created_at)
+        if replaced is not None:
+            name = statements.full_name(replaced)
+            self.audit(
+                connection, "version.withdraw", replaced["id"], content_digest=digest, name=name
+            )
 
 
 class _VersionHandler(Handler):

@@ -101,7 +101,9 @@ class Publisher:
         storage: StorageDesk,
         processes: Processes,
         level: Callable[[], StoreLevel | None] = lambda: None,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.forget = forget
         self.level = level
         self.database = database
         self.drafts = drafts
@@ -209,7 +211,11 @@ class VersionWork:
         written = self.write(progress, self._heading(number))
         publisher.database.read_now(
             lambda c: statements.check_new(
-                c, self.dataset_id, written.content_digest, written.split_digest
+                c,
+                self.dataset_id,
+                written.content_digest,
+                written.split_digest,
+                encrypted=self.sensitivity == ENCRYPTED,
             )
         )
         manifest = self.sign(written, number)
@@ -292,10 +298,12 @@ class VersionWork:
     def store(self, prefix: str) -> None:
         """Move the folder into the object store."""
         objects = self.publisher.objects
-        # Checked before: no row names this content, so what lies here is left of a dead publish.
+        # Checked before: what lies here is left of a dead publish, or in clear and to be replaced.
         objects.remove_folder(prefix)
+        self.publisher.forget(prefix)
         self._stored = True
         objects.put_folder(prefix, self.folder)
+        self.publisher.forget(prefix)
 
     def _heading(self, number: int) -> Heading:
         return Heading(

@@ -112,9 +112,19 @@ def next_number(connection: Connection, dataset_id: str) -> int:
 
 
 def check_new(
-    connection: Connection, dataset_id: str, content_digest: str, split_digest: str | None
-) -> None:
+    connection: Connection,
+    dataset_id: str,
+    content_digest: str,
+    split_digest: str | None,
+    *,
+    encrypted: bool = False,
+) -> str | None:
     """Refuse content that is published already, in the same splits.
+
+    An encrypted version may take the place of one that lies in clear.
+
+    Returns:
+        The id of the version whose place this one takes.
 
     Raises:
         VersionExistsError: naming the version with this content.
@@ -124,9 +134,13 @@ def check_new(
         versions.c.content_digest == content_digest,
         versions.c.split_digest.is_not_distinct_from(split_digest),
     )
+    # What was replaced has the content of what took its place: that one counts.
+    statement = statement.order_by(versions.c.number.desc())
     row = connection.execute(statement).mappings().first()
     if row is None:
-        return
+        return None
+    if encrypted and row["state"] == COMPLETED and not row["counts"].get("encrypted"):
+        return row["id"]
     what = "these records" if split_digest is None else "these records in these splits"
     if row["state"] != COMPLETED:
         raise VersionExistsError(
@@ -145,12 +159,58 @@ def insert(connection: Connection, values: dict[str, Any]) -> None:
         VersionExistsError: naming the version with this content.
         ConflictError: another version took this number meanwhile.
     """
-    check_new(
-        connection, values["dataset_id"], values["content_digest"], values.get("split_digest")
+    replaced = check_new(
+        connection,
+        values["dataset_id"],
+        values["content_digest"],
+        values.get("split_digest"),
+        encrypted=values["counts"].get("encrypted", False),
     )
     if next_number(connection, values["dataset_id"]) != values["number"]:
         raise ConflictError("Another version was published meanwhile.", hint="Publish again.")
     connection.execute(sa.insert(versions).values(**values))
+    if replaced is not None:
+        _replace(connection, replaced, values)
+
+
+def clear_restricted(connection: Connection) -> int:
+    """Return how many versions of restricted datasets lie in clear."""
+    statement = (
+        sa.select(versions.c.counts)
+        .join_from(versions, datasets, datasets.c.id == versions.c.dataset_id)
+        .where(datasets.c.sensitivity == "restricted", versions.c.state != ERASED)
+    )
+    return sum(not counts.get("encrypted") for counts in connection.scalars(statement))
+
+
+def replaced_by(connection: Connection, dataset_id: str, at: datetime) -> RowMapping | None:
+    """Return the version whose place the one took that was published at this moment."""
+    statement = _select().where(
+        versions.c.dataset_id == dataset_id,
+        versions.c.state == WITHDRAWN,
+        versions.c.withdrawn_at == at,
+    )
+    return connection.execute(statement).mappings().first()
+
+
+def _replace(connection: Connection, version_id: str, values: dict[str, Any]) -> None:
+    """Let the encrypted files of a new version be those of the one with the same content."""
+    withdraw(
+        connection,
+        version_id,
+        f"Published again, encrypted, as number {values['number']}.",
+        values["created_at"],
+    )
+    this = versions.c.id == version_id
+    counts = connection.scalar(sa.select(versions.c.counts).where(this))
+    assert counts is not None
+    # The files count for the new one. A lock, or a backup, may still hold those in clear.
+    counts = {**counts, "bytes": 0, "encrypted": True, "was_clear": True}
+    connection.execute(
+        sa.update(versions)
+        .where(this)
+        .values(counts=counts, manifest_digest=values["manifest_digest"])
+    )
 
 
 def insert_files(
