@@ -59,7 +59,8 @@ def _store(settings: Mapping[str, Any]) -> ChildSpec:
 
     port = int(settings.get("seaweedfs_port", seaweedfs.DEFAULT_PORT))
     command = seaweedfs.seaweedfs_command(Path(settings["state_dir"]), port)
-    return ChildSpec("store", command, seaweedfs.ENVIRONMENT)
+    left = seaweedfs.leftovers(port)
+    return ChildSpec("store", command, seaweedfs.ENVIRONMENT, leftovers=left)
 
 
 if __name__ == "__main__":

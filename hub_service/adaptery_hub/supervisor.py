@@ -22,6 +22,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from adaptery_hub.orphans import end_with_parent, wait_for_parent_to_end
 
@@ -49,12 +50,14 @@ class ChildSpec:
         command: program and arguments; nothing secret, since every user can list processes.
         environment: variables on top of the supervisor's own.
         calls_hub: whether it gets the service's variables of the Hub, its API token among them.
+        leftovers: files that it does not remove when it ends.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     calls_hub: bool = False
+    leftovers: Sequence[Path] = ()
 
 
 class Child:
@@ -119,7 +122,11 @@ class Child:
         logger.info("%s runs as process %s", self._spec.name, self._process.pid)
         if self._stopping.is_set():  # stop() came while the process was being made
             _signal(self._process, signal.SIGTERM)
-        return await self._process.wait()
+        returncode = await self._process.wait()
+        for path in self._spec.leftovers:
+            with contextlib.suppress(OSError):  # gone, or another's
+                path.unlink()
+        return returncode
 
 
 async def supervise(specs: Sequence[ChildSpec]) -> None:

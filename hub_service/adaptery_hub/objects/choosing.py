@@ -45,6 +45,7 @@ def _seaweedfs(settings: ServiceSettings) -> S3Config:
         publisher_arn=seaweedfs.PUBLISHER_ARN,
         manage_bucket=True,
         doors=seaweedfs.doors(settings.seaweedfs_port),
+        ports=seaweedfs.own_ports(settings.state_path, settings.seaweedfs_port),
     )
 
 

@@ -17,6 +17,7 @@ from adaptery.errors import AdapteryError, ConflictError, NotFoundError, Unavail
 from adaptery.schemas.stores import StoreKind
 from adaptery_hub.objects.credentials import Credential, Role, StoreConfigurationError
 from adaptery_hub.objects.doors import Door
+from adaptery_hub.objects.listeners import OwnPorts
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -52,6 +53,8 @@ class S3Config:
     manage_bucket: bool = False
     #: What must be shut besides S3.
     doors: tuple[Door, ...] = ()
+    #: Raises before each request if what listens there is not the store.
+    ports: OwnPorts | None = None
 
 
 class S3Clients:
@@ -114,7 +117,12 @@ class S3Clients:
             aws_session_token=held.session_token,
             region_name=self.config.region,
         )
-        return session.client("s3", endpoint_url=self.config.endpoint_url, config=Config(**options))
+        client = session.client(
+            "s3", endpoint_url=self.config.endpoint_url, config=Config(**options)
+        )
+        if self.config.ports is not None:
+            client.meta.events.register("before-send.s3", self.config.ports.check)
+        return client
 
     @property
     def _style(self) -> str:

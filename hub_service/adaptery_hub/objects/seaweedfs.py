@@ -31,6 +31,7 @@ from adaptery.times import now
 from adaptery_hub.objects.credentials import ROLES, Credential, Role, read_credentials
 from adaptery_hub.objects.credentials import write_credentials as written
 from adaptery_hub.objects.doors import Door
+from adaptery_hub.objects.listeners import OwnPorts
 
 FOLDER: Final = "seaweedfs"
 CREDENTIALS_NAME: Final = "credentials.ini"
@@ -90,6 +91,20 @@ def doors(first: int) -> tuple[Door, ...]:
     )
 
 
+def own_ports(state_dir: Path, first: int) -> OwnPorts:
+    """Return what tells whether the server of this deployment has its ports."""
+    return OwnPorts(state_dir / FOLDER, tuple(ports(first).values()))
+
+
+def leftovers(first: int) -> tuple[Path, ...]:
+    """Return the sockets that the server makes in /tmp, whatever it is told, and leaves there."""
+    return tuple(
+        Path(f"/tmp/seaweedfs-{name.removesuffix('.grpc')}-grpc-{port}.sock")  # noqa: S108
+        for name, port in ports(first).items()
+        if name.endswith(".grpc")
+    )
+
+
 def credentials_path(state_dir: Path) -> Path:
     """Return where the credentials of the child process lie."""
     return state_dir / FOLDER / CREDENTIALS_NAME
@@ -128,6 +143,7 @@ def _options(folder: Path, taken: dict[str, int]) -> dict[str, object]:
         "master.volumeSizeLimitMB": VOLUME_LIMIT_MB,
         "volume.port": taken["volume"],
         "volume.port.grpc": taken["volume.grpc"],
+        "volume.preStopSeconds": 1,  # nobody else has to learn that it stops
         "volume.max": 0,  # as many as the disk holds
         "filer": "true",
         "filer.port": taken["filer"],

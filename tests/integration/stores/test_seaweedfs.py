@@ -5,6 +5,7 @@ Slow: the program is a wheel of 45 MB (`make store`), and a server runs for each
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -260,6 +261,22 @@ def test_the_self_test_finds_it_enforced_and_sees_when_it_is_not(server: Server)
         "publisher: let objects expire",
         "publisher: let other sites read",
     } <= passed
+
+
+def test_a_stranger_on_its_port_is_sent_nothing(tmp_path: Path) -> None:
+    port = free_ports(8)
+    with running_seaweedfs(tmp_path / "state", port):
+        clients = seaweedfs_clients(tmp_path / "state", port)
+        with store_of(clients, tmp_path / "store") as store:
+            eventually_sync(lambda: _ready(store), timeout_seconds=SLOW)
+    for path in seaweedfs.leftovers(port):
+        path.unlink()  # the supervisor does
+    with socket.create_server(("127.0.0.1", port)) as stranger:
+        stranger.setblocking(False)
+        with pytest.raises(UnavailableError, match=f"port {port} is taken"):
+            clients.of("publisher").put_object(Bucket=seaweedfs.BUCKET, Key=KEY, Body=b"secret")
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
 
 
 async def test_a_service_publishes_reads_lends_and_erases(tmp_path: Path) -> None:
