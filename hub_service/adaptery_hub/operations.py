@@ -34,12 +34,13 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import AdapteryError, InternalError, UnavailableError
+from adaptery.errors import AdapteryError, UnavailableError
 from adaptery.ids import new_id
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import operations as statements
 from adaptery_hub.fair_seats import FairSeats
+from adaptery_hub.full_disk import unexpected
 from adaptery_hub.identity import Identity
 from adaptery_hub.metrics import Metrics
 from adaptery_hub.turnstile import Turnstile
@@ -286,7 +287,7 @@ class Operations:
             except Exception as error:
                 logs.log_exception(logger, "operation_failed", error)
                 await loop.run_in_executor(threads, work.abandon)
-                await self._finish(operation_id, kind, "failed", InternalError())
+                await self._finish(operation_id, kind, "failed", unexpected(error))
             finally:
                 del self._running[operation_id]
                 running.progress.notify()

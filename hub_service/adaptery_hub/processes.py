@@ -30,6 +30,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from adaptery.errors import AdapteryError, InternalError, TooLargeError
 from adaptery_hub import logs
+from adaptery_hub.full_disk import unexpected
 from adaptery_hub.operations import Progress
 
 P = ParamSpec("P")
@@ -145,7 +146,7 @@ def _child(theirs: Connection, memory_bytes: int, logging_level: str, request_id
         theirs.send(("error", _too_large(memory_bytes)))
     except Exception as error:
         logs.log_exception(logger, "step_failed", error)
-        theirs.send(("error", InternalError()))
+        theirs.send(("error", unexpected(error)))
 
 
 def _limit_memory(more_bytes: int) -> None:

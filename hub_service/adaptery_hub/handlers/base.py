@@ -38,7 +38,6 @@ from adaptery.errors import (
     ConflictError,
     FieldProblem,
     InsufficientQuotaError,
-    InternalError,
     InvalidInputError,
     MethodNotAllowedError,
     MissingExtraError,
@@ -53,6 +52,7 @@ from adaptery.ids import new_id
 from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
+from adaptery_hub.full_disk import unexpected
 from adaptery_hub.handlers.json_bodies import check_json
 from adaptery_hub.handlers.request_headers import content_length, key_secret, waits_for_our_word
 from adaptery_hub.identity import Identity, KeyHold
@@ -494,4 +494,4 @@ def _as_adaptery_error(error: BaseException | None, status: int) -> AdapteryErro
         return error
     if isinstance(error, HTTPError) or (error is None and status < 500):
         return from_problem({"status": status})
-    return InternalError()
+    return unexpected(error)

@@ -285,11 +285,7 @@ def full_disk() -> Iterator[None]:
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            raise DiskFullError from None
-        raise
-    except OSError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         if is_full(error):
             raise DiskFullError from None
         raise

@@ -13,8 +13,9 @@ Invariants:
   what no row names was left by a kill, and goes.
 """
 
+from adaptery_hub.full_disk import DiskFullError, is_full
 from adaptery_hub.uploads.originals import Originals
-from adaptery_hub.uploads.receiver import ByteRange, DiskFullError, OffsetError, Receiver, is_full
+from adaptery_hub.uploads.receiver import ByteRange, OffsetError, Receiver
 from adaptery_hub.uploads.uploads import Uploads
 
 __all__ = [

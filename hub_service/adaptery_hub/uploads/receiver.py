@@ -7,7 +7,6 @@ connection without an answer.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import re
@@ -15,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptery.errors import ConflictError, FieldProblem, InvalidInputError, UnavailableError
+from adaptery.errors import ConflictError, FieldProblem, InvalidInputError
+from adaptery_hub.full_disk import DiskFullError, is_full
 
 #: Bytes gathered before a thread writes them.
 WRITE_BUFFER_BYTES = 1024 * 1024
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class OffsetError(ConflictError):
@@ -33,13 +32,6 @@ class OffsetError(ConflictError):
             hint=f"Send Content-Range: bytes {received_bytes}-…, or begin again at 0.",
         )
         self.received_bytes = received_bytes
-
-
-class DiskFullError(UnavailableError):
-    """The disk of the service is full."""
-
-    def __init__(self) -> None:
-        super().__init__(hint="Ask an administrator to make room, then send the file again.")
 
 
 @dataclass(frozen=True)
@@ -179,11 +171,6 @@ def _open(path: Path, first: int) -> int:
         raise _told(error) from None
     os.lseek(descriptor, first, os.SEEK_SET)
     return descriptor
-
-
-def is_full(error: OSError) -> bool:
-    """Say whether the disk takes no more."""
-    return error.errno in _FULL
 
 
 def _told(error: OSError) -> Exception:
