@@ -60,6 +60,22 @@ class Metrics:
             "Versions that ClearML shall be told of and was not yet.",
             registry=self.registry,
         )
+        self.store_enforced = Gauge(
+            "adaptery_store_enforced",
+            "Whether the store refused all that the last self-test tried: 1 enforced, 0 integrity "
+            "checked.",
+            registry=self.registry,
+        )
+        self.store_tested = Gauge(
+            "adaptery_store_tested_timestamp_seconds",
+            "When the last self-test of the store ended; 0: not yet.",
+            registry=self.registry,
+        )
+        self.store_answered = Gauge(
+            "adaptery_store_answered",
+            "Whether the store answered when it was last tried; a folder always does.",
+            registry=self.registry,
+        )
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""

@@ -17,6 +17,7 @@ from adaptery.errors import AdapteryError
 from adaptery.schemas.stores import Store, StoreLevel
 from adaptery.times import Clock, now
 from adaptery_hub import logs
+from adaptery_hub.metrics import Metrics
 from adaptery_hub.objects.filesystem import FilesystemStore
 from adaptery_hub.objects.s3 import S3Store
 from adaptery_hub.objects.self_test import Findings, SelfTest
@@ -46,8 +47,12 @@ _UNTESTED = "The store was not tested yet: {why}"
 class StoreDesk:
     """Knows the level of the store."""
 
-    def __init__(self, store: FilesystemStore | S3Store, clock: Clock = now) -> None:
+    def __init__(
+        self, store: FilesystemStore | S3Store, metrics: Metrics | None = None, clock: Clock = now
+    ) -> None:
         self._store = store
+        self._metrics = metrics or Metrics()
+        self._metrics.store_answered.set(isinstance(store, FilesystemStore))
         self._clock = clock
         self._findings = Findings((), short_lived_access=False)
         self._checked_at: datetime | None = None
@@ -96,8 +101,12 @@ class StoreDesk:
             self._findings = SelfTest(store.clients, store.bucket).run()
         except AdapteryError as error:
             self._trouble = error.message
+            self._metrics.store_answered.set(0)
             raise
         self._checked_at = self._clock()
+        self._metrics.store_answered.set(1)
+        self._metrics.store_tested.set(self._checked_at.timestamp())
+        self._metrics.store_enforced.set(self.level == "enforced")
         passed = self._passed()
         logs.log(
             logger,

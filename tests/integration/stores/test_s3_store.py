@@ -10,6 +10,7 @@ import pytest
 
 from adaptery.errors import ConflictError, NotFoundError, UnavailableError
 from adaptery.times import now
+from adaptery_hub.metrics import Metrics
 from adaptery_hub.objects import s3
 from adaptery_hub.objects.credentials import ROLES, StoreConfigurationError
 from adaptery_hub.objects.s3 import S3Store
@@ -135,9 +136,11 @@ def test_a_store_that_does_not_answer_is_named_with_what_to_do(tmp_path: Path) -
             store.put_folder(PREFIX, folder_of(tmp_path / "new"))
         assert "object store (s3)" in caught.value.message and caught.value.hint
         assert store.list(PREFIX) == []
-        desk = StoreDesk(store)
+        metrics = Metrics()
+        desk = StoreDesk(store, metrics)
         with pytest.raises(UnavailableError):
             desk.check_now()
+        assert b"adaptery_store_answered 0.0" in metrics.render()
         assert (desk.level, desk.describe().checked_at) == ("integrity checked", None)
 
 
@@ -148,8 +151,12 @@ def test_a_bucket_that_is_not_there_is_named(clients: S3Clients, tmp_path: Path)
 
 
 def test_the_self_test_unmasks_a_store_that_enforces_nothing(store: S3Store) -> None:
-    desk = StoreDesk(store)
+    metrics = Metrics()
+    desk = StoreDesk(store, metrics)
     desk.check_now()
+    told = metrics.render()
+    assert b"adaptery_store_answered 1.0" in told and b"adaptery_store_enforced 0.0" in told
+    assert b"adaptery_store_tested_timestamp_seconds 0.0" not in told
     shown = desk.describe()
     assert (shown.level, shown.short_lived_access) == ("integrity checked", False)
     passed = {check.name for check in shown.checks if check.needed and not check.held}

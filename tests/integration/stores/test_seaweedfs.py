@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from adaptery.errors import UnavailableError
 from adaptery.times import now
+from adaptery_hub.metrics import Metrics
 from adaptery_hub.objects import seaweedfs
 from adaptery_hub.objects.doors import Door, knock
 from adaptery_hub.objects.s3 import S3Store
@@ -243,11 +244,13 @@ def test_everything_listens_on_loopback_and_no_secret_is_shown(server: Server) -
 
 
 def test_the_self_test_finds_it_enforced_and_sees_when_it_is_not(server: Server) -> None:
-    desk = StoreDesk(server.store)
+    metrics = Metrics()
+    desk = StoreDesk(server.store, metrics)
     desk.check_now()
     shown = desk.describe()
     assert [check for check in shown.checks if check.needed and not check.held] == []
     assert (shown.level, shown.short_lived_access) == ("enforced", True)
+    assert b"adaptery_store_enforced 1.0" in metrics.render()
     admin = server.clients.of("admin")
     policy = admin.get_bucket_policy(Bucket=seaweedfs.BUCKET)["Policy"]
     admin.delete_bucket_policy(Bucket=seaweedfs.BUCKET)
