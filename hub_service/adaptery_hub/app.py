@@ -199,13 +199,14 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         settings.merged_cache_bytes,
     )
     published = PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes")
+    diffs = DiffCache(cache / "diffs", published, processes)
     return Services(
         settings=settings,
         db=database,
         objects=objects,
         store_desk=store_desk,
         at_rest=at_rest,
-        eraser=Eraser(database, drafts, uploads, objects, keys, published, audit),
+        eraser=Eraser(database, drafts, uploads, objects, keys, published, audit, diffs.clear),
         identities=identities,
         tenants=tenants,
         hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
@@ -248,7 +249,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             published.forget,
         ),
         published=published,
-        diffs=DiffCache(cache / "diffs", published, processes),
+        diffs=diffs,
         exports=Exports(cache / "exports", published, processes),
         metrics=metrics,
         clearml=build_links(settings, database, objects, audit, metrics),

@@ -71,7 +71,9 @@ class Eraser:
         keys: KeyStore,
         published: PublishedVersions,
         audit: AuditLog,
+        forget_more: Callable[[], None] = lambda: None,
     ) -> None:
+        self._forget_more = forget_more
         self._database = database
         self._drafts = drafts
         self._uploads = uploads
@@ -91,11 +93,17 @@ class Eraser:
         return EraseWork(self, dataset, identity, request_id, asyncio.get_running_loop())
 
     def check(self, connection: Connection, dataset_id: str) -> None:
-        """Refuse while something learns from the dataset.
+        """Refuse while something learns from the dataset, and where nothing is left to erase.
 
         Raises:
-            ConflictError: jobs on it, or on what was merged from it, are not over.
+            ConflictError: jobs on it, or on what was merged from it, are not over; or it was
+                erased, and nothing came into it since.
         """
+        if statements.is_erased(connection, dataset_id):
+            raise ConflictError(
+                "This dataset was erased already, and nothing came into it since.",
+                hint="What that came to is still told: GET the same address.",
+            )
         ids = [row["id"] for row in statements.versions_of(connection, dataset_id)]
         wanted = [*ids, *statements.merged_from(connection, ids)]
         if count := statements.open_jobs(connection, wanted):
@@ -155,6 +163,7 @@ class Eraser:
         self._objects.remove_folder(_folder(dataset_id))
         tell(3)
         self._published.forget_merged()
+        self._forget_more()
         tell(4)
         return self._objects.kept(_folder(dataset_id))
 

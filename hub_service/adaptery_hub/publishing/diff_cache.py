@@ -48,6 +48,11 @@ class DiffCache:
         self._evict()
         return path
 
+    def clear(self) -> None:
+        """Drop everything: a version was erased, and no name here says of which."""
+        for path in self._folder.iterdir():
+            path.unlink(missing_ok=True)
+
     def _side(self, prefix: str) -> Side:
         content = self._published.content(prefix)
         return Side(self._published.index(prefix), dict(content.shards))

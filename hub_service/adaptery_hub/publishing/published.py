@@ -14,13 +14,14 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from adaptery.digests import sha256_file
-from adaptery.errors import IntegrityError, NotFoundError
+from adaptery.errors import AdapteryError, IntegrityError, NotFoundError
 from adaptery.manifests import (
     MANIFEST_NAME,
     Manifest,
@@ -222,9 +223,12 @@ class PublishedVersions:
         return built
 
     def forget(self, prefix: str) -> None:
-        """Drop what is remembered and cached of a version that was erased."""
+        """Drop what is remembered and cached of a version whose files go."""
+        manifest = None
+        with suppress(AdapteryError):  # its files are gone already
+            manifest = self._signed(prefix)
         with self._lock:
-            manifest = self._manifests.pop(prefix, None)
+            self._manifests.pop(prefix, None)
             self._verified.pop(prefix, None)
         if manifest is not None:
             name = manifest_digest(manifest).removeprefix("sha256:")

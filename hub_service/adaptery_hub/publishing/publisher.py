@@ -299,8 +299,8 @@ class VersionWork:
         """Move the folder into the object store."""
         objects = self.publisher.objects
         # Checked before: what lies here is left of a dead publish, or in clear and to be replaced.
-        objects.remove_folder(prefix)
         self.publisher.forget(prefix)
+        objects.remove_folder(prefix)
         self._stored = True
         objects.put_folder(prefix, self.folder)
         self.publisher.forget(prefix)

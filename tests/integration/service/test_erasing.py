@@ -60,6 +60,10 @@ async def test_what_is_restricted_is_encrypted_read_and_erased(
     assert erasure["versions"] == ["@demo/visits@1"]
     assert [left["kind"] for left in erasure["remains"]] == ["backup"]
     assert erasure == await demo.json("GET", f"api/datasets/{dataset}/erase")
+    body = {"name": "@demo/visits"}
+    again = await demo.json("POST", f"api/datasets/{dataset}/erase", 409, json=body)
+    assert "erased already" in again["detail"]
+    assert erasure == await demo.json("GET", f"api/datasets/{dataset}/erase")
     assert list(keys.iterdir()) == []
     assert holds(state) == []
     assert not list((state / "objects" / "datasets").rglob("*.parquet"))

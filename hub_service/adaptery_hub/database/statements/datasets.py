@@ -135,7 +135,7 @@ def remove_draft(connection: Connection, dataset_id: str) -> None:
     if count := connection.scalar(published):
         raise ConflictError(
             f"This dataset has published versions ({count}), which stay.",
-            hint="To empty its draft, remove its files; what was published stays.",
+            hint="To empty its draft, remove its files. To destroy all of it, erase it.",
         )
     running = sa.select(operations.c.id).where(
         operations.c.thing_id == dataset_id, operations.c.state == "running"

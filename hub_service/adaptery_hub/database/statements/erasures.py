@@ -108,6 +108,17 @@ def versions_of(connection: Connection, dataset_id: str) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
+def is_erased(connection: Connection, dataset_id: str) -> bool:
+    """Tell whether a dataset was erased, and nothing came into it since."""
+    last = latest(connection, dataset_id)
+    if last is None or last["state"] != COMPLETED:
+        return False
+    records = connection.scalar(sa.select(datasets.c.records).where(datasets.c.id == dataset_id))
+    return not (
+        records or count_files(connection, dataset_id) or versions_of(connection, dataset_id)
+    )
+
+
 def count_files(connection: Connection, dataset_id: str) -> int:
     """Return how many files were uploaded into a draft."""
     statement = sa.select(sa.func.count()).where(files.c.dataset_id == dataset_id)
