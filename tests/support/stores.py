@@ -119,6 +119,7 @@ def seaweedfs_clients(state: Path, port: int, lock: LockMode | None = "governanc
         manage_bucket=True,
         doors=seaweedfs.doors(port),
         ports=seaweedfs.own_ports(state, port),
+        sweeper=seaweedfs.sweeper(state, port),
     )
     credentials = read_credentials(seaweedfs.credentials_path(state))
     return S3Clients(replace(config, lock=lock), credentials)

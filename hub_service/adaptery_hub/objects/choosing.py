@@ -46,6 +46,7 @@ def _seaweedfs(settings: ServiceSettings) -> S3Config:
         manage_bucket=True,
         doors=seaweedfs.doors(settings.seaweedfs_port),
         ports=seaweedfs.own_ports(settings.state_path, settings.seaweedfs_port),
+        sweeper=seaweedfs.sweeper(settings.state_path, settings.seaweedfs_port),
     )
 
 

@@ -137,6 +137,7 @@ class S3Store:
             logs.log(logger, logging.WARNING, "store_removal_put_off", reason=error.message)
             return
         self._database.write_now(lambda c: statements.forget(c, prefix, kept))
+        self._sweep()
 
     def kept(self, prefix: str) -> Sequence[KeptObject]:
         """See `ObjectStore.kept`."""
@@ -151,6 +152,7 @@ class S3Store:
         """
         for prefix in self._database.read_now(lambda c: statements.unfinished(c, self._clock())):
             self._finish_removal(prefix)
+        self._sweep()
 
     def address(self, key: str, seconds: int) -> str:
         """Return an address under which one file can be fetched for a while, without a credential.
@@ -162,6 +164,10 @@ class S3Store:
         return self.clients.of("reader").generate_presigned_url(
             "get_object", Params=self._object(row), ExpiresIn=seconds
         )
+
+    def _sweep(self) -> None:
+        if self._config.sweeper is not None:
+            self._config.sweeper.soon()
 
     def _finish_removal(self, prefix: str) -> None:
         self._database.write_now(lambda c: statements.hide_unfinished(c, prefix))

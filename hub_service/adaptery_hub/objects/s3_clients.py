@@ -18,6 +18,7 @@ from adaptery.schemas.stores import StoreKind
 from adaptery_hub.objects.credentials import Credential, Role, StoreConfigurationError
 from adaptery_hub.objects.doors import Door
 from adaptery_hub.objects.listeners import OwnPorts
+from adaptery_hub.objects.sweeping import Sweeper
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -55,6 +56,8 @@ class S3Config:
     doors: tuple[Door, ...] = ()
     #: Raises before each request if what listens there is not the store.
     ports: OwnPorts | None = None
+    #: Makes the store give up the bytes of what was removed.
+    sweeper: Sweeper | None = None
 
 
 class S3Clients:

@@ -32,6 +32,7 @@ from adaptery_hub.objects.credentials import ROLES, Credential, Role, read_crede
 from adaptery_hub.objects.credentials import write_credentials as written
 from adaptery_hub.objects.doors import Door
 from adaptery_hub.objects.listeners import OwnPorts
+from adaptery_hub.objects.sweeping import Sweeper
 
 FOLDER: Final = "seaweedfs"
 CREDENTIALS_NAME: Final = "credentials.ini"
@@ -94,6 +95,11 @@ def doors(first: int) -> tuple[Door, ...]:
 def own_ports(state_dir: Path, first: int) -> OwnPorts:
     """Return what tells whether the server of this deployment has its ports."""
     return OwnPorts(state_dir / FOLDER, tuple(ports(first).values()))
+
+
+def sweeper(state_dir: Path, first: int) -> Sweeper:
+    """Return what makes the server of this deployment give up what was removed."""
+    return Sweeper(state_dir / FOLDER / "tls", ports(first)["master"])
 
 
 def leftovers(first: int) -> tuple[Path, ...]:

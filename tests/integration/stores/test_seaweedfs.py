@@ -5,6 +5,7 @@ Slow: the program is a wheel of 45 MB (`make store`), and a server runs for each
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -241,6 +242,23 @@ def test_everything_listens_on_loopback_and_no_secret_is_shown(server: Server) -
     ours = [folder / name for name in ("credentials.ini", "s3.json", "security.toml")]
     assert {path.stat().st_mode & 0o777 for path in [*ours, *(folder / "tls").iterdir()]} == {0o600}
     assert "-master.telemetry=false" in process.cmdline()
+
+
+def test_what_is_removed_leaves_the_files_of_the_store(server: Server, tmp_path: Path) -> None:
+    canary = b"haemoptysis-canary"
+    data = server.state / "seaweedfs" / "data"
+
+    def lies_there() -> bool:
+        return any(canary in path.read_bytes() for path in data.glob("*.dat"))
+
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "data.parquet").write_bytes(canary + os.urandom(5000))  # not compressed
+    server.store.put_folder("datasets/ds_2/abc", folder)
+    assert lies_there()
+    server.store.remove_folder("datasets/ds_2")
+    eventually_sync(lambda: not lies_there(), timeout_seconds=SLOW)
+    assert server.content() == CONTENT
 
 
 def test_the_self_test_finds_it_enforced_and_sees_when_it_is_not(server: Server) -> None:
