@@ -7,9 +7,9 @@ here: what only the running service can see, such as a database that does not an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import create_engine
@@ -20,6 +20,8 @@ from traitlets import TraitError
 from adaptery.base_models import BASE_MODEL_NAME, locate
 from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_model
 from adaptery.errors import AdapteryError
+from adaptery.schemas.common import SENSITIVITIES
+from adaptery.schemas.review import QUEUES
 from adaptery_hub.clearml.choosing import check_addresses, check_clearml
 from adaptery_hub.objects.credentials import read_credentials
 from adaptery_hub.objects.place import refuse_other
@@ -69,11 +71,30 @@ def check_options(options: Mapping[str, Any]) -> None:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(f"the service has no option {', '.join(unknown)}; it has: {sorted(known)}")
+    _check_policy(options.get("publish_policy", {}))
     for name, value in options.items():
         try:
             ServiceSettings(**{name: value})
         except TraitError as error:
             raise ValueError(f"the option {name} of the service cannot be so: {error}") from None
+
+
+def _check_policy(policy: object) -> None:
+    """Name what may stand there: traitlets would only say that a list is no list."""
+    if not isinstance(policy, Mapping):
+        return
+    for sensitivity, queues in cast(Mapping[object, object], policy).items():
+        named = cast(Sequence[object], queues) if isinstance(queues, list | tuple) else ()
+        if wrong := [queue for queue in named if queue not in QUEUES]:
+            raise ValueError(
+                f"publish_policy: {wrong[0]!r} of {sensitivity!r} is no review queue; they are "
+                f"{', '.join(QUEUES)}."
+            )
+        if sensitivity not in SENSITIVITIES:
+            raise ValueError(
+                f"publish_policy: {sensitivity!r} is no sensitivity; they are "
+                f"{', '.join(SENSITIVITIES)}."
+            )
 
 
 def check_store(options: Mapping[str, Any]) -> None:

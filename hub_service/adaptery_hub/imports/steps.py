@@ -39,6 +39,7 @@ from adaptery_hub.imports.expected import expected_total
 from adaptery_hub.imports.problems import ProblemWriter
 from adaptery_hub.imports.tokens import TokenizerSource, cuts_by_tokens
 from adaptery_hub.processes import Report
+from adaptery_hub.storage import written_size
 from adaptery_hub.uploads import DiskFullError, is_full
 
 #: Wrong records that one error lists.
@@ -255,9 +256,10 @@ class _Reading:
         taken = self._draft.size() - self._size + self._problems.bytes
         if room is not None and taken > room:
             raise StorageQuotaError(
-                "There is no room for the records of this file.",
-                hint="Remove files from drafts or delete adapters, or ask an administrator for "
-                "more.",
+                f"There is no room for the records of this file: {written_size(room)} were left, "
+                "and they take more.",
+                hint="Nothing was imported; the file stays until you remove it, and counts. Remove "
+                "it or other files of drafts, delete adapters, or ask an administrator for more.",
             )
 
 

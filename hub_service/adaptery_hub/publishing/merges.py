@@ -139,7 +139,9 @@ class MergeWork(VersionWork):
     def write(self, progress: Progress, heading: Heading) -> Written:
         """See `VersionWork.write`."""
         blocking = self.publisher.rules.blocking.get(heading.sensitivity, ())
-        check_reports([row["report"] for row in self._sources], blocking)
+        check_reports(
+            [(statements.full_name(row), row["report"]) for row in self._sources], blocking
+        )
         opened = open_sources(self.recipe, self._published.content)
         self._manifests = {
             row["id"]: self._published.manifest(prefix_of(row)) for row in self._sources

@@ -48,27 +48,36 @@ def check_policy(draft: Draft, queues: Sequence[str]) -> None:
         )
 
 
-def check_reports(reports: Sequence[Mapping[str, Any] | None], queues: Sequence[str]) -> None:
+def check_reports(
+    sources: Sequence[tuple[str, Mapping[str, Any] | None]], queues: Sequence[str]
+) -> None:
     """Refuse to merge versions that the policy would not have let be published.
 
+    Args:
+        sources: the name of each version, which the caller may view, and its report.
+        queues: what the policy asks for.
+
     Raises:
-        ConflictError: naming each queue that was not looked through in a source.
+        ConflictError: naming each queue that was not looked through, and in which sources.
     """
-    missing = [
-        queue
+    missing = {
+        queue: ", ".join(dict.fromkeys(name for name, report in sources if _open(report, queue)))
         for queue in queues
-        for report in reports
-        if (((report or {}).get("review") or {}).get(queue) or {"open": 1})["open"]
-    ]
+        if any(_open(report, queue) for _, report in sources)
+    }
     if missing:
         raise ConflictError(
             "The policy for this sensitivity does not let these versions be merged.",
             hint="Review and publish the sources again, then merge.",
             errors=[
-                FieldProblem(queue, "was not looked through in a source.", "Review it there.")
-                for queue in dict.fromkeys(missing)
+                FieldProblem(queue, f"was not looked through in {names}.", "Review it there.")
+                for queue, names in missing.items()
             ],
         )
+
+
+def _open(report: Mapping[str, Any] | None, queue: str) -> bool:
+    return bool((((report or {}).get("review") or {}).get(queue) or {"open": 1})["open"])
 
 
 def _looked_for_all(queue: Queue, state: QueueState) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from adaptery_hub.__main__ import children
 from adaptery_hub.database import Database
-from adaptery_hub.misconfiguration import check_store
+from adaptery_hub.misconfiguration import check_options, check_store
 from adaptery_hub.objects import FilesystemStore, seaweedfs
 from adaptery_hub.objects.choosing import build_store
 from adaptery_hub.objects.credentials import (
@@ -93,6 +93,14 @@ def test_what_cannot_work_is_refused_early(tmp_path: Path, monkeypatch: pytest.M
     ):
         with pytest.raises(ValueError, match=said):
             check_store({**state, **options})
+
+
+def test_a_wrong_policy_is_told_what_may_stand_there() -> None:
+    check_options({"publish_policy": {"open": ["pii"]}})
+    with pytest.raises(ValueError, match="'bogus' of 'open' is no review queue; they are exact"):
+        check_options({"publish_policy": {"open": ["bogus"]}})
+    with pytest.raises(ValueError, match="'secret' is no sensitivity; they are open"):
+        check_options({"publish_policy": {"secret": ["pii"]}})
 
 
 def test_the_supervisor_runs_the_store_before_the_service(
