@@ -34,6 +34,17 @@ async def test_a_killed_child_is_back_and_a_stopped_one_is_gone(tmp_path: Path) 
     assert not psutil.pid_exists(pids(log)[-1])
 
 
+async def test_what_a_child_leaves_is_removed(tmp_path: Path) -> None:
+    log, left = tmp_path / "pids", tmp_path / "left.sock"
+    left.touch()
+    command = [sys.executable, "-c", PROGRAM, str(log)]
+    child = Child(ChildSpec("sleeper", command, {}, leftovers=(left, tmp_path / "nothing")))
+    child.start()
+    await eventually(lambda: len(pids(log)) == 1)
+    await child.stop()
+    assert not left.exists()
+
+
 async def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     log = tmp_path / "pids"
     parent = f"""
