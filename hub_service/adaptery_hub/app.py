@@ -343,7 +343,12 @@ def listen(services: Services) -> HTTPServer:
 
 def _publish_rules(settings: ServiceSettings) -> Rules:
     blocking = {name: tuple(queues) for name, queues in settings.publish_policy.items()}
-    return Rules(settings.shard_records, settings.max_draft_records, blocking)
+    return Rules(
+        settings.shard_records,
+        settings.max_draft_records,
+        blocking,
+        tuple(settings.publish_originals),
+    )
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -81,6 +81,13 @@ class ServiceSettings(Configurable):
         "draft is published, by sensitivity: {'open': ['pii']}.",
     ).tag(config=True)
 
+    publish_originals = List(
+        Enum(SENSITIVITIES),
+        list(SENSITIVITIES),
+        help="Versions of which sensitivities also hold the uploaded files as they came "
+        "(`originals/`), with what a review took out of the draft since.",
+    ).tag(config=True)
+
     merged_cache_bytes = Int(
         10 * 1024 * MEBIBYTE,
         min=0,

@@ -83,6 +83,8 @@ class Rules:
     max_records: int  # of a draft
     #: By sensitivity, the review queues that must hold nothing open.
     blocking: Mapping[str, tuple[str, ...]]
+    #: Sensitivities whose versions hold the uploaded files.
+    originals: tuple[str, ...] = SENSITIVITIES
 
 
 class Publisher:
@@ -384,7 +386,12 @@ class PublishWork(VersionWork):
             folder=self.folder,
             shard_records=publisher.rules.shard_records,
             heading=heading,
-            originals=tuple(found for row in rows if (found := self._original(row)) is not None),
+            originals=tuple(
+                found
+                for row in rows
+                if heading.sensitivity in publisher.rules.originals
+                and (found := self._original(row)) is not None
+            ),
             file_names={row["id"]: row["name"] for row in rows}
             | {one.id: one.source for one in self._collated},
             collated=tuple(
