@@ -149,7 +149,7 @@ def _options(folder: Path, taken: dict[str, int]) -> dict[str, object]:
         "master.volumeSizeLimitMB": VOLUME_LIMIT_MB,
         "volume.port": taken["volume"],
         "volume.port.grpc": taken["volume.grpc"],
-        "volume.preStopSeconds": 1,  # nobody else has to learn that it stops
+        "volume.preStopSeconds": 1,  # nobody else has to learn it; its filer takes 15 more
         "volume.max": 0,  # as many as the disk holds
         "filer": "true",
         "filer.port": taken["filer"],
