@@ -94,6 +94,8 @@ def running_seaweedfs(state: Path, port: int) -> Iterator[int]:
         command = seaweedfs.seaweedfs_command(state, port)
     with running(command, f"http://127.0.0.1:{port}", **seaweedfs.ENVIRONMENT) as pid:
         yield pid
+    for path in seaweedfs.leftovers(port):
+        path.unlink(missing_ok=True)
 
 
 def moto_config(url: str, bucket: str) -> S3Config:

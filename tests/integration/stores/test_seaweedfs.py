@@ -290,8 +290,6 @@ def test_a_stranger_on_its_port_is_sent_nothing(tmp_path: Path) -> None:
         clients = seaweedfs_clients(tmp_path / "state", port)
         with store_of(clients, tmp_path / "store") as store:
             eventually_sync(lambda: _ready(store), timeout_seconds=SLOW)
-    for path in seaweedfs.leftovers(port):
-        path.unlink()  # the supervisor does
     with socket.create_server(("127.0.0.1", port)) as stranger:
         stranger.setblocking(False)
         with pytest.raises(UnavailableError, match=f"port {port} is taken"):
