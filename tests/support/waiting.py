@@ -39,8 +39,16 @@ def eventually_sync(
     *,
     timeout_seconds: float = PATIENCE_SECONDS,
     every_seconds: float = 0.05,
+    slowest_seconds: float = SLOWEST_SECONDS,
 ) -> T:
-    """Like `eventually`, for tests without an event loop."""
+    """Like `eventually`, for tests without an event loop.
+
+    Args:
+        condition: what is waited for.
+        timeout_seconds: after which it fails.
+        every_seconds: how often it is asked at first.
+        slowest_seconds: how often at last; short for what soon passes again.
+    """
     deadline = time.monotonic() + timeout_seconds
     while True:
         value = condition()
@@ -49,11 +57,11 @@ def eventually_sync(
         if time.monotonic() > deadline:
             raise AssertionError(_complaint(condition, timeout_seconds))
         time.sleep(every_seconds)
-        every_seconds = _slower(every_seconds)
+        every_seconds = _slower(every_seconds, slowest_seconds)
 
 
-def _slower(every_seconds: float) -> float:
-    return max(every_seconds, min(1.3 * every_seconds, SLOWEST_SECONDS))
+def _slower(every_seconds: float, slowest_seconds: float = SLOWEST_SECONDS) -> float:
+    return max(every_seconds, min(1.3 * every_seconds, slowest_seconds))
 
 
 def _complaint(condition: Callable[[], object], timeout_seconds: float) -> str:

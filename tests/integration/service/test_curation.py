@@ -171,8 +171,9 @@ async def test_drafts_and_versions_are_collated(
         with pytest.raises(InvalidInputError):
             draft.collate(CollateSource(version=published.id, filter=RecordFilter(edited=True)))
         source.update(sensitivity="restricted")
+        assert draft.refresh().info.sensitivity == "restricted"  # it has held records of it
         with pytest.raises(InvalidInputError, match="restricted"):
-            draft.collate(source)
+            hub.datasets.create("less").collate(source)
 
     await with_hub(service, demo, work)
     # Who may see the draft and not its sources learns how many records came, and not from where.
