@@ -11,7 +11,8 @@ from clients.conftest import RUN_SECONDS, client_variables
 from clients.real_clients import CLIENTS, RealClient
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-pytestmark = pytest.mark.timeout(1500)  # the first use of a client installs it
+#: The first use of a client installs it. The clients themselves run in the fast tier too.
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,7 @@ def filled_in(lines: str, place: dict[str, str]) -> str:
     return lines
 
 
-CASES = [
-    pytest.param(client, id=client.name, marks=[] if client.fast else [pytest.mark.slow])
-    for client in CLIENTS
-]
+CASES = [pytest.param(client, id=client.name) for client in CLIENTS]
 
 
 @pytest.mark.parametrize("client", CASES)

@@ -54,6 +54,7 @@ def demo(tmp_path: Path, tiny_base: Path, *options: str) -> Iterator[tuple[Popen
     assert "Traceback" not in printed.read_text()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_demo_and_its_hub(tmp_path: Path, tiny_base: Path) -> None:
     models = tmp_path / "demo" / "models" / "kept"
     models.mkdir(parents=True)

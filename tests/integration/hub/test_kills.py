@@ -51,6 +51,7 @@ def found(hub: HubProcess, name: str) -> psutil.Process:
     return process
 
 
+@pytest.mark.slow  # the fast tier kills each of them in tests of agent, fleet and gateway
 def test_a_job_outlives_every_process(own_hub: HubProcess) -> None:
     api = Api.of(HubUser(own_hub, "demo"))
     _, version = make_version(api, "hardy", alpaca(12))
