@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from adaptery.client.connection import checked
 from adaptery.client.drafts import DraftCalls
@@ -13,6 +14,8 @@ from adaptery.schemas.common import parse
 from adaptery.schemas.datasets import Operation
 
 __all__ = ["ReviewCalls"]
+
+Result = TypeVar("Result", schemas.DecisionResult, schemas.UndoResult)
 
 REVIEW_SECONDS = 3600.0  # how long a step is waited for unless told otherwise
 
@@ -125,13 +128,8 @@ class ReviewCalls(DraftCalls):
             asked["findings"] = [f if isinstance(f, str) else f.id for f in findings]
         if replacement is not None:
             asked["replacement"] = replacement
-        path = self._path("review", queue, "decisions")
-        answer = self._connection.send("POST", path, json=asked)
-        if answer.status_code != 202:
-            return checked(answer, schemas.DecisionResult)
-        operation = checked(answer, Operation)
-        done = self._waited(operation, "Deciding", timeout_seconds, progress)
-        return parse(schemas.DecisionResult, done, InternalError)
+        path, result = self._path("review", queue, "decisions"), schemas.DecisionResult
+        return self._done(path, asked, result, "Deciding", timeout_seconds, progress)
 
     def undo_decision(
         self,
@@ -151,12 +149,8 @@ class ReviewCalls(DraftCalls):
             ConflictError: if there is none, or what it changed was forgotten.
             AdapteryError: what the service raised.
         """
-        answer = self._connection.send("POST", self._path("review", queue, "undo"), json={})
-        if answer.status_code != 202:
-            return checked(answer, schemas.UndoResult)
-        operation = checked(answer, Operation)
-        done = self._waited(operation, "Undoing", timeout_seconds, progress)
-        return parse(schemas.UndoResult, done, InternalError)
+        path, result = self._path("review", queue, "undo"), schemas.UndoResult
+        return self._done(path, {}, result, "Undoing", timeout_seconds, progress)
 
     def count_tokens(
         self,
@@ -192,3 +186,20 @@ class ReviewCalls(DraftCalls):
         """
         query = None if cutoff is None else {"cutoff": str(cutoff)}
         return self._connection.get(self._path("review", "lengths"), schemas.Lengths, query=query)
+
+    def _done(
+        self,
+        path: str,
+        asked: Mapping[str, object],
+        result: type[Result],
+        title: str,
+        timeout_seconds: float,
+        progress: bool | Report | None,
+    ) -> Result:
+        """Ask for what is done at once if it is little, and else by an operation."""
+        answer = self._connection.send("POST", path, json=asked)
+        if answer.status_code != 202:
+            return checked(answer, result)
+        operation = checked(answer, Operation)
+        done = self._waited(operation, title, timeout_seconds, progress)
+        return parse(result, done, InternalError)

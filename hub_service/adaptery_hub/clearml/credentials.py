@@ -6,14 +6,13 @@ options or the command line.
 
 from __future__ import annotations
 
-import configparser
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptery.errors import UnavailableError
+from adaptery_hub.secret_files import read_sections
 
 SECTION = "clearml"
 ACCESS_KEY_VARIABLE = "ADAPTERY_CLEARML_ACCESS_KEY"
@@ -57,27 +56,13 @@ def read_key(path: Path | None, environment: Mapping[str, str] = os.environ) -> 
 
 
 def _from_file(path: Path) -> tuple[str, str]:
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ClearmlConfigurationError(
-            f"The file with the key for ClearML cannot be read: {error.strerror}.",
-            hint="Check clearml_credentials_file.",
-        ) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ClearmlConfigurationError(
-            "Others may read the file with the key for ClearML.",
-            hint="chmod 600 the file that clearml_credentials_file names.",
-        )
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        raise ClearmlConfigurationError(
-            "The file with the key for ClearML cannot be understood.",
-            hint="Write [clearml], access_key = ... and secret_key = ....",
-        ) from None
+    parser = read_sections(
+        path,
+        holds="the key for ClearML",
+        setting="clearml_credentials_file",
+        form="[clearml], access_key = ... and secret_key = ...",
+        error=ClearmlConfigurationError,
+    )
     return (
         parser.get(SECTION, "access_key", fallback=""),
         parser.get(SECTION, "secret_key", fallback=""),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import configparser
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from adaptery.errors import UnavailableError
+from adaptery_hub.secret_files import read_sections
 
 Role = Literal["publisher", "reader", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -85,28 +85,14 @@ def _from_environment(role: Role, environment: Mapping[str, str]) -> Credential 
 
 
 def _from_file(path: Path) -> dict[Role, Credential | None]:
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StoreConfigurationError(
-            f"The file with the credentials of the object store cannot be read: {error.strerror}.",
-            hint="Check s3_credentials_file.",
-        ) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise StoreConfigurationError(
-            "Others may read the file with the credentials of the object store.",
-            hint="chmod 600 the file that s3_credentials_file names.",
-        )
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text)
-        return {role: _from_section(parser, role) for role in ROLES}
-    except configparser.Error:
-        raise StoreConfigurationError(
-            "The file with the credentials of the object store is no file of AWS profiles.",
-            hint="Write [publisher], aws_access_key_id = ... and so on.",
-        ) from None
+    parser = read_sections(
+        path,
+        holds="the credentials of the object store",
+        setting="s3_credentials_file",
+        form="AWS profiles: [publisher], aws_access_key_id = ... and so on",
+        error=StoreConfigurationError,
+    )
+    return {role: _from_section(parser, role) for role in ROLES}
 
 
 def _from_section(parser: configparser.RawConfigParser, role: Role) -> Credential | None:

@@ -40,7 +40,8 @@ def test_credentials_come_from_a_file_that_is_ours_alone(tmp_path: Path) -> None
     for path, said in (
         (written(tmp_path / "open.ini", mode=0o640), "Others may read"),
         (written(tmp_path / "half.ini", b"[publisher]\naws_access_key_id = a\n"), "no credential"),
-        (written(tmp_path / "no.ini", b"what?"), "no file of AWS profiles"),
+        (written(tmp_path / "no.ini", b"what?"), "cannot be understood"),
+        (written(tmp_path / "binary.ini", b"\xff\xfe"), "is not text"),
         (tmp_path / "nothing.ini", "cannot be read"),
     ):
         with pytest.raises(StoreConfigurationError, match=said) as caught:
