@@ -24,12 +24,12 @@ from adaptery_hub.full_names import full_name
 from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.handlers.downloads import DOWNLOAD_CHUNK_BYTES
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 DOWNLOAD_MEDIA = "application/zip"
-DOWNLOAD_CHUNK_BYTES = 256 * 1024
 #: A download up to this size is put together in memory, a larger one in a temporary file.
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 

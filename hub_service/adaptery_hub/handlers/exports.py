@@ -11,21 +11,21 @@ from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.formats.writing import MEDIA_TYPES, SUFFIXES
 from adaptery.schemas.exports import EXPORT_REPORT_HEADER, ExportReport, ExportSplit
 from adaptery.schemas.lineage import Split
-from adaptery.schemas.mappings import CONTAINERS, FORMATS, Container, Format
+from adaptery.schemas.mappings import CONTAINERS, FORMATS
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.downloads import read_chunk
 from adaptery_hub.operations import Progress
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing import describe_version, prefix_of
+from adaptery_hub.publishing.exports import ExportForm
 from adaptery_hub.routes import Operation, Route
 
 W = TypeVar("W")
 
 SPLITS: tuple[ExportSplit, ...] = (*get_args(Split), "none")
-#: Bytes of one written piece.
-DOWNLOAD_CHUNK_BYTES = 256 * 1024
 
 
 class ExportHandler(Handler):
@@ -38,47 +38,37 @@ class ExportHandler(Handler):
             lambda c: statements.get(c, self.identity, version, Right.VIEW)
         )
         statements.check_readable(row)
-        format: Format = _given("format", self.one_of("format", FORMATS))
-        container: Container = _given("container", self.one_of("container", CONTAINERS))
-        split = self.one_of("split", SPLITS)
+        form = ExportForm(
+            f"{row['dataset_name']}-{row['number']}",  # of [a-z0-9._-] only
+            _given("format", self.one_of("format", FORMATS)),
+            _given("container", self.one_of("container", CONTAINERS)),
+            self.one_of("split", SPLITS),
+        )
         only_report = self.one_of("report", ("true", "false")) == "true"
         self.hold(self.services.exports_open)
         await while_admitted(
             self,
-            self._send(row, format, container, split, only_report=only_report),
+            self._send(row, form, only_report=only_report),
             row["dataset_id"],
             lambda c, identity: fetch(c, tables.versions, identity, version, Right.VIEW),
         )
 
-    async def _send(
-        self,
-        row: RowMapping,
-        format: Format,
-        container: Container,
-        split: ExportSplit | None,
-        *,
-        only_report: bool,
-    ) -> None:
-        await self.services.db.write(lambda c: self._note(c, row, format, container))
-        stream, report = await self._made(row, format, container, split)
+    async def _send(self, row: RowMapping, form: ExportForm, *, only_report: bool) -> None:
+        await self.services.db.write(lambda c: self._note(c, row, form))
+        stream, report = await self._made(row, form)
         with stream:
             if only_report:
                 self.answer(report)
                 return
-            self._head(row, format, container, split, report)
-            while chunk := await asyncio.to_thread(_read_chunk, stream):
+            self._head(form, report)
+            while chunk := await asyncio.to_thread(read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
 
-    async def _made(
-        self, row: RowMapping, format: Format, container: Container, split: ExportSplit | None
-    ) -> tuple[BinaryIO, ExportReport]:
+    async def _made(self, row: RowMapping, form: ExportForm) -> tuple[BinaryIO, ExportReport]:
         """Have the file made; whoever leaves ends that."""
         progress = Progress(asyncio.get_running_loop())
-        name = f"{row['dataset_name']}-{row['number']}"
-        making = self.services.exports.start(
-            prefix_of(row), name, format, container, split, progress
-        )
+        making = self.services.exports.start(prefix_of(row), form, progress)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -86,28 +76,18 @@ class ExportHandler(Handler):
             making.add_done_callback(_close)
             raise
 
-    def _head(
-        self,
-        row: RowMapping,
-        format: Format,
-        container: Container,
-        split: ExportSplit | None,
-        report: ExportReport,
-    ) -> None:
-        suffix = ".zip" if container == "folder" else SUFFIXES[container]
-        part = f".{'unsplit' if split == 'none' else split}" if split else ""
-        # Of [a-z0-9._-] only.
-        name = f"{row['dataset_name']}-{row['number']}{part}.{format}{suffix}"
-        self.set_header("Content-Type", MEDIA_TYPES[container])
+    def _head(self, form: ExportForm, report: ExportReport) -> None:
+        suffix = ".zip" if form.container == "folder" else SUFFIXES[form.container]
+        part = f".{'unsplit' if form.split == 'none' else form.split}" if form.split else ""
+        name = f"{form.name}{part}.{form.format}{suffix}"
+        self.set_header("Content-Type", MEDIA_TYPES[form.container])
         self.set_header("Content-Disposition", f'attachment; filename="{name}"')
         told = report.model_dump_json(exclude={"problems"})
         self.set_header(EXPORT_REPORT_HEADER, told)
 
-    def _note(
-        self, connection: Connection, row: RowMapping, format: Format, container: Container
-    ) -> None:
+    def _note(self, connection: Connection, row: RowMapping, form: ExportForm) -> None:
         version = describe_version(row)
-        details = {"name": version.name, "format": format, "container": container}
+        details = {"name": version.name, "format": form.format, "container": form.container}
         digest = version.content_digest or ""
         self.audit(connection, "version.export", version.id, content_digest=digest, **details)
 
@@ -121,10 +101,6 @@ def _given(name: str, value: W | None) -> W:
 def _close(making: asyncio.Future[tuple[BinaryIO, ExportReport]]) -> None:
     if not making.cancelled() and making.exception() is None:
         making.result()[0].close()
-
-
-def _read_chunk(stream: BinaryIO) -> bytes:
-    return stream.read(DOWNLOAD_CHUNK_BYTES)
 
 
 ROUTES = [

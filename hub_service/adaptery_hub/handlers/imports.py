@@ -27,6 +27,7 @@ from adaptery.schemas.imports import (
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import files as statements
 from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.handlers.downloads import DOWNLOAD_CHUNK_BYTES, read_chunk
 from adaptery_hub.handlers.files import FileOfDraftHandler
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
@@ -37,8 +38,6 @@ from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 #: How a list of problems can be had as a file.
 Download = Literal["csv", "jsonl"]
-#: Bytes of one written piece of a download.
-DOWNLOAD_CHUNK_BYTES = 256 * 1024
 JSON_LINES = "application/x-ndjson"
 
 _FILE = "api/datasets/{dataset}/files/{file}"
@@ -125,9 +124,7 @@ class ContentHandler(FileOfDraftHandler):
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(row["bytes"]))
             name_attachment(self, row["name"])
-            await send_while(
-                Right.EDIT, self, row["dataset_id"], lambda: stream.read(DOWNLOAD_CHUNK_BYTES)
-            )
+            await send_while(Right.EDIT, self, row["dataset_id"], lambda: read_chunk(stream))
 
     async def delete(self, dataset: str, file: str) -> None:
         """Forget the bytes; the records stay."""

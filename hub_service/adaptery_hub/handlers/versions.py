@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -18,6 +18,7 @@ from adaptery_hub.database.statements import datasets
 from adaptery_hub.database.statements import versions as statements
 from adaptery_hub.handlers.admission import while_admitted
 from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.downloads import DOWNLOAD_CHUNK_BYTES, read_chunk
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import parse_position
 from adaptery_hub.permissions import Right, fetch
@@ -27,9 +28,6 @@ from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: Bytes of one written piece of a download; of records, the last one may go beyond.
-DOWNLOAD_CHUNK_BYTES = 256 * 1024
 
 
 class DatasetVersionsHandler(Handler):
@@ -185,7 +183,7 @@ class DownloadHandler(_VersionHandler):
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Length", str(size))
             self._name_attachment(name.rpartition("/")[2])
-            while chunk := await self.in_thread(_read_chunk, stream):
+            while chunk := await self.in_thread(read_chunk, stream):
                 self.write(chunk)
                 await self.flush()
 
@@ -216,10 +214,6 @@ def _lines(records: Iterator[PublishedRecord]) -> bytes:
         if len(lines) >= DOWNLOAD_CHUNK_BYTES:
             break
     return bytes(lines)
-
-
-def _read_chunk(stream: BinaryIO) -> bytes:
-    return stream.read(DOWNLOAD_CHUNK_BYTES)
 
 
 ROUTES = [

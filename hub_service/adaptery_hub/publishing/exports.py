@@ -41,15 +41,22 @@ REPORT_NAME = "export-report.json"
 
 
 @dataclass(frozen=True)
+class ExportForm:
+    """What an export is to be."""
+
+    name: str  # of the folder in an archive
+    format: Format
+    container: Container
+    split: ExportSplit | None = None  # absent: all of them
+
+
+@dataclass(frozen=True)
 class ExportOrder:
     """One export."""
 
     shards: Mapping[str, Readable]
     target: Path
-    name: str  # of the folder in an archive
-    format: Format
-    container: Container
-    split: ExportSplit | None = None  # absent: all of them
+    form: ExportForm
 
 
 class Exports:
@@ -64,32 +71,18 @@ class Exports:
         folder.mkdir(parents=True, mode=0o700)
 
     def start(
-        self,
-        prefix: str,
-        name: str,
-        format: Format,
-        container: Container,
-        split: ExportSplit | None,
-        progress: Progress,
+        self, prefix: str, form: ExportForm, progress: Progress
     ) -> asyncio.Future[tuple[BinaryIO, ExportReport]]:
         """Have `make` called in a thread that is there for that: it takes minutes."""
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(
-            self._threads, self.make, prefix, name, format, container, split, progress
-        )
+        return loop.run_in_executor(self._threads, self.make, prefix, form, progress)
 
     def close(self) -> None:
         """Wait for what is being made."""
         self._threads.shutdown(wait=True)
 
     def make(
-        self,
-        prefix: str,
-        name: str,
-        format: Format,
-        container: Container,
-        split: ExportSplit | None,
-        progress: Progress,
+        self, prefix: str, form: ExportForm, progress: Progress
     ) -> tuple[BinaryIO, ExportReport]:
         """Return a version as an open file, and what that lacks. Blocking.
 
@@ -102,7 +95,7 @@ class Exports:
         progress.check()  # it may have waited for a thread
         local = dict(self._published.content(prefix).shards)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            order = ExportOrder(local, Path(folder) / "export", name, format, container, split)
+            order = ExportOrder(local, Path(folder) / "export", form)
             report = self._processes.run(export, progress, order)
             return order.target.open("rb"), report
 
@@ -116,17 +109,17 @@ def export(report: Report, order: ExportOrder) -> ExportReport:
     """
     wanted = _wanted(order)
     taken = Counter[str]()
-    if order.container != "folder":
+    if order.form.container != "folder":
         records = _records(report, order.shards, wanted, taken)
-        written = write_records(records, order.target, order.format, order.container)
+        written = write_records(records, order.target, order.form.format, order.form.container)
         return _told(written, taken, together=len(splits_of(wanted)) > 1)
-    folder = order.target.with_name(order.name)
+    folder = order.target.with_name(order.form.name)
     splits = {
         split: _records(report, order.shards, paths, taken)
         for split, paths in splits_of(order.shards).items()
         if paths[0] in wanted
     }
-    told = _told(write_folder(splits, folder, order.format), taken, together=False)
+    told = _told(write_folder(splits, folder, order.form.format), taken, together=False)
     (folder / REPORT_NAME).write_text(told.model_dump_json(indent=2) + "\n")
     with zipfile.ZipFile(order.target, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -136,9 +129,9 @@ def export(report: Report, order: ExportOrder) -> ExportReport:
 
 def _wanted(order: ExportOrder) -> list[str]:
     """Return the files of the records that are wanted."""
-    if order.split is None:
+    if order.form.split is None:
         return list(order.shards)
-    name = WHOLE if order.split == "none" else order.split
+    name = WHOLE if order.form.split == "none" else order.form.split
     found = [path for path in order.shards if split_of(path) == name]
     if not found:
         problem = FieldProblem("split", "has no records in this version.", "Choose another.")
