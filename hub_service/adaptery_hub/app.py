@@ -85,6 +85,8 @@ logger = logging.getLogger("adaptery_hub.app")
 CONFIG_SECTIONS = frozenset({"AdapteryService", "ServiceSettings", "Application", "HubOAuth"})
 #: How often interrupted uploads, and what was kept long enough, are looked through.
 SWEEP_SECONDS = 3600.0
+#: After a start those who waited for the service are served first.
+PREPARE_SECONDS = 10.0
 #: A refused body is read to its end up to so much more than the upload limit, so that the sender
 #: reads the answer instead of a reset connection.
 DRAIN_BYTES = 64 * MEBIBYTE
@@ -139,6 +141,7 @@ class AdapteryService(ServiceSettings, Application):
         background = [
             asyncio.create_task(_sweep_for_ever(services)),
             asyncio.create_task(services.hub_watch.run()),
+            asyncio.create_task(_prepare_processes(services)),
         ]
         garbage.settle()
         logs.log(logger, logging.INFO, "service_started")
@@ -387,6 +390,12 @@ async def _count_drafts(services: Services) -> None:
         await services.db.write(
             lambda c, d=dataset_id, s=size: storage_statements.count_draft(c, d, s)
         )
+
+
+async def _prepare_processes(services: Services) -> None:
+    """Have the first long step find its process ready: on a busy machine that takes long."""
+    await asyncio.sleep(PREPARE_SECONDS)
+    await asyncio.to_thread(services.processes.prepare)
 
 
 async def _sweep_for_ever(services: Services) -> None:

@@ -96,10 +96,9 @@ class FileHandler(FileOfDraftHandler):
         self.one_of("import", get_args(When))
         uploads, announced = self.services.uploads, self.request.headers.get("Content-Range")
         length = content_length(self.request.headers.get("Content-Length"))
-        size = uploads.announced_bytes(announced, length)
-        self._room = await self.services.storage.reserve(row["tenant_id"], size)
+        expected = uploads.announced_bytes(announced, length)
+        self._room = await self.services.storage.reserve(row["tenant_id"], expected)
         self._receiver = await uploads.begin(dataset, name, announced, length)
-        await self.services.imports.expect(size)
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand the next bytes of an upload on; called by tornado, which waits."""

@@ -99,11 +99,6 @@ class Imports:
         self._threads = ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="look")
         self._running: dict[str, tuple[str, str]] = {}  # operation: dataset, file
 
-    async def expect(self, size: int) -> None:
-        """Get ready for a file of this size, while it is received."""
-        if size > SMALL_BYTES:
-            await asyncio.to_thread(self._processes.prepare)
-
     async def start(
         self,
         identity: Identity,
