@@ -81,9 +81,8 @@ def test_a_job_outlives_every_process(own_hub: HubProcess) -> None:
 
 def test_sigterm_leaves_no_process(own_hub: HubProcess) -> None:
     api = Api.of(HubUser(own_hub, "demo"))
-    version = api.json("GET", "api/datasets")["items"][0]["id"]
-    version = api.json("GET", f"api/datasets/{version}/versions")["items"][0]["id"]
-    job = submit(api, "unfinished", version, max_steps=5000)["id"]
+    _, version = make_version(api, "unfinished", alpaca(12))
+    job = submit(api, "unfinished", version["name"], max_steps=5000)["id"]
     wait_for_job(api, job, "training")
     worker = found(own_hub, "worker")
     assert own_hub.stop() == []
