@@ -27,8 +27,8 @@ from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
 from adaptery.schemas.common import field_problems
-from adaptery.schemas.jobs import Job, JobCreate
-from adaptery.schemas.spec import InputSpec, JobSpec
+from adaptery.schemas.jobs import Job, JobCreate, OptionValue
+from adaptery.schemas.spec import SPEC_VERSION, InputSpec, JobSpec
 from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -39,7 +39,7 @@ from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
 from adaptery_hub.storage import StorageDesk
-from adaptery_hub.tasks import OptionValue, TaskCatalog, TaskDefinition
+from adaptery_hub.tasks import TaskCatalog, TaskDefinition
 
 _PREPARING = "the agent is preparing this base model"
 #: Stands for weights that no agent has reported yet, while a spec is checked.
@@ -103,7 +103,7 @@ class JobDesk:
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(wanted.base_model)
         version = await self._database.read(
-            lambda c: versions.resolve(c, identity, wanted.dataset, Right.USE)
+            lambda c: versions.resolve(c, identity, wanted.versions[0], Right.USE)
         )
         _check_usable(version)
         _check_kinds(task, version["report"])
@@ -174,7 +174,7 @@ def freeze_spec(
     if "alpha" not in sections["lora"] and isinstance(rank := sections["lora"].get("rank"), int):
         sections["lora"]["alpha"] = rank * task.lora_alpha_per_rank
     spec: dict[str, object] = {
-        "spec_version": 1,
+        "spec_version": SPEC_VERSION,
         "stage": task.stage,
         "inputs": [wanted_input.model_dump(mode="json", exclude_none=True)],
         "template": task.template,

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
 from adaptery.schemas.grants import RightWord
 from adaptery.states import JobState
 
-__all__ = ["Job", "JobCreate", "JobEvent", "Task"]
+__all__ = ["Job", "JobCreate", "JobEvent", "OptionValue", "Task"]
 
 #: Options of one job; a task definition has about ten.
 OPTIONS_LIMIT = 64
 
-OptionValue = int | float | str | bool
+OptionValue = int | float | str | bool | list[str]
+#: Versions that one job learns from.
+DATASETS_LIMIT = 16
+
+DatasetText = Annotated[str, Field(min_length=1, max_length=400)]
+#: A name of an adapter, with `@3` a version and `@3-step200` a checkpoint, or an id.
+AdapterText = Annotated[str, Field(min_length=1, max_length=400)]
+Priority = Literal["low", "normal", "high"]
+#: What can be done with a job, as its state and the caller's rights are.
+JobAction = Literal[
+    "cancel", "resubmit", "clone", "compare", "download", "chat", "statistics", "prioritise"
+]
 
 
 class JobCreate(Model):
@@ -25,13 +36,39 @@ class JobCreate(Model):
     task: Annotated[str, Field(min_length=1, max_length=64)] = "training-v0"
     name: NameText
     base_model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    dataset: Annotated[str, Field(min_length=1, max_length=400)] = Field(
-        description="a version by name (@demo/visits@1) or id (dv_…)"
+    dataset: DatasetText | None = Field(
+        default=None, description="a version by name (@demo/visits@1) or id (dv_…)"
+    )
+    datasets: tuple[DatasetText, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=DATASETS_LIMIT,
+        description="several versions instead of one",
+    )
+    start_from: AdapterText | None = Field(
+        default=None, description="the adapter or checkpoint that training goes on from"
+    )
+    reward: AdapterText | None = Field(
+        default=None, description="the reward model that judges answers; stage grpo only"
+    )
+    priority: Priority = Field(
+        default="normal", description="among the jobs of the same owner; high needs the admin scope"
     )
     options: dict[str, OptionValue] = Field(default_factory=dict, max_length=OPTIONS_LIMIT)
     key: ClientKey | None = Field(
         default=None, description="made by the client: sent again, it submits no second job"
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_say_what(self) -> Self:
+        if (self.dataset is None) == (self.datasets is None):
+            raise ValueError("give either `dataset` or `datasets`")
+        return self
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions to learn from, as they were named."""
+        return self.datasets or (self.dataset or "",)
 
 
 class Job(Answer):
@@ -60,6 +97,18 @@ class Job(Answer):
     summary: JsonObject | None
     options: dict[str, OptionValue]
     right: RightWord | None = Field(default=None, description="what the caller may do with it")
+    stage: str = "sft"
+    datasets: list[str] = Field(default_factory=list, description="all versions, by pinned names")
+    start_from: str | None = None
+    priority: Priority = "normal"
+    cloned_from: str | None = Field(default=None, description="id of the job it was made from")
+    step: int | None = Field(default=None, description="optimiser steps done")
+    total_steps: int | None = None
+    starts_at: Instant | None = Field(default=None, description="estimate, while it is queued")
+    ends_at: Instant | None = Field(default=None, description="estimate, while it is open")
+    actions: list[JobAction] = Field(
+        default_factory=list[JobAction], description="what the caller can do with it now"
+    )
 
 
 class JobEvent(Answer):

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from adaptery.schemas.jobs import OptionValue
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.database.statements.jobs import NewInput, RequestKey
 from adaptery_hub.queue.outcomes import AttemptEnd
-from adaptery_hub.tasks import OptionValue, TaskDefinition
+from adaptery_hub.tasks import TaskDefinition
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Tasks: the administrator's definitions that shape the job form and name the queue."""
 
 from adaptery_hub.tasks.catalog import TaskCatalog
-from adaptery_hub.tasks.definitions import OptionValue, TaskDefinition
+from adaptery_hub.tasks.definitions import TaskDefinition
 
-__all__ = ["OptionValue", "TaskCatalog", "TaskDefinition"]
+__all__ = ["TaskCatalog", "TaskDefinition"]

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from adaptery.digests import sha256_bytes
 from adaptery.errors import NotFoundError, SpecError
-from adaptery.schemas.jobs import Task
-from adaptery_hub.tasks.definitions import OptionValue, TaskDefinition
+from adaptery.schemas.jobs import OptionValue, Task
+from adaptery_hub.tasks.definitions import TaskDefinition
 from adaptery_hub.tasks.options import TaskOptions
 
 SHIPPED = Path(__file__).parent

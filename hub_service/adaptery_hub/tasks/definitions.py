@@ -17,7 +17,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-OptionValue = int | float | str | bool
+from adaptery.schemas.jobs import OptionValue
+
 SPEC_SECTIONS = ("lora", "optim")
 
 

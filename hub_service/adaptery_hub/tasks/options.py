@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from adaptery.errors import FieldProblem, SpecError
-from adaptery_hub.tasks.definitions import OptionDefinition, OptionValue, TaskDefinition
+from adaptery.schemas.jobs import OptionValue
+from adaptery_hub.tasks.definitions import OptionDefinition, TaskDefinition
 
 _TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
 STRING_OPTION_LIMIT_CHARS = 200

@@ -26,7 +26,7 @@ def expect(attempt, code: str, *words: str) -> dict:
     ("change", "word"),
     [
         ({"python_object": "os.system"}, "python_object"),
-        ({"spec_version": 2}, "spec_version"),
+        ({"spec_version": 3}, "spec_version"),
         ({"stage": "dpo"}, "stage"),
         ({"template": "chatml"}, "template"),
         ({"lora": {"rank": 0}}, "lora.rank"),

@@ -42,7 +42,7 @@ def test_a_spec_round_trips():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"spec_version": 2},
+        {"spec_version": 3},
         {"hook": "os.system"},
         {"job": "../../etc"},
         {"attempt": "at_x\n"},
@@ -71,7 +71,7 @@ def test_a_spec_with_anything_else_is_refused(changes):
             {"name": SECRET, SECRET: 1, "sensitivity": SECRET, "description": [SECRET]},
         ),
         (PublishRequest, {"force": SECRET}),
-        (JobCreate, {"name": "x", "dataset": "d", "options": {"a": [SECRET]}}),
+        (JobCreate, {"name": "x", "dataset": "d", "options": {"a": {"b": SECRET}}}),
         (JoinTokenCreate, {"labels": [SECRET], "expires_seconds": SECRET}),
         (ChatRequest, {"messages": [{"role": SECRET, "content": {"a": SECRET}}]}),
         (ChatRequest, {"messages": SECRET, "n": 99}),
