@@ -1,4 +1,4 @@
-"""Jobs, their events, and the tasks that shape their form."""
+"""Jobs and their events."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from pydantic import Field, model_validator
 from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
 from adaptery.schemas.grants import RightWord
+from adaptery.schemas.spec import JobId
 from adaptery.states import JobState
 
-__all__ = ["Job", "JobCreate", "JobEvent", "OptionValue", "Task"]
+__all__ = [
+    "Job",
+    "JobAction",
+    "JobAgain",
+    "JobChange",
+    "JobCreate",
+    "JobEvent",
+    "OptionValue",
+    "Priority",
+]
 
 #: Options of one job; a task definition has about ten.
 OPTIONS_LIMIT = 64
@@ -26,7 +36,15 @@ AdapterText = Annotated[str, Field(min_length=1, max_length=400)]
 Priority = Literal["low", "normal", "high"]
 #: What can be done with a job, as its state and the caller's rights are.
 JobAction = Literal[
-    "cancel", "resubmit", "clone", "compare", "download", "chat", "statistics", "prioritise"
+    "cancel",
+    "resubmit",
+    "clone",
+    "compare",
+    "download",
+    "chat",
+    "statistics",
+    "prioritise",
+    "delete",
 ]
 
 
@@ -55,6 +73,7 @@ class JobCreate(Model):
         default="normal", description="among the jobs of the same owner; high needs the admin scope"
     )
     options: dict[str, OptionValue] = Field(default_factory=dict, max_length=OPTIONS_LIMIT)
+    cloned_from: JobId | None = Field(default=None, description="the job that it was made from")
     key: ClientKey | None = Field(
         default=None, description="made by the client: sent again, it submits no second job"
     )
@@ -69,6 +88,21 @@ class JobCreate(Model):
     def versions(self) -> tuple[str, ...]:
         """The versions to learn from, as they were named."""
         return self.datasets or (self.dataset or "",)
+
+
+class JobAgain(Model):
+    """How a job is submitted again, exactly as it was."""
+
+    name: NameText | None = Field(default=None, description="the same name, if absent")
+    key: ClientKey | None = Field(
+        default=None, description="made by the client: sent again, it submits no second job"
+    )
+
+
+class JobChange(Model):
+    """What can be changed of a job that waits."""
+
+    priority: Priority = Field(description="high needs the admin scope")
 
 
 class Job(Answer):
@@ -118,16 +152,3 @@ class JobEvent(Answer):
     at: Instant
     kind: str
     data: JsonObject
-
-
-class Task(Answer):
-    """An admin-written definition that shapes a form and names a queue."""
-
-    name: str
-    title: str
-    stage: str
-    queue: str
-    description: str
-    schema_: JsonObject = Field(alias="schema", description="JSON Schema of the options")
-
-    model_config = {**Answer.model_config, "populate_by_name": True, "serialize_by_alias": True}

@@ -186,8 +186,12 @@ jobs = _table(
     sa.Column("reason", sa.Text),  # why created is not yet queued, or why failed
     sa.Column("flag_cancel", sa.Boolean, nullable=False, default=False),
     sa.Column("queue", sa.String(80), nullable=False),
-    sa.Column("priority", sa.Integer, nullable=False, default=0),
+    sa.Column("priority", sa.Integer, nullable=False, default=0),  # see `queue.priorities`
     sa.Column("progress", sa.Float),
+    sa.Column("step", sa.Integer),  # optimiser steps done
+    sa.Column("total_steps", sa.Integer),
+    sa.Column("stepped_at", UtcTime()),  # when the last step was told
+    sa.Column("step_seconds", sa.Float),  # of one step, at the pace of the present attempt
     sa.Column("summary", sa.JSON(none_as_null=True)),
     sa.Column("queued_at", UtcTime()),
     sa.Column("started_at", UtcTime()),
@@ -196,7 +200,10 @@ jobs = _table(
     sa.Column("state_at", UtcTime()),  # when the state was set
     sa.Column("key", sa.String(64)),  # made by the client that submitted it
     sa.Column("request_digest", Digest()),  # of what came with the key
+    sa.Column("cloned_from", Id()),  # the job that it was made from; it may be deleted by now
+    sa.Column("deleted_at", UtcTime()),  # what its adapter learnt from is still told by its inputs
     sa.Index(None, "creator_id", "key", unique=True),
+    sa.Index(None, "queue", "state", "state_at"),
 )
 
 job_inputs = _table(
@@ -414,5 +421,8 @@ PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
 }
 
 #: Rows of these tables are there for nobody unless this holds: an adapter that is still staged, or
-#: deleted, is not.
-EXISTS: dict[sa.Table, sa.ColumnElement[bool]] = {adapters: adapters.c.state == "completed"}
+#: deleted, is not, nor is a job that was deleted.
+EXISTS: dict[sa.Table, sa.ColumnElement[bool]] = {
+    adapters: adapters.c.state == "completed",
+    jobs: jobs.c.deleted_at.is_(None),
+}
