@@ -4,9 +4,9 @@ import type { Args } from "../host/host";
 import { confirm } from "../parts/dialog";
 import { button, control, element } from "../parts/elements";
 import { countWords } from "../parts/words";
+import { type Step, Work } from "../parts/work";
 import { SPLITS } from "./filters";
 import { attempt, type Context } from "./things";
-import { type Step, Work } from "./work";
 
 /** So many can be named in one request. */
 const MOST_NAMED = 1000;

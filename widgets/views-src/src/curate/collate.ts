@@ -3,10 +3,10 @@
 import { FormDialog } from "../parts/dialog";
 import { element } from "../parts/elements";
 import { countWords } from "../parts/words";
+import type { Step } from "../parts/work";
 import { nameOf, type Taken } from "./collated";
 import { Sources } from "./sources";
 import type { Context, Dataset, Operation } from "./things";
-import type { Step } from "./work";
 
 export const COLLATE_STEP: Step = { title: "Taking records", cancelled: "It was cancelled; nothing was taken in." };
 

@@ -4,11 +4,13 @@ import { type Host, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import { control, element } from "../parts/elements";
+import { HISTOGRAM_STYLE } from "../parts/histogram";
 import { guard } from "../parts/leaving";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { TABLE_STYLE } from "../parts/table-style";
 import { TABS_STYLE } from "../parts/tabs";
+import { WORK_STYLE } from "../parts/work";
 import { type Began, DatasetPage, type Place } from "./dataset";
 import { Datasets } from "./datasets";
 import { CURATE_STYLE } from "./style";
@@ -42,7 +44,7 @@ class Curate {
   ) {
     this.root.append(this.notices.element, this.body);
     el.replaceChildren(this.root);
-    adopt(el, TABLE_STYLE, TABS_STYLE, CURATE_STYLE);
+    adopt(el, TABLE_STYLE, TABS_STYLE, WORK_STYLE, HISTOGRAM_STYLE, CURATE_STYLE);
     globalThis.addEventListener("beforeunload", this.beforeUnload);
     guard(this.root, () => this.page?.busy ?? false);
     void this.begin();

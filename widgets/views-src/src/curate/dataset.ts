@@ -6,8 +6,9 @@ import { control, element } from "../parts/elements";
 import { type Shared, shareButton } from "../parts/share";
 import { Tabs } from "../parts/tabs";
 import { agoWords, countWords } from "../parts/words";
-import { Files } from "./files";
+import { Work } from "../parts/work";
 import { askToErase, ERASE_STEP, type Erasure, erasureOf } from "./erase";
+import { Files } from "./files";
 import { Publish } from "./publish";
 import { options, Records } from "./records";
 import { askToRemove } from "./remove-dataset";
@@ -16,7 +17,6 @@ import type { Queue } from "./review/things";
 import { Splits } from "./splits";
 import { ask, attempt, type Context, type Dataset, isCode, mayEdit, type Operation, SENSITIVITIES } from "./things";
 import { Versions } from "./versions";
-import { Work } from "./work";
 
 /** How often to look whether somebody else changed the dataset. */
 const LOOK_MS = 20_000;

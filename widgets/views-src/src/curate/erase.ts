@@ -3,9 +3,9 @@
 import { FormDialog } from "../parts/dialog";
 import { control, element } from "../parts/elements";
 import { bytesWords, countWords, momentWords } from "../parts/words";
+import type { Step } from "../parts/work";
 import { column } from "./files";
 import type { Context, Dataset, Operation } from "./things";
-import type { Step } from "./work";
 
 export const ERASE_STEP: Step = { title: "Erasing", cancelled: "Erasing was stopped; begin it again to finish it." };
 

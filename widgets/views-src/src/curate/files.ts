@@ -3,12 +3,12 @@
 import { confirm } from "../parts/dialog";
 import { button, control, element } from "../parts/elements";
 import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
-import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
-import { Collated } from "./collated";
+import { Work } from "../parts/work";
 import { askToCollate, COLLATE_STEP, collatedWords } from "./collate";
+import { Collated } from "./collated";
 import { fetched } from "./export";
+import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
 import { Uploads } from "./uploads";
-import { Work } from "./work";
 
 const PAGE = 100;
 /** How soon to look what became of a file that is being read in. */

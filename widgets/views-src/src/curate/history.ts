@@ -1,12 +1,12 @@
 // Who changed what and when, what stood there before, and what of it can be undone, redone or restored.
 
-import { button, control, element } from "../parts/elements";
-import { agoWords, countWords, momentWords } from "../parts/words";
-import { inline, wordDiff } from "../parts/word-diff";
-import { textOf } from "./record";
 import { confirm } from "../parts/dialog";
+import { button, control, element } from "../parts/elements";
+import { inline, wordDiff } from "../parts/word-diff";
+import { agoWords, countWords, momentWords } from "../parts/words";
+import { Work } from "../parts/work";
+import { textOf } from "./record";
 import { ask, attempt, type Context, type Edit, type List, type Operation, type RecordItem, type Whoami } from "./things";
-import { Work } from "./work";
 
 const SHOWN = 20;
 const DONE: Readonly<Record<Edit["action"], string>> = { add: "added", replace: "changed", remove: "removed", restore: "restored", split: "split", mixed: "changed" };

@@ -1,12 +1,12 @@
 // Records that stand on both sides of a split, or here and in another dataset: an exam that was practised.
 
 import { button, control, element } from "../parts/elements";
-import { agoWords, countWords, shareWords } from "../parts/words";
 import { side, wordDiff } from "../parts/word-diff";
+import { agoWords, countWords, shareWords } from "../parts/words";
+import { type Step, Work } from "../parts/work";
 import { column } from "./files";
 import { textOf } from "./record";
 import { ask, attempt, type Context, type Dataset, type List, mayEdit, type RecordItem } from "./things";
-import { type Step, Work } from "./work";
 
 const PAGE = 20;
 export const LEAKS_STEP: Step = { title: "Looking for leaks", cancelled: "The check was cancelled." };

@@ -4,11 +4,11 @@ import { type HostError, wordsOf } from "../host/host";
 import { FormDialog } from "../parts/dialog";
 import { button, control, element } from "../parts/elements";
 import { countWords } from "../parts/words";
+import { type Step, Work } from "../parts/work";
 import { reportOf } from "./report";
 import { QUEUES, type Queue } from "./review/things";
-import { ask, type Context, type Dataset, type Operation, type Version } from "./things";
 import type { SplitSummary } from "./splits";
-import { type Step, Work } from "./work";
+import { ask, type Context, type Dataset, type Operation, type Version } from "./things";
 
 export interface PublishEvents {
   /** An operation has begun (its id), or it is over (null). */

@@ -2,11 +2,11 @@
 
 import { control, element } from "../parts/elements";
 import { countWords, shareWords } from "../parts/words";
+import { type Step, Work } from "../parts/work";
 import { FIELDS, SPLITS } from "./filters";
 import { Leaks } from "./leaks";
 import { options } from "./records";
 import { ask, attempt, type Context, type Dataset, mayEdit } from "./things";
-import { type Step, Work } from "./work";
 
 export const SPLIT_STEP: Step = { title: "Splitting", cancelled: "Splitting was cancelled; the splits are as before." };
 

@@ -1,9 +1,11 @@
 // What the service answers about datasets. See adaptery/schemas/datasets.py.
 
-import { type Args, type FieldProblem, type Host, HostError } from "../host/host";
+import { type Args, HostError } from "../host/host";
 import { persist } from "../host/persist";
-import type { Notices } from "../parts/notice";
+import type { Workplace } from "../parts/work";
 import type { DraftRecord, Kind } from "./record";
+
+export type { Operation } from "../host/things";
 
 export interface List<Item> {
   items: Item[];
@@ -117,17 +119,6 @@ export interface VersionReport {
   dropped?: Record<string, number> | null;
 }
 
-export interface Operation {
-  id: string;
-  state: "running" | "completed" | "failed" | "cancelled";
-  progress: number;
-  done: number;
-  total: number | null;
-  kind: string;
-  result: Record<string, unknown> | null;
-  error: { code: string; detail: string; hint?: string; errors?: FieldProblem[] } | null;
-}
-
 export interface Whoami {
   tenant: string;
   groups: string[];
@@ -146,11 +137,8 @@ export function mayEdit({ right }: Dataset): boolean {
 }
 
 /** What every part of the view works with; `signal` ends it. */
-export interface Context {
-  host: Host;
+export interface Context extends Workplace {
   root: HTMLElement;
-  notices: Notices;
-  signal: AbortSignal;
 }
 
 /** Ask for something until somebody answers. For what is safe to ask twice. */

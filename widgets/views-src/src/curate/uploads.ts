@@ -4,10 +4,10 @@ import { HostError, wordsOf } from "../host/host";
 import { copyButton } from "../parts/copy";
 import { control, element } from "../parts/elements";
 import { bytesWords, shareWords } from "../parts/words";
-import { type Context, type FileInfo, FORMATS, type List } from "./things";
+import { Work } from "../parts/work";
 import { Import, IMPORT_STEP } from "./imports/import";
 import { options } from "./records";
-import { Work } from "./work";
+import { type Context, type FileInfo, FORMATS, type List } from "./things";
 
 /** Files that are sent at once; the others wait. */
 const AT_ONCE = 2;

@@ -2,6 +2,7 @@
 
 import { button, element } from "../parts/elements";
 import { agoWords, countWords, momentWords } from "../parts/words";
+import { type Step, Work } from "../parts/work";
 import { column } from "./files";
 import { askToMerge } from "./merge";
 import { trainButton } from "./publish";
@@ -9,7 +10,6 @@ import { digestOf, reportOf } from "./report";
 import { type Store, storeOf } from "./store";
 import { ask, attempt, type Context, type Dataset, type List, type Version } from "./things";
 import { VersionPage } from "./version";
-import { type Step, Work } from "./work";
 
 const PAGE = 100;
 export const MERGE_STEP: Step = { title: "Merging", cancelled: "Merging was cancelled; nothing was published." };

@@ -1,7 +1,7 @@
 // What the service answers, as far as forms and lists of jobs read it. The full schemas are Python:
 // `adaptery.schemas`.
 
-import type { Args, Host, Json } from "./host";
+import type { Args, FieldProblem, Host, Json } from "./host";
 
 export interface Page<T> {
   items: T[];
@@ -66,6 +66,18 @@ export interface Job {
   options: Record<string, number | string | boolean>;
   /** What the reader may do with it. */
   right?: "view" | "edit" | "manage" | null;
+}
+
+/** Work that takes longer than a request. */
+export interface Operation {
+  id: string;
+  state: "running" | "completed" | "failed" | "cancelled";
+  progress: number;
+  done: number;
+  total: number | null;
+  kind: string;
+  result: Record<string, unknown> | null;
+  error: { code: string; detail: string; hint?: string; errors?: FieldProblem[] } | null;
 }
 
 /** Pages of this many are the largest that the service gives. */

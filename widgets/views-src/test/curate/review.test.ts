@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
-import { describe, expect, it } from "vitest";
-import { cutAt, cutPlace, cutShare } from "../../src/curate/review/histogram";
+import { cutAt, cutPlace, cutShare } from "../../src/parts/histogram";
 import { type Answer, eventually, page } from "../support/scripted-host";
 import { button, DATASET, item, NOW, press, shown } from "./shown";
+import { describe, expect, it } from "vitest";
 
 const queue = (name: string, more: object = {}): object => ({ queue: name, analysed_at: NOW, open: 0, decided: 0, stale: 0, rules: {}, left_out: 0, languages: {}, options: { threshold: 0.5 }, ...more });
 const QUEUES = [

@@ -1,12 +1,12 @@
 // The lengths of the records in tokens of a base model, and what a cutoff takes.
 
 import { button, control, element } from "../../parts/elements";
+import { cutAt, cutShare, histogram } from "../../parts/histogram";
 import { agoWords, countWords, shareWords } from "../../parts/words";
+import { Work } from "../../parts/work";
 import { column } from "../files";
 import { options } from "../records";
 import { ask, type Context, isCode, type List, type Operation } from "../things";
-import { Work } from "../work";
-import { cutAt, cutShare, histogram } from "./histogram";
 import { type Lengths, QUEUES } from "./things";
 
 /** A pause in moving the line after which the service is asked. */

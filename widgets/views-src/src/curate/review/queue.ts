@@ -3,9 +3,9 @@
 import { confirm } from "../../parts/dialog";
 import { button, control, element } from "../../parts/elements";
 import { countWords } from "../../parts/words";
+import { type Step, Work } from "../../parts/work";
 import { options } from "../records";
 import { ask, attempt, type Context, type List } from "../things";
-import { type Step, Work } from "../work";
 import { FindingCard, type Verdict } from "./finding";
 import { type Decision, type DecisionResult, type Finding, type FindingRecord, QUEUES, type Queue, type QueueSummary, ruleWords } from "./things";
 

@@ -2,8 +2,8 @@
 
 import { button, element } from "../../parts/elements";
 import { agoWords, countWords } from "../../parts/words";
+import { type Step, Work } from "../../parts/work";
 import { ask, attempt, type Context, type Dataset, mayEdit } from "../things";
-import { type Step, Work } from "../work";
 import { LengthsPanel } from "./lengths";
 import { DECIDE_STEP, QueuePanel } from "./queue";
 import { askToRun } from "./run";

@@ -1,5 +1,6 @@
 // What the service answers about the review of a draft. See adaptery/schemas/review.py.
 
+import type { Bin } from "../../parts/histogram";
 import type { DraftRecord } from "../record";
 
 export type Queue = "exact" | "near" | "phrases" | "pii" | "quality" | "language" | "lengths";
@@ -64,7 +65,7 @@ export interface Lengths {
   median: number;
   p95: number;
   max: number;
-  bins: { start: number; end: number; records: number }[];
+  bins: Bin[];
   records_cut: number;
   tokens_cut: number;
 }

@@ -1,13 +1,13 @@
 // @vitest-environment happy-dom
-import { describe, expect, it } from "vitest";
-import { Work } from "../../src/curate/work";
 import { Notices } from "../../src/parts/notice";
+import { Work } from "../../src/parts/work";
 import { eventually, ScriptedHost } from "../support/scripted-host";
+import { describe, expect, it } from "vitest";
 
 const RUNNING = { id: "op_1", kind: "collate", state: "running", progress: 0.5, done: 91, total: 182, result: null, error: null };
 
 function context(host: ScriptedHost): ConstructorParameters<typeof Work>[0] {
-  return { host, root: document.createElement("section"), notices: new Notices(), signal: new AbortController().signal };
+  return { host, notices: new Notices(), signal: new AbortController().signal };
 }
 
 /** A stream that says nothing until it is ended. */

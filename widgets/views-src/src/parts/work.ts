@@ -1,10 +1,18 @@
 // A long step of the service: how far it is, its cancel, and what came of it.
 
-import { HostError, type Json } from "../host/host";
+import { type Host, HostError, isMissing, type Json } from "../host/host";
 import { follow, repeat } from "../host/persist";
-import { button, element } from "../parts/elements";
-import { countWords, shareWords } from "../parts/words";
-import { type Context, isCode, type Operation } from "./things";
+import type { Operation } from "../host/things";
+import { button, element } from "./elements";
+import type { Notices } from "./notice";
+import { countWords, shareWords } from "./words";
+
+/** What it works with; `signal` ends it. */
+export interface Workplace {
+  host: Host;
+  notices: Notices;
+  signal: AbortSignal;
+}
 
 /** How often to look besides listening: an end may come when nobody listens, or never get through. */
 const LOOK_MS = 1500;
@@ -26,7 +34,7 @@ export class Work {
 
   /** `onOperation` hears which operation has begun (its id), and when it is over (null). */
   constructor(
-    private readonly context: Context,
+    private readonly context: Workplace,
     private readonly onOperation: (id: string | null) => void = () => undefined,
   ) {}
 
@@ -91,7 +99,7 @@ export class Work {
     } catch (error) {
       if (signal.aborted) return null;
       this.end();
-      if (!isCode(error, "not_found")) notices.problem(error);
+      if (!isMissing(error)) notices.problem(error);
       return null;
     } finally {
       ended.abort();
@@ -148,3 +156,10 @@ function progressWords(title: string, { done, total, progress }: Operation, unit
 function problemOf({ title }: Step, { error }: Operation): HostError {
   return new HostError(error?.code ?? "internal", error?.detail ?? `${title} failed.`, error?.hint ?? null, error?.errors ?? []);
 }
+
+export const WORK_STYLE = `
+.ady .work:empty { display: none; }
+.ady .notice > .grow { display: flex; flex-direction: column; gap: 8px; flex-basis: 12em; }
+.ady .notice > .dismiss { align-self: flex-start; }
+.ady .good-notice { color: var(--ink); border-left-color: var(--good); }
+`;
