@@ -19,16 +19,15 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.digests import sha256_bytes
 from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
-from adaptery.schemas.common import field_problems
-from adaptery.schemas.jobs import Job, JobCreate, OptionValue
-from adaptery.schemas.spec import SPEC_VERSION, InputSpec, JobSpec
+from adaptery.schemas.jobs import Job, JobCreate
+from adaptery.schemas.spec import InputSpec
+from adaptery.stages import STAGE_KINDS
 from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
@@ -39,13 +38,9 @@ from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
 from adaptery_hub.storage import StorageDesk
-from adaptery_hub.tasks import TaskCatalog, TaskDefinition
+from adaptery_hub.tasks import TaskCatalog, TaskDefinition, freeze_spec
 
 _PREPARING = "the agent is preparing this base model"
-#: Stands for weights that no agent has reported yet, while a spec is checked.
-_UNKNOWN_DIGEST = "sha256:" + "0" * 64
-#: What each stage learns from.
-_KINDS: Mapping[str, frozenset[str]] = {"sft": frozenset({"chat", "text"})}
 
 
 @dataclass(frozen=True)
@@ -116,7 +111,7 @@ class JobDesk:
             task=task,
             base_model=base_model,
             options=options,
-            frozen_spec=freeze_spec(task, options, wanted_input),
+            frozen_spec=freeze_spec(task, options, [wanted_input]),
             inputs=(NewInput(version["id"], wanted_input.split),),
             request=request,
         )
@@ -154,56 +149,12 @@ class JobDesk:
         return chosen
 
 
-def freeze_spec(
-    task: TaskDefinition,
-    options: Mapping[str, OptionValue],
-    wanted_input: InputSpec,
-) -> dict[str, object]:
-    """Returns all of a job's spec that is known when it is submitted.
-
-    Raises:
-        SpecError: The task's file and these options do not make a valid spec.
-    """
-    sections: dict[str, dict[str, object]] = {
-        "lora": dict(task.fixed.lora),
-        "optim": dict(task.fixed.optim),
-    }
-    for name, value in options.items():
-        section, _, field = task.options[name].into.partition(".")
-        sections[section][field] = value
-    if "alpha" not in sections["lora"] and isinstance(rank := sections["lora"].get("rank"), int):
-        sections["lora"]["alpha"] = rank * task.lora_alpha_per_rank
-    spec: dict[str, object] = {
-        "spec_version": SPEC_VERSION,
-        "stage": task.stage,
-        "inputs": [wanted_input.model_dump(mode="json", exclude_none=True)],
-        "template": task.template,
-        **sections,
-        "limits": task.limits.model_dump(),
-    }
-    _check_spec(spec)
-    return spec
-
-
 def _request_key(wanted: JobCreate) -> RequestKey | None:
     if wanted.key is None:
         return None
     # As it came, not as it is understood: defaults and newest versions may be others by now.
     body = json.dumps(wanted.model_dump(exclude={"key"}), sort_keys=True)
     return RequestKey(wanted.key, sha256_bytes(body.encode()))
-
-
-def _check_spec(spec: Mapping[str, object]) -> None:
-    attempt = {
-        "job": new_id("jb"),
-        "attempt": new_id("at"),
-        "fencing_token": 1,
-        "base_model": {"name": "unknown", "weight_digest": _UNKNOWN_DIGEST},
-    }
-    try:
-        JobSpec.model_validate({**spec, **attempt})
-    except ValidationError as problem:
-        raise SpecError(errors=field_problems(problem)) from None
 
 
 def _input(connection: Connection, version: RowMapping) -> InputSpec:
@@ -232,11 +183,11 @@ def _check_usable(version: RowMapping) -> None:
 def _check_kinds(task: TaskDefinition, report: Mapping[str, Mapping[str, int]] | None) -> None:
     """Refuses now what a worker would refuse after the wait; old versions have no report."""
     kinds = report["kinds"] if report is not None else {}
-    others = sorted(set(kinds) - _KINDS[task.stage])
+    others = sorted(set(kinds) - set(STAGE_KINDS[task.stage]))
     if not others:
         return
     found = ", ".join(f"{kinds[kind]:,} of kind {kind}" for kind in others)
-    known = " and ".join(sorted(_KINDS[task.stage]))
+    known = " and ".join(sorted(STAGE_KINDS[task.stage]))
     reason = f"has records that {task.name} cannot learn from: {found}"
     remedy = f"remove or change them and publish again; it takes {known} records"
     raise _wrong("dataset", reason, remedy)

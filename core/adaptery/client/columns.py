@@ -11,8 +11,8 @@ from adaptery.schemas.agents import Agent
 from adaptery.schemas.datasets import FileInfo
 from adaptery.schemas.grants import Grant
 from adaptery.schemas.jobs import Job as JobInfo
-from adaptery.schemas.jobs import Task
 from adaptery.schemas.keys import Key
+from adaptery.schemas.tasks import Task
 from adaptery.schemas.tenants import Storage, Tenant
 from adaptery.times import now
 

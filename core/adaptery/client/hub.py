@@ -28,8 +28,8 @@ from adaptery.client.verbs import Verbs
 from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
-from adaptery.schemas.jobs import Task
 from adaptery.schemas.stores import Store
+from adaptery.schemas.tasks import Task
 from adaptery.schemas.tenants import Storage
 from adaptery.schemas.usage import AuditRow, UsageOf
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptery.schemas.common import Page
-from adaptery.schemas.jobs import Task
+from adaptery.schemas.tasks import Task
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route

@@ -2,5 +2,6 @@
 
 from adaptery_hub.tasks.catalog import TaskCatalog
 from adaptery_hub.tasks.definitions import TaskDefinition
+from adaptery_hub.tasks.freezing import freeze_spec
 
-__all__ = ["TaskCatalog", "TaskDefinition"]
+__all__ = ["TaskCatalog", "TaskDefinition", "freeze_spec"]

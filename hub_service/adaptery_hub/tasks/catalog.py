@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from adaptery.digests import sha256_bytes
 from adaptery.errors import NotFoundError, SpecError
-from adaptery.schemas.jobs import OptionValue, Task
+from adaptery.schemas.jobs import OptionValue
+from adaptery.schemas.tasks import Task
 from adaptery_hub.tasks.definitions import TaskDefinition
 from adaptery_hub.tasks.options import TaskOptions
 

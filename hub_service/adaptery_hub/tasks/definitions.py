@@ -18,6 +18,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adaptery.schemas.jobs import OptionValue
+from adaptery.schemas.spec import Stage
 
 SPEC_SECTIONS = ("lora", "optim")
 
@@ -68,7 +69,7 @@ class TaskDefinition(_Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     title: str
     description: str
-    stage: Literal["sft"]
+    stage: Stage
     queue: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     template: str
     options: dict[str, OptionDefinition]

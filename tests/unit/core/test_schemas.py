@@ -12,9 +12,10 @@ from adaptery.schemas.agents import JoinTokenCreate
 from adaptery.schemas.common import Page, parse, parse_json
 from adaptery.schemas.datasets import DatasetCreate, PublishRequest
 from adaptery.schemas.events import MetricsEvent, event_line, parse_event
-from adaptery.schemas.jobs import JobCreate, Task
+from adaptery.schemas.jobs import JobCreate
 from adaptery.schemas.openai import ChatRequest, CompletionRequest
 from adaptery.schemas.spec import JobSpec
+from adaptery.schemas.tasks import Task
 from adaptery.times import now
 
 SECRET = "the patient is Jane Roe"

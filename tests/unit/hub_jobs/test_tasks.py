@@ -6,8 +6,7 @@ import pytest
 
 from adaptery.errors import NotFoundError, SpecError
 from adaptery.schemas.spec import InputSpec, JobSpec
-from adaptery_hub.job_desk import freeze_spec
-from adaptery_hub.tasks import TaskCatalog
+from adaptery_hub.tasks import TaskCatalog, freeze_spec
 
 CATALOG = TaskCatalog.load()
 DIGEST = "sha256:" + "a" * 64
@@ -80,7 +79,7 @@ def test_an_option_that_may_be_left_out_is_explained_once_with_its_bounds() -> N
 def test_the_frozen_spec_is_a_job_spec_and_nothing_else() -> None:
     task = CATALOG.get("training-v0")
     options = CATALOG.check_options("training-v0", {"rank": 4, "max_steps": 7})
-    frozen = freeze_spec(task, options, InputSpec(version=VERSION, content_digest=DIGEST))
+    frozen = freeze_spec(task, options, [InputSpec(version=VERSION, content_digest=DIGEST)])
     spec = JobSpec.model_validate(
         {
             **frozen,
