@@ -7,7 +7,9 @@ What always holds:
 - A folder that passes holds safetensors and text only: no pickle, no links, no folders, no unknown
   files.
 - It is plain LoRA: no DoRA, no bias, no whole modules, no token rows; each A has its B, with
-  fitting shapes.
+  fitting shapes. A reward adapter, of stage rm, has its head besides: one row that turns the last
+  hidden state into a score. PEFT keeps it among the weights of a sequence classifier, so plain PEFT
+  loads it too; the base model has no such head, so it can only judge answers, never write one.
 - It touches something: at least one B is not all zeros.
 - It cannot hold up or exhaust its reader: numbers are finite, patterns match fast, and headers
   and files have limits.
@@ -23,13 +25,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 from adaptery.canonical import CanonicalError
 from adaptery.errors import InvalidInputError
 from adaptery.tensor_files import HashedTensor, hash_tensors, tensors_digest
 
-__all__ = ["CONFIG_NAME", "RANK_LIMIT", "WEIGHTS_NAME", "AdapterInfo", "inspect_adapter"]
+__all__ = [
+    "CONFIG_NAME",
+    "HEAD_NAME",
+    "RANK_LIMIT",
+    "WEIGHTS_NAME",
+    "AdapterInfo",
+    "AdapterKind",
+    "inspect_adapter",
+]
+
+#: What an adapter makes of its base model: one that answers, or one that scores answers.
+AdapterKind: TypeAlias = Literal["chat", "reward"]
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -42,6 +55,8 @@ HEADER_LIMIT_BYTES = 16 * 1024 * 1024
 #: Files that may lie beside the weights; an engine reads none of them.
 _BESIDE = frozenset({"README.md", "card.json", CONFIG_NAME, WEIGHTS_NAME})
 _DTYPES = frozenset({"F32", "F16", "BF16"})
+#: The head of a reward adapter: [1, hidden].
+HEAD_NAME = "base_model.model.score.weight"
 _TENSOR = re.compile(r"(base_model\.model\.[\w.]+)\.lora_([AB])(?:\.default)?\.weight", re.ASCII)
 
 #: Settings of PEFT that mean more than plain LoRA, with the only values that are taken.
@@ -66,6 +81,12 @@ _PLAIN: Mapping[str, Sequence[object]] = {
     "monteclora_config": (None,),
     "init_lora_weights": (True, False, "gaussian", None),  # others also change the base weights
 }
+#: What a reward adapter has in place of the above. Source: peft 0.21,
+#: PeftModelForSequenceClassification, which saves the head by either name.
+_REWARD: Mapping[str, Sequence[object]] = {
+    **_PLAIN,
+    "modules_to_save": (["classifier", "score"], ["score"]),
+}
 #: PEFT takes any regular expression; one that backtracks would hold up whoever loads the adapter.
 _PATTERN = re.compile(r"[\w.\\*^$|-]{1,200}", re.ASCII)
 _PATTERN_STARS_LIMIT = 2
@@ -86,6 +107,7 @@ class AdapterInfo:
     #: All files together.
     bytes: int
     base_model_name: str | None
+    kind: AdapterKind = "chat"
 
 
 def _refused(reason: str, hint: str | None = None) -> InvalidInputError:
@@ -122,8 +144,8 @@ def _read_config(path: Path) -> dict[str, object]:
     return cast("dict[str, object]", config)
 
 
-def _check_plain(config: Mapping[str, object]) -> None:
-    for name, allowed in _PLAIN.items():
+def _check_plain(config: Mapping[str, object], kind: AdapterKind) -> None:
+    for name, allowed in (_REWARD if kind == "reward" else _PLAIN).items():
         if config.get(name) not in allowed:
             raise _refused(f"{name} is set to something that plain LoRA does not have")
     if not isinstance(config.get("r"), int) or not _is_number(config.get("lora_alpha")):
@@ -154,6 +176,15 @@ def _check_pattern(pattern: object, name: str) -> None:
             )
     if len(entries) > _PATTERNS_LIMIT:
         raise _refused(f"{name} has more than {_PATTERNS_LIMIT} entries")
+
+
+def _without_head(entries: Sequence[HashedTensor]) -> Sequence[HashedTensor]:
+    """Return all tensors of a reward adapter but its head, after checking that."""
+    heads = [entry.tensor for entry in entries if entry.tensor.name == HEAD_NAME]
+    one_score = [head for head in heads if len(head.shape) == 2 and head.shape[0] == 1]
+    if len(one_score) != 1 or one_score[0].dtype not in _DTYPES:
+        raise _refused("it is said to judge answers, but has no head that makes one score")
+    return [entry for entry in entries if entry.tensor.name != HEAD_NAME]
 
 
 def _pairs(entries: Sequence[HashedTensor]) -> dict[str, dict[str, HashedTensor]]:
@@ -199,9 +230,10 @@ def inspect_adapter(folder: Path) -> AdapterInfo:
     """
     size = _check_files(folder)
     config = _read_config(folder / CONFIG_NAME)
-    _check_plain(config)
+    kind: AdapterKind = "reward" if config.get("task_type") == "SEQ_CLS" else "chat"
+    _check_plain(config, kind)
     entries = hash_tensors(folder / WEIGHTS_NAME, header_limit_bytes=HEADER_LIMIT_BYTES)
-    modules = _pairs(entries)
+    modules = _pairs(_without_head(entries) if kind == "reward" else entries)
     ranks = frozenset(_rank_of(module) for module in modules.values())
     if not ranks or all(module["B"].zero for module in modules.values()):
         raise _refused("it changes nothing", "train it for at least one step")
@@ -218,4 +250,5 @@ def inspect_adapter(folder: Path) -> AdapterInfo:
         weight_digest=digest,
         bytes=size,
         base_model_name=base if isinstance(base, str) else None,
+        kind=kind,
     )

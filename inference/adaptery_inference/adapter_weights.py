@@ -63,6 +63,11 @@ class AdapterReader:
             InvalidInputError: the adapter is broken or is not for this base model.
         """
         info = inspect_adapter(folder)
+        if info.kind == "reward":
+            raise InvalidInputError(
+                "The adapter scores answers and writes none: it is of stage rm.",
+                hint="let it judge in a job of stage grpo, and load the adapter that comes of it",
+            )
         self._check_base(folder)
         scaling = read_adapter_scaling(folder)
         modules = self._modules(_read_tensors(folder / WEIGHTS_NAME), scaling)

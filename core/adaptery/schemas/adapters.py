@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from adaptery.adapter_folders import AdapterKind
 from adaptery.schemas.common import Answer, Instant, Model
 
 __all__ = ["Adapter", "AdapterChange", "AdapterLimits", "BaseModelCard"]
@@ -38,6 +39,8 @@ class Adapter(Answer):
     base_model: str
     weight_digest: str
     content_digests: tuple[str, ...]
+    #: A reward adapter scores answers: it judges in jobs of stage grpo, and cannot be asked.
+    kind: AdapterKind = "chat"
     rank: int
     bytes: int
     sensitivity: str

@@ -182,6 +182,8 @@ jobs = _table(
     sa.Column("weight_digest", Digest()),  # of the base model, once known
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("spec", sa.JSON(none_as_null=True)),
+    # What has to be translated before it can be queued: `job_inputs.Translation`.
+    sa.Column("translation", sa.JSON(none_as_null=True)),
     sa.Column("state", sa.String(12), nullable=False, index=True),
     sa.Column("reason", sa.Text),  # why created is not yet queued, or why failed
     sa.Column("flag_cancel", sa.Boolean, nullable=False, default=False),
@@ -213,6 +215,20 @@ job_inputs = _table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("split", sa.String(40)),
     sa.UniqueConstraint("job_id", "position"),
+)
+
+job_adapters = _table(
+    "job_adapters",  # adapters that a job goes on from, or is judged by; as they were at its submit
+    _parent("job_id", "jobs"),
+    sa.Column("role", sa.String(8), nullable=False),  # start | reward
+    sa.Column("name", sa.String(400), nullable=False),  # pinned
+    sa.Column("adapter_id", Id()),  # null: of a checkpoint
+    sa.Column("source_job_id", Id(), index=True),  # that made it
+    sa.Column("step", sa.Integer),  # of a checkpoint
+    sa.Column("weight_digest", Digest(), nullable=False),
+    sa.Column("sensitivity", sa.String(12), nullable=False),
+    sa.Column("content_digests", sa.JSON, nullable=False),  # of the versions it learnt from
+    sa.UniqueConstraint("job_id", "role"),
 )
 
 attempts = _table(
@@ -250,6 +266,8 @@ checkpoints = _table(
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
     sa.Column("bytes", sa.BigInteger),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
+    sa.Column("weight_digest", Digest()),  # of its adapter; null: it cannot be served
+    sa.Column("sensitivity", sa.String(12)),
     sa.UniqueConstraint("job_id", "step"),
 )
 
@@ -263,6 +281,7 @@ adapters = _table(
     sa.Column("base_weight_digest", Digest(), nullable=False),
     sa.Column("weight_digest", Digest(), nullable=False, index=True),
     sa.Column("sensitivity", sa.String(12), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False, default="chat"),  # chat | reward
     sa.Column("rank", sa.Integer),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
@@ -417,6 +436,7 @@ PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     attempts: (attempts.c.job_id, jobs),
     job_events: (job_events.c.job_id, jobs),
     job_inputs: (job_inputs.c.job_id, jobs),
+    job_adapters: (job_adapters.c.job_id, jobs),
     checkpoints: (checkpoints.c.job_id, jobs),
 }
 

@@ -176,6 +176,7 @@ class Registration:
             "base_weight_digest": job["weight_digest"],
             "weight_digest": info.weight_digest,
             "sensitivity": strictest([row["sensitivity"] for row in inputs]),
+            "kind": info.kind,
             "rank": info.rank,
             "bytes": sum(file.bytes for file in files),
             "files": [_as_dict(file) for file in files],

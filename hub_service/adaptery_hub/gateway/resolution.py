@@ -9,6 +9,7 @@ Invariants:
 - What this release does not serve (`auto`, mixes, checkpoints) is refused by its form alone, before
   anything is looked up, so that the refusal says nothing about what exists.
 - The answer always names the pinned version.
+- A reward adapter is refused, with the reason, only to who may use it.
 - A restricted adapter is refused on the open channel only to who may use it.
 - An address (`a/<tenant>/<name>/v1`) or an own key that is bound to one adapter answers with that
   one or not at all: `model` may be empty, its base model or any name of it.
@@ -47,6 +48,7 @@ from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 
 RESTRICTED = "restricted"
+REWARD = "reward"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Resolver:
         Raises:
             NotFoundError: There is no such model, or the caller may not use it.
             NotOfferedError: This release does not serve this form of a name.
-            InvalidInputError: The model is an embedding model.
+            InvalidInputError: The model is an embedding model, or an adapter that scores answers.
             SealedChannelRequiredError: The adapter is restricted, and the channel is open.
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
@@ -125,25 +127,27 @@ class Resolver:
             )
         if row is None:
             raise _no_such_model()
+        target = _answering(row)
         if row["sensitivity"] == RESTRICTED and not sealed:
             raise SealedChannelRequiredError(
                 hint="ask it in JupyterLab or with adaptery.connect(), which seal by themselves, "
                 "or give OpenAI's client http_client=adaptery.SealingClient()"
             )
-        return adapter_target(row)
+        return target
 
     async def adapter(self, identity: Identity, adapter_id: str) -> Target:
         """Returns the adapter with this id, whatever its sensitivity, if the caller may use it.
 
         Raises:
             NotFoundError: There is none that the caller may use.
+            InvalidInputError: It scores answers and writes none.
         """
         row = await self._database.read(
             lambda c: adapters.find_usable(c, identity, adapter_id=adapter_id)
         )
         if row is None:
             raise _no_such_model()
-        return adapter_target(row)
+        return _answering(row)
 
     async def find_pinned(self, identity: Identity, model: str) -> Row:
         """Returns the row of the adapter that `model` means, whenever it is asked.
@@ -234,6 +238,22 @@ def _question(identity: Identity, bound: str | None, model: str) -> Hashable:
     if identity.key is not None:
         return None
     return "adapter", identity.principals, bound, model
+
+
+def _answering(row: Row) -> Target:
+    """Returns an adapter's row as a target.
+
+    Raises:
+        InvalidInputError: The adapter scores answers and writes none.
+    """
+    if row["kind"] == REWARD:
+        problem = FieldProblem(
+            "model",
+            "is a reward adapter: it scores answers and writes none.",
+            "Let it judge in a job of stage grpo, and ask the adapter that comes of it.",
+        )
+        raise InvalidInputError(errors=[problem])
+    return adapter_target(row)
 
 
 def _makes_vectors() -> InvalidInputError:

@@ -198,6 +198,7 @@ def _describe(row: RowMapping, *, withdrawn: bool) -> Adapter:
         base_model=row["base_model"],
         weight_digest=row["weight_digest"],
         content_digests=tuple(row["content_digests"]),
+        kind=row["kind"],
         rank=row["rank"],
         bytes=row["bytes"],
         sensitivity=row["sensitivity"],

@@ -24,7 +24,9 @@ class ModelsHandler(OpenAIHandler):
     async def get(self) -> None:
         """List base and embedding models, then adapters I may use; to a key, its adapters."""
         compute = compute_of(self)
-        rows = await self.services.db.read(lambda c: statements.list_usable(c, self.identity))
+        rows = await self.services.db.read(
+            lambda c: statements.list_usable(c, self.identity, kind="chat")
+        )
         cards = await compute.base_models.cards() if self.identity.key is None else []
         models = [
             describe_model(Target(card.name, card.name, card.weight_digest), card.created_at)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from adaptery.adapter_folders import inspect_adapter
+from adaptery.adapter_folders import HEAD_NAME, inspect_adapter
 from adaptery.base_models import (
     BaseModelInfo,
     locate,
@@ -217,6 +217,35 @@ def test_what_is_not_plain_lora_is_refused(adapter, config):
 def test_what_does_not_change_a_model_cleanly_is_refused(adapter, tensors):
     with pytest.raises(InvalidInputError, match="cannot be used"):
         inspect_adapter(adapter(tensors=tensors))
+
+
+REWARD = {"task_type": "SEQ_CLS", "modules_to_save": ["classifier", "score"]}
+HEADED = {**TENSORS, HEAD_NAME: ("F32", [1, 3], floats(1, 2, 3))}
+
+
+def test_a_reward_adapter_has_one_head(adapter):
+    info = inspect_adapter(adapter(REWARD, HEADED))
+    assert (info.kind, info.rank, info.targets) == ("reward", 2, ("q_proj",))
+    other = {**HEADED, HEAD_NAME: ("F32", [1, 3], floats(1, 2, 4))}
+    assert inspect_adapter(adapter(REWARD, other)).weight_digest != info.weight_digest
+
+
+@pytest.mark.parametrize(
+    ("config", "tensors"),
+    [
+        (REWARD, TENSORS),
+        (None, HEADED),
+        ({"modules_to_save": ["score"]}, HEADED),
+        ({**REWARD, "modules_to_save": ["score", "lm_head"]}, HEADED),
+        (REWARD, {**TENSORS, HEAD_NAME: ("F32", [2, 3], floats(*[1] * 6))}),
+        (REWARD, {**TENSORS, HEAD_NAME: ("F32", [3], floats(1, 2, 3))}),
+        (REWARD, {**TENSORS, HEAD_NAME: ("I32", [1, 3], floats(1, 2, 3))}),
+        (REWARD, {**HEADED, "base_model.model.classifier.weight": HEADED[HEAD_NAME]}),
+    ],
+)
+def test_another_head_is_refused(adapter, config, tensors):
+    with pytest.raises(InvalidInputError, match="cannot be used"):
+        inspect_adapter(adapter(config, tensors))
 
 
 @pytest.mark.parametrize("name", ["adapter_model.bin", "training_args.pt", "x.py", ".hidden"])

@@ -6,6 +6,7 @@ import pytest
 
 from adaptery.errors import (
     AdapteryError,
+    InvalidInputError,
     NotFoundError,
     NotOfferedError,
     SealedChannelRequiredError,
@@ -106,5 +107,24 @@ async def test_a_restricted_adapter_does_not_answer_on_the_open_channel(bench: "
     )
     with pytest.raises(SealedChannelRequiredError):
         await resolve(bench, "demo", "notes")
+    with pytest.raises(NotFoundError):
+        await resolve(bench, "guest", "@demo/notes")
+
+
+async def test_a_reward_adapter_scores_answers_and_writes_none(bench: "Bench") -> None:
+    from adaptery_hub.database import tables
+
+    _, adapter = await make_adapter(bench)
+    await bench.hub.database.write(
+        lambda c: c.execute(tables.adapters.update().values(kind="reward"))
+    )
+    resolver, demo = bench.gateway.resolver, await bench.hub.identity("demo")
+    for asked in (
+        resolver.resolve(demo, "notes"),
+        resolver.resolve(demo, "notes", sealed=True),
+        resolver.adapter(demo, adapter),
+    ):
+        with pytest.raises(InvalidInputError, match="scores answers"):
+            await asked
     with pytest.raises(NotFoundError):
         await resolve(bench, "guest", "@demo/notes")

@@ -14,6 +14,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.adapter_folders import AdapterKind
 from adaptery_hub.database import tables
 from adaptery_hub.database.prepared import Prepared, Row
 from adaptery_hub.database.statements.names import full_name_holds
@@ -53,6 +54,7 @@ def list_usable(
     after: str | None = None,
     limit: int | None = None,
     search: str | None = None,
+    kind: AdapterKind | None = None,
 ) -> list[RowMapping]:
     """Returns adapters that the caller may use, newest first; up to `limit + 1`.
 
@@ -62,8 +64,11 @@ def list_usable(
         after: The last adapter of the page before.
         limit: All, if absent.
         search: What the full name holds, in whatever case.
+        kind: Both, if absent.
     """
     statement = _shown(identity).order_by(_adapters.c.id.desc())
+    if kind is not None:
+        statement = statement.where(_adapters.c.kind == kind)
     if search:
         number = sa.cast(_adapters.c.number, sa.String)
         statement = statement.where(full_name_holds(_adapters.c.name + "@" + number, search))
