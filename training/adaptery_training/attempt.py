@@ -24,22 +24,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adaptery.canonical import canonical_json
-from adaptery.digests import sha256_bytes
 from adaptery.errors import SpecError
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
-from adaptery_training.batch_order import order_by_length, padding_share
-from adaptery_training.checkpoints import Checkpoint, open_checkpoint
+from adaptery.examples import order_by_length, padding_share
+from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoint
 from adaptery_training.events import EVENTS_NAME, EventLog
-from adaptery_training.examples import ExampleSet, build_examples
 from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
 from adaptery_training.inputs import read_inputs
 from adaptery_training.machine import choose_precision, limit_memory, require_disk, set_threads
+from adaptery_training.run import Metrics, Outcome, ResumePoint, Run
 from adaptery_training.stopping import StopRequest
 
 if TYPE_CHECKING:
-    from adaptery_training.sft import Metrics, Outcome, ResumePoint
+    from adaptery.examples import ExampleSet
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -47,7 +45,6 @@ EXIT_FAILED = 1
 EXIT_STOPPED = 75
 
 RESUME_FOLDER = "resume"
-CHECKPOINTS_FOLDER = "checkpoints"
 OWN_TEMPLATE = "model"
 #: Bytes. A spec is a page of numbers.
 _SPEC_LIMIT_BYTES = 1 << 20
@@ -128,9 +125,12 @@ def _train(
     from adaptery_training import base
     from adaptery_training.adapter_output import write_adapter
     from adaptery_training.quiet import seed_everything, silence_libraries
-    from adaptery_training.sft import SftTrainer
+    from adaptery_training.stages import STAGES
 
     silence_libraries()
+    recipe = STAGES.get(spec.stage)
+    if recipe is None:
+        raise SpecRefusedError(f"stage: {spec.stage} is not offered yet.")
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
     events.log(f"{precision}, {threads} threads, {len(records)} records")
     base.check_weights(base_folder, spec.base_model)
@@ -138,7 +138,7 @@ def _train(
     _stop_here_if_asked(stop)
 
     events.state("preparing")
-    examples = build_examples(records, loaded.tokenizer, cutoff_len=spec.optim.cutoff_len)
+    examples = recipe.build_examples(records, loaded, spec)
     del records
     _tell_counts(examples, spec, events)
     _stop_here_if_asked(stop)
@@ -146,21 +146,13 @@ def _train(
     seed_everything(spec.optim.seed)
     adapted = base.add_lora(loaded.model, spec.lora, spec.base_model.name)
     watch = _Watch(events, stop, spec, work_folder, started + spec.limits.wall_seconds)
-    trainer = SftTrainer(
-        adapted,
-        examples,
-        spec.optim,
-        pad_token_id=loaded.pad_token_id,
-        checkpoints=work_folder / CHECKPOINTS_FOLDER,
-        fingerprint=fingerprint(spec),
-        observer=watch,
-    )
+    trainer = recipe.trainer(adapted, examples, None, Run(spec, work_folder, loaded, watch))
     events.state(
         "training",
         total_steps=trainer.total_steps,
         resumed_step=resume.step if resume else None,
     )
-    outcome = trainer.run(resume)
+    outcome = trainer.train_from(resume)
     _check_end(outcome, watch)
 
     events.state("saving")
@@ -188,8 +180,6 @@ def read_spec(work_folder: Path, name: str) -> JobSpec:
     except SpecError as error:
         fields = "; ".join(f"{problem.where} {problem.reason}" for problem in error.errors)
         raise SpecRefusedError(f"The job spec is not valid: {fields}") from None
-    if spec.stage != "sft":
-        raise SpecRefusedError(f"stage: {spec.stage} is not offered yet; only sft is.")
     if spec.template != OWN_TEMPLATE:
         raise SpecRefusedError(
             f'template: only "{OWN_TEMPLATE}", the base model\'s own, is offered.'
@@ -199,17 +189,9 @@ def read_spec(work_folder: Path, name: str) -> JobSpec:
     return spec
 
 
-def fingerprint(spec: JobSpec) -> str:
-    """Return a digest of all that decides what a step does; a checkpoint fits only its own job."""
-    decisive = {"stage", "base_model", "inputs", "template", "lora", "optim"}
-    return sha256_bytes(canonical_json(spec.model_dump(mode="json", include=decisive)))
-
-
 def _open_resume(work_folder: Path, spec: JobSpec) -> ResumePoint | None:
     if spec.resume_from is None:
         return None
-    from adaptery_training.sft import ResumePoint
-
     folder = work_folder / RESUME_FOLDER
     wanted = spec.resume_from
     progress = open_checkpoint(

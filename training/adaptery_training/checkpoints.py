@@ -28,6 +28,7 @@ from pathlib import Path
 from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.files import rename_atomic
+from adaptery.schemas.spec import JobSpec
 from adaptery_training.failures import CheckpointUnusableError
 
 CHECKPOINT_VERSION = 1
@@ -51,6 +52,12 @@ class Checkpoint:
     step: int
     path: Path
     digest: str
+
+
+def fingerprint(spec: JobSpec) -> str:
+    """Return a digest of all that decides what a step does; a checkpoint fits only its own job."""
+    decisive = {"stage", "base_model", "inputs", "template", "lora", "optim"}
+    return sha256_bytes(canonical_json(spec.model_dump(mode="json", include=decisive)))
 
 
 def save_checkpoint(

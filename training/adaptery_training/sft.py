@@ -1,365 +1,38 @@
-"""Stage sft: supervised fine-tuning with the Trainer of transformers, made to resume exactly.
-
-Ours are: the order of the examples, the loss, the checkpoint folder, the log. The Trainer's are the
-loop, gradient accumulation, clipping, optimizer, scheduler, and their states in a checkpoint.
-
-It writes no events; it tells an `Observer`.
-
-Invariants:
-
-1. 2N steps in one go, and N steps, kill -9, resume, N steps, give the same losses in fp32.
-2. A loss or gradient that is no number ends the run before it reaches the weights.
-3. Every checkpoint comes right after a log, so that a logging window never spans a resume.
-"""
+"""Stage sft: supervised fine-tuning, which learns the answers of conversations and whole texts."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import cast
 
-import safetensors.torch
 import torch
-from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from torch.utils.data import Dataset, Sampler
-from transformers import (
-    PreTrainedModel,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
-from transformers.trainer_callback import TrainerControl, TrainerState
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
 
-from adaptery.schemas.spec import OptimSpec
-from adaptery_training.batch_order import order_by_length
-from adaptery_training.checkpoints import Checkpoint, Progress, save_checkpoint
-from adaptery_training.examples import Example, ExampleSet
-from adaptery_training.failures import CheckpointUnusableError, DivergedError
+from adaptery.examples import ExampleSet
 from adaptery_training.labelled_loss import Collator, labelled_loss
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-TRAINER_STATE = "trainer_state.json"
-#: Norm to which gradients are clipped. Source: the default of the Trainer and of LLaMA-Factory.
-MAX_GRAD_NORM = 1.0
+from adaptery_training.run import Run
+from adaptery_training.trainer import ResumableTrainer
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """The numbers of one logging step."""
-
-    step: int
-    epoch: float
-    loss: float
-    learning_rate: float
-    grad_norm: float | None
-    tokens_per_second: float  #: without padding, since the last logging step
-
-
-class Observer(Protocol):
-    """Who is told how training goes, and who may end it."""
-
-    def on_metrics(self, metrics: Metrics) -> None:
-        """Take the numbers of a logging step."""
-        ...
-
-    def on_saving(self, needed_bytes: int) -> None:
-        """Refuse, by an exception, to let a checkpoint of that size be written."""
-        ...
-
-    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Take a complete checkpoint."""
-        ...
-
-    def should_stop(self) -> bool:
-        """Say whether to save a checkpoint and stop after this step."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """A checkpoint folder that was checked, and what it says about the time before."""
-
-    step: int
-    folder: Path
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    finished: bool  #: False if the observer asked to stop before the last step
-    step: int
-    summary: dict[str, float]
-
-
-class SftTrainer(Trainer):
-    """The Trainer with our order, loss, checkpoints and log."""
+class SftTrainer(ResumableTrainer):
+    """Trains on the tokens that count, each with its weight."""
 
     def __init__(
-        self,
-        model: PeftModel,
-        examples: ExampleSet,
-        optim: OptimSpec,
-        *,
-        pad_token_id: int,
-        checkpoints: Path,
-        fingerprint: str,
-        observer: Observer,
-        clock: Callable[[], float] = time.monotonic,
+        self, model: PeftModel, examples: ExampleSet, held_out: ExampleSet | None, run: Run
     ) -> None:
-        self._examples = examples
-        self._optim = optim
-        self._checkpoints = checkpoints
-        self._fingerprint = fingerprint
-        self._observer = observer
-        self._clock = clock
-        self._before = Progress()
-        self._started = self._logged_at = clock()
-        self._logged_tokens = 0
         super().__init__(
-            model=model,
-            args=_arguments(optim, checkpoints),
-            train_dataset=_ExampleDataset(examples.examples),
-            data_collator=Collator(pad_token_id),
-            callbacks=[_StopAndLog(observer)],
+            model,
+            examples.examples,
+            held_out.examples if held_out else (),
+            run,
+            Collator(run.base.pad_token_id),
         )
-        self.remove_callback(PrinterCallback)  # prints to stdout, where the events go
-        self.model_accepts_loss_kwargs = True  # the loss below is already divided ...
-        self.loss_is_scaled_for_ga = True  # ... by the weight of the whole optimizer step
         causal = cast("PreTrainedModel", model.get_base_model())
         self._head = cast("torch.nn.Module", causal.get_output_embeddings())
 
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of the whole job."""
-        return self.set_initial_training_values(self.args, self.get_train_dataloader())[-1]
-
-    def run(self, resume: ResumePoint | None) -> Outcome:
-        """Train to the last step, or until the observer asks to stop.
-
-        Raises:
-            DivergedError: a loss or a gradient is not a number.
-            CheckpointUnusableError: the checkpoint does not fit this model.
-        """
-        if resume is not None:
-            self._before = resume.progress
-        self._started = self._logged_at = self._clock()
-        if resume is not None and resume.step >= self.total_steps:
-            # Only the adapter was left to write; the Trainer would run one step too many.
-            self._load_from_checkpoint(str(resume.folder))
-            self.state = TrainerState.load_from_json(str(resume.folder / TRAINER_STATE))
-        else:
-            self.train(resume_from_checkpoint=str(resume.folder) if resume else None)
-        step = self.state.global_step
-        return Outcome(step >= self.total_steps, step, self._summary())
-
-    def _summary(self) -> dict[str, float]:
-        """Return the Trainer's summary for the whole job, over all attempts that led here.
-
-        The Trainer's own counts this process only.
-        """
-        progress, steps = self._progress(), max(self.state.global_step, 1)
-        epoch, seconds = float(self.state.epoch or 0), max(progress.train_seconds, 1e-3)
-        return {
-            "epoch": epoch,
-            "train_runtime": round(progress.train_seconds, 3),
-            "train_samples_per_second": round(epoch * len(self._examples.examples) / seconds, 3),
-            "train_steps_per_second": round(self.state.global_step / seconds, 3),
-            "total_flos": float(self.state.total_flos),
-            "train_loss": progress.loss_sum / steps,
-        }
-
-    def _progress(self) -> Progress:
-        return Progress(
-            loss_sum=self._before.loss_sum + getattr(self, "_total_loss_scalar", 0.0),
-            train_seconds=self._before.train_seconds + self._clock() - self._started,
-        )
-
-    # ---- what the Trainer calls ----
-
-    def _get_train_sampler(self, train_dataset: Dataset[Example] | None = None) -> Sampler[int]:
-        return _LengthGroupedSampler(
-            self._examples.lengths, self._optim.batch_size, self._optim.seed
-        )
-
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[Any], torch.Tensor | int | None]:
-        """Count weights instead of tokens, for the mean over a whole optimizer step."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        total = sum(batch["weights"].sum() for batch in batches)
-        return batches, torch.as_tensor(total, device=device)
-
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> torch.Tensor:
-        """Return the loss over the positions that count.
-
-        Raises:
-            DivergedError: it is not a number.
-        """
-        assert num_items_in_batch is not None and not return_outputs
-        loss = labelled_loss(model, self._head, inputs, num_items_in_batch)
-        if not bool(torch.isfinite(loss)):
-            raise DivergedError(f"The loss is not a number at step {self.state.global_step + 1}.")
-        return loss
-
-    def _get_grad_norm(
-        self, model: torch.nn.Module, grad_norm: torch.Tensor | float | None = None
-    ) -> torch.Tensor | float | None:
-        norm = super()._get_grad_norm(model, grad_norm)
-        if norm is not None and not math.isfinite(norm):
-            raise DivergedError(
-                f"The gradient is not a number at step {self.state.global_step + 1}."
-            )
-        return norm
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Tell the observer the numbers of a logging step; the end summary is our own."""
-        if "loss" not in logs:
-            return
-        now, tokens = self._clock(), int(self.state.num_input_tokens_seen)
-        seconds = max(now - self._logged_at, 1e-6)
-        self._observer.on_metrics(
-            Metrics(
-                step=self.state.global_step,
-                epoch=float(self.state.epoch or 0),
-                loss=logs["loss"],
-                learning_rate=logs["learning_rate"],
-                grad_norm=logs.get("grad_norm"),
-                tokens_per_second=(tokens - self._logged_tokens) / seconds,
-            )
-        )
-        self._logged_at, self._logged_tokens = now, tokens
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Mapping[str, Any] | None) -> None:
-        self.store_flos()
-        trainable = sum(p.numel() * p.element_size() for p in _trainable(self.model))
-        self._observer.on_saving(3 * trainable)  # the weights and Adam's two moments
-        checkpoint = save_checkpoint(
-            self._checkpoints,
-            step=self.state.global_step,
-            fingerprint=self._fingerprint,
-            progress=self._progress(),
-            write_files=self._write_states,
-        )
-        self._observer.on_checkpoint(checkpoint)
-        self._logged_at = self._clock()  # saving is not training
-
-    def _write_states(self, folder: Path) -> None:
-        weights = get_peft_model_state_dict(self.model, save_embedding_layers=False)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        safetensors.torch.save_file(weights, folder / ADAPTER_WEIGHTS, {"format": "pt"})
-        self._save_optimizer_and_scheduler(str(folder))
-        self._save_rng_state(str(folder))
-        self.state.save_to_json(str(folder / TRAINER_STATE))
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
-    ) -> None:
-        # The Trainer's own would fall back to pickled weights. It goes on to load optimizer,
-        # scheduler and random states by torch.load(weights_only=True), after our digest check.
-        weights = safetensors.torch.load_file(Path(resume_from_checkpoint) / ADAPTER_WEIGHTS)
-        wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
-        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in wanted.items()}:
-            raise CheckpointUnusableError("The checkpoint's adapter has another shape.")
-        set_peft_model_state_dict(self.model, weights)
-        self._logged_tokens = int(
-            TrainerState.load_from_json(
-                str(Path(resume_from_checkpoint) / TRAINER_STATE)
-            ).num_input_tokens_seen
-        )
-
-
-class _ExampleDataset(Dataset[Example]):
-    """A list of examples by the name that torch wants."""
-
-    def __init__(self, examples: list[Example]) -> None:
-        self._examples = examples
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def __getitem__(self, position: int) -> Example:
-        return self._examples[position]
-
-
-class _LengthGroupedSampler(Sampler[int]):
-    """Yields the order of `order_by_length` for the epoch that the Trainer announces."""
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the number of the epoch; called by accelerate's data loader."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(
-            order_by_length(
-                self._lengths, batch_size=self._batch_size, seed=self._seed, epoch=self._epoch
-            )
-        )
-
-
-class _StopAndLog(TrainerCallback):
-    """Asks the observer after each step, and lets every checkpoint follow a log."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        if self._observer.should_stop():
-            control.should_save = control.should_training_stop = True
-        if control.should_save:
-            control.should_log = True
-
-
-def _trainable(model: torch.nn.Module | None) -> Iterator[torch.nn.Parameter]:
-    assert model is not None
-    return (parameter for parameter in model.parameters() if parameter.requires_grad)
-
-
-def _arguments(optim: OptimSpec, output: Path) -> TrainingArguments:
-    warm_constant = optim.scheduler == "constant" and optim.warmup_ratio > 0
-    return TrainingArguments(
-        output_dir=str(output),
-        per_device_train_batch_size=optim.batch_size,
-        gradient_accumulation_steps=optim.gradient_accumulation,
-        num_train_epochs=optim.epochs,
-        max_steps=optim.max_steps or -1,  # the Trainer's word for "by epochs"
-        learning_rate=optim.learning_rate,
-        lr_scheduler_type="constant_with_warmup" if warm_constant else optim.scheduler,
-        warmup_steps=min(optim.warmup_ratio, 1 - 1e-6),  # from 1 on it would mean steps
-        max_grad_norm=MAX_GRAD_NORM,
-        optim="adamw_torch",
-        seed=optim.seed,
-        logging_steps=optim.logging_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would hide a diverged run behind the last mean
-        save_strategy="steps",
-        save_steps=optim.save_steps,
-        include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,  # the columns of a batch are ours
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        disable_tqdm=True,
-        report_to=[],
-    )
+    def batch_loss(
+        self, model: torch.nn.Module, batch: dict[str, Tensor], total_weight: Tensor | float
+    ) -> Tensor:
+        """Return the weighted cross-entropy of the positions that count."""
+        return labelled_loss(model, self._head, batch, total_weight)
