@@ -266,8 +266,11 @@ checkpoints = _table(
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
     sa.Column("bytes", sa.BigInteger),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
-    sa.Column("weight_digest", Digest()),  # of its adapter; null: it cannot be served
+    # Of its adapter, as `adapters` has them; null: it cannot be served.
+    sa.Column("weight_digest", Digest()),
+    sa.Column("kind", sa.String(8)),
     sa.Column("sensitivity", sa.String(12)),
+    sa.Column("content_digests", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("job_id", "step"),
 )
 
