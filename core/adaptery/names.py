@@ -5,6 +5,7 @@ who may know it, is the service's business (`adaptery_hub`).
 
     @demo/visits@3          personal, version 3            radiology/visits     shared, newest
     visits                  the caller's own, newest       visits@3-step200     a checkpoint
+                                                           jb_...-step200       one of a job
 
 What always holds:
 - A slug is `[a-z0-9]` words joined by single hyphens, at most 48 characters, never reserved, never
@@ -82,6 +83,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PIN = re.compile(r"([1-9][0-9]{0,8})(?:-step([1-9][0-9]{0,8}))?")
+_JOB = re.compile(r"(jb_[0-7][0-9a-hjkmnp-tv-z]{25})(?:-step([1-9][0-9]{0,8}))?")
 _WEIGHT = re.compile(r"(?:0|[1-9][0-9]?)(?:\.[0-9]{1,6})?")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -165,7 +167,7 @@ def check_name(text: str, what: str = "name") -> str:
     if not well_formed:
         rule = "a-z, 0-9 and . _ - between them"
         raise _refusal(what, text, rule, NAME_LIMIT)
-    if text in ("auto", "base") or is_id(text):
+    if text in ("auto", "base") or is_id(text) or _JOB.fullmatch(text):
         problem = FieldProblem(what, "is a word with a meaning of its own.", "Choose another name.")
         raise InvalidInputError(f"The {what} is not valid.", errors=[problem])
     return text
@@ -262,12 +264,15 @@ class BaseRef:
 
 @dataclass(frozen=True)
 class JobRef:
-    """The adapter that a job made."""
+    """The adapter that a job made, or one of its checkpoints."""
 
     job: str
+    checkpoint_step: int | None = None
 
     def __str__(self) -> str:
-        return self.job
+        return (
+            self.job if self.checkpoint_step is None else f"{self.job}-step{self.checkpoint_step}"
+        )
 
 
 @dataclass(frozen=True)
@@ -334,6 +339,12 @@ def _mix(text: str) -> MixRef:
     return MixRef(parts)
 
 
+def _of_job(text: str) -> JobRef:
+    match = _JOB.fullmatch(text)
+    assert match is not None
+    return JobRef(match[1], int(match[2]) if match[2] else None)
+
+
 def _named(text: str) -> ModelRef:
     name = parse_name(text)
     return NamedRef(name) if name.checkpoint_step is None else CheckpointRef(name)
@@ -345,7 +356,7 @@ _ORDER: tuple[tuple[Callable[[str, Collection[str]], bool], Callable[[str], Mode
     (lambda text, _: text == "", lambda _: DefaultRef()),
     (lambda text, _: text == "auto", lambda _: AutoRef()),
     (lambda text, bases: text in bases, BaseRef),
-    (lambda text, _: is_id(text, "jb"), JobRef),
+    (lambda text, _: _JOB.fullmatch(text) is not None, _of_job),
     (lambda text, _: "*" in text or "+" in text, _mix),
 )
 
@@ -373,15 +384,13 @@ def check_offered(ref: ModelRef) -> ModelRef:
     """Return the reference if this release can serve it.
 
     Raises:
-        NotOfferedError: for `auto`, mixes and checkpoints.
+        NotOfferedError: for `auto` and mixes.
     """
     match ref:
         case AutoRef():
             what = "Choosing the adapter from the prompt (auto)"
         case MixRef():
             what = "A mix of adapters"
-        case CheckpointRef():
-            what = "A checkpoint as a model"
         case _:
             return ref
     raise NotOfferedError(f"{what} is not offered yet.", hint="name one adapter or base model")

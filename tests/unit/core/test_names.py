@@ -204,6 +204,7 @@ def test_the_order_of_resolution():
     assert parse_model("local-model", BASES) == BaseRef("local-model")
     assert parse_model(job, BASES | {job}) == BaseRef(job)
     assert parse_model(job, BASES) == JobRef(job)
+    assert parse_model(f"{job}-step200", BASES) == JobRef(job, 200)
     assert parse_model("other-model", BASES) == NamedRef(ThingName(None, "other-model"))
     assert parse_model("a*0.7+b*0.3", BASES) == MixRef(
         (MixPart(ThingName(None, "a"), 0.7), MixPart(ThingName(None, "b"), 0.3))
@@ -233,6 +234,18 @@ def test_no_tenant_can_stand_where_a_base_model_stands():
 def test_a_named_model_round_trips(name):
     ref = parse_model(str(name), BASES)
     assert parse_model(str(ref), BASES) == ref
+
+
+@given(st.none() | st.integers(1, 999_999_999))
+def test_a_job_or_its_checkpoint_round_trips(step):
+    ref = JobRef(new_id("jb"), step)
+    assert parse_model(str(ref), BASES) == ref
+
+
+@pytest.mark.parametrize("step", ["", "-step1"])
+def test_nothing_is_called_like_a_job_or_its_checkpoint(step):
+    with pytest.raises(InvalidInputError):
+        check_name(f"{new_id('jb')}{step}")
 
 
 @given(
