@@ -270,9 +270,8 @@ class JobRef:
     checkpoint_step: int | None = None
 
     def __str__(self) -> str:
-        return (
-            self.job if self.checkpoint_step is None else f"{self.job}-step{self.checkpoint_step}"
-        )
+        step = "" if self.checkpoint_step is None else f"-step{self.checkpoint_step}"
+        return f"{self.job}{step}"
 
 
 @dataclass(frozen=True)
