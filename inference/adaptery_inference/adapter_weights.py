@@ -13,12 +13,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from adaptery.adapter_folders import RANK_LIMIT, WEIGHTS_NAME, inspect_adapter
 from adaptery.errors import IntegrityError, InvalidInputError
+from adaptery.examples import OWN_TEMPLATE
 from adaptery_inference.adapter_scaling import AdapterScaling, read_adapter_scaling
 from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.layers.lora import AdapterWeights, LowRank
@@ -37,6 +39,13 @@ class AdapterLimits:
     """What the engine accepts."""
 
     max_rank: int = RANK_LIMIT
+
+
+class _Card(NamedTuple):
+    """What matters here of `card.json`, which adapters of ours have."""
+
+    base_weight_digest: str | None = None
+    template: str = OWN_TEMPLATE
 
 
 class AdapterReader:
@@ -68,7 +77,8 @@ class AdapterReader:
                 "The adapter scores answers and writes none: it is of stage rm.",
                 hint="let it judge in a job of stage grpo, and load the adapter that comes of it",
             )
-        self._check_base(folder)
+        card = _read_card(folder)
+        self._check_base(card)
         scaling = read_adapter_scaling(folder)
         modules = self._modules(_read_tensors(folder / WEIGHTS_NAME), scaling)
         weights = AdapterWeights(info.weight_digest, modules)
@@ -77,6 +87,7 @@ class AdapterReader:
             path=folder,
             size_bytes=weights.size_bytes,
             rank=weights.rank,
+            template=card.template,
         )
         return adapter, weights
 
@@ -95,20 +106,13 @@ class AdapterReader:
             )
         return weights
 
-    def _check_base(self, folder: Path) -> None:
+    def _check_base(self, card: _Card) -> None:
         """Adapters of ours name the digest of their base in a card; others have no card."""
-        card = folder / "card.json"
-        if self._base_weight_digest is None or not card.exists():
-            return
-        try:
-            base = json.loads(card.read_text(encoding="utf-8")).get("base_model")
-        except (ValueError, AttributeError) as error:
-            raise InvalidInputError("card.json of the adapter cannot be read.") from error
-        digest = base.get("weight_digest") if isinstance(base, dict) else None
-        if digest is not None and digest != self._base_weight_digest:
+        digest, ours = card.base_weight_digest, self._base_weight_digest
+        if digest is not None and ours is not None and digest != ours:
             raise InvalidInputError(
                 "The adapter was trained on another base model: its card names the weight digest "
-                f"{digest}, this engine serves {self._base_weight_digest}."
+                f"{digest}, this engine serves {ours}."
             )
 
     def _modules(
@@ -177,3 +181,20 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise InvalidInputError(f"{path.name} of the adapter cannot be read.") from error
+
+
+def _read_card(folder: Path) -> _Card:
+    path = folder / "card.json"
+    if not path.exists():
+        return _Card()
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        base, spec = (card.get(name) for name in ("base_model", "spec"))
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise InvalidInputError("card.json of the adapter cannot be read.") from error
+    digest = base.get("weight_digest") if isinstance(base, dict) else None
+    template = spec.get("template") if isinstance(spec, dict) else None
+    return _Card(
+        digest if isinstance(digest, str) else None,
+        template if isinstance(template, str) else OWN_TEMPLATE,
+    )

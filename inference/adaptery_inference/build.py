@@ -24,7 +24,7 @@ from adaptery_inference.models.llama import LlamaModel
 from adaptery_inference.models.spec import ModelSpec, read_model_spec
 from adaptery_inference.models.weights import read_model_weights
 from adaptery_inference.runner import ModelRunner
-from adaptery_inference.tokenizer import ChatTokenizer
+from adaptery_inference.tokenizer import PromptTokenizer
 
 log = logging.getLogger(__name__)
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -40,7 +40,7 @@ class BuiltEngine:
     runner: ModelRunner
     batcher: Batcher
     reader: AdapterReader
-    tokenizer: ChatTokenizer
+    tokenizer: PromptTokenizer
     grammars: GrammarCompiler
     token_bytes: Callable[[int], bytes]
     base_model: BaseModelInfo
@@ -77,7 +77,7 @@ def build_engine(config: ServeConfig) -> BuiltEngine:
         block_tokens=BLOCK_TOKENS, layers=spec.layers, widths=widths, dtype=dtype, device=device
     )
     runner = ModelRunner(model, cache, batcher)
-    tokenizer = ChatTokenizer(config.model)
+    tokenizer = PromptTokenizer(config.model)
     end_tokens = tokenizer.end_tokens() | set(spec.eos_tokens)
     vocabulary = vocabulary_of(tokenizer.to_json(), spec.vocabulary, end_tokens)
     engine = Engine(

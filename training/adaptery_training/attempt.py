@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.errors import SpecError
+from adaptery.examples import OWN_TEMPLATE, TEMPLATE_NAMES, order_by_length, padding_share
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
-from adaptery.examples import order_by_length, padding_share
 from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoint
 from adaptery_training.events import EVENTS_NAME, EventLog
 from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
@@ -45,7 +45,6 @@ EXIT_FAILED = 1
 EXIT_STOPPED = 75
 
 RESUME_FOLDER = "resume"
-OWN_TEMPLATE = "model"
 #: Bytes. A spec is a page of numbers.
 _SPEC_LIMIT_BYTES = 1 << 20
 
@@ -74,6 +73,7 @@ class _Watch:
             learning_rate=metrics.learning_rate,
             grad_norm=metrics.grad_norm,
             tokens_per_second=metrics.tokens_per_second,
+            stage=metrics.stage,
         )
 
     def on_saving(self, needed_bytes: int) -> None:
@@ -134,7 +134,7 @@ def _train(
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
     events.log(f"{precision}, {threads} threads, {len(records)} records")
     base.check_weights(base_folder, spec.base_model)
-    loaded = base.load_base_model(base_folder, spec.base_model, precision)
+    loaded = base.load_base_model(base_folder, spec.base_model, precision, spec.template)
     _stop_here_if_asked(stop)
 
     events.state("preparing")
@@ -180,10 +180,9 @@ def read_spec(work_folder: Path, name: str) -> JobSpec:
     except SpecError as error:
         fields = "; ".join(f"{problem.where} {problem.reason}" for problem in error.errors)
         raise SpecRefusedError(f"The job spec is not valid: {fields}") from None
-    if spec.template != OWN_TEMPLATE:
-        raise SpecRefusedError(
-            f'template: only "{OWN_TEMPLATE}", the base model\'s own, is offered.'
-        )
+    if spec.template not in (OWN_TEMPLATE, *TEMPLATE_NAMES):
+        known = ", ".join((OWN_TEMPLATE, *TEMPLATE_NAMES))
+        raise SpecRefusedError("template: there is none of that name.", remedy=f"Use {known}.")
     if spec.optim.precision == "fp16":
         raise SpecRefusedError("optim.precision: fp16 is not offered; take auto, bf16 or fp32.")
     return spec

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.base_models import weight_digest
-from adaptery.errors import AdapteryError
+from adaptery.errors import AdapteryError, InvalidInputError
+from adaptery.examples import OWN_TEMPLATE, ChatTokenizer
 from adaptery.schemas.spec import BaseModelRef, LoraSpec
-from adaptery_training.examples import ChatTokenizer
 from adaptery_training.failures import BaseModelError, BaseModelMismatchError, SpecRefusedError
 from adaptery_training.machine import Precision
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 #: Peft's name of the only adapter of a training model.
 ADAPTER_NAME = "default"
@@ -57,23 +57,28 @@ class LoadedBase:
 
     model: PreTrainedModel
     tokenizer: ChatTokenizer
-    pad_token_id: int
+
+    @property
+    def pad_token_id(self) -> int:
+        """What fills rows; it is masked everywhere."""
+        return self.tokenizer.pad_token_id
 
 
-def load_base_model(folder: Path, wanted: BaseModelRef, precision: Precision) -> LoadedBase:
-    """Load model and tokenizer.
+def load_base_model(
+    folder: Path, wanted: BaseModelRef, precision: Precision, template: str = OWN_TEMPLATE
+) -> LoadedBase:
+    """Load model and tokenizer, the latter with the chat template of that name.
 
     Raises:
-        BaseModelError: config, tokenizer or weights cannot be read, or no chat template is there.
+        BaseModelError: config, tokenizer or weights cannot be read.
+        SpecRefusedError: the template does not fit this base model.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
+        tokenizer = ChatTokenizer(folder, template)
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -81,14 +86,13 @@ def load_base_model(folder: Path, wanted: BaseModelRef, precision: Precision) ->
             use_safetensors=True,
             trust_remote_code=False,  # unset, a config that names code makes it ask on stdin
         )
+    except InvalidInputError as error:
+        if template != OWN_TEMPLATE:
+            raise SpecRefusedError(f"template: {error.message}", remedy=error.hint) from None
+        raise BaseModelError(f"{wanted.name}: {error.message}", remedy=error.hint) from None
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise BaseModelError(f"{wanted.name} cannot be loaded ({type(error).__name__}).") from error
-    if not tokenizer.is_fast or not tokenizer.chat_template:
-        raise BaseModelError(
-            f"{wanted.name} has no fast tokenizer with a chat template.",
-            remedy="Choose an instruction-tuned base model.",
-        )
-    return LoadedBase(model, tokenizer, _pad_token_id(tokenizer))
+    return LoadedBase(model, tokenizer)
 
 
 def add_lora(model: PreTrainedModel, lora: LoraSpec, base_name: str) -> PeftModel:
@@ -132,11 +136,3 @@ def _check_targets(model: PreTrainedModel, lora: LoraSpec) -> None:
             f"lora.targets: this base model has no linear layer {', '.join(unknown)}.",
             remedy=f"Choose from {', '.join(sorted(known))}.",
         )
-
-
-def _pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    # It fills rows and is masked everywhere, so any token will do.
-    for token_id in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if isinstance(token_id, int):
-            return token_id
-    return 0

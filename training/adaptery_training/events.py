@@ -21,7 +21,9 @@ import contextlib
 import errno
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 from adaptery.schemas.events import (
@@ -87,6 +89,7 @@ class EventLog:
         learning_rate: float,
         grad_norm: float | None,
         tokens_per_second: float,
+        stage: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Tell the numbers of one logging step; `step_epoch` is the count of completed epochs."""
         self._write(
@@ -100,6 +103,7 @@ class EventLog:
                 learning_rate=learning_rate,
                 grad_norm=grad_norm,
                 tokens_per_second=round(tokens_per_second, 3),
+                **stage,
             )
         )
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
-from adaptery.errors import AdapteryError
+from adaptery.errors import AdapteryError, RecordError
 
 
 class TrainingError(AdapteryError):
@@ -133,6 +133,8 @@ def explain(error: BaseException) -> TrainingError:
         return OutOfMemoryError()
     if _speaks_of(error, _WRITE_PHRASES):
         return DiskFullError()
+    if isinstance(error, RecordError):
+        return BadDataError(error.message, remedy=error.hint)
     if isinstance(error, AdapteryError):  # core's own words, which never quote content
         return TrainingError(error.message, remedy=error.hint)
     return InternalTrainingError(f"Training ended by an error of our own ({type(error).__name__}).")

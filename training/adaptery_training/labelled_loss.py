@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from adaptery_training.examples import Example
+from adaptery.examples import Example
 
 #: Torch's own value for "does not count".
 IGNORED = -100

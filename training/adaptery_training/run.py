@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +27,8 @@ class Metrics:
     learning_rate: float
     grad_norm: float | None
     tokens_per_second: float  #: without padding, since the last logging step
+    #: What only some stages measure, by the names of `MetricsEvent`.
+    stage: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 class Observer(Protocol):

@@ -8,10 +8,10 @@ from typing import Any
 
 from peft import PeftModel
 
+from adaptery.examples import ExampleSet, build_examples
 from adaptery.records import Record
 from adaptery.schemas.spec import JobSpec, Stage
 from adaptery_training.base import LoadedBase
-from adaptery.examples import ExampleSet, build_examples
 from adaptery_training.run import Run
 from adaptery_training.sft import SftTrainer
 from adaptery_training.trainer import ResumableTrainer

@@ -67,7 +67,7 @@ class ResumableTrainer(Trainer):
         self._before = Progress()
         self._started = self._logged_at = run.clock()
         self._logged_tokens = 0
-        super().__init__(
+        self.initialise(
             model=model,
             args=arguments or training_arguments(run, TrainingArguments),
             train_dataset=_ExampleDataset(examples),
@@ -78,6 +78,14 @@ class ResumableTrainer(Trainer):
         self.remove_callback(PrinterCallback)  # prints to stdout, where the events go
         self.model_accepts_loss_kwargs = True  # the loss below is already divided ...
         self.loss_is_scaled_for_ga = True  # ... by the weight of the whole optimizer step
+
+    def initialise(self, **arguments: Any) -> None:
+        """Set up the trainer that this one is mixed with."""
+        super().__init__(**arguments)
+
+    def stage_metrics(self) -> dict[str, float]:
+        """Return what the stage measured since the last log, by the names of `MetricsEvent`."""
+        return {}
 
     def batch_loss(
         self, model: torch.nn.Module, batch: dict[str, Tensor], total_weight: Tensor | float
@@ -187,6 +195,7 @@ class ResumableTrainer(Trainer):
                 learning_rate=logs["learning_rate"],
                 grad_norm=logs.get("grad_norm"),
                 tokens_per_second=(tokens - self._logged_tokens) / seconds,
+                stage=self.stage_metrics(),
             )
         )
         self._logged_at, self._logged_tokens = now, tokens

@@ -32,6 +32,7 @@ class Adapter:
     path: Path  # where its weights are read from again
     size_bytes: int  # in memory, in the engine's dtype
     rank: int  # the largest of its modules
+    template: str = "model"  # the name of the chat template that it was trained with
 
 
 class AdapterState(StrEnum):

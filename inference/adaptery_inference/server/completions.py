@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from tornado.iostream import StreamClosedError
 
 from adaptery.errors import AdapteryError, InternalError
+from adaptery.examples import OWN_TEMPLATE
+from adaptery_inference.engine.adapters import Adapter
 from adaptery_inference.engine.engine import Output
 from adaptery_inference.engine.sampling import SamplingParams
 from adaptery_inference.errors import BadRequestError
@@ -66,10 +68,13 @@ class GenerationHandler(Handler):
         return [(each, params[i * made : (i + 1) * made]) for i, each in enumerate(tokens)]
 
     async def generate(
-        self, request: ChatGeneration | CompletionGeneration, prompts: _Prompts, form: Form
+        self,
+        request: ChatGeneration | CompletionGeneration,
+        adapter: Adapter | None,
+        prompts: _Prompts,
+        form: Form,
     ) -> None:
         """Run the prompts and answer."""
-        adapter = await self.engine.adapter(request.model)
         shape = Shape(
             chat=isinstance(request, ChatGeneration),
             model=request.model or self.engine.base_name,
@@ -168,9 +173,13 @@ class ChatCompletionsHandler(GenerationHandler):
         request = parse(ChatGeneration, self.request.body)
         form = form_of(request)
         messages, tools = request.conversation(), [tool.to_dict() for tool in form.tools]
+        adapter = await self.engine.adapter(request.model)
+        template = OWN_TEMPLATE if adapter is None else adapter.template
         # A long conversation takes a while to tokenise; other callers' streams go on meanwhile.
-        tokens = await asyncio.to_thread(self.engine.tokenizer.encode_chat, messages, tools)
-        await self.generate(request, await self.prompts(request, [tokens], form, request.n), form)
+        encode = self.engine.tokenizer.encode_chat
+        tokens = await asyncio.to_thread(encode, messages, tools, template)
+        prompts = await self.prompts(request, [tokens], form, request.n)
+        await self.generate(request, adapter, prompts, form)
 
 
 class CompletionsHandler(GenerationHandler):
@@ -182,7 +191,9 @@ class CompletionsHandler(GenerationHandler):
         made, texts = request.made_each(), request.prompts()
         form = Form(grammar=answer_grammar(request.response_format))
         tokens = await asyncio.to_thread(lambda: [self._encode(text) for text in texts])
-        await self.generate(request, await self.prompts(request, tokens, form, made), form)
+        adapter = await self.engine.adapter(request.model)
+        prompts = await self.prompts(request, tokens, form, made)
+        await self.generate(request, adapter, prompts, form)
 
     def _encode(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):

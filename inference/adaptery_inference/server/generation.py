@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from adaptery.errors import EngineBusyError, NotFoundError
+from adaptery.errors import EngineBusyError, InvalidInputError, NotFoundError
 from adaptery.ids import new_id
 from adaptery_inference.adapter_weights import AdapterReader
 from adaptery_inference.build import BuiltEngine
@@ -157,6 +157,11 @@ class EngineService:
             raise NotFoundError("lora_path is not the absolute path of a folder on this machine.")
         async with self._loading:
             adapter, weights = await asyncio.to_thread(self._reader.open, folder)
+            if not self.tokenizer.takes(adapter.template):
+                raise InvalidInputError(
+                    "The adapter was trained with a chat template that does not fit this engine.",
+                    hint="update the engine, or train it again with another template",
+                )
             await asyncio.wrap_future(
                 self._thread.call(lambda engine: engine.register(name, adapter, weights))
             )

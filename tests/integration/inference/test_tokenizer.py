@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adaptery_inference.errors import BadRequestError
-from adaptery_inference.tokenizer import ChatTokenizer
+from adaptery_inference.tokenizer import PromptTokenizer
 from tiny.models import build_tiny_tokenizer
 
 TOOL = {"type": "function", "function": {"name": "ping", "parameters": {"type": "object"}}}
@@ -27,14 +27,14 @@ REFUSES_ROLES = (
 )
 
 
-def tokenizer(folder: Path, template: str | None) -> ChatTokenizer:
+def tokenizer(folder: Path, template: str | None) -> PromptTokenizer:
     made = build_tiny_tokenizer()
     made.chat_template = template or made.chat_template
     made.save_pretrained(folder)
-    return ChatTokenizer(folder)
+    return PromptTokenizer(folder)
 
 
-def prompt(of: ChatTokenizer, tools: list[dict[str, object]]) -> str:
+def prompt(of: PromptTokenizer, tools: list[dict[str, object]]) -> str:
     return of.decode(of.encode_chat(MESSAGES, tools))
 
 
@@ -56,3 +56,12 @@ def test_a_template_that_knows_none_gets_plain_messages(tmp_path: Path) -> None:
 def test_a_template_without_a_system_message_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="Begin with system or"):
         prompt(tokenizer(tmp_path, REFUSES_ROLES), [TOOL])
+
+
+def test_an_adapter_s_own_template_is_taken_and_what_ends_its_answers(tmp_path: Path) -> None:
+    tiny = tokenizer(tmp_path, None)
+    assert tiny.takes("vicuna") and tiny.takes("chatml") and tiny.takes("model")
+    assert not tiny.takes("llama3") and not tiny.takes("../secret")
+    text = tiny.decode(tiny.encode_chat([{"role": "user", "content": "Go"}], (), "vicuna"))
+    assert text.endswith("USER: Go ASSISTANT:")
+    assert tiny.end_tokens() == {2}

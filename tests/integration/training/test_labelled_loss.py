@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from adaptery_training.examples import Example, Target
+from adaptery.examples import Example, Target
 from adaptery_training.labelled_loss import IGNORED, Collator, labelled_loss
 from tiny import FAMILIES, build_tiny_model
 

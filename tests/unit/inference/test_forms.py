@@ -4,7 +4,7 @@ import pytest
 
 from adaptery.schemas.openai import ChatRequest
 from adaptery_inference.server.forms import Form, form_of
-from adaptery_inference.tool_prompts import plain_messages
+from adaptery.examples.tool_messages import plain_messages
 
 WEATHER = {
     "type": "function",

@@ -9,6 +9,7 @@ chat template (results of tools in the turn of the user).
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 Message = Mapping[str, object]
 _INTRODUCTION = "You may call functions. Each line is one, as JSON:"
@@ -55,4 +56,4 @@ def _call_text(call: object) -> str:
 
 
 def _listed(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else []
+    return cast("list[object]", value) if isinstance(value, list) else []

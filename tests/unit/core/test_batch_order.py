@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptery_training.batch_order import order_by_length, padding_share
+from adaptery.examples import order_by_length, padding_share
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=300)
 

@@ -1,0 +1,46 @@
+"""From records to what a model is trained on, the same for worker, engine and pre-flight.
+
+For: chat templates, tokenizers, masks, the cut-off and the order of batches. Not for training.
+It needs Jinja and `tokenizers`, which come with the extras hub, inference and training.
+"""
+
+from adaptery.examples.batch_order import order_by_length, padding_share
+from adaptery.examples.building import (
+    add_record,
+    build_examples,
+    conversation_tokens,
+    plain_message,
+)
+from adaptery.examples.chat_templates import OWN_TEMPLATE, TEMPLATE_NAMES
+from adaptery.examples.chat_tokenizer import TOKENIZER_FILES, ChatTokenizer
+from adaptery.examples.example_set import Example, ExampleSet, Target
+from adaptery.examples.judged import (
+    Judged,
+    Pair,
+    Prompt,
+    build_judged,
+    build_pairs,
+    build_prompts,
+)
+
+__all__ = [
+    "OWN_TEMPLATE",
+    "TEMPLATE_NAMES",
+    "TOKENIZER_FILES",
+    "ChatTokenizer",
+    "Example",
+    "ExampleSet",
+    "Judged",
+    "Pair",
+    "Prompt",
+    "Target",
+    "add_record",
+    "build_examples",
+    "build_judged",
+    "build_pairs",
+    "build_prompts",
+    "conversation_tokens",
+    "order_by_length",
+    "padding_share",
+    "plain_message",
+]

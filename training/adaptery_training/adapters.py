@@ -1,0 +1,154 @@
+"""Puts a new adapter on a base model: empty, or going on from an adapter in the work folder.
+
+Invariants:
+
+1. Only the adapter is trainable.
+2. An adapter that training goes on from computes the same before the first step as it did where it
+   was trained, whatever rank and scale the new one has.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptery.adapter_folders import inspect_adapter
+from adaptery.errors import InvalidInputError
+from adaptery.schemas.spec import LoraSpec, StartSpec
+from adaptery.spec_rules import LOKR_FACTOR
+from adaptery_training.failures import DataIntegrityError, SpecRefusedError
+from adaptery_training.plain_lora import ADAPTER_NAME
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+START_FOLDER = "start"
+#: Bits of LoftQ's quantization, and its rounds of it and of the best fit of what it lost. Source:
+#: Li et al., 2023, "LoftQ", section 4: 4 bits; one round has most of the gain.
+_LOFTQ = {"loftq_bits": 4, "loftq_iter": 1}
+
+
+def add_adapter(
+    model: PreTrainedModel, lora: LoraSpec, base_name: str, *, task_type: str = "CAUSAL_LM"
+) -> PeftModel:
+    """Return the model with a fresh adapter; torch's random state decides its first weights.
+
+    Raises:
+        SpecRefusedError: a target is no linear layer of this model.
+    """
+    from peft import PeftModel, get_peft_model
+
+    shared = {
+        "target_modules": _targets(model, lora),
+        "task_type": task_type,
+        "base_model_name_or_path": base_name,
+    }
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 by the old name; nothing that we could change.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        adapted = get_peft_model(model, _config(lora, shared), adapter_name=ADAPTER_NAME)
+    assert isinstance(adapted, PeftModel)
+    # get_peft_model puts the local path back; what is published names our id and no path.
+    adapted.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
+    if lora.init == "loftq":
+        _scale_loftq(adapted)
+    return adapted
+
+
+def _config(lora: LoraSpec, shared: dict[str, Any]) -> PeftConfig:
+    from peft import LoHaConfig, LoKrConfig, LoraConfig
+
+    if lora.kind == "loha":
+        return LoHaConfig(r=lora.rank, alpha=lora.alpha, **shared)  # pyright: ignore[reportArgumentType]
+    if lora.kind == "lokr":
+        return LoKrConfig(
+            r=lora.rank,
+            alpha=lora.alpha,  # pyright: ignore[reportArgumentType] - peft takes any number
+            decompose_factor=LOKR_FACTOR,
+            **shared,
+        )
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
+        lora_dropout=lora.dropout,
+        use_rslora=lora.rslora,
+        init_lora_weights=True if lora.init == "default" else lora.init,
+        loftq_config=_LOFTQ if lora.init == "loftq" else {},
+        **shared,
+    )
+
+
+def _targets(model: PreTrainedModel, lora: LoraSpec) -> list[str]:
+    from torch import nn
+
+    head = model.get_output_embeddings()
+    known = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }
+    wanted = known if lora.targets == "all" else set(lora.targets)
+    if unknown := sorted(wanted - known):
+        raise SpecRefusedError(
+            f"lora.targets: this base model has no linear layer {', '.join(unknown)}.",
+            remedy=f"Choose from {', '.join(sorted(known))}.",
+        )
+    return sorted(wanted)
+
+
+def _scale_loftq(model: PeftModel) -> None:
+    """Take the scale out of LoftQ's start: peft 0.21 fits A and B as if it were 1."""
+    for layer in _lora_layers(model):
+        layer.lora_B[ADAPTER_NAME].weight.data /= layer.scaling[ADAPTER_NAME]
+
+
+def _lora_layers(model: PeftModel) -> list[Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return [module for module in model.modules() if isinstance(module, LoraLayer)]
+
+
+def load_start(model: PeftModel, work_folder: Path, wanted: StartSpec) -> None:
+    """Give the fresh adapter the weights of the one in `start/`.
+
+    A higher rank keeps its further rows of A as they are, with nothing in B for them to move yet.
+
+    Raises:
+        DataIntegrityError: it is not the adapter that the spec names.
+        SpecRefusedError: it does not fit into the adapter that the spec describes.
+    """
+    folder = work_folder / START_FOLDER
+    try:
+        found = inspect_adapter(folder).weight_digest
+    except (InvalidInputError, OSError) as error:
+        raise DataIntegrityError(
+            f"The adapter to go on from cannot be read ({type(error).__name__})."
+        ) from None
+    if found != wanted.weight_digest:
+        raise DataIntegrityError("The adapter to go on from is not the one that the job names.")
+    model.load_adapter(str(folder), START_FOLDER)
+    for layer in _lora_layers(model):
+        _take_over(layer)
+    model.delete_adapter(START_FOLDER)
+
+
+def _take_over(layer: Any) -> None:
+    if START_FOLDER not in layer.lora_A:
+        return
+    if ADAPTER_NAME not in layer.lora_A:
+        raise SpecRefusedError(
+            "lora.targets: the adapter to go on from changes more layers.",
+            remedy="Target the same layers, or all.",
+        )
+    start, rank = layer.r[START_FOLDER], layer.r[ADAPTER_NAME]
+    if start > rank:
+        raise SpecRefusedError(
+            f"lora.rank: the adapter to go on from has rank {start}, more than {rank}.",
+            remedy=f"Use a rank of {start} or more.",
+        )
+    a, b = (half[ADAPTER_NAME].weight.data for half in (layer.lora_A, layer.lora_B))
+    scale = layer.scaling[START_FOLDER] / layer.scaling[ADAPTER_NAME]
+    a[:start] = layer.lora_A[START_FOLDER].weight.data
+    b[:, :start] = layer.lora_B[START_FOLDER].weight.data * scale
