@@ -62,6 +62,14 @@ class MetricsEvent(_Event):
     grad_norm: float | None = None
     tokens_per_second: float | None = None
     eval_loss: float | None = None
+    #: Mean score of the model's own answers: the judge's in grpo.
+    reward: float | None = None
+    #: Share of pairs whose chosen answer scores higher (rm, dpo).
+    reward_accuracy: float | None = None
+    #: By how much good answers score higher than bad ones (rm, dpo, kto).
+    reward_margin: float | None = None
+    #: Distance from the model at the start, in nats: of an answer (kto), of a token (grpo).
+    kl: float | None = None
 
 
 class CheckpointEvent(_Event):
