@@ -36,8 +36,10 @@ from adaptery_hub.gateway.embedding import EmbeddingGateway, EmbedOrder
 from adaptery_hub.gateway.gateway import SALT_SECRET_BYTES
 from adaptery_hub.gateway.places import LineRules, PlaceMetrics, Places
 from adaptery_hub.gateway.sealed import Desk, SealedChannel
+from adaptery_hub.job_dashboard import ConnectedAgents, JobDashboard
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
+from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.spool import Spool
@@ -66,27 +68,26 @@ class Compute:
     base_models: BaseModels
     queue: EmbeddedQueue
     jobs: JobDesk
+    dashboard: JobDashboard
     gateway: Gateway
     embeddings: EmbeddingGateway
     sealed: SealedChannel
     usage: UsageLog
     fleet: Fleet | None = None
 
-    def has_agent_for(self, weight_digests: Iterable[str | None]) -> dict[str, bool]:
-        """Returns for each of the base weights whether a live agent holds them."""
-        fleet = self.fleet
-        return {
-            digest: fleet is not None and fleet.has_agent_for(digest)
-            for digest in weight_digests
-            if digest is not None
-        }
-
-    def prepared(self, base_models: Iterable[str]) -> frozenset[str]:
-        """Returns those of the base models that live agents will hold soon."""
-        fleet = self.fleet
-        if fleet is None:
-            return frozenset()
-        return frozenset(name for name in set(base_models) if fleet.is_preparing(name))
+    def connected_agents(self) -> ConnectedAgents:
+        """Returns what the live agents offer to jobs."""
+        live = self.fleet.live.live() if self.fleet is not None else []
+        slots = (
+            AgentSlots(
+                view.agent_id,
+                view.beat.workers,
+                frozenset(model.weight_digest for model in view.beat.base_models),
+            )
+            for view in live
+        )
+        preparing = (view.beat.preparing for view in live)
+        return ConnectedAgents(tuple(slots), frozenset[str]().union(*preparing))
 
 
 class _NoNetwork:
@@ -131,7 +132,17 @@ async def start_compute(services: Services) -> None:
         embedding_models, base_models.names, network, usage, services.limits
     )
     services.compute = Compute(
-        audit, tasks, base_models, queue, jobs, gateway, embeddings, sealed, usage, fleet
+        audit,
+        tasks,
+        base_models,
+        queue,
+        jobs,
+        JobDashboard(database, queue.rules),
+        gateway,
+        embeddings,
+        sealed,
+        usage,
+        fleet,
     )
     await log_audit_tail(services)
 
@@ -261,7 +272,7 @@ def _load_salts(path: Path) -> CacheSalts:
 
 def _load_tasks(settings: ServiceSettings) -> TaskCatalog:
     folders = [Path(settings.tasks_dir)] if settings.tasks_dir else []
-    return TaskCatalog.load(*folders)
+    return TaskCatalog(*folders)
 
 
 def _rules(settings: ServiceSettings) -> QueueRules:

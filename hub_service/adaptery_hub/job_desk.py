@@ -1,4 +1,4 @@
-"""Takes requests for jobs and tells how jobs are.
+"""Takes requests for jobs.
 
 A request is checked completely here (task, options, base model, right to use the dataset) and
 frozen; what happens afterwards is the queue's business.
@@ -16,46 +16,39 @@ Invariants:
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from adaptery.digests import sha256_bytes
 from adaptery.errors import FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
-from adaptery.schemas.jobs import Job, JobCreate
-from adaptery.schemas.spec import InputSpec
-from adaptery.stages import STAGE_KINDS
-from adaptery.states import JobState
+from adaptery.schemas.jobs import JobCreate
+from adaptery.schemas.spec import StartSpec
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import adapters, attempts, jobs, tenants, versions
-from adaptery_hub.database.statements.jobs import NewInput, RequestKey
-from adaptery_hub.full_names import full_name
+from adaptery_hub.database.statements import jobs
+from adaptery_hub.database.statements.job_inputs import TakenAdapter
+from adaptery_hub.database.statements.jobs import RequestKey
 from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right
-from adaptery_hub.queue import EmbeddedQueue, Submission, fairness, transitions
+from adaptery_hub.job_adapters import JobBase, take_adapters
+from adaptery_hub.job_inputs import (
+    Chosen,
+    Translation,
+    as_json,
+    as_rows,
+    choose_versions,
+    holds_out,
+    input_specs,
+    plan_translation,
+)
+from adaptery_hub.queue import EmbeddedQueue, Submission
 from adaptery_hub.storage import StorageDesk
 from adaptery_hub.tasks import TaskCatalog, TaskDefinition, freeze_spec
 
-_PREPARING = "the agent is preparing this base model"
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the answers about some jobs need besides their rows."""
-
-    inputs: Mapping[str, RowMapping]
-    made: Mapping[str, RowMapping]
-    attempts: Mapping[str, int]
-    prefixes: Mapping[str, str]
-    positions: Mapping[str, int]
-
 
 class JobDesk:
-    """Where jobs are submitted and looked at."""
+    """Where jobs are submitted."""
 
     def __init__(
         self,
@@ -77,9 +70,10 @@ class JobDesk:
         Raises:
             InvalidInputError: The name is not one that an adapter can have.
             SpecError: The task, an option or the base model is not one that there is, or the task
-                cannot learn from some records of the version.
-            NotFoundError: There is no such dataset version, or the caller has no right on it.
-            NotAllowedError: The caller may see the dataset but not use it.
+                cannot learn from some records of a version, or cannot take an adapter.
+            NotFoundError: There is no such dataset version or adapter, or the caller has no right
+                on it.
+            NotAllowedError: The caller may see a dataset or adapter but not use it so.
             ConflictError: Its key came with another request before.
             QuotaError: The caller has too many open jobs.
             StorageQuotaError: The caller has no room for what a job leaves.
@@ -94,15 +88,25 @@ class JobDesk:
         if self._storage is not None:
             await self._storage.check(identity.tenant_id)
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
-        task = self._task(wanted.task)
+        await self._tasks.refresh()
+        task = self._task(wanted.task, identity)
         options = self._tasks.check_options(task.name, wanted.options)
-        base_model = self._base_model(wanted.base_model)
-        version = await self._database.read(
-            lambda c: versions.resolve(c, identity, wanted.versions[0], Right.USE)
+        base_model = self._base_model(task, wanted.base_model)
+        stage = task.stage
+        base = JobBase(stage, base_model, self._base_models.digest(base_model))
+        chosen, translation, taken = await self._database.read(
+            lambda c: _resolve(c, identity, wanted, base)
         )
-        _check_usable(version)
-        _check_kinds(task, version["report"])
-        wanted_input = await self._database.read(lambda c: _input(c, version))
+        by_role = {entry.role: entry for entry in taken}
+        start, judge = by_role.get("start"), by_role.get("reward")
+        spec = freeze_spec(
+            task,
+            options,
+            input_specs(chosen, holds_out=False),
+            start and StartSpec(weight_digest=start.weight_digest, name=start.name),
+            judge and judge.weight_digest,
+        )
+        inputs = input_specs(chosen, holds_out=holds_out(spec))
         submission = Submission(
             job_id=new_id("jb"),
             tenant_id=identity.tenant_id,
@@ -110,43 +114,33 @@ class JobDesk:
             name=wanted.name,
             task=task,
             base_model=base_model,
+            weight_digest=base.weight_digest,
             options=options,
-            frozen_spec=freeze_spec(task, options, [wanted_input]),
-            inputs=(NewInput(version["id"], wanted_input.split),),
+            frozen_spec={**spec, "inputs": as_json(inputs)},
+            inputs=as_rows(inputs),
+            adapters=taken,
+            translation=translation and translation.held_out(holds_out(spec)),
             request=request,
         )
         return await self._queue.submit(submission)
 
-    async def describe(
-        self,
-        rows: Sequence[RowMapping],
-        has_agent: Mapping[str, bool],
-        soon: Collection[str] = (),
-    ) -> list[Job]:
-        """Returns jobs as the API shows them.
-
-        Args:
-            rows: The jobs.
-            has_agent: By weight digest, whether a live agent holds these base weights.
-            soon: Names of base models that live agents will hold soon.
-        """
-        limit = self._queue.rules.running_limit
-        facts = await self._database.read(lambda c: _gather(c, rows, limit))
-        return [_describe(row, facts, _reason(row, facts, has_agent, soon)) for row in rows]
-
-    def _task(self, name: str) -> TaskDefinition:
+    def _task(self, name: str, identity: Identity) -> TaskDefinition:
         try:
-            return self._tasks.get(name)
+            return self._tasks.get(name, identity.groups)
         except NotFoundError:
-            known = ", ".join(task.name for task in self._tasks)
+            known = ", ".join(task.name for task in self._tasks.seen_by(identity.groups))
             raise _wrong("task", "there is no such task", f"use one of: {known}") from None
 
-    def _base_model(self, name: str | None) -> str:
-        chosen = name or self._base_models.default
-        if chosen not in self._base_models.names:
-            known = ", ".join(sorted(self._base_models.names)) or "none is registered"
-            raise _wrong("base_model", "is not a registered base model", f"use one of: {known}")
-        return chosen
+    def _base_model(self, task: TaskDefinition, name: str | None) -> str:
+        """Returns the base model that was asked for; the default one, or the task's first."""
+        allowed = task.allowed(self._base_models.names)
+        if name is None and allowed:
+            default = self._base_models.default
+            return default if default in allowed else allowed[0]
+        if name not in allowed:
+            known = ", ".join(allowed) or "none is registered for this task"
+            raise _wrong("base_model", "is not a base model of this task", f"use one of: {known}")
+        return name
 
 
 def _request_key(wanted: JobCreate) -> RequestKey | None:
@@ -157,114 +151,13 @@ def _request_key(wanted: JobCreate) -> RequestKey | None:
     return RequestKey(wanted.key, sha256_bytes(body.encode()))
 
 
-def _input(connection: Connection, version: RowMapping) -> InputSpec:
-    """Returns a version as an input: of one with splits, what is meant to be learnt from."""
-    has_train = "train" in (version["splits"] or {})
-    sources = versions.source_digests(connection, version["id"])
-    return InputSpec(
-        version=version["id"],
-        content_digest=version["content_digest"],
-        split="train" if has_train else "all",
-        split_digest=version["split_digest"],
-        sources=tuple(sources) or None,
-    )
-
-
-def _check_usable(version: RowMapping) -> None:
-    """Refuses a version that was withdrawn, or that was merged from one."""
-    name = versions.full_name(version)
-    if version["state"] != versions.COMPLETED:
-        raise _wrong("dataset", f"is {version['state']}: {name}", "use another version")
-    if version["withdrawn_sources"]:
-        reason = f"holds records of versions that are withdrawn: {name}"
-        raise _wrong("dataset", reason, "merge again without them")
-
-
-def _check_kinds(task: TaskDefinition, report: Mapping[str, Mapping[str, int]] | None) -> None:
-    """Refuses now what a worker would refuse after the wait; old versions have no report."""
-    kinds = report["kinds"] if report is not None else {}
-    others = sorted(set(kinds) - set(STAGE_KINDS[task.stage]))
-    if not others:
-        return
-    found = ", ".join(f"{kinds[kind]:,} of kind {kind}" for kind in others)
-    known = " and ".join(sorted(STAGE_KINDS[task.stage]))
-    reason = f"has records that {task.name} cannot learn from: {found}"
-    remedy = f"remove or change them and publish again; it takes {known} records"
-    raise _wrong("dataset", reason, remedy)
-
-
-def _gather(connection: Connection, rows: Sequence[RowMapping], limit: int | None) -> _Facts:
-    ids = [row["id"] for row in rows]
-    owners = tenants.get_many(connection, list({row["tenant_id"] for row in rows}))
-    positions: dict[str, int] = {}
-    for queue in {row["queue"] for row in rows if row["state"] == JobState.QUEUED}:
-        waiting, shares = transitions.waiting_line(connection, queue)
-        line = fairness.fair_order(map(transitions.as_waiting, waiting), shares, limit)
-        positions |= {entry.job_id: place for place, entry in enumerate(line, start=1)}
-    return _Facts(
-        inputs={row["job_id"]: row for row in jobs.inputs_of(connection, ids)},
-        made=adapters.of_jobs(connection, ids),
-        attempts=attempts.count_by_job(connection, ids),
-        prefixes={
-            row["id"]: row["slug"] if row["kind"] == "group" else f"@{row['slug']}"
-            for row in owners
-        },
-        positions=positions,
-    )
-
-
-def _describe(row: RowMapping, facts: _Facts, reason: str | None) -> Job:
-    version = facts.inputs[row["id"]]
-    adapter = facts.made.get(row["id"])
-    return Job(
-        id=row["id"],
-        name=row["name"],
-        tenant=facts.prefixes[row["tenant_id"]],
-        task=row["task"],
-        base_model=row["base_model"],
-        dataset=full_name(
-            version["tenant_kind"], version["slug"], version["dataset_name"], version["number"]
-        ),
-        state=JobState(row["state"]),
-        reason=reason,
-        position=facts.positions.get(row["id"]),
-        cancel_requested=row["flag_cancel"],
-        queue=row["queue"],
-        progress=row["progress"],
-        attempts=facts.attempts.get(row["id"], 0),
-        adapter=_adapter_name(adapter) if adapter is not None else None,
-        adapter_id=adapter["id"] if adapter is not None else None,
-        created_at=row["created_at"],
-        queued_at=row["queued_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        state_at=row["state_at"],
-        summary=row["summary"],
-        options=row["options"],
-        right=Right(row["right"]).word if "right" in row else None,
-    )
-
-
-def _adapter_name(row: RowMapping) -> str:
-    return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
-
-
-def _reason(
-    row: RowMapping, facts: _Facts, has_agent: Mapping[str, bool], soon: Collection[str]
-) -> str | None:
-    """Says why a queued job waits as things are now; other states keep their reason."""
-    is_awaited = row["base_model"] in soon and not has_agent.get(row["weight_digest"], False)
-    if row["state"] == JobState.CREATED and is_awaited:
-        return _PREPARING
-    if row["state"] != JobState.QUEUED:
-        return row["reason"]
-    if row["id"] not in facts.positions:
-        return "your other jobs use all the slots that you may use at once"
-    if is_awaited:
-        return _PREPARING
-    if not has_agent.get(row["weight_digest"], False):
-        return "no agent that has this base model is connected"
-    return row["reason"] or "waiting for a free slot"
+def _resolve(
+    connection: Connection, identity: Identity, wanted: JobCreate, base: JobBase
+) -> tuple[list[Chosen], Translation | None, tuple[TakenAdapter, ...]]:
+    """Returns what a job takes, as of one moment."""
+    chosen = choose_versions(connection, identity, wanted)
+    translation = plan_translation(connection, identity, chosen, base.stage)
+    return chosen, translation, take_adapters(connection, identity, wanted, base)
 
 
 def _wrong(where: str, reason: str, remedy: str) -> SpecError:

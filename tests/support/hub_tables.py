@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.ids import new_id
+from adaptery.schemas.jobs import Job
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database, tables
 from adaptery_hub.database.statements import jobs
 from adaptery_hub.fleet.live import BaseModelReport
 from adaptery_hub.identity import Identity
+from adaptery_hub.job_dashboard import ConnectedAgents, JobDashboard
 from adaptery_hub.job_desk import JobDesk
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.queue import EmbeddedQueue, Fence, Offer, QueueRules
 from adaptery_hub.queue.port import Claim
 from adaptery_hub.tasks import TaskCatalog
@@ -50,6 +53,7 @@ class HubTables:
     queue: EmbeddedQueue
     base_models: BaseModels
     desk: JobDesk
+    dashboard: JobDashboard
     tenants: dict[str, str] = field(default_factory=dict)
 
     async def tenant(self, name: str, kind: str = "user") -> str:
@@ -134,6 +138,18 @@ class HubTables:
         assert row is not None
         return row
 
+    async def described(
+        self, *job_ids: str, owner: str = "demo", agents: ConnectedAgents | None = None
+    ) -> list[Job]:
+        """Return jobs as the API shows them to someone."""
+        identity = await self.identity(owner)
+
+        def rows(connection: Connection) -> list[RowMapping]:
+            return [fetch(connection, tables.jobs, identity, id, Right.VIEW) for id in job_ids]
+
+        found = await self.database.read(rows)
+        return await self.dashboard.describe(found, identity, agents or ConnectedAgents())
+
     async def claim(self, agent: str = AGENT, weights: str = WEIGHTS) -> Claim | None:
         """Offer a slot."""
         return await self.queue.claim(Offer(agent, "training", frozenset({weights})))
@@ -176,4 +192,5 @@ def open_tables(folder: Path, rules: QueueRules | None = None) -> HubTables:
     base_models = BaseModels(database, audit, {BASE: "/models/tiny"}, BASE, {}, clock)
     queue = EmbeddedQueue(database, audit, rules, clock=clock)
     desk = JobDesk(database, queue, TaskCatalog.load(), base_models)
-    return HubTables(database, clock, audit, queue, base_models, desk)
+    dashboard = JobDashboard(database, queue.rules, clock)
+    return HubTables(database, clock, audit, queue, base_models, desk, dashboard)

@@ -127,16 +127,6 @@ class Fleet:
         """Returns every agent as it was last heard."""
         return list(self.live)
 
-    def has_agent_for(self, weight_digest: str | None) -> bool:
-        """Whether a live agent holds these base weights."""
-        return weight_digest is not None and bool(
-            self.live.live(lambda view: view.holds(weight_digest))
-        )
-
-    def is_preparing(self, base_model: str) -> bool:
-        """Whether a live agent will hold the base model soon."""
-        return bool(self.live.live(lambda view: base_model in view.beat.preparing))
-
     def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
         """Asks one agent and gives its frames; see `gateway.InferenceFleet`.
 

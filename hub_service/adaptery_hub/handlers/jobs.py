@@ -11,7 +11,8 @@ from adaptery.schemas.common import Answer, Instant, Page
 from adaptery.schemas.jobs import Job, JobCreate, JobEvent
 from adaptery.states import FINAL_STATES, JobState
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements import checkpoints, job_events, jobs
+from adaptery_hub.database.statements import checkpoints, job_events, job_lists, jobs
+from adaptery_hub.database.statements.job_lists import ORDERS, JobFilter
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.sse import KEEP_ALIVE_SECONDS, SSE_MEDIA, EventStream
@@ -42,9 +43,14 @@ class JobsHandler(Handler):
     async def get(self) -> None:
         """List jobs, newest first; those that wait, alone, in the order of their queue."""
         after, limit = self.page()
-        wanted = jobs.JobFilter(parse_states(self.query("state")), self.query("search"))
+        wanted = JobFilter(
+            states=parse_states(self.query("state")),
+            search=self.query("search"),
+            task=self.query("task"),
+            sort=self.one_of("sort", ORDERS),
+        )
         rows = await self.services.db.read(
-            lambda c: jobs.list_visible(c, self.identity, wanted, after, limit)
+            lambda c: job_lists.list_visible(c, self.identity, wanted, after, limit)
         )
         self.answer_page(await describe_jobs(self, rows), limit)
 
@@ -183,9 +189,7 @@ async def read_job(handler: Handler, job_id: str, right: Right) -> Job:
 async def describe_jobs(handler: Handler, rows: Sequence[RowMapping]) -> list[Job]:
     """Returns jobs as the API shows them."""
     compute = compute_of(handler)
-    has_agent = compute.has_agent_for(row["weight_digest"] for row in rows)
-    soon = compute.prepared(row["base_model"] for row in rows)
-    return await compute.jobs.describe(rows, has_agent, soon)
+    return await compute.dashboard.describe(rows, handler.identity, compute.connected_agents())
 
 
 async def read_events(
@@ -255,6 +259,8 @@ ROUTES = [
                     **PAGE_QUERY,
                     "state": f"Only jobs in one of these states: {', '.join(JobState)}.",
                     "search": "Only jobs whose name holds this, in whatever case.",
+                    "task": "Only jobs of this task.",
+                    "sort": f"One of {', '.join(ORDERS)}; as suits the states if absent.",
                 },
             ),
             "POST": Operation(

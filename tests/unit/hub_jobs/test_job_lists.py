@@ -7,8 +7,8 @@ from adaptery.errors import InvalidInputError
 from adaptery.schemas.jobs import JobCreate
 from adaptery.states import JobState
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements import jobs
-from adaptery_hub.database.statements.jobs import JobFilter
+from adaptery_hub.database.statements import job_lists
+from adaptery_hub.database.statements.job_lists import JobFilter
 from adaptery_hub.handlers.jobs import parse_states
 from support.hub_tables import HubTables
 
@@ -29,7 +29,9 @@ async def listed(
     owner: str = "demo",
 ) -> list[str]:
     identity = await hub.identity(owner)
-    rows = await hub.database.read(lambda c: jobs.list_visible(c, identity, wanted, after, limit))
+    rows = await hub.database.read(
+        lambda c: job_lists.list_visible(c, identity, wanted, after, limit)
+    )
     return [row["name"] for row in rows[:limit]]
 
 
@@ -44,8 +46,7 @@ async def test_jobs_that_wait_come_in_the_order_of_their_queue(hub: HubTables) -
     await hub.database.write(lambda c: c.execute(urgent))
     assert await listed(hub, QUEUED) == ["four", "one", "two", "three"]
     assert await listed(hub, QUEUED, limit=2) == ["four", "one"]
-    rows = await hub.database.read(lambda c: [jobs.get(c, id) for id in ids.values()])
-    described = await hub.desk.describe([row for row in rows if row], {})
+    described = await hub.described(*ids.values())
     own = sorted((job.position or 0, job.name) for job in described)
     assert [name for _, name in own] == ["four", "one", "two", "three"]
 
@@ -88,7 +89,7 @@ async def test_a_job_says_since_when_it_is_in_its_state(hub: HubTables) -> None:
     job = await submit(hub, "notes")
 
     async def state_at() -> object:
-        (described,) = await hub.desk.describe([await hub.row(job)], {})
+        (described,) = await hub.described(job)
         return described.state_at
 
     assert await state_at() == hub.clock()

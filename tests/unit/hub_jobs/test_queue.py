@@ -21,7 +21,9 @@ from adaptery.times import to_text
 from adaptery_hub import audit
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters, attempts, checkpoints, job_events
+from adaptery_hub.job_dashboard import ConnectedAgents
 from adaptery_hub.queue import AttemptEnd, Fence, QueueRules
+from adaptery_hub.queue.forecast import AgentSlots
 from support.hub_tables import (
     AGENT,
     BASE,
@@ -97,7 +99,7 @@ async def test_the_job_ends_with_its_adapter_and_the_adapter_only_then_exists(
     shown = await hub.database.read(lambda c: adapters.list_usable(c, identity))
     assert [row["id"] for row in shown] == [adapter]
     assert await states(hub, job) == ["created", "queued", "training", "completed"]
-    described = (await hub.desk.describe([await hub.row(job)], {}))[0]
+    described = (await hub.described(job))[0]
     assert described.adapter == "@demo/notes@1" and described.progress == 1.0
 
 
@@ -312,14 +314,16 @@ async def test_answers_say_position_and_why_a_job_waits(hub: HubTables) -> None:
     await hub.bind()
     names = [("demo", "a"), ("demo", "b"), ("guest", "c")]
     jobs = [await submit(hub, owner, name) for owner, name in names]
-    rows = [await hub.row(job) for job in jobs]
-    described = await hub.desk.describe(rows, {WEIGHTS: False})
-    assert [job.position for job in described] == [1, 3, 2]
+    described = await hub.described(*jobs[:2])
+    assert [job.position for job in described] == [1, 3]
+    assert [job.position for job in await hub.described(jobs[2], owner="guest")] == [2]
     assert "no agent" in (described[0].reason or "")
-    described = await hub.desk.describe(rows, {WEIGHTS: False}, {BASE})
-    assert described[0].reason == "the agent is preparing this base model"
-    described = await hub.desk.describe(rows, {WEIGHTS: True})
-    assert described[0].reason == "waiting for a free slot"
+    soon = ConnectedAgents(preparing=frozenset({BASE}))
+    (job,) = await hub.described(jobs[0], agents=soon)
+    assert job.reason == "the agent is preparing this base model"
+    there = ConnectedAgents((AgentSlots(AGENT, 1, frozenset({WEIGHTS})),))
+    (job,) = await hub.described(jobs[0], agents=there)
+    assert job.reason == "waiting for a free slot"
 
 
 async def test_positions_of_two_tenants_differ_while_the_only_worker_is_busy(
@@ -328,8 +332,8 @@ async def test_positions_of_two_tenants_differ_while_the_only_worker_is_busy(
     await hub.bind()
     await submit(hub, "demo", "runs")
     assert await hub.claim() is not None
-    waiting = [await submit(hub, "demo", "one"), await submit(hub, "guest", "two")]
-    described = [(await hub.desk.describe([await hub.row(job)], {}))[0] for job in waiting]
+    waiting = [(owner, await submit(hub, owner, "one")) for owner in ("demo", "guest")]
+    described = [(await hub.described(job, owner=owner))[0] for owner, job in waiting]
     assert [job.position for job in described] == [2, 1]
 
 
@@ -359,7 +363,7 @@ async def test_a_group_member_trains_on_the_groups_dataset_and_owns_the_job(
     await hub.version("radiology", kind="group")
     demo = await hub.identity("demo", ("radiology",))
     job = await hub.desk.submit(demo, JobCreate(name="notes", dataset="radiology/visits"))
-    described = (await hub.desk.describe([await hub.row(job)], {}))[0]
+    described = (await hub.described(job))[0]
     assert (described.tenant, described.dataset) == ("@demo", "radiology/visits@1")
 
 

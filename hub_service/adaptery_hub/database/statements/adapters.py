@@ -152,10 +152,20 @@ def usable_of(
     return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
-def of_jobs(connection: Connection, job_ids: list[str]) -> dict[str, RowMapping]:
-    """Returns the completed adapter of each job that has one, with its owner's slug."""
+def of_jobs(
+    connection: Connection, job_ids: list[str], identity: Identity
+) -> dict[str, RowMapping]:
+    """Returns the completed adapter of each job that has one, whoever may see it.
+
+    With its owner's slug, and the caller's right: 0 for none.
+    """
     statement = (
-        sa.select(_adapters, _tenants.c.slug, _tenants.c.kind.label("tenant_kind"))
+        sa.select(
+            _adapters,
+            _tenants.c.slug,
+            _tenants.c.kind.label("tenant_kind"),
+            right_of(_adapters, identity).label("right"),
+        )
         .join(_tenants, _tenants.c.id == _adapters.c.tenant_id)
         .where(_adapters.c.job_id.in_(job_ids), _adapters.c.state == COMPLETED)
     )

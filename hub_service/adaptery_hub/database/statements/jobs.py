@@ -16,9 +16,6 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements.places import behind
-from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, right_of, visible
 
 _jobs = tables.jobs
 
@@ -39,14 +36,6 @@ class RequestKey:
     request_digest: str
 
 
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs someone wants to see."""
-
-    states: frozenset[JobState] = frozenset()  # all, if empty
-    search: str | None = None  # what the name holds, in whatever case
-
-
 def insert_job(
     connection: Connection, values: Mapping[str, object], inputs: Sequence[NewInput], now: datetime
 ) -> None:
@@ -61,12 +50,21 @@ def insert_job(
             state_at=now,
         )
     )
+    put_inputs(connection, str(values["id"]), inputs, now)
+
+
+def put_inputs(
+    connection: Connection, job_id: str, inputs: Sequence[NewInput], now: datetime
+) -> None:
+    """Writes down which versions a job learns from, in place of what was written before."""
+    table = tables.job_inputs
+    connection.execute(table.delete().where(table.c.job_id == job_id))
     for position, entry in enumerate(inputs):
         connection.execute(
-            tables.job_inputs.insert().values(
-                id=f"{values['id']}.{position}",
+            table.insert().values(
+                id=f"{job_id}.{position}",
                 created_at=now,
-                job_id=values["id"],
+                job_id=job_id,
                 version_id=entry.version_id,
                 position=position,
                 split=entry.split,
@@ -135,45 +133,6 @@ def change_fields(connection: Connection, job_id: str, now: datetime, **changes:
     connection.execute(_jobs.update().where(_jobs.c.id == job_id).values(updated_at=now, **changes))
 
 
-def list_visible(
-    connection: Connection,
-    identity: Identity,
-    wanted: JobFilter,
-    after: str | None,
-    limit: int,
-) -> list[RowMapping]:
-    """Returns up to `limit + 1` jobs that the caller may see, behind the job `after`.
-
-    Newest first; but jobs that wait, where only these are asked for, in the order of their queue as
-    it is within one owner.
-
-    Raises:
-        InvalidInputError: `after` is no job that the caller may see.
-    """
-    statement = sa.select(_jobs, right_of(_jobs, identity).label("right"))
-    statement = statement.where(visible(_jobs, identity, Right.VIEW))
-    if wanted.states:
-        statement = statement.where(_jobs.c.state.in_(wanted.states))
-    if wanted.search:
-        statement = statement.where(_jobs.c.name.icontains(wanted.search, autoescape=True))
-    if wanted.states == {JobState.QUEUED}:
-        place = _queue_place()
-        statement = statement.order_by(*place)
-        if after is not None:
-            statement = statement.where(behind(connection, identity, _jobs, after, place))
-    else:
-        statement = statement.order_by(_jobs.c.id.desc())
-        if after is not None:
-            statement = statement.where(_jobs.c.id < after)
-    return list(connection.execute(statement.limit(limit + 1)).mappings())
-
-
-def _queue_place() -> sa.Tuple:
-    """What orders the jobs of one owner in their queue; it stays when a job has left it."""
-    queued_at = sa.func.coalesce(_jobs.c.queued_at, _jobs.c.created_at)
-    return sa.tuple_(-_jobs.c.priority, queued_at, _jobs.c.id)
-
-
 def list_in_state(
     connection: Connection, states: Collection[JobState], queue: str | None = None
 ) -> list[RowMapping]:
@@ -185,9 +144,17 @@ def list_in_state(
 
 
 def waiting(connection: Connection, queue: str) -> list[RowMapping]:
-    """Returns what the order of a queue depends on, for each job that waits in it."""
+    """Returns what a queue's order and its forecasts depend on, for each job that waits."""
     statement = sa.select(
-        _jobs.c.id, _jobs.c.tenant_id, _jobs.c.priority, _jobs.c.queued_at, _jobs.c.weight_digest
+        _jobs.c.id,
+        _jobs.c.tenant_id,
+        _jobs.c.priority,
+        _jobs.c.queued_at,
+        _jobs.c.task,
+        _jobs.c.weight_digest,
+        _jobs.c.step,
+        _jobs.c.total_steps,
+        _jobs.c.step_seconds,
     ).where(_jobs.c.state == JobState.QUEUED, _jobs.c.queue == queue)
     return list(connection.execute(statement).mappings())
 

@@ -1,0 +1,219 @@
+"""Tells how jobs are, as dashboards show them: state and why, place, times, what can be done.
+
+Everything about a page of jobs is read in one transaction, by a fixed number of statements; the
+lines of queues are kept (`queue.lines`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery.schemas.jobs import Job
+from adaptery.states import JobState
+from adaptery.times import Clock, now
+from adaptery_hub.database import Database
+from adaptery_hub.database.statements import adapters, attempts, job_inputs, jobs, tenants
+from adaptery_hub.full_names import full_name
+from adaptery_hub.identity import Identity
+from adaptery_hub.job_actions import Standing, actions_of
+from adaptery_hub.permissions import Right
+from adaptery_hub.queue import QueueRules
+from adaptery_hub.queue.forecast import AgentSlots
+from adaptery_hub.queue.lines import Line, Lines, standing_of
+from adaptery_hub.queue.pace import end_of
+from adaptery_hub.queue.priorities import priority_word
+
+__all__ = ["ConnectedAgents", "JobDashboard"]
+
+_PREPARING = "the agent is preparing this base model"
+
+
+@dataclass(frozen=True)
+class ConnectedAgents:
+    """What jobs wait for: agents with slots and base weights."""
+
+    slots: tuple[AgentSlots, ...] = ()
+    preparing: frozenset[str] = frozenset()  # names of base models that will be there soon
+
+    def hold(self, weight_digest: str | None) -> bool:
+        """Whether one of them holds these base weights."""
+        return any(weight_digest in agent.weight_digests for agent in self.slots)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the answers about some jobs need besides their rows."""
+
+    inputs: Mapping[str, Sequence[RowMapping]]
+    taken: Mapping[str, str]  # name of the adapter that a job goes on from
+    made: Mapping[str, RowMapping]
+    attempts: Mapping[str, int]
+    prefixes: Mapping[str, str]
+    lines: Mapping[str, Line]
+    agents: ConnectedAgents
+    moment: datetime
+
+
+class JobDashboard:
+    """Where jobs are looked at."""
+
+    def __init__(self, database: Database, rules: QueueRules, clock: Clock = now) -> None:
+        self.lines = Lines(rules, clock)
+        self._database = database
+        self._clock = clock
+
+    async def describe(
+        self,
+        rows: Sequence[RowMapping],
+        identity: Identity,
+        agents: ConnectedAgents = ConnectedAgents(),
+    ) -> list[Job]:
+        """Returns jobs as the API shows them.
+
+        Args:
+            rows: The jobs, with the caller's right on each.
+            identity: The caller.
+            agents: Those that are connected.
+        """
+        if not rows:
+            return []
+        facts = await self._database.read(lambda c: self._gather(c, rows, identity, agents))
+        return [_describe(row, facts) for row in rows]
+
+    def _gather(
+        self,
+        connection: Connection,
+        rows: Sequence[RowMapping],
+        identity: Identity,
+        agents: ConnectedAgents,
+    ) -> _Facts:
+        ids = [row["id"] for row in rows]
+        owners = tenants.get_many(connection, list({row["tenant_id"] for row in rows}))
+        inputs: defaultdict[str, list[RowMapping]] = defaultdict(list)
+        for row in jobs.inputs_of(connection, ids):
+            inputs[row["job_id"]].append(row)
+        return _Facts(
+            inputs=inputs,
+            taken={
+                row["job_id"]: row["name"]
+                for row in job_inputs.adapters_of(connection, ids)
+                if row["role"] == "start"
+            },
+            made=adapters.of_jobs(connection, ids, identity),
+            attempts=attempts.count_by_job(connection, ids),
+            prefixes={
+                row["id"]: row["slug"] if row["kind"] == "group" else f"@{row['slug']}"
+                for row in owners
+            },
+            lines=self._lines_of(connection, rows, agents),
+            agents=agents,
+            moment=self._clock(),
+        )
+
+    def _lines_of(
+        self, connection: Connection, rows: Sequence[RowMapping], agents: ConnectedAgents
+    ) -> dict[str, Line]:
+        asked: defaultdict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            if row["state"] == JobState.QUEUED:
+                asked[row["queue"]].append(row["id"])
+        return {
+            queue: self.lines.line(connection, queue, agents.slots, ids)
+            for queue, ids in asked.items()
+        }
+
+
+def _describe(row: RowMapping, facts: _Facts) -> Job:
+    job_id = row["id"]
+    line = facts.lines[row["queue"]] if row["state"] == JobState.QUEUED else None
+    datasets = list(dict.fromkeys(map(_version_name, facts.inputs[job_id])))
+    adapter = facts.made.get(job_id)
+    starts_at, ends_at = _times(row, line, facts.moment)
+    return Job(
+        id=job_id,
+        name=row["name"],
+        tenant=facts.prefixes[row["tenant_id"]],
+        task=row["task"],
+        base_model=row["base_model"],
+        dataset=datasets[0],
+        datasets=datasets,
+        stage=(row["spec"] or {}).get("stage", "sft"),
+        start_from=facts.taken.get(job_id),
+        state=JobState(row["state"]),
+        reason=_reason(row, line, facts.agents),
+        position=line.places.get(job_id) if line is not None else None,
+        cancel_requested=row["flag_cancel"],
+        queue=row["queue"],
+        priority=priority_word(row["priority"]),
+        cloned_from=row["cloned_from"],
+        progress=row["progress"],
+        step=row["step"],
+        total_steps=row["total_steps"],
+        attempts=facts.attempts.get(job_id, 0),
+        adapter=_adapter_name(adapter) if adapter is not None else None,
+        adapter_id=adapter["id"] if adapter is not None else None,
+        created_at=row["created_at"],
+        queued_at=row["queued_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        state_at=row["state_at"],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        summary=row["summary"],
+        options=row["options"],
+        right=Right(row["right"]).word,
+        actions=actions_of(_standing(row, adapter)),
+    )
+
+
+def _times(
+    row: RowMapping, line: Line | None, moment: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Returns when a job will start and end, as far as that is known."""
+    if row["state"] == JobState.TRAINING:
+        standing = standing_of(row)
+        return None, None if standing is None else end_of(standing, moment)
+    forecast = line.forecasts.get(row["id"]) if line is not None else None
+    return (None, None) if forecast is None else (forecast.starts_at, forecast.ends_at)
+
+
+def _standing(row: RowMapping, adapter: RowMapping | None) -> Standing:
+    held = Right(adapter["right"]) if adapter is not None and adapter["right"] else None
+    return Standing(
+        state=JobState(row["state"]),
+        right=Right(row["right"]),
+        adapter_right=held,
+        answers=adapter is None or adapter["kind"] == "chat",
+        started=row["started_at"] is not None,
+        cancelling=row["flag_cancel"],
+    )
+
+
+def _version_name(row: RowMapping) -> str:
+    return full_name(row["tenant_kind"], row["slug"], row["dataset_name"], row["number"])
+
+
+def _adapter_name(row: RowMapping) -> str:
+    return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
+
+
+def _reason(row: RowMapping, line: Line | None, agents: ConnectedAgents) -> str | None:
+    """Says why a queued job waits as things are now; other states keep their reason."""
+    held = agents.hold(row["weight_digest"])
+    is_awaited = not held and row["base_model"] in agents.preparing
+    if row["state"] == JobState.CREATED and is_awaited:
+        return _PREPARING
+    if line is None:
+        return row["reason"]
+    if row["id"] not in line.places:
+        return "your other jobs use all the slots that you may use at once"
+    if is_awaited:
+        return _PREPARING
+    if not held:
+        return "no agent that has this base model is connected"
+    return row["reason"] or "waiting for a free slot"
