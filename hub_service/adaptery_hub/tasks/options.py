@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from adaptery.errors import FieldProblem, SpecError
 from adaptery.schemas.jobs import OptionValue
@@ -22,11 +23,15 @@ from adaptery_hub.tasks.definitions import OptionDefinition, TaskDefinition
 
 _TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
 STRING_OPTION_LIMIT_CHARS = 200
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 #: What pydantic says, in our words; every other error is a value of the wrong kind.
 _REASONS = {
     "greater_than_equal": "is too small",
     "less_than_equal": "is too large",
     "string_too_long": f"is longer than {STRING_OPTION_LIMIT_CHARS} characters",
+    "too_short": "is empty",
+    "too_long": "has too many entries",
+    "stands_twice": "has an entry twice",
     "missing": "is missing",
 }
 
@@ -39,7 +44,7 @@ class TaskOptions:
         self._task = task
         self._model: type[BaseModel] = create_model(  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
             task.name,
-            __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False),
+            __config__=_STRICT,
             **fields,  # pyright: ignore[reportArgumentType]
         )
 
@@ -63,19 +68,70 @@ class TaskOptions:
         except ValidationError as problem:
             raise SpecError(
                 f"The options do not fit the task {self._task.name}.",
-                errors=[
-                    _explain(dict(error), self._task)
-                    for error in problem.errors(include_url=False, include_context=False)
-                    if error["type"] != "none_required"  # the other half of "or left out"
-                ],
+                errors=list({entry.where: entry for entry in self._explain(problem)}.values()),
             ) from None
         return {name: value for name, value in checked.model_dump().items() if value is not None}
 
+    def _explain(self, problem: ValidationError) -> list[FieldProblem]:
+        found: list[FieldProblem] = []
+        for error in problem.errors(include_url=False, include_context=False, include_input=False):
+            name = str(error["loc"][0]) if error["loc"] else ""
+            option = self._task.options.get(name)
+            if option is None:
+                found.append(self._unknown(name))
+            elif error["type"] != "none_required":  # the other half of "or left out"
+                found.append(_explain(name, option, error["type"]))
+        return found
+
+    def _unknown(self, name: str) -> FieldProblem:
+        where = f"options.{name[:STRING_OPTION_LIMIT_CHARS]}"
+        if name in self._task.hidden:
+            return FieldProblem(where, "is fixed in this task", "leave it out")
+        known = ", ".join(self._task.options)
+        return FieldProblem(where, "unknown option", f"use one of: {known}")
+
+
+def fault_of(option: OptionDefinition, value: object) -> FieldProblem | None:
+    """Returns what is wrong with a value of an option, if anything is."""
+    model: type[BaseModel] = create_model("Option", __config__=_STRICT, value=_field(option))  # pyright: ignore[reportArgumentType]
+    try:
+        model.model_validate({"value": value})
+    except ValidationError as problem:
+        return _explain("value", option, problem.errors(include_input=False)[0]["type"])
+    return None
+
 
 def _field(option: OptionDefinition) -> tuple[object, object]:
+    bounded = _bounded(option)
+    words = Field(
+        title=option.title,
+        description=option.description,
+        json_schema_extra={
+            "section": option.section,
+            **({"advanced": True} if option.visibility == "advanced" else {}),
+            **({"unit": option.unit} if option.unit else {}),
+        },
+    )
+    if option.default is not None:
+        return Annotated[bounded, words], option.default
+    return Annotated[bounded | SkipJsonSchema[None], words], None  # pyright: ignore[reportOperatorIssue]
+
+
+def _bounded(option: OptionDefinition) -> object:
+    """Returns the type of a value. Bounds belong to it: a union has none in JSON Schema."""
+    if option.type == "list":
+        entries = list[Literal[option.choices]]  # pyright: ignore[reportInvalidTypeArguments]
+        return Annotated[
+            entries,
+            Field(
+                min_length=1,
+                max_length=len(option.choices or ()),
+                json_schema_extra={"uniqueItems": True},
+            ),
+            AfterValidator(_refuse_twice),
+        ]
     kind: object = Literal[option.choices] if option.choices else _TYPES[option.type]
-    # Bounds belong to the value, words to the option: a union has no bounds in JSON Schema.
-    bounded: object = Annotated[
+    return Annotated[
         kind,
         Field(
             ge=option.minimum,
@@ -83,38 +139,31 @@ def _field(option: OptionDefinition) -> tuple[object, object]:
             max_length=STRING_OPTION_LIMIT_CHARS if kind is str else None,
         ),
     ]
-    words = Field(
-        title=option.title,
-        description=option.description,
-        json_schema_extra={"advanced": True} if option.advanced else None,
-    )
-    if option.default is not None:
-        return Annotated[bounded, words], option.default
-    return Annotated[bounded | SkipJsonSchema[None], words], None  # pyright: ignore[reportOperatorIssue]
 
 
-def _explain(error: dict[str, object], task: TaskDefinition) -> FieldProblem:
-    location = error["loc"]
-    name = str(location[0]) if isinstance(location, tuple) and location else ""
-    option = task.options.get(name)
-    if option is None:
-        known = ", ".join(task.options)
-        return FieldProblem(
-            where=f"options.{name}", reason="unknown option", remedy=f"use one of: {known}"
-        )
-    reason = _REASONS.get(str(error["type"]), f"is not {_kind(option)}")
+def _refuse_twice(entries: list[str]) -> list[str]:
+    if len(set(entries)) < len(entries):
+        raise PydanticCustomError("stands_twice", "an entry stands twice")
+    return entries
+
+
+def _explain(name: str, option: OptionDefinition, error_type: str) -> FieldProblem:
+    reason = _REASONS.get(error_type, f"is not {_kind(option)}")
     return FieldProblem(where=f"options.{name}", reason=reason, remedy=_describe(option))
 
 
 def _describe(option: OptionDefinition) -> str:
     if option.choices:
-        return f"one of: {', '.join(option.choices)}"
-    if option.minimum is None and option.maximum is None:
+        some = "one or several" if option.type == "list" else "one"
+        return f"{some} of: {', '.join(option.choices)}"
+    if option.minimum is None or option.maximum is None:
         return _kind(option)
     return f"{_kind(option)} from {option.minimum:.10g} to {option.maximum:.10g}"
 
 
 def _kind(option: OptionDefinition) -> str:
+    if option.type == "list":
+        return "a list of these"
     if option.choices:
         return "one of these"
     return f"an {option.type}" if option.type == "integer" else f"a {option.type}"

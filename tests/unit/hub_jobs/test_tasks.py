@@ -20,7 +20,7 @@ def problem_of(values: dict) -> str:
 
 
 def test_the_form_lists_the_options_in_order_with_bounds_and_defaults() -> None:
-    task = CATALOG.describe(CATALOG.get("training-v0"))
+    task = CATALOG.describe(CATALOG.get("training-v0"), ["tiny/tiny"])
     form = task.schema_["properties"]
     assert list(form)[:4] == ["epochs", "learning_rate", "rank", "seed"]
     assert form["rank"] | {"minimum": 1, "maximum": 256, "default": 8} == form["rank"]
@@ -94,8 +94,8 @@ def test_the_frozen_spec_is_a_job_spec_and_nothing_else() -> None:
 
 def test_an_administrators_file_replaces_a_shipped_one(tmp_path: Path) -> None:
     shipped = Path(CATALOG.load.__globals__["SHIPPED"]) / "training-v0.yaml"
-    text = shipped.read_text().replace("title: Fine-tune an adapter", "title: Ours")
-    (tmp_path / "ours.yaml").write_text(text)
+    text = shipped.read_text().replace("title: Training v0", "title: Ours")
+    (tmp_path / "training-v0.yaml").write_text(text)
     assert TaskCatalog.load(tmp_path).get("training-v0").title == "Ours"
 
 
