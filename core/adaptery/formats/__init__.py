@@ -12,6 +12,7 @@ from adaptery.formats.translation import (
     Translation,
     convert_kind,
     format_of,
+    losses,
     translate,
 )
 from adaptery.formats.writing import WriteReport, write_folder, write_records
@@ -32,6 +33,7 @@ __all__ = [
     "convert_kind",
     "detect_format",
     "format_of",
+    "losses",
     "mapping_for",
     "read_records",
     "suggest",

@@ -16,7 +16,7 @@ from adaptery.errors import FieldProblem, RecordError
 from adaptery.records import Kind, Message, Record
 from adaptery.schemas.mappings import Format
 
-__all__ = ["Conversion", "Translation", "convert_kind", "format_of", "translate"]
+__all__ = ["Conversion", "Translation", "convert_kind", "format_of", "losses", "translate"]
 
 JsonObject = AnyMapping[str, object]
 
@@ -239,6 +239,21 @@ _WRITERS: Final[AnyMapping[Format, Callable[[Record], Translation]]] = {
 
 
 # -- kinds -------------------------------------------------------------------------------------
+
+#: What each kind leaves out when it becomes another, of any record; `convert_kind` tells of one.
+_LOSSES: Final[AnyMapping[tuple[Kind, Kind], tuple[str, ...]]] = {
+    ("chat", "text"): ("roles", "tools and their calls"),
+    ("preference", "text"): ("rejected answers", "roles", "tools and their calls"),
+    ("preference", "chat"): ("rejected answers",),
+    ("preference", "kto"): ("rejected answers",),
+    ("kto", "text"): ("labels", "roles", "tools and their calls"),
+    ("kto", "chat"): ("labels", "records whose answer is marked as bad"),
+}
+
+
+def losses(kind: Kind, wanted: Kind) -> tuple[str, ...] | None:
+    """Return what records of a kind lose when they become another; None if they cannot."""
+    return () if kind == wanted else _LOSSES.get((kind, wanted))
 
 
 def convert_kind(record: Record, kind: Kind) -> Conversion:

@@ -16,7 +16,7 @@ from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import attempts, jobs, tenants
+from adaptery_hub.database.statements import attempts, job_inputs, jobs, tenants
 from adaptery_hub.queue import fairness, reports, transitions
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
 from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
@@ -58,6 +58,12 @@ class EmbeddedQueue:
             await self._database.write(
                 lambda c, job_id=job_id: transitions.enqueue(c, job_id, self._clock())
             )
+            self.signals.notify(job_id)
+
+    async def fail_lossy(self) -> None:
+        """Fails every job that waits in vain: what it takes was withdrawn or deleted."""
+        for job_id in await self._database.read(job_inputs.lossy_jobs):
+            await self._database.write(lambda c, job_id=job_id: self._fail_lossy(c, job_id))
             self.signals.notify(job_id)
 
     async def claim(self, offer: Offer) -> Claim | None:
@@ -146,14 +152,17 @@ class EmbeddedQueue:
                 hint="Wait for a job to end, or cancel one.",
             )
         moment = self._clock()
-        jobs.insert_job(connection, self._row(submission), submission.inputs, moment)
-        created = NextStep(JobState.CREATED, "preparing")
+        row = self._row(submission)
+        jobs.insert_job(connection, row, submission.inputs, moment)
+        job_inputs.insert_adapters(connection, submission.job_id, submission.adapters, moment)
+        created = NextStep(JobState.CREATED, str(row["reason"]))
         transitions.tell_state(connection, submission.job_id, created, moment)
         details = {
             "name": submission.name,
             "task": submission.task.name,
             "base_model": submission.base_model,
             "inputs": [entry.version_id for entry in submission.inputs],
+            **{entry.role: entry.weight_digest for entry in submission.adapters},
         }
         self._audit.append(
             connection,
@@ -162,7 +171,13 @@ class EmbeddedQueue:
         transitions.enqueue(connection, submission.job_id, moment)
         return submission.job_id
 
+    def _fail_lossy(self, connection: Connection, job_id: str) -> None:
+        reason = job_inputs.loss(connection, job_id)
+        if reason is not None:
+            transitions.fail_waiting(connection, job_id, reason, self._clock())
+
     def _row(self, submission: Submission) -> dict[str, object]:
+        translation = submission.translation
         return {
             "id": submission.job_id,
             "tenant_id": submission.tenant_id,
@@ -173,7 +188,9 @@ class EmbeddedQueue:
             "base_model": submission.base_model,
             "options": dict(submission.options),
             "spec": dict(submission.frozen_spec),
-            "reason": "preparing",
+            "weight_digest": submission.weight_digest,
+            "translation": translation and translation.model_dump(mode="json"),
+            "reason": str(translation or "preparing"),
             "queue": submission.task.queue,
             "priority": 0,
             **(asdict(submission.request) if submission.request else {}),

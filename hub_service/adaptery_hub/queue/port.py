@@ -21,7 +21,9 @@ from typing import Protocol
 
 from adaptery.schemas.jobs import OptionValue
 from adaptery.schemas.spec import JobSpec
+from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import NewInput, RequestKey
+from adaptery_hub.job_inputs import Translation
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.tasks import TaskDefinition
 
@@ -36,9 +38,12 @@ class Submission:
     name: str
     task: TaskDefinition
     base_model: str
+    weight_digest: str | None  # of the base model, if it is known
     options: Mapping[str, OptionValue]
     frozen_spec: Mapping[str, object]
     inputs: Sequence[NewInput]
+    adapters: Sequence[TakenAdapter] = ()
+    translation: Translation | None = None  # what has to happen before it can be queued
     request: RequestKey | None = None
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import ConflictError, JobStateError, LeaseLostError, NotFoundError
 from adaptery.ids import new_id
-from adaptery.schemas.spec import JobSpec
+from adaptery.schemas.spec import InputSpec, JobSpec
 from adaptery.states import FINAL_STATES, AttemptOutcome, JobState
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database.statements import (
@@ -28,9 +28,11 @@ from adaptery_hub.database.statements import (
     base_models,
     checkpoints,
     job_events,
+    job_inputs,
     jobs,
 )
 from adaptery_hub.database.statements.job_events import NewEvent
+from adaptery_hub.database.statements.jobs import NewInput
 from adaptery_hub.queue.fairness import Share, Waiting, fair_order
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep, next_step
 from adaptery_hub.queue.port import Claim, Fence, Offer
@@ -69,11 +71,14 @@ def tell_state(connection: Connection, job_id: str, step: NextStep, now: datetim
 
 
 def enqueue(connection: Connection, job_id: str, now: datetime) -> bool:
-    """Queues a `created` job if its base model is bound, else says why not."""
+    """Queues a `created` job if all of it is ready and its base model is bound; else says why not.
+
+    The base weights are those of its submit, if they were known then.
+    """
     job = jobs.lock_job(connection, job_id)
-    if job is None or job["state"] != JobState.CREATED:
+    if job is None or job["state"] != JobState.CREATED or job["translation"] is not None:
         return False
-    digest = base_models.bound_digest(connection, job["base_model"])
+    digest = job["weight_digest"] or base_models.bound_digest(connection, job["base_model"])
     if digest is None:
         reason = _why_created(job)
         if job["reason"] != reason:
@@ -91,8 +96,44 @@ def enqueueable(connection: Connection) -> list[str]:
     return [
         row["id"]
         for row in jobs.list_in_state(connection, [JobState.CREATED])
-        if row["base_model"] in bound or row["reason"] != _why_created(row)
+        if row["translation"] is None
+        and (row["base_model"] in bound or row["reason"] != _why_created(row))
     ]
+
+
+def translated(
+    connection: Connection,
+    job_id: str,
+    inputs: Sequence[InputSpec],
+    told: str,
+    now: datetime,
+) -> bool:
+    """Gives a job what it learns from in place of what had to be translated, and queues it.
+
+    Returns:
+        False if it does not wait for that any more.
+    """
+    job = jobs.lock_job(connection, job_id)
+    if job is None or job["state"] != JobState.CREATED or job["translation"] is None:
+        return False
+    rows = [NewInput(entry.version, entry.split) for entry in inputs]
+    jobs.put_inputs(connection, job_id, rows, now)
+    frozen = [entry.model_dump(mode="json", exclude_none=True) for entry in inputs]
+    spec = {**job["spec"], "inputs": frozen}
+    jobs.change_fields(connection, job_id, now, spec=spec, translation=None)
+    data = {"level": "info", "message": told}
+    job_events.append(connection, job_id, None, [NewEvent("log", data, now)])
+    enqueue(connection, job_id, now)
+    return True
+
+
+def fail_waiting(connection: Connection, job_id: str, reason: str, now: datetime) -> bool:
+    """Fails a job that waits; returns False if it does not wait any more."""
+    job = jobs.lock_job(connection, job_id)
+    if job is None or job["state"] not in (JobState.CREATED, JobState.QUEUED):
+        return False
+    move(connection, job, NextStep(JobState.FAILED, reason), now)
+    return True
 
 
 def _why_created(job: RowMapping) -> str:
@@ -122,6 +163,10 @@ def claim(
     for entry in fair_order(fitting, shares, rules.running_limit):
         job = jobs.lock_job(connection, entry.job_id)
         if job is None or job["state"] != JobState.QUEUED:
+            continue
+        lost = job_inputs.loss(connection, entry.job_id)
+        if lost is not None:
+            move(connection, job, NextStep(JobState.FAILED, lost), now)
             continue
         return _lease(connection, job, offer, rules, audit, now)
     return None

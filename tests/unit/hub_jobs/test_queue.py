@@ -337,18 +337,6 @@ async def test_positions_of_two_tenants_differ_while_the_only_worker_is_busy(
     assert [job.position for job in described] == [2, 1]
 
 
-async def test_records_that_a_task_cannot_learn_from_are_refused_at_once(hub: HubTables) -> None:
-    demo = await hub.identity("demo")
-    kinds = {"chat": 3, "preference": 1}
-    mixed = await hub.version("demo", "mixed", report={"kinds": kinds})
-    with pytest.raises(SpecError) as caught:
-        await hub.desk.submit(demo, JobCreate(name="notes", dataset=mixed))
-    (problem,) = caught.value.errors
-    assert problem.where == "dataset" and "1 of kind preference" in problem.reason
-    fine = await hub.version("demo", "fine", report={"kinds": {"chat": 3, "text": 2}})
-    assert await hub.desk.submit(demo, JobCreate(name="notes", dataset=fine))
-
-
 async def test_a_dataset_of_someone_else_cannot_be_trained_on(hub: HubTables) -> None:
     version = await hub.version("demo")
     guest = await hub.identity("guest")
