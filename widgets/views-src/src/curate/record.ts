@@ -2,8 +2,9 @@
 // (adaptery/records.py); here is only what it takes to show and to change one.
 
 import { HostError } from "../host/host";
+import type { Kind } from "../host/things";
 
-export type Kind = "chat" | "text" | "preference" | "kto";
+export type { Kind } from "../host/things";
 export const ROLES = ["system", "user", "assistant", "tool"] as const;
 export type Role = (typeof ROLES)[number];
 

@@ -12,8 +12,16 @@ export interface Task {
   name: string;
   title: string;
   description: string;
+  stage: string;
   schema: Json;
+  /** The base models that a job of it may take; missing or empty: all. */
+  base_models?: string[];
+  /** The kinds of records that it learns from; missing or empty: not told. */
+  kinds?: Kind[];
+  takes?: { start_from: boolean; reward: boolean };
 }
+
+export type Kind = "chat" | "text" | "preference" | "kto";
 
 export interface BaseModel {
   id: string;
@@ -40,32 +48,82 @@ export interface Version {
   records: number;
   state: string;
   created_at: string;
+  /** Missing in a version of a release that made none. */
+  report?: { kinds: Partial<Record<Kind, number>> } | null;
+}
+
+export interface Adapter {
+  id: string;
+  full_name: string;
+  base_model: string;
+  /** The job that made it. */
+  job: string;
+  rank: number;
+}
+
+/** A state of training that is kept. */
+export interface Checkpoint {
+  id: string;
+  step: number;
 }
 
 export type JobState = "created" | "queued" | "training" | "completed" | "failed" | "cancelled";
+
+export type JobAction = "cancel" | "resubmit" | "clone" | "compare" | "download" | "chat" | "statistics" | "prioritise" | "delete";
+export type Priority = "low" | "normal" | "high";
+
+/** What an option of a task can be. */
+export type OptionValue = number | string | boolean | string[];
 
 export interface Job {
   id: string;
   name: string;
   tenant: string;
   task: string;
+  stage: string;
   base_model: string;
+  /** The first of `datasets`. */
   dataset: string;
+  datasets: string[];
+  /** The adapter or checkpoint that training goes on from. */
+  start_from: string | null;
   state: JobState;
   /** When it came into this state; null of a job that is older than this field. */
   state_at: string | null;
   reason: string | null;
   position: number | null;
+  priority: Priority;
   cancel_requested: boolean;
   progress: number | null;
+  step: number | null;
+  total_steps: number | null;
+  /** Estimates; null where there is no ground for one. */
+  starts_at: string | null;
+  ends_at: string | null;
+  attempts: number;
   adapter: string | null;
+  adapter_id: string | null;
+  cloned_from: string | null;
   created_at: string;
+  queued_at: string | null;
   started_at: string | null;
   finished_at: string | null;
-  summary: { train_runtime?: number; train_loss?: number } | null;
-  options: Record<string, number | string | boolean>;
+  summary: Summary | null;
+  options: Record<string, OptionValue>;
   /** What the reader may do with it. */
   right?: "view" | "edit" | "manage" | null;
+  /** What the reader can do with it now. */
+  actions: JobAction[];
+}
+
+/** The Trainer's summary, as the worker tells it. */
+export interface Summary {
+  epoch?: number;
+  train_loss?: number;
+  train_runtime?: number;
+  train_samples_per_second?: number;
+  train_steps_per_second?: number;
+  total_flos?: number;
 }
 
 /** Work that takes longer than a request. */

@@ -3,7 +3,7 @@
 import { type FieldProblem, sentence } from "../host/host";
 import { element } from "./elements";
 
-export type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+export type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement | HTMLFieldSetElement;
 
 /** What stands around a control. */
 export interface Around {
@@ -23,10 +23,12 @@ export class Field {
   readonly element: HTMLElement;
   private readonly hintLine = element("p", { class: "hint", hidden: true });
   private readonly errorLine = element("p", { class: "error", id: uniqueId(), hidden: true });
+  private readonly label: HTMLElement;
+  private readonly wasLine = element("p", { class: "was", id: uniqueId(), hidden: true });
 
   /** `where` is what the service calls this field when it says what is wrong with it. */
   constructor(
-    readonly where: string,
+    public where: string,
     title: string,
     readonly control: Control,
     { help = "", unit = "", box = control }: Around = {},
@@ -34,19 +36,27 @@ export class Field {
     control.id ||= uniqueId();
     const helpLine = element("p", { class: "help", id: uniqueId(), hidden: help === "" }, help);
     this.hintLine.id = uniqueId();
-    control.setAttribute("aria-describedby", [this.errorLine, helpLine, this.hintLine].map(({ id }) => id).join(" "));
-    const check = control instanceof HTMLInputElement && control.type === "checkbox";
+    control.setAttribute("aria-describedby", [this.errorLine, this.wasLine, helpLine, this.hintLine].map(({ id }) => id).join(" "));
+    this.label = labelOf(control);
+    this.title = title;
     this.element = element(
       "div",
-      { class: "field" },
-      ...(check
-        ? [element("label", { class: "check" }, box, title)]
-        : [element("label", { for: control.id }, title), unit ? element("div", { class: "measured" }, box, element("span", {}, unit)) : box]),
+      { class: control instanceof HTMLFieldSetElement ? "field wide" : "field" },
+      ...around(control, this.label, unit ? element("div", { class: "measured" }, box, element("span", {}, unit)) : box),
       this.errorLine,
+      this.wasLine,
       helpLine,
       this.hintLine,
     );
     control.addEventListener("input", () => this.show([]));
+  }
+
+  get title(): string {
+    return this.label.textContent;
+  }
+
+  set title(words: string) {
+    this.label.textContent = words;
   }
 
   /** A short line that only advises; it may warn. It gives way to what is wrong. */
@@ -54,6 +64,17 @@ export class Field {
     this.hintLine.textContent = words;
     this.hintLine.hidden = words === "" || !this.errorLine.hidden;
     this.hintLine.classList.toggle("warns", warns);
+  }
+
+  /** Whether something else was here before. */
+  get differs(): boolean {
+    return !this.wasLine.hidden;
+  }
+
+  /** Say what was here before; empty if it is as it was. */
+  was(words: string): void {
+    this.wasLine.textContent = words;
+    this.wasLine.hidden = words === "";
   }
 
   /** Show what is wrong with this field; an empty list takes it away. */
@@ -74,9 +95,29 @@ export class Field {
   }
 }
 
+function isSwitch(control: Control): boolean {
+  return control instanceof HTMLInputElement && control.type === "checkbox";
+}
+
+function labelOf(control: Control): HTMLElement {
+  if (control instanceof HTMLFieldSetElement) return element("legend");
+  return isSwitch(control) ? element("span") : element("label", { for: control.id });
+}
+
+function around(control: Control, label: HTMLElement, box: HTMLElement): HTMLElement[] {
+  if (isSwitch(control)) return [element("label", { class: "check" }, box, label)];
+  if (!(control instanceof HTMLFieldSetElement)) return [label, box];
+  control.prepend(label);
+  return [box];
+}
+
+/** Whether something that the service says is about this field. */
+export function fits(field: Field, { where }: { where: string }): boolean {
+  return where === field.where || where.startsWith(`${field.where}.`);
+}
+
 /** Show each problem at its field and go to the first; answers those that fit no field. */
 export function place(fields: readonly Field[], problems: readonly FieldProblem[]): FieldProblem[] {
-  const fits = (field: Field, { where }: FieldProblem): boolean => where === field.where || where.startsWith(`${field.where}.`);
   const wrong = fields.filter((field) => {
     const mine = problems.filter((problem) => fits(field, problem));
     field.show(mine);

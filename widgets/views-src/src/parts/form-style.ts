@@ -5,6 +5,8 @@ export const FORM_STYLE = `
 .ady .field { display: flex; flex-direction: column; gap: 4px; min-width: 0; }
 .ady .field.wide { grid-column: 1 / -1; }
 .ady .field > label { font-size: 13px; font-weight: 600; color: var(--ink); }
+.ady .field fieldset { display: flex; flex-wrap: wrap; gap: 2px 18px; min-width: 0; margin: 0; padding: 0; border: 0; }
+.ady .field legend { padding: 0 0 2px; font-size: 13px; font-weight: 600; }
 .ady .field > label.check { font-size: 14px; font-weight: 400; }
 .ady .field input:not([type=checkbox]), .ady .field select { width: 100%; }
 .ady .field select:disabled { opacity: .55; }
@@ -12,6 +14,7 @@ export const FORM_STYLE = `
 .ady .field .help, .ady .field .hint { font-size: 12px; line-height: 1.4; color: var(--soft); overflow-wrap: anywhere; }
 .ady .field .hint { font-variant-numeric: tabular-nums; }
 .ady .field .hint.warns { color: var(--warn); font-weight: 600; }
+.ady .field .was { width: fit-content; padding: 0 8px; border-left: 3px solid var(--focus); font-size: 12px; background: var(--tint); overflow-wrap: anywhere; }
 .ady .field .error { font-size: 13px; color: var(--bad); overflow-wrap: anywhere; }
 .ady .field .error::before { content: "⚠ "; }
 .ady .measured { display: flex; gap: 8px; align-items: center; }
@@ -20,6 +23,8 @@ export const FORM_STYLE = `
 .ady summary { width: fit-content; padding: 4px 0; font-weight: 600; cursor: pointer; }
 .ady details[open] > summary { margin-bottom: 12px; }
 .ady .form { display: flex; flex-direction: column; gap: 20px; }
+.ady .form > details > section + section { margin-top: 20px; }
+.ady .form h3 { padding-bottom: 8px; }
 .ady .picker { position: relative; }
 .ady .picker input { padding-right: 28px; text-overflow: ellipsis; }
 .ady .picker::after { content: ""; position: absolute; right: 12px; top: 13px; width: 7px; height: 7px; pointer-events: none;

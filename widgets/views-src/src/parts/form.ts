@@ -1,37 +1,15 @@
-// A form out of the JSON Schema of an object: numbers, choices, switches and texts. What the fields
-// hold goes to the service as it is: bounds advise here, and the service decides.
+// A form out of the JSON Schema of an object. Its options come in sections, in the order of the schema;
+// those that most leave alone are folded away.
 
 import { control, element } from "./elements";
-import { type Control, Field } from "./field";
-import { numberWords } from "./words";
+import { Field } from "./field";
+import { adviceOf, defaultOf, type Holder, holderOf, type Property, sameValue, textOfValue, type Value, type Values } from "./holders";
 
-export type Value = number | string | boolean;
-export type Values = Record<string, Value>;
-
-/** The part of JSON Schema that options are written in; `advanced` and `unit` are our own. */
-export interface Property {
-  type?: "number" | "integer" | "boolean" | "string";
-  title?: string;
-  description?: string;
-  default?: Value | null;
-  minimum?: number;
-  maximum?: number;
-  enum?: readonly Value[];
-  const?: Value;
-  advanced?: boolean;
-  unit?: string;
-}
+export type { Value, Values } from "./holders";
 
 export interface Schema {
   properties?: Record<string, Property>;
   required?: readonly string[];
-}
-
-/** A control that holds one value, or none. */
-interface Holder {
-  control: Control;
-  read(): Value | undefined;
-  write(value: Value | undefined): void;
 }
 
 interface Entry extends Holder {
@@ -40,24 +18,26 @@ interface Entry extends Holder {
   field: Field;
 }
 
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
 export class Form {
   readonly element = element("div", { class: "form" });
   private readonly entries: Entry[];
   private readonly advanced = element("details", {}, control("summary", {}, "Advanced options"));
+  private before: Values | null = null;
 
-  /** `prefix` is what the service puts before the names of these fields, such as `options.`. */
-  constructor(schema: Schema, prefix = "") {
+  /**
+   * `prefix` is what the service puts before the names of these fields, such as `options.`;
+   * `changed` hears of each change that the reader makes.
+   */
+  constructor(
+    schema: Schema,
+    prefix = "",
+    private readonly changed: () => void = () => undefined,
+  ) {
     const required = new Set(schema.required);
-    this.entries = Object.entries(schema.properties ?? {}).map(([name, property]) =>
-      entryOf(prefix, name, property, required.has(name)),
-    );
-    const part = (advanced: boolean): HTMLElement[] =>
-      this.entries.filter(({ property }) => (property.advanced ?? false) === advanced).map(({ field }) => field.element);
-    this.element.append(element("div", { class: "fields" }, ...part(false)));
-    this.advanced.append(element("div", { class: "fields" }, ...part(true)));
-    if (part(true).length > 0) this.element.append(this.advanced);
+    this.entries = Object.entries(schema.properties ?? {}).map(([name, property]) => this.entryOf(prefix, name, property, required.has(name)));
+    this.element.append(...this.sections(false));
+    this.advanced.append(...this.sections(true));
+    if (this.advanced.childElementCount > 1) this.element.append(this.advanced);
   }
 
   get fields(): Field[] {
@@ -78,109 +58,54 @@ export class Form {
   set values(values: Values) {
     for (const { name, property, write } of this.entries) {
       write(values[name]);
-      if (property.advanced && values[name] !== defaultOf(property)) this.advanced.open = true;
+      if (property.advanced && !sameValue(values[name], defaultOf(property))) this.advanced.open = true;
     }
   }
-}
 
-function entryOf(prefix: string, name: string, property: Property, required: boolean): Entry {
-  const holder = holderOf(property, required);
-  const field = new Field(prefix + name, property.title ?? name, holder.control, {
-    help: property.description ?? "",
-    unit: property.unit ?? "",
-  });
-  const advise = (): void => field.hint(...adviceOf(property, holder.read(), required));
-  const write = (value: Value | undefined): void => {
-    holder.write(value);
-    advise();
-  };
-  holder.control.addEventListener("input", advise);
-  write(defaultOf(property));
-  return { ...holder, write, name, property, field };
-}
-
-function defaultOf(property: Property): Value | undefined {
-  return property.default ?? undefined;
-}
-
-function holderOf(property: Property, required: boolean): Holder {
-  const choices = property.const === undefined ? property.enum : [property.const];
-  if (choices) return choiceOf(choices, required || defaultOf(property) !== undefined);
-  if (property.type === "boolean") return switchOf(required || defaultOf(property) !== undefined);
-  if (property.type === "string") return textOf(defaultOf(property) !== undefined);
-  return numberOf(defaultOf(property));
-}
-
-/** A text field, not a number field: the browser would hide from us what it does not understand. */
-function numberOf(usual: Value | undefined): Holder {
-  const input = control("input", { type: "text", inputmode: "decimal", autocomplete: "off", placeholder: textOfValue(usual) });
-  return {
-    control: input,
-    read: () => (input.value.trim() === "" ? undefined : numeric(input.value.trim())),
-    write: (value) => (input.value = textOfValue(value)),
-  };
-}
-
-/** A number if it is one that JSON keeps as it is; else the text, which the service explains. */
-function numeric(text: string): Value {
-  const value = Number(text);
-  const exact = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-  return NUMBER.test(text) && exact ? value : text;
-}
-
-function textOf(always: boolean): Holder {
-  const input = control("input", { type: "text", autocomplete: "off" });
-  return {
-    control: input,
-    read: () => (input.value === "" && !always ? undefined : input.value),
-    write: (value) => (input.value = textOfValue(value)),
-  };
-}
-
-function switchOf(always: boolean): Holder {
-  const input = control("input", { type: "checkbox" });
-  return {
-    control: input,
-    read: () => (input.checked || always ? input.checked : undefined),
-    write: (value) => (input.checked = value === true),
-  };
-}
-
-function choiceOf(choices: readonly Value[], always: boolean): Holder {
-  const options = choices.map((choice, index) => element("option", { value: String(index) }, textOfValue(choice)));
-  const select = control("select", {}, ...(always ? [] : [element("option", { value: "" }, "–")]), ...options);
-  return {
-    control: select,
-    read: () => (select.value === "" ? undefined : choices[Number(select.value)]),
-    write: (value) => {
-      const index = value === undefined ? -1 : choices.indexOf(value);
-      select.value = index >= 0 ? String(index) : always ? "0" : "";
-    },
-  };
-}
-
-function textOfValue(value: Value | undefined): string {
-  return value === undefined ? "" : String(value);
-}
-
-/** A line about bounds and default, and whether what is there looks wrong. */
-function adviceOf(property: Property, value: Value | undefined, required: boolean): [string, boolean] {
-  if (property.type !== "number" && property.type !== "integer") return ["", false];
-  if (property.enum || property.const !== undefined) return ["", false];
-  const bounds = boundsOf(property);
-  const usual = defaultOf(property);
-  const rest = usual !== undefined ? `default ${textOfValue(usual)}` : required ? "" : "may be empty";
-  if (value !== undefined) {
-    if (typeof value !== "number") return ["This is no number", true];
-    if (property.type === "integer" && !Number.isInteger(value)) return ["This is no whole number", true];
-    if (value < (property.minimum ?? -Infinity) || value > (property.maximum ?? Infinity)) return [`Not ${bounds}`, true];
+  /** Say at each field what it was before, where that differs; null for no such comparison. */
+  compareTo(before: Values | null): void {
+    this.before = before;
+    for (const entry of this.entries) this.mark(entry);
   }
-  const words = [bounds, rest].filter(Boolean).join(" · ");
-  return [words.charAt(0).toUpperCase() + words.slice(1), false];
-}
 
-function boundsOf({ minimum, maximum }: Property): string {
-  if (minimum !== undefined && maximum !== undefined) return `${numberWords(minimum)} to ${numberWords(maximum)}`;
-  if (minimum !== undefined) return `at least ${numberWords(minimum)}`;
-  return maximum === undefined ? "" : `at most ${numberWords(maximum)}`;
+  private entryOf(prefix: string, name: string, property: Property, required: boolean): Entry {
+    const holder = holderOf(property, required);
+    const field = new Field(prefix + name, property.title ?? name, holder.control, {
+      help: property.description ?? "",
+      unit: property.unit ?? "",
+    });
+    const entry: Entry = { ...holder, name, property, field, write: () => undefined };
+    const advise = (): void => {
+      field.hint(...adviceOf(property, holder.read(), required));
+      this.mark(entry);
+    };
+    entry.write = (value: Value | undefined): void => {
+      holder.write(value);
+      advise();
+    };
+    holder.control.addEventListener("input", () => {
+      advise();
+      this.changed();
+    });
+    entry.write(defaultOf(property));
+    return entry;
+  }
+
+  private sections(advanced: boolean): HTMLElement[] {
+    const entries = this.entries.filter(({ property }) => (property.advanced ?? false) === advanced);
+    const titles = [...new Set(entries.map(({ property }) => property.section ?? ""))];
+    return titles.map((title) => {
+      const fields = entries.filter(({ property }) => (property.section ?? "") === title).map(({ field }) => field.element);
+      return element("section", {}, ...(title && titles.length > 1 ? [element("h3", {}, title)] : []), element("div", { class: "fields" }, ...fields));
+    });
+  }
+
+  private differs({ name, read }: Entry): boolean {
+    return this.before !== null && !sameValue(read(), this.before[name]);
+  }
+
+  private mark(entry: Entry): void {
+    const was = this.before?.[entry.name];
+    entry.field.was(this.differs(entry) ? `Was ${was === undefined ? "empty" : textOfValue(was)}` : "");
+  }
 }

@@ -19,23 +19,27 @@ const LAST_SHARE = 0.88;
 const TOWERS = 8;
 
 /** `along` stands below the bars, as wide as they are. */
-export function histogram({ bins, cutoff }: { bins: readonly Bin[]; cutoff: number }, along?: HTMLElement): HTMLElement {
+export function histogram({ bins, cutoff }: { bins: readonly Bin[]; cutoff: number | null }, along?: HTMLElement): HTMLElement {
   const [most = 1, next = 0] = bins.map(({ records }) => records).sort((one, other) => other - one);
   const logarithmic = next > 0 && most > TOWERS * next;
   const heightOf = (records: number): number => (logarithmic ? Math.log1p(records) / Math.log1p(most) : records / Math.max(1, most));
   const bars = bins.map((bin) => {
-    const bar = element("span", { class: bin.start > cutoff ? "cut" : "", title: binWords(bin) });
+    const bar = element("span", { class: cutoff !== null && bin.start > cutoff ? "cut" : "", title: binWords(bin) });
     bar.style.height = `${heightOf(bin.records) * 100}%`;
     return bar;
   });
+  const label = `Records by their length in tokens${cutoff === null ? "" : `, with a cutoff at ${cutoff.toLocaleString()}`}`;
+  const picture = element("div", { role: "img", "aria-label": label }, element("div", { class: "bars" }, ...bars, ...(cutoff === null ? [] : [lineAt(bins, cutoff)]), ...heights(most, logarithmic).map((records) => heightTick(records, heightOf(records)))), element("div", { class: "ticks" }, ...ticks(bins)));
+  const said = element("p", { class: "hint" }, `Records, by tokens.${logarithmic ? " The heights are logarithmic: one bar is far longer than the others." : ""}`);
+  return element("div", { class: "histogram" }, said, picture, ...(along ? [along] : []));
+}
+
+function lineAt(bins: readonly Bin[], cutoff: number): HTMLElement {
   const line = element("span", { class: "cutoff" }, element("span", {}, `cutoff ${cutoff.toLocaleString()}`));
   const place = cutShare(bins, cutoff);
   line.style.left = `${place * 100}%`;
   line.classList.toggle("right", place > 0.7);
-  const label = `Records by their length in tokens, with a cutoff at ${cutoff.toLocaleString()}`;
-  const picture = element("div", { role: "img", "aria-label": label }, element("div", { class: "bars" }, ...bars, line, ...heights(most, logarithmic).map((records) => heightTick(records, heightOf(records)))), element("div", { class: "ticks" }, ...ticks(bins)));
-  const said = element("p", { class: "hint" }, `Records, by tokens.${logarithmic ? " The heights are logarithmic: one bar is far longer than the others." : ""}`);
-  return element("div", { class: "histogram" }, said, picture, ...(along ? [along] : []));
+  return line;
 }
 
 /** Numbers of records that stand beside the bars. */

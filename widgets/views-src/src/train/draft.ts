@@ -1,8 +1,8 @@
 // What was typed into a form whose view was taken away, for as long as the page lives: whoever shows
 // that view again goes on where they were. It is kept in memory only, and belongs to one view at a time.
 
-import type { Values } from "../parts/form";
 import { Submission } from "./submission";
+import type { Filled } from "./wanted";
 
 /** What the view is opened with. */
 export interface Start {
@@ -10,14 +10,9 @@ export interface Start {
   job?: string;
 }
 
-export interface Typed {
-  task: string;
-  name: string;
-  /** Written by the reader, not suggested. */
+export interface Typed extends Filled {
+  /** The name is written by the reader, not suggested. */
   nameIsOwn: boolean;
-  version: string | null;
-  baseModel: string;
-  options: Values;
 }
 
 export interface Draft {

@@ -1,19 +1,11 @@
 // Submitting a job once. It is sent with a key: sent again with the same one, it makes no second job, so
 // that a lost answer is simply asked for again.
 
-import type { Host, Json } from "../host/host";
+import type { Host } from "../host/host";
 import { newKey } from "../host/key";
 import { persist, type Trouble } from "../host/persist";
 import { ask, type Job } from "../host/things";
-
-/** The body of `jobs.submit`, without its key. */
-export type Wanted = {
-  task: string;
-  name: string;
-  dataset: string;
-  base_model: string | null;
-  options: Record<string, Json>;
-};
+import type { Wanted } from "./wanted";
 
 export class Submission {
   /** What was sent last, until its view has seen the job. */

@@ -2,11 +2,11 @@
 
 import type { Host } from "../host/host";
 import { pause, persist, repeat, type Trouble } from "../host/persist";
-import { ask, type Dataset, list, type Page, type Version } from "../host/things";
+import { ask, type Dataset, type Kind, list, type Page, type Version } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Field } from "../parts/field";
 import { type Choice, Picker } from "../parts/picker";
-import { momentWords, numberWords } from "../parts/words";
+import { countWords, momentWords, numberWords } from "../parts/words";
 
 /** As many datasets are offered at once; typing narrows them down. */
 const OFFERED = 100;
@@ -14,6 +14,13 @@ const OFFERED = 100;
 const TYPING_MS = 250;
 /** Versions that are published meanwhile appear by themselves. */
 const LOOK_EVERY_MS = 10_000;
+
+const KINDS: Readonly<Record<Kind, [one: string, many: string]>> = {
+  chat: ["chat", "chats"],
+  text: ["text", "texts"],
+  preference: ["preference pair", "preference pairs"],
+  kto: ["labelled answer", "labelled answers"],
+};
 
 const RESTRICTED =
   "This dataset is restricted, and so is an adapter that is trained on it: it answers in JupyterLab, in notebooks and to the Python client, which seal what is asked; not on the service's page, nor to other programs.";
@@ -46,6 +53,8 @@ export class VersionField {
   /** Null while they are looked for. */
   private versions: Version[] | null = null;
   private looking = new AbortController();
+  /** What the task learns from; empty if that is not told. */
+  private kinds: readonly Kind[] = [];
 
   constructor(
     private readonly host: Host,
@@ -63,9 +72,24 @@ export class VersionField {
     return this.select.value || null;
   }
 
+  /** The full name of the chosen version. */
+  get name(): string | null {
+    return this.versionChosen?.name ?? null;
+  }
+
   /** The dataset of the chosen version. */
   get datasetChosen(): Dataset | null {
     return this.shown;
+  }
+
+  close(): void {
+    this.looking.abort();
+  }
+
+  /** Say of a version without records of these kinds that it does not suit. */
+  suit(kinds: readonly Kind[]): void {
+    this.kinds = kinds;
+    this.advise();
   }
 
   /** Offer the datasets whose full names hold what was typed, the ones that were changed last first. */
@@ -161,10 +185,15 @@ export class VersionField {
     this.tell.changed();
   }
 
+  private get versionChosen(): Version | undefined {
+    return this.versions?.find(({ id }) => id === this.chosen);
+  }
+
   /** Say what is chosen, or what to do where nothing can be. */
   private advise(): void {
-    const version = this.versions?.find(({ id }) => id === this.chosen);
-    this.version.hint(version ? `Published ${momentWords(version.created_at)}` : "");
+    const version = this.versionChosen;
+    const unfit = version ? unfitWords(version, this.kinds) : "";
+    this.version.hint(unfit || (version ? `Published ${momentWords(version.created_at)}` : ""), unfit !== "");
     this.select.disabled = version === undefined;
     const missing = this.lacking ? "There is no dataset yet." : this.versions?.length === 0 ? "No published version yet." : "";
     this.none.hidden = missing === "";
@@ -173,6 +202,14 @@ export class VersionField {
     button.addEventListener("click", () => this.tell.curate(this.picker.chosen));
     this.none.replaceChildren(element("span", {}, missing), button);
   }
+}
+
+/** Why a task does not learn from a version; empty if it does, or if the version does not tell. */
+export function unfitWords({ report }: Version, wanted: readonly Kind[]): string {
+  const kinds = Object.entries(report?.kinds ?? {}).filter(([, count]) => count > 0) as [Kind, number][];
+  if (wanted.length === 0 || kinds.length === 0 || kinds.some(([kind]) => wanted.includes(kind))) return "";
+  const held = kinds.map(([kind, count]) => countWords(count, ...KINDS[kind])).join(" and ");
+  return `It holds ${held}; this task learns from ${wanted.map((kind) => KINDS[kind][1]).join(" or ")}. They are translated where that can be done.`;
 }
 
 function choiceOf({ id, full_name }: Dataset): Choice {

@@ -2,8 +2,10 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
+import { textOfValue } from "../parts/holders";
 import { bytesWords, digestWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "../parts/words";
-import type { Adapter, Job, Summary } from "./job";
+import type { Job, OptionValue, Summary } from "../host/things";
+import type { Adapter } from "./job";
 
 /** What the task calls its options. */
 export type OptionTitles = Readonly<Record<string, string>>;
@@ -88,9 +90,9 @@ function optionFacts(options: Job["options"], titles: OptionTitles): Fact[] {
   });
 }
 
-function optionWords(value: string | number | boolean): string {
+function optionWords(value: OptionValue): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return typeof value === "number" ? value.toLocaleString(undefined, { maximumSignificantDigits: 12 }) : value;
+  return typeof value === "number" ? value.toLocaleString(undefined, { maximumSignificantDigits: 12 }) : textOfValue(value);
 }
 
 function table(title: string, facts: Fact[]): HTMLElement {

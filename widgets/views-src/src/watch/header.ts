@@ -2,7 +2,8 @@
 
 import { control, element } from "../parts/elements";
 import { shareWords } from "../parts/words";
-import { type Adapter, isCancelling, isFinal, type Job, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
+import type { Job } from "../host/things";
+import { type Adapter, isCancelling, isFinal, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
 import type { Run } from "./run";
 
 export interface Actions {

@@ -3,7 +3,7 @@
 import { type Host, isMissing, type Json } from "../host/host";
 import { persist, repeat } from "../host/persist";
 import type { ViewName } from "../host/shell";
-import { ask, type Page, type Task } from "../host/things";
+import { ask, type Job, type Page, type Task } from "../host/things";
 import { Chart } from "../parts/chart";
 import { confirm } from "../parts/dialog";
 import { control, element } from "../parts/elements";
@@ -14,7 +14,7 @@ import { nameWords } from "../parts/words";
 import { Facts, type OptionTitles } from "./facts";
 import { Feed } from "./feed";
 import { Header } from "./header";
-import { type Adapter, failureWords, isFinal, type Job } from "./job";
+import { type Adapter, failureWords, isFinal } from "./job";
 import { lineOf, LogTail } from "./log-tail";
 import { type ChartName, CHARTS, type JobEvent, pointsOf, Run } from "./run";
 

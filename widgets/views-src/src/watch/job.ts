@@ -1,26 +1,9 @@
 // The job that is watched, and what is said about it.
 
 import { sentence } from "../host/host";
-import type { Job as ListedJob } from "../host/things";
+import type { Job } from "../host/things";
 import { durationWords, numberWords, roughlyWords } from "../parts/words";
 import type { Failure, Run } from "./run";
-
-export interface Job extends ListedJob {
-  attempts: number;
-  adapter_id: string | null;
-  queued_at: string | null;
-  summary: Summary | null;
-}
-
-/** The Trainer's summary, as the worker tells it. */
-export interface Summary {
-  epoch?: number;
-  train_loss?: number;
-  train_runtime?: number;
-  train_samples_per_second?: number;
-  train_steps_per_second?: number;
-  total_flos?: number;
-}
 
 /** What is known of the adapter that a job made. */
 export interface Adapter {

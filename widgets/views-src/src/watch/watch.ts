@@ -4,11 +4,10 @@ import { type Host, isMissing, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import type { ViewName } from "../host/shell";
-import { ask, type Page } from "../host/things";
+import { ask, type Job, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
-import type { Job } from "./job";
 import { JobPage } from "./job-page";
 import { WATCH_STYLE } from "./style";
 

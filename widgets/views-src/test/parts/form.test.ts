@@ -25,7 +25,7 @@ function shown(schema = SCHEMA): { form: Form; of: (name: string) => Field; type
   document.body.replaceChildren(form.element);
   const of = (name: string): Field => form.fields.find(({ where }) => where === `options.${name}`)!;
   const type = (name: string, text: string): void => {
-    of(name).control.value = text;
+    (of(name).control as HTMLInputElement).value = text;
     of(name).control.dispatchEvent(new Event("input"));
   };
   return { form, of, type };
@@ -73,6 +73,43 @@ describe("a form", () => {
     form.values = values;
     expect(form.values).toEqual(values);
     expect(details.open).toBe(true);
+  });
+
+  it("puts options in sections, and shows no heading for one alone", () => {
+    const option = (section: string, advanced = false): object => ({ type: "integer", section, advanced });
+    const { form } = shown({ properties: { rank: option("Adapter"), batch: option("Batches"), alpha: option("Adapter"), seed: option("Batches", true) } } as Schema);
+    const sections = [...form.element.querySelectorAll("section")].map((part) => [part.querySelector("h3")?.textContent ?? null, [...part.querySelectorAll("label")].map(({ textContent }) => textContent)]);
+    expect(sections).toEqual([
+      ["Adapter", ["rank", "alpha"]],
+      ["Batches", ["batch"]],
+      [null, ["seed"]],
+    ]);
+  });
+
+  it("takes lists: of given choices by switches, else by commas", () => {
+    const { form, of, type } = shown({ properties: { targets: { type: "array", items: { enum: ["q", "k", "v"] }, default: ["q"], title: "Targets" }, words: { type: "array" } } });
+    expect(form.values).toEqual({ targets: ["q"] });
+    const group = of("targets").control;
+    expect(group.querySelector("legend")!.textContent).toBe("Targets");
+    const [, , v] = group.querySelectorAll("input");
+    v!.checked = true;
+    type("words", " a, b,,");
+    expect(form.values).toEqual({ targets: ["q", "v"], words: ["a", "b"] });
+    form.values = { targets: ["k", "elsewhere"] };
+    expect(form.values).toEqual({ targets: ["k", "elsewhere"] }); // what is no choice here is not lost
+  });
+
+  it("says of each field what it was before, where that differs", () => {
+    const { form, of, type } = shown();
+    form.compareTo({ ...USUAL, rank: 4 });
+    const was = (name: string): string => of(name).element.querySelector<HTMLElement>(".was:not([hidden])")?.textContent ?? "";
+    expect([was("rank"), was("epochs"), was("max_steps")]).toEqual(["Was 4", "", ""]);
+    type("rank", "4");
+    type("max_steps", "7");
+    expect([was("rank"), was("max_steps")]).toEqual(["", "Was empty"]);
+    expect(of("max_steps").differs).toBe(true);
+    form.compareTo(null);
+    expect(was("max_steps")).toBe("");
   });
 
   it("labels and describes each field", () => {

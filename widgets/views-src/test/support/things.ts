@@ -1,6 +1,6 @@
 // Things of the service as tests write them down.
 
-import type { Dataset, Job } from "../../src/host/things";
+import type { Dataset, Job, JobAction } from "../../src/host/things";
 
 export const TASK = {
   name: "training-v0",
@@ -39,20 +39,41 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
     name: "visits",
     tenant: "@demo",
     task: "training-v0",
+    stage: "sft",
     base_model: "small/two",
     dataset: "@demo/visits@2",
+    datasets: [changes.dataset ?? "@demo/visits@2"],
+    start_from: null,
     state: "created",
     state_at: "2026-03-01T10:00:00.000Z",
     reason: null,
     position: null,
+    priority: "normal",
     cancel_requested: false,
     progress: null,
+    step: null,
+    total_steps: null,
+    starts_at: null,
+    ends_at: null,
+    attempts: 0,
     adapter: null,
+    adapter_id: null,
+    cloned_from: null,
     created_at: "2026-03-01T10:00:00.000Z",
+    queued_at: null,
     started_at: null,
     finished_at: null,
     summary: null,
     options: { epochs: 1, learning_rate: 0.001, rank: 4 },
+    actions: actionsOf(changes),
     ...changes,
   };
+}
+
+/** What the service lets the owner of a job do with it. */
+function actionsOf({ state = "created", adapter = null, cancel_requested = false }: Partial<Job>): JobAction[] {
+  const always: JobAction[] = ["clone", "compare", "statistics"];
+  if (state === "completed") return [...always, "resubmit", ...(adapter ? (["download", "chat"] as const) : []), "delete"];
+  if (state === "failed" || state === "cancelled") return [...always, "resubmit", "delete"];
+  return [...always, ...(cancel_requested ? [] : (["cancel"] as const)), ...(state === "training" ? [] : (["prioritise"] as const))];
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { HostError } from "../../src/host/host";
-import { Submission, type Wanted } from "../../src/train/submission";
+import { Submission } from "../../src/train/submission";
+import type { Wanted } from "../../src/train/wanted";
 import { ScriptedHost } from "../support/scripted-host";
 import { job } from "../support/things";
 

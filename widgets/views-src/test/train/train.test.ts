@@ -14,6 +14,7 @@ function hostOf(start: object = {}): ScriptedHost {
   return new ScriptedHost({
     "view.start": () => start,
     "tasks.list": () => page(TASK),
+    whoami: () => ({ scopes: ["read", "write"] }),
     "base-models.list": () => page(...BASE_MODELS),
     "datasets.list": () => page(dataset("ds_visits", "visits"), dataset("ds_empty", "empty")),
     "versions.list": ({ dataset }) =>
@@ -121,8 +122,27 @@ describe("the form", () => {
     submit(await shown(host));
     await eventually(() => host.asks("jobs.submit").length);
     expect(host.asks("jobs.submit")).toEqual([
-      { task: "training-v0", name: "letters", dataset: "dv_1", base_model: "small/one", options: { epochs: 1, learning_rate: 0.001, rank: 4 }, key: expect.any(String) },
+      { task: "training-v0", name: "letters", dataset: "dv_1", base_model: "small/one", options: { epochs: 1, learning_rate: 0.001, rank: 4 }, cloned_from: "jb_old", key: expect.any(String) },
     ]);
+  });
+
+  it("marks what differs from the job that it is a copy of, until that is not wanted", async () => {
+    const host = hostOf({ job: "jb_old" });
+    host.answer("jobs.get", () => job("jb_old", { name: "letters" }));
+    const el = await shown(host);
+    const marks = (): string[] => [...el.querySelectorAll<HTMLElement>(".was:not([hidden])")].map(({ textContent }) => textContent!);
+    expect(el.querySelector(".cloned")!.textContent).toContain("A copy of the job letters. Nothing is changed yet");
+    type(el, "LoRA rank", "16");
+    type(el, "Steps", "7");
+    expect(marks()).toEqual(["Was 4", "Was empty"]);
+    expect(el.querySelector(".cloned")!.textContent).toContain("2 changes, marked below.");
+    type(el, "LoRA rank", "4");
+    expect(marks()).toEqual(["Was empty"]);
+    press(el, "Do not compare");
+    expect(marks()).toEqual([]);
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")[0]).not.toHaveProperty("cloned_from");
   });
 
   it("says what of a job could not be taken over", async () => {
@@ -151,6 +171,89 @@ describe("the form", () => {
       unmount();
       unmount = () => undefined;
     }
+  });
+
+  it("learns from several versions", async () => {
+    const host = hostOf({ version: "dv_2" });
+    const el = await shown(host);
+    press(el, "Add another version");
+    labelled<HTMLInputElement>(el, "Dataset 2").click();
+    await eventually(() => el.querySelectorAll("[role=option]").length);
+    submit(el);
+    expect(host.asks("jobs.submit")).toEqual([]);
+    expect(labelled(el, "Dataset 2").getAttribute("aria-invalid")).toBe("true");
+    [...labelled(el, "Dataset 2").closest(".picker")!.querySelectorAll<HTMLElement>("[role=option]")][0]!.click();
+    await eventually(() => labelled<HTMLSelectElement>(el, "Version 2").value === "dv_2");
+    const second = labelled<HTMLSelectElement>(el, "Version 2");
+    second.value = "dv_1";
+    second.dispatchEvent(new Event("change"));
+    host.answer("jobs.submit", () => {
+      throw new HostError("spec_invalid", "No.", null, [{ where: "datasets.1", reason: "is withdrawn", remedy: "choose another" }]);
+    });
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")[0]).toMatchObject({ datasets: ["dv_2", "dv_1"] });
+    expect(host.asks("jobs.submit")[0]).not.toHaveProperty("dataset");
+    await eventually(() => labelled(el, "Dataset 2").closest(".field")!.textContent!.includes("This is withdrawn. Choose another."));
+    el.querySelector<HTMLButtonElement>("[aria-label='Remove dataset 2']")!.click();
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length === 2);
+    expect(host.asks("jobs.submit")[1]).toMatchObject({ dataset: "dv_2" });
+  });
+
+  it("says of a version without the kinds that the task learns from that it does not suit", async () => {
+    const host = hostOf({ version: "dv_2" });
+    host.answer("tasks.list", () => page({ ...TASK, kinds: ["chat", "text"] }));
+    host.answer("versions.list", () => page({ ...version("dv_1", "visits", 1), report: { kinds: { chat: 20 } } }, { ...version("dv_2", "visits", 2), report: { kinds: { preference: 40 } } }));
+    const el = await shown(host);
+    const said = (): string => labelled(el, "Version").closest(".field")!.textContent!;
+    expect(said()).toContain("It holds 40 preference pairs; this task learns from chats or texts.");
+    const select = labelled<HTMLSelectElement>(el, "Version");
+    select.value = "dv_1";
+    select.dispatchEvent(new Event("change"));
+    expect(said()).not.toContain("preference");
+  });
+
+  it("goes on from an adapter's checkpoint, and takes a reward model, where the task does", async () => {
+    const host = hostOf({ version: "dv_2" });
+    host.answer("tasks.list", () => page({ ...TASK, takes: { start_from: true, reward: true } }));
+    const adapter = (id: string, name: string, base_model = "small/two"): object => ({ id, full_name: `@demo/${name}@1`, base_model, job: `jb_${name}`, rank: 8 });
+    host.answer("adapters.list", () => page(adapter("ad_1", "soap"), adapter("ad_2", "judge"), adapter("ad_3", "other", "small/one")));
+    host.answer("jobs.checkpoints", () => page({ id: "ck_1", step: 50 }, { id: "ck_2", step: 100 }));
+    const el = await shown(host);
+    submit(el);
+    expect(labelled(el, "Reward model").closest(".field")!.textContent).toContain("No reward model is chosen.");
+    const choose = async (field: string, name: string): Promise<void> => {
+      const input = labelled<HTMLInputElement>(el, field);
+      input.click();
+      await eventually(() => input.closest(".picker")!.querySelectorAll("[role=option]").length === 2); // those of this base model
+      [...input.closest(".picker")!.querySelectorAll<HTMLElement>("[role=option]")].find(({ textContent }) => textContent!.startsWith(`@demo/${name}@1`))!.click();
+    };
+    await choose("Reward model", "judge");
+    await choose("Go on from", "soap");
+    const step = labelled<HTMLInputElement>(el, "Go on from").closest(".adapter")!.querySelector("select")!;
+    await eventually(() => step.options.length === 3);
+    step.value = "-step100";
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")[0]).toMatchObject({ start_from: "@demo/soap@1-step100", reward: "@demo/judge@1" });
+  });
+
+  it("offers the base models and options of the task, and a high priority to administrators only", async () => {
+    const host = hostOf({ version: "dv_2" });
+    host.answer("tasks.list", () => page(TASK, { ...TASK, name: "full", title: "All of it", stage: "dpo", description: "From pairs.", base_models: ["small/one"], schema: {} }));
+    const el = await shown(host);
+    const task = labelled<HTMLSelectElement>(el, "Task");
+    expect([...task.options].map(({ textContent }) => textContent)).toEqual(["Fine-tune an adapter (sft)", "All of it (dpo)"]);
+    task.value = "full";
+    task.dispatchEvent(new Event("change"));
+    expect([...labelled<HTMLSelectElement>(el, "Base model").options].map(({ value }) => value)).toEqual(["small/one"]);
+    expect(el.querySelector(".derived")!.textContent).toContain("dpo");
+    expect([...labelled<HTMLSelectElement>(el, "Priority").options].map(({ value }) => value)).toEqual(["low", "normal"]);
+    labelled<HTMLSelectElement>(el, "Priority").value = "low";
+    submit(el);
+    await eventually(() => host.asks("jobs.submit").length);
+    expect(host.asks("jobs.submit")[0]).toMatchObject({ task: "full", base_model: "small/one", priority: "low", options: {} });
   });
 
   it("says what to do about a dataset without a version", async () => {

@@ -1,6 +1,8 @@
 // Events and jobs as the service writes them.
 
-import type { Adapter, Job } from "../../src/watch/job";
+import type { Job } from "../../src/host/things";
+import type { Adapter } from "../../src/watch/job";
+import { job } from "../support/things";
 import type { JobEvent } from "../../src/watch/run";
 
 const START = Date.parse("2026-03-01T10:00:00Z");
@@ -14,30 +16,19 @@ export function metricsOf(seq: number, step: number, data: JobEvent["data"] = {}
 }
 
 export function jobOf(changes: Partial<Job> = {}): Job {
-  return {
-    id: "jb_01",
+  return job("jb_01", {
     name: "soap",
-    tenant: "@demo",
-    task: "training-v0",
     base_model: "tiny-chat",
     dataset: "@demo/visits@1",
     state: "training",
     state_at: "2026-03-01T10:00:00Z",
-    reason: null,
-    position: null,
-    cancel_requested: false,
-    progress: null,
     attempts: 1,
-    adapter: null,
-    adapter_id: null,
     created_at: "2026-03-01T09:59:00Z",
     queued_at: "2026-03-01T09:59:10Z",
     started_at: "2026-03-01T10:00:00Z",
-    finished_at: null,
-    summary: null,
     options: { epochs: 3, learning_rate: 0.0002, rank: 8 },
     ...changes,
-  };
+  });
 }
 
 export const COMPLETED: Partial<Job> = {

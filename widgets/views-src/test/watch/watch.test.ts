@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Args, HostError, type Json } from "../../src/host/host";
-import type { Job } from "../../src/watch/job";
+import type { Job } from "../../src/host/things";
 import type { JobEvent } from "../../src/watch/run";
 import { mount } from "../../src/watch/watch";
 import { eventually, page, ScriptedHost } from "../support/scripted-host";
