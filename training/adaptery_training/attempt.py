@@ -25,7 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.errors import SpecError
-from adaptery.examples import OWN_TEMPLATE, TEMPLATE_NAMES, order_by_length, padding_share
+from adaptery.examples import (
+    OWN_TEMPLATE,
+    TEMPLATE_NAMES,
+    order_by_length,
+    padding_share,
+    prepare,
+)
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
 from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoint
@@ -125,28 +131,30 @@ def _train(
     from adaptery_training import base
     from adaptery_training.adapter_output import write_adapter
     from adaptery_training.quiet import seed_everything, silence_libraries
-    from adaptery_training.stages import STAGES
+    from adaptery_training.stages import recipe_of
 
     silence_libraries()
-    recipe = STAGES.get(spec.stage)
-    if recipe is None:
-        raise SpecRefusedError(f"stage: {spec.stage} is not offered yet.")
+    recipe = recipe_of(spec.stage)
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
-    events.log(f"{precision}, {threads} threads, {len(records)} records")
+    events.log(f"{precision}, {threads} threads, {len(records.learnt)} records")
     base.check_weights(base_folder, spec.base_model)
     loaded = base.load_base_model(base_folder, spec.base_model, precision, spec.template)
     _stop_here_if_asked(stop)
 
     events.state("preparing")
-    examples = recipe.build_examples(records, loaded, spec)
+    examples = prepare(records.learnt, records.held_out, loaded.tokenizer, spec)
     del records
-    _tell_counts(examples, spec, events)
+    _tell_counts(examples.learnt, spec, events)
     _stop_here_if_asked(stop)
 
     seed_everything(spec.optim.seed)
-    adapted = base.add_lora(loaded.model, spec.lora, spec.base_model.name)
+    model = recipe.model(loaded.model, examples.learnt)
+    adapted = base.add_lora(
+        model, spec.lora, spec.base_model.name, task_type=recipe.task_type
+    )
     watch = _Watch(events, stop, spec, work_folder, started + spec.limits.wall_seconds)
-    trainer = recipe.trainer(adapted, examples, None, Run(spec, work_folder, loaded, watch))
+    run = Run(spec, work_folder, loaded, watch)
+    trainer = recipe.trainer(adapted, examples.learnt, examples.held_out, run)
     events.state(
         "training",
         total_steps=trainer.total_steps,

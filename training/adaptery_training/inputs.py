@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.digests import content_digest, split_digest
 from adaptery.errors import AdapteryError
+from adaptery.examples import held_out_inputs
 from adaptery.files import safe_join
 from adaptery.manifests import (
     MANIFEST_NAME,
@@ -55,14 +56,24 @@ class _Row:
     split: str | None
 
 
-def read_inputs(work_folder: Path, inputs: Sequence[InputSpec]) -> list[Record]:
-    """Return the records that the inputs name, in order.
+@dataclass(frozen=True)
+class InputRecords:
+    """The records of a job's inputs, in order."""
+
+    learnt: list[Record]
+    held_out: list[Record]  # of inputs that are validation splits, unless all are
+
+
+def read_inputs(work_folder: Path, inputs: Sequence[InputSpec]) -> InputRecords:
+    """Return the records that the inputs name.
 
     Raises:
         DataIntegrityError: an input is not the version that the spec names.
         SpecRefusedError: the spec asks for a split that the version does not have.
     """
-    records: list[Record] = []
+    learnt: list[Record] = []
+    held_out: list[Record] = []
+    kept = held_out_inputs(inputs)
     for position, wanted in enumerate(inputs):
         folder = safe_join(work_folder, f"inputs/{position}")
         rows = _read_version(folder, wanted)
@@ -72,8 +83,8 @@ def read_inputs(work_folder: Path, inputs: Sequence[InputSpec]) -> list[Record]:
             raise SpecRefusedError(
                 f"inputs.{position}.split: the version has no {wanted.split} records."
             )
-        records += [row.record for row in rows]
-    return records
+        (held_out if position in kept else learnt).extend(row.record for row in rows)
+    return InputRecords(learnt, held_out)
 
 
 def _read_version(folder: Path, wanted: InputSpec) -> list[_Row]:

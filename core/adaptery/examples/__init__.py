@@ -4,10 +4,11 @@ For: chat templates, tokenizers, masks, the cut-off and the order of batches. No
 It needs Jinja and `tokenizers`, which come with the extras hub, inference and training.
 """
 
-from adaptery.examples.batch_order import order_by_length, padding_share
+from adaptery.examples.batch_order import epoch_order, order_by_length, padding_share
 from adaptery.examples.building import (
     add_record,
     build_examples,
+    build_texts,
     conversation_tokens,
     plain_message,
 )
@@ -22,6 +23,8 @@ from adaptery.examples.judged import (
     build_pairs,
     build_prompts,
 )
+from adaptery.examples.packing import pack
+from adaptery.examples.preparing import Prepared, held_out_inputs, prepare
 
 __all__ = [
     "OWN_TEMPLATE",
@@ -32,6 +35,7 @@ __all__ = [
     "ExampleSet",
     "Judged",
     "Pair",
+    "Prepared",
     "Prompt",
     "Target",
     "add_record",
@@ -39,8 +43,13 @@ __all__ = [
     "build_judged",
     "build_pairs",
     "build_prompts",
+    "build_texts",
     "conversation_tokens",
+    "epoch_order",
+    "held_out_inputs",
     "order_by_length",
+    "pack",
     "padding_share",
     "plain_message",
+    "prepare",
 ]

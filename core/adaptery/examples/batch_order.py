@@ -19,6 +19,8 @@ long batches only. Here the batches of a window are shuffled again.
 import random
 from collections.abc import Sequence
 
+from adaptery.schemas.spec import OptimSpec
+
 #: Batches per window at most. More sorts better and mixes less; from 50 on nothing is gained.
 MAX_WINDOW_BATCHES = 50
 #: An epoch has at least this many windows where it is long enough, so that the members of a
@@ -26,6 +28,12 @@ MAX_WINDOW_BATCHES = 50
 MIN_WINDOWS = 4
 #: A window of fewer batches than this sorts hardly anything.
 MIN_WINDOW_BATCHES = 5
+
+
+def epoch_order(lengths: Sequence[int], optim: OptimSpec, epoch: int) -> list[int]:
+    """Return the positions of all rows in training order for one epoch, as a job asks for it."""
+    batch_size = 1 if optim.batching == "shuffled" else optim.batch_size  # of one: only shuffled
+    return order_by_length(lengths, batch_size=batch_size, seed=optim.seed, epoch=epoch)
 
 
 def order_by_length(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[int]:

@@ -20,7 +20,13 @@ from adaptery.examples.chat_tokenizer import ChatTokenizer
 from adaptery.examples.example_set import Example, ExampleSet, Target
 from adaptery.records import Message, Record
 
-__all__ = ["add_record", "build_examples", "conversation_tokens", "plain_message"]
+__all__ = [
+    "add_record",
+    "build_examples",
+    "build_texts",
+    "conversation_tokens",
+    "plain_message",
+]
 
 JsonObject = Mapping[str, object]
 
@@ -37,6 +43,26 @@ def build_examples(
     made: ExampleSet[Example] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
         add_record(made, record, tokenizer, number)
+    made.require_examples()
+    return made
+
+
+def build_texts(
+    records: Iterable[Record], tokenizer: ChatTokenizer, *, cutoff_len: int
+) -> ExampleSet[Example]:
+    """Tokenize records for continued pre-training: all of each counts, a chat as it is rendered.
+
+    Raises:
+        RecordError: a record is of another kind, the chat template refuses one, or no example is
+            left.
+    """
+    made: ExampleSet[Example] = ExampleSet(cutoff_len)
+    for number, record in enumerate(records, start=1):
+        if record.kind == "chat":
+            tokens, _ = conversation_tokens(record.messages, record.tools or (), tokenizer, number)
+            made.add(tokens, [Target(0, len(tokens))])
+        else:
+            add_record(made, record, tokenizer, number)
     made.require_examples()
     return made
 

@@ -32,7 +32,7 @@ def check(folder: Path, records: list[Record]) -> None:
 
 
 def test_a_tiny_base_model(base: Path) -> None:
-    odd = Record.chat([Message("user", "é 🙂\n<|im_end|>  "), Message("assistant", " ")])
+    odd = Record.chat([Message("user", "é 🙂\n<|im_end|>  "), Message("assistant", "x ")])
     check(base, [*map(Record.from_dict, tiny_records()), odd])
 
 

@@ -70,17 +70,17 @@ def version(root: Path, recipe: dict | None = None, extra: str | None = None) ->
 
 
 def test_all_splits_come_back_in_the_order_of_the_version(tmp_path: Path) -> None:
-    assert read_inputs(tmp_path, [version(tmp_path)]) == RECORDS
+    assert read_inputs(tmp_path, [version(tmp_path)]).learnt == RECORDS
 
 
 def test_only_the_wanted_split_is_learnt_from(tmp_path: Path) -> None:
     wanted = version(tmp_path).model_copy(update={"split": "train"})
-    assert read_inputs(tmp_path, [wanted]) == [RECORDS[0], RECORDS[2], RECORDS[4]]
+    assert read_inputs(tmp_path, [wanted]).learnt == [RECORDS[0], RECORDS[2], RECORDS[4]]
 
 
 def test_a_merged_version_is_known_by_its_recipe_too(tmp_path: Path) -> None:
     wanted = version(tmp_path, RECIPE)
-    assert read_inputs(tmp_path, [wanted]) == RECORDS
+    assert read_inputs(tmp_path, [wanted]).learnt == RECORDS
     other = wanted.model_copy(update={"content_digest": content_digest(IDS)})
     with pytest.raises(DataIntegrityError):
         read_inputs(tmp_path, [other])
@@ -97,13 +97,13 @@ def test_a_record_in_another_split_is_noticed(tmp_path: Path) -> None:
 
 def test_files_that_are_no_records_may_be_left_out(tmp_path: Path) -> None:
     wanted = version(tmp_path, extra="report.json")
-    assert read_inputs(tmp_path, [wanted]) == RECORDS
+    assert read_inputs(tmp_path, [wanted]).learnt == RECORDS
     report = tmp_path / "inputs" / "0" / "report.json"
     report.write_text("changed")
     with pytest.raises(DataIntegrityError):
         read_inputs(tmp_path, [wanted])
     report.unlink()
-    assert read_inputs(tmp_path, [wanted]) == RECORDS
+    assert read_inputs(tmp_path, [wanted]).learnt == RECORDS
     (tmp_path / "inputs" / "0" / "data" / "all-00000.parquet").write_bytes(b"more")
     with pytest.raises(DataIntegrityError):
         read_inputs(tmp_path, [wanted])
@@ -117,7 +117,7 @@ def test_a_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read_inputs(tmp_path, [wanted])
     folder = tmp_path / "again"
     nothing = version(folder).model_copy(update={"split": "validation"})
-    assert read_inputs(folder, [nothing]) == [RECORDS[3]]
+    assert read_inputs(folder, [nothing]).learnt == [RECORDS[3]]
 
 
 def test_a_version_without_splits_has_no_train(tmp_path: Path) -> None:
@@ -141,6 +141,6 @@ def test_a_version_without_splits_has_no_train(tmp_path: Path) -> None:
         manifest.model_copy(update={"files": (entry,)}).to_bytes()
     )
     whole = wanted.model_copy(update={"split_digest": None})
-    assert read_inputs(tmp_path, [whole]) == RECORDS
+    assert read_inputs(tmp_path, [whole]).learnt == RECORDS
     with pytest.raises(SpecRefusedError):
         read_inputs(tmp_path, [whole.model_copy(update={"split": "train"})])
