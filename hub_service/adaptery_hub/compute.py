@@ -26,6 +26,7 @@ from adaptery_hub.database.statements import attempts
 from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
 from adaptery_hub.fleet.live import HEARTBEAT_SECONDS, AgentView
+from adaptery_hub.fleet.machines import machines_with
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.roster import Roster
@@ -43,7 +44,8 @@ from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.spool import Spool
-from adaptery_hub.tasks import TaskCatalog
+from adaptery_hub.tasks import Circumstances, TaskCatalog
+from adaptery_hub.translations import Translations
 from adaptery_hub.usage import UsageLog
 from adaptery_network.agent_files import AgentFiles
 from adaptery_network.broker import NetworkIdentity
@@ -73,6 +75,7 @@ class Compute:
     embeddings: EmbeddingGateway
     sealed: SealedChannel
     usage: UsageLog
+    translations: Translations
     fleet: Fleet | None = None
 
     def connected_agents(self) -> ConnectedAgents:
@@ -127,10 +130,19 @@ async def start_compute(services: Services) -> None:
     services.limits.pending_tokens = usage.pending_tokens
     gateway = Gateway(resolver, network, usage, salts=salts, places=places, limits=services.limits)
     sealed = SealedChannel(resolver, network, usage, salts, places, services.limits)
-    jobs = JobDesk(database, queue, tasks, base_models, services.storage)
+    jobs = JobDesk(
+        database,
+        queue,
+        tasks,
+        base_models,
+        services.storage,
+        lambda digest: Circumstances(machines_with(network.views(), digest)),
+    )
     embeddings = EmbeddingGateway(
         embedding_models, base_models.names, network, usage, services.limits
     )
+    translations = Translations(services, queue, audit)
+    translations.start()
     services.compute = Compute(
         audit,
         tasks,
@@ -142,6 +154,7 @@ async def start_compute(services: Services) -> None:
         embeddings,
         sealed,
         usage,
+        translations,
         fleet,
     )
     await log_audit_tail(services)
@@ -177,6 +190,7 @@ async def stop_compute(services: Services) -> None:
     compute = services.compute
     if compute is None:
         return
+    await compute.translations.stop()
     if compute.fleet is not None:
         await compute.fleet.stop()
     await compute.usage.stop()

@@ -16,21 +16,24 @@ Invariants:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.digests import sha256_bytes
-from adaptery.errors import FieldProblem, NotFoundError, SpecError
+from adaptery.errors import ConflictError, FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
-from adaptery.schemas.jobs import JobCreate
+from adaptery.schemas.jobs import JobAgain, JobCreate
 from adaptery.schemas.spec import StartSpec
+from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
-from adaptery_hub.database import Database
-from adaptery_hub.database.statements import jobs
+from adaptery_hub.database import Database, tables
+from adaptery_hub.database.statements import job_inputs, jobs
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import RequestKey
 from adaptery_hub.identity import Identity
+from adaptery_hub.job_actions import check_action
 from adaptery_hub.job_adapters import JobBase, take_adapters
 from adaptery_hub.job_inputs import (
     Chosen,
@@ -42,9 +45,17 @@ from adaptery_hub.job_inputs import (
     input_specs,
     plan_translation,
 )
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.queue import EmbeddedQueue, Submission
+from adaptery_hub.queue.priorities import priority_word
 from adaptery_hub.storage import StorageDesk
-from adaptery_hub.tasks import TaskCatalog, TaskDefinition, freeze_spec
+from adaptery_hub.tasks import (
+    Circumstances,
+    TaskCatalog,
+    TaskDefinition,
+    check_combinations,
+    freeze_spec,
+)
 
 
 class JobDesk:
@@ -57,15 +68,37 @@ class JobDesk:
         tasks: TaskCatalog,
         base_models: BaseModels,
         storage: StorageDesk | None = None,
+        circumstances: Callable[[str | None], Circumstances] = lambda weight_digest: (
+            Circumstances()
+        ),
     ) -> None:
         self._storage = storage
+        self._circumstances = circumstances
         self._database = database
         self._queue = queue
         self._tasks = tasks
         self._base_models = base_models
 
-    async def submit(self, identity: Identity, wanted: JobCreate) -> str:
+    async def resubmit(self, identity: Identity, job: RowMapping, wanted: JobAgain) -> str:
+        """Submits a job that is over again, exactly as it was; returns the id of the new one.
+
+        Raises:
+            JobStateError: It is not over.
+            AdapteryError: What `submit` raises: whether the caller may is looked at anew.
+        """
+        check_action("resubmit", JobState(job["state"]))
+        again = await self._database.read(lambda c: _again(c, identity, job, wanted))
+        return await self.submit(identity, again, task_digest=job["task_digest"])
+
+    async def submit(
+        self, identity: Identity, wanted: JobCreate, *, task_digest: str | None = None
+    ) -> str:
         """Submits a job; returns its id.
+
+        Args:
+            identity: The caller.
+            wanted: What was asked for.
+            task_digest: What the task must be, if that matters.
 
         Raises:
             InvalidInputError: The name is not one that an adapter can have.
@@ -74,7 +107,7 @@ class JobDesk:
             NotFoundError: There is no such dataset version or adapter, or the caller has no right
                 on it.
             NotAllowedError: The caller may see a dataset or adapter but not use it so.
-            ConflictError: Its key came with another request before.
+            ConflictError: Its key came with another request before, or the task was changed.
             QuotaError: The caller has too many open jobs.
             StorageQuotaError: The caller has no room for what a job leaves.
         """
@@ -90,6 +123,13 @@ class JobDesk:
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
         await self._tasks.refresh()
         task = self._task(wanted.task, identity)
+        if task_digest not in (None, task.digest):
+            raise ConflictError(
+                f"The task {task.name} was changed since.",
+                hint="Clone the job: its form shows what can be chosen now.",
+            )
+        if wanted.priority == "high":
+            identity.check_scope("admin")
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(task, wanted.base_model)
         stage = task.stage
@@ -107,6 +147,8 @@ class JobDesk:
             judge and judge.weight_digest,
         )
         inputs = input_specs(chosen, holds_out=holds_out(spec))
+        spec["inputs"] = as_json(inputs)
+        check_combinations(task, spec, self._circumstances(base.weight_digest))
         submission = Submission(
             job_id=new_id("jb"),
             tenant_id=identity.tenant_id,
@@ -116,10 +158,12 @@ class JobDesk:
             base_model=base_model,
             weight_digest=base.weight_digest,
             options=options,
-            frozen_spec={**spec, "inputs": as_json(inputs)},
+            frozen_spec=spec,
             inputs=as_rows(inputs),
             adapters=taken,
             translation=translation and translation.held_out(holds_out(spec)),
+            priority=wanted.priority,
+            cloned_from=wanted.cloned_from,
             request=request,
         )
         return await self._queue.submit(submission)
@@ -155,9 +199,39 @@ def _resolve(
     connection: Connection, identity: Identity, wanted: JobCreate, base: JobBase
 ) -> tuple[list[Chosen], Translation | None, tuple[TakenAdapter, ...]]:
     """Returns what a job takes, as of one moment."""
+    if wanted.cloned_from is not None:
+        fetch(connection, tables.jobs, identity, wanted.cloned_from, Right.VIEW)
     chosen = choose_versions(connection, identity, wanted)
     translation = plan_translation(connection, identity, chosen, base.stage)
     return chosen, translation, take_adapters(connection, identity, wanted, base)
+
+
+def _again(
+    connection: Connection, identity: Identity, job: RowMapping, wanted: JobAgain
+) -> JobCreate:
+    """Returns the request that makes the same job; high priority is given anew, or not."""
+    taken = {row["role"]: row["name"] for row in job_inputs.adapters_of(connection, [job["id"]])}
+    priority = priority_word(job["priority"])
+    return JobCreate(
+        task=job["task"],
+        name=wanted.name or job["name"],
+        base_model=job["base_model"],
+        datasets=_versions_of(connection, job),
+        start_from=taken.get("start"),
+        reward=taken.get("reward"),
+        priority="normal" if priority == "high" and "admin" not in identity.scopes else priority,
+        options=job["options"],
+        cloned_from=job["id"],
+        key=wanted.key,
+    )
+
+
+def _versions_of(connection: Connection, job: RowMapping) -> tuple[str, ...]:
+    """Returns the ids of the versions that a job was submitted with."""
+    if job["translation"] is not None:
+        return tuple(job["translation"]["order"])
+    rows = jobs.inputs_of(connection, [job["id"]])
+    return tuple(dict.fromkeys(row["version_id"] for row in rows))
 
 
 def _wrong(where: str, reason: str, remedy: str) -> SpecError:

@@ -33,7 +33,7 @@ from adaptery_network.agent.config import AgentConfig
 from adaptery_network.agent.embedding import EmbedderSeat, EmbeddingServer
 from adaptery_network.agent.engine import Engine, EngineTiming
 from adaptery_network.agent.folders import AgentFolders
-from adaptery_network.agent.heartbeats import Pulse
+from adaptery_network.agent.heartbeats import FEATURES, Pulse, worker_features
 from adaptery_network.agent.inference import EngineSeat, InferenceServer
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.load import LoadMeter
@@ -116,6 +116,7 @@ class Agent:
             seats=self._seats.values,
             embedders=self._embedders.values,
             awaited=lambda: self._base_models.awaited,
+            features=(*FEATURES, *worker_features(config.worker_command)),
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import signal
 from pathlib import Path
+from typing import get_args
 
 from adaptery import times
 from adaptery.errors import (
@@ -20,6 +21,7 @@ from adaptery.errors import (
     NotFoundError,
     UnavailableError,
 )
+from adaptery.schemas.spec import Stage
 from adaptery_network.agent.config import AgentConfig
 from adaptery_network.agent.daemon import Agent
 from adaptery_network.agent.tasks import end_tasks
@@ -115,5 +117,5 @@ def capabilities(config: AgentConfig) -> dict[str, object]:
         "base_models": sorted(config.base_models),
         "embedding_models": sorted(config.embedding_models),
         "worker_slots": config.worker_slots,
-        "stages": ["sft"],
+        "stages": list(get_args(Stage)),
     }

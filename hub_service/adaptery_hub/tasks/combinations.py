@@ -1,0 +1,134 @@
+"""What a frozen spec asks for and nobody could do: refused at submit, with the option and a remedy.
+
+`adaptery.spec_rules` says which fields do not combine and what cannot be served; here come the
+rules that need to know where a job may run. What is not known refuses nothing: the worker asks
+again, on the machine and with the base model at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adaptery.errors import FieldProblem, SpecError
+from adaptery.schemas.spec import JobSpec
+from adaptery.spec_rules import spec_problems
+from adaptery_hub.tasks.definitions import TaskDefinition
+from adaptery_hub.tasks.freezing import parse_frozen, place_of
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a live agent says its workers have; None where it says nothing."""
+
+    gpu: bool | None = None
+    bitsandbytes: bool | None = None
+    flash_attn: bool | None = None
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known of where a job may run."""
+
+    #: The live agents that hold its base model; it may be given to any of them.
+    machines: Sequence[Machine] = ()
+    #: Of the base model.
+    context_tokens: int | None = None
+    has_template: bool | None = None
+
+
+def check_combinations(
+    task: TaskDefinition, frozen: Mapping[str, object], known: Circumstances
+) -> None:
+    """Refuses what does not combine, cannot be served or cannot run on any machine that there is.
+
+    Args:
+        task: The job's task.
+        frozen: Its spec; see `freeze_spec`.
+        known: Where it may run.
+
+    Raises:
+        SpecError: Names each option with the reason and what would do.
+    """
+    spec = parse_frozen(task, frozen)
+    problems = [*spec_problems(spec), *(p for rule in _RULES for p in rule(spec, known))]
+    if problems:
+        raise SpecError(
+            "The options do not combine.",
+            errors=[FieldProblem(place_of(task, p.where), p.reason, p.remedy) for p in problems],
+        )
+
+
+def _quantized(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    if spec.optim.quantization == "none":
+        return
+    if any(machine.gpu is False for machine in known.machines):
+        yield _without_gpu("optim.quantization", "Use none.")
+    elif any(machine.bitsandbytes is False for machine in known.machines):
+        yield FieldProblem(
+            "optim.quantization",
+            "needs bitsandbytes, which not every agent with this base model has.",
+            "Use none, or ask the administrator to install it there.",
+        )
+
+
+def _flash(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    if spec.optim.attention != "flash":
+        return
+    if any(machine.gpu is False for machine in known.machines):
+        yield _without_gpu("optim.attention", "Use auto.")
+    elif any(machine.flash_attn is False for machine in known.machines):
+        yield FieldProblem(
+            "optim.attention",
+            "needs flash-attn, which not every agent with this base model has.",
+            "Use auto, or ask the administrator to install it there.",
+        )
+
+
+def _half(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    if spec.optim.precision == "fp16" and any(m.gpu is False for m in known.machines):
+        yield _without_gpu("optim.precision", "Use auto or bf16.")
+
+
+def _context(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    rope = spec.optim.rope
+    limit = int((known.context_tokens or 0) * (rope.factor if rope else 1))
+    if known.context_tokens is not None and spec.optim.cutoff_len > limit:
+        yield FieldProblem(
+            "optim.cutoff_len",
+            f"is beyond the {limit:,} tokens that the base model can look back on.",
+            f"Use {limit:,} or less, or RoPE scaling by a larger factor.",
+        )
+
+
+def _rope(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    if spec.optim.rope is not None and spec.optim.rope.kind != "dynamic":
+        yield FieldProblem(
+            "optim.rope.kind",
+            f"{spec.optim.rope.kind} cannot be served: one base model serves all adapters, and "
+            "without it every position would be another than the adapter learnt.",
+            "Use dynamic, which moves no position within the context of the base model.",
+        )
+
+
+def _template(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    if spec.template == "model" and known.has_template is False:
+        yield FieldProblem(
+            "template", "the base model has no template of its own.", "Choose one by name."
+        )
+
+
+def _without_gpu(where: str, remedy: str) -> FieldProblem:
+    return FieldProblem(
+        where, "needs a GPU, which not every agent with this base model has.", remedy
+    )
+
+
+_RULES: Sequence[Callable[[JobSpec, Circumstances], Iterator[FieldProblem]]] = (
+    _quantized,
+    _flash,
+    _half,
+    _context,
+    _rope,
+    _template,
+)
