@@ -12,13 +12,13 @@ from adaptery.adapter_folders import RANK_LIMIT
 from adaptery.errors import FieldProblem
 from adaptery.schemas.spec import JobSpec, LoraSpec
 
-__all__ = ["LOKR_FACTOR", "plain_rank", "spec_problems"]
+__all__ = ["LOKR_FACTOR", "MOVING_INITS", "plain_rank", "spec_problems"]
 
 #: Size of the small matrix of LoKr, where the layer can be divided by it. Larger ones have fewer
 #: numbers, but the LoRA that computes the same needs `LOKR_FACTOR` x rank.
 LOKR_FACTOR = 8
 #: Starts that move part of the base weights into the adapter.
-_MOVING_INITS = ("olora", "pissa", "loftq")
+MOVING_INITS = ("olora", "pissa", "loftq")
 _PACKED_STAGES = ("pt", "sft")
 
 
@@ -28,12 +28,13 @@ def plain_rank(lora: LoraSpec) -> int:
         return lora.rank**2
     if lora.kind == "lokr":
         return lora.rank * LOKR_FACTOR
-    return 2 * lora.rank if lora.init in _MOVING_INITS else lora.rank
+    return 2 * lora.rank if lora.init in MOVING_INITS else lora.rank
 
 
 def spec_problems(spec: JobSpec) -> list[FieldProblem]:
     """Return what of a spec cannot be done, by field; empty if all can."""
-    return [*_lora_problems(spec), *_start_problems(spec), *_other_problems(spec)]
+    rules = (_lora_problems, _start_problems, _stage_problems, _other_problems)
+    return [problem for rule in rules for problem in rule(spec)]
 
 
 def _lora_problems(spec: JobSpec) -> Iterator[FieldProblem]:
@@ -52,6 +53,10 @@ def _lora_problems(spec: JobSpec) -> Iterator[FieldProblem]:
             "lora.rank",
             f"makes an adapter of rank {rank}, as it is served; {RANK_LIMIT} is the most.",
             f"Use {highest} or less.",
+        )
+    if lora.targets != "all" and "all" in lora.targets and len(lora.targets) > 1:
+        yield FieldProblem(
+            "lora.targets", "names all and others beside.", "Use all alone, or the others."
         )
     if lora.kind != "lora":
         for field, taken in (
@@ -77,7 +82,7 @@ def _not_with(where: str, kind: str) -> FieldProblem:
 
 def _start_problems(spec: JobSpec) -> Iterator[FieldProblem]:
     lora = spec.lora
-    moving = lora.init in _MOVING_INITS
+    moving = lora.init in MOVING_INITS
     if spec.start_from is not None and (lora.kind != "lora" or moving):
         field, value = ("init", lora.init) if moving else ("kind", lora.kind)
         yield FieldProblem(
@@ -93,14 +98,69 @@ def _start_problems(spec: JobSpec) -> Iterator[FieldProblem]:
         )
 
 
+def _stage_problems(spec: JobSpec) -> Iterator[FieldProblem]:
+    if (spec.stage == "grpo") != (spec.reward is not None):
+        yield FieldProblem(
+            "reward",
+            "is what stage grpo needs, and no other takes.",
+            "Name an adapter of stage rm in a job of stage grpo.",
+        )
+    match spec.stage:
+        case "rm":
+            yield from _reward_model_problems(spec)
+        case "kto" if spec.optim.batch_size == 1:
+            yield FieldProblem(
+                "optim.batch_size",
+                "is 1: kto measures by the answers to other questions of a batch.",
+                "Use 2 or more.",
+            )
+        case "grpo":
+            yield from _own_answer_problems(spec)
+        case _:
+            pass
+
+
+def _reward_model_problems(spec: JobSpec) -> Iterator[FieldProblem]:
+    """A reward adapter has a head beside its LoRA, and is handed in as it was trained."""
+    for where, value, taken in (
+        ("lora.kind", spec.lora.kind, spec.lora.kind == "lora"),
+        ("lora.init", spec.lora.init, spec.lora.init not in MOVING_INITS),
+        ("optim.quantization", spec.optim.quantization, spec.optim.quantization == "none"),
+    ):
+        if not taken:
+            yield FieldProblem(where, f"{value} is not for stage rm.", "Leave it at its default.")
+
+
+def _own_answer_problems(spec: JobSpec) -> Iterator[FieldProblem]:
+    answers = spec.optim.batch_size * spec.optim.gradient_accumulation
+    if spec.reward is not None and answers % spec.reward.generations:
+        yield FieldProblem(
+            "reward.generations",
+            f"is {spec.reward.generations}, but a step has {answers} answers, batch size x "
+            "accumulation: they do not fall into groups of it.",
+            f"Choose a divisor of {answers}, or another batch size.",
+        )
+    if spec.eval.val_size > 0 or spec.eval.patience is not None:
+        yield FieldProblem(
+            "eval.val_size" if spec.eval.val_size > 0 else "eval.patience",
+            "is not for stage grpo: there is no answer to a held out prompt to measure a loss on.",
+            "Leave it at its default.",
+        )
+
+
 def _other_problems(spec: JobSpec) -> Iterator[FieldProblem]:
     splits = [entry.split for entry in spec.inputs]
     held_out = spec.eval.val_size > 0 or ("validation" in splits and set(splits) != {"validation"})
-    if spec.eval.patience is not None and not held_out:
+    for field in ("patience", "steps"):
+        if getattr(spec.eval, field) is not None and not held_out:
+            yield FieldProblem(
+                f"eval.{field}",
+                "needs something held out to be measured on.",
+                "Set a validation size, or choose a version with a validation split.",
+            )
+    if spec.eval.val_size >= 1 and spec.eval.val_size % 1:
         yield FieldProblem(
-            "eval.patience",
-            "needs something held out to be measured on.",
-            "Set a validation size, or choose a version with a validation split.",
+            "eval.val_size", "is no number of examples.", "Use a share below 1, or a whole number."
         )
     if spec.optim.batching == "packed" and spec.stage not in _PACKED_STAGES:
         yield FieldProblem(
