@@ -117,6 +117,7 @@ async def start_compute(services: Services) -> None:
     audit = AuditLog(AUDIT_WRITER)
     tasks = await asyncio.to_thread(_load_tasks, settings)
     base_models, embedding_models = await _start_models(settings, database, audit)
+    services.model_files.digest_of = base_models.digest
     queue = EmbeddedQueue(database, audit, _rules(settings))
     spool = await asyncio.to_thread(Spool, settings.state_path / "usage")
     usage = UsageLog(database, audit, spool=spool)
@@ -247,6 +248,7 @@ async def _start_fleet(
             queue=queue,
             base_models=base_models,
             embedding_models=embedding_models,
+            model_files=services.model_files,
             roster=roster,
             identity=identity,
             desk=desk,

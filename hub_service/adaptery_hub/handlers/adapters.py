@@ -165,6 +165,7 @@ async def delete_adapter(handler: Handler, row: Row) -> None:
         audit.append(connection, entry)
 
     await services.db.write(remove)
+    await compute_of(handler).queue.fail_lossy()
     services.admissions.recheck(adapter_id)
     await asyncio.to_thread(services.objects.remove_folder, adapter_prefix(adapter_id))
 

@@ -7,16 +7,14 @@ from typing import get_args
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import ConflictError, FieldProblem, NotAllowedError
-from adaptery.ids import new_id
-from adaptery.names import check_name
 from adaptery.schemas.common import SENSITIVITIES, Page
 from adaptery.schemas.datasets import Dataset, DatasetCreate, DatasetOrder, DatasetPatch
 from adaptery_hub.database.statements import datasets as statements
 from adaptery_hub.database.statements import lineage
+from adaptery_hub.datasets import create_dataset
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
-from adaptery_hub.tenants import owner_for
 
 #: From the least protected to the most.
 ORDERS: tuple[DatasetOrder, ...] = get_args(DatasetOrder)
@@ -54,35 +52,11 @@ class DatasetsHandler(Handler):
     async def post(self) -> None:
         """Create a dataset with an empty draft."""
         wanted = self.body(DatasetCreate)
-        check_name(wanted.name)
-        dataset_id = new_id("ds")
-        # The draft first: a row without a draft would be a dataset that nobody can use or delete.
-        await self.services.drafts.create(dataset_id)
-        try:
-            size = await self.services.drafts.size(dataset_id)
-            row = await self.services.db.write(lambda c: self._insert(c, dataset_id, wanted, size))
-        except BaseException:
-            await self.services.drafts.remove(dataset_id)
-            raise
+        row = await create_dataset(self.services, self.identity, wanted, self._note)
         self.answer(describe_dataset(row))
 
-    def _insert(
-        self, connection: Connection, dataset_id: str, wanted: DatasetCreate, size: int
-    ) -> RowMapping:
-        owner = owner_for(connection, self.identity, wanted.tenant)
-        statements.insert(
-            connection,
-            dataset_id=dataset_id,
-            tenant_id=owner.id,
-            creator_id=self.identity.tenant_id,
-            name=wanted.name,
-            sensitivity=wanted.sensitivity,
-            description=wanted.description,
-            draft_bytes=size,
-            limit=self.services.settings.max_datasets_per_tenant,
-        )
-        self.audit(connection, "dataset.create", dataset_id, name=f"{owner.prefix}/{wanted.name}")
-        return statements.get(connection, self.identity, dataset_id, Right.VIEW)
+    def _note(self, connection: Connection, dataset_id: str, name: str) -> None:
+        self.audit(connection, "dataset.create", dataset_id, name=name)
 
 
 class DatasetHandler(Handler):

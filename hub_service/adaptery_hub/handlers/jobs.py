@@ -58,6 +58,7 @@ class JobsHandler(Handler):
         """Submit a job."""
         compute = compute_of(self)
         job_id = await compute.jobs.submit(self.identity, self.body(JobCreate))
+        compute.translations.wake()
         if compute.fleet is not None:
             compute.fleet.wake()
         self.answer(await read_job(self, job_id, Right.VIEW))

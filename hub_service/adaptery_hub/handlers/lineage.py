@@ -37,7 +37,12 @@ from adaptery_hub.publishing.lineage import (
     provenance,
     sightings,
 )
-from adaptery_hub.publishing.merges import MergeWork, check_sources
+from adaptery_hub.publishing.merges import (
+    MergeWork,
+    check_may_merge,
+    check_sources,
+    merge_facts,
+)
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 
 #: Items of one page of differences: each holds two records.
@@ -76,24 +81,17 @@ class MergesHandler(Handler):
         )
         work.names = lambda c, version: source_names(c, identity, [version])
 
-        def may(connection: Connection) -> None:
-            fetch(connection, tables.datasets, identity, dataset, Right.MANAGE)
-            for source in sources:
-                fetch(connection, tables.versions, identity, source["id"], Right.VIEW)
-
-        started = await services.operations.start(identity, "merge", dataset, work, may=may)
+        started = await services.operations.start(
+            identity,
+            "merge",
+            dataset,
+            work,
+            may=lambda c: check_may_merge(c, identity, dataset, sources),
+        )
         self.answer(describe_operation(started, services.operations))
 
     def _note(self, connection: Connection, version: Version) -> None:
-        self.audit(
-            connection,
-            "version.merge",
-            version.id,
-            name=version.name,
-            records=version.records,
-            content_digest=version.content_digest or "",
-            sources=", ".join(version.sources or ()),
-        )
+        self.audit(connection, "version.merge", version.id, **merge_facts(version))
 
 
 class DiffHandler(Handler):
@@ -168,7 +166,10 @@ class WithdrawHandler(Handler):
             row = versions.get(connection, identity, version, Right.VIEW)
             return describe_version(row, level, source_names(connection, identity, [row]))
 
-        self.answer(await self.services.db.write(write))
+        withdrawn = await self.services.db.write(write)
+        if (compute := self.services.compute) is not None:
+            await compute.queue.fail_lossy()
+        self.answer(withdrawn)
 
 
 class RecordLineageHandler(Handler):

@@ -25,11 +25,20 @@ from adaptery.errors import ConflictError, FieldProblem, InvalidInputError, TooL
 from adaptery.manifests import Manifest, ManifestSource, manifest_digest
 from adaptery.records import Kind
 from adaptery.schemas.common import JsonObject
-from adaptery.schemas.datasets import CharacterCounts, FileCount, PublishRequest, VersionReport
+from adaptery.schemas.datasets import (
+    CharacterCounts,
+    FileCount,
+    PublishRequest,
+    Version,
+    VersionReport,
+)
 from adaptery.schemas.lineage import MergeRequest
+from adaptery_hub.database import tables
 from adaptery_hub.database.statements import lineage
 from adaptery_hub.database.statements import versions as statements
+from adaptery_hub.identity import Identity
 from adaptery_hub.operations import Progress
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.publishing.describing import prefix_of
 from adaptery_hub.publishing.folders import (
     ContentTally,
@@ -113,6 +122,30 @@ def check_sources(rows: Sequence[RowMapping]) -> None:
                 hint="Merge without it.",
                 errors=[FieldProblem(f"sources[{number}].version", reason, "Leave it out.")],
             )
+
+
+def check_may_merge(
+    connection: Connection, identity: Identity, dataset_id: str, sources: Sequence[RowMapping]
+) -> None:
+    """Look whether somebody may still merge these versions into a dataset.
+
+    Raises:
+        NotFoundError: a right is gone.
+        NotAllowedError: a right is not enough any more.
+    """
+    fetch(connection, tables.datasets, identity, dataset_id, Right.MANAGE)
+    for source in sources:
+        fetch(connection, tables.versions, identity, source["id"], Right.VIEW)
+
+
+def merge_facts(version: Version) -> dict[str, str | int]:
+    """Return what is written down of a merge."""
+    return {
+        "name": version.name,
+        "records": version.records,
+        "content_digest": version.content_digest or "",
+        "sources": ", ".join(version.sources or ()),
+    }
 
 
 class MergeWork(VersionWork):

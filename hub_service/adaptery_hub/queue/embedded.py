@@ -12,12 +12,13 @@ from dataclasses import asdict
 from sqlalchemy.engine import Connection
 
 from adaptery.errors import QuotaError
+from adaptery.schemas.spec import InputSpec
 from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, job_inputs, jobs, tenants
-from adaptery_hub.queue import fairness, reports, transitions
+from adaptery_hub.queue import fairness, priorities, reports, transitions
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
 from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
 from adaptery_hub.queue.rules import QueueRules
@@ -59,6 +60,20 @@ class EmbeddedQueue:
                 lambda c, job_id=job_id: transitions.enqueue(c, job_id, self._clock())
             )
             self.signals.notify(job_id)
+
+    async def translated(self, job_id: str, inputs: Sequence[InputSpec], told: str) -> None:
+        """Gives a job its inputs in place of what had to be translated, and queues it."""
+        await self._database.write(
+            lambda c: transitions.translated(c, job_id, inputs, told, self._clock())
+        )
+        self.signals.notify(job_id)
+
+    async def fail_waiting(self, job_id: str, reason: str) -> None:
+        """Fails a job that waits; one that does not any more stays as it is."""
+        await self._database.write(
+            lambda c: transitions.fail_waiting(c, job_id, reason, self._clock())
+        )
+        self.signals.notify(job_id)
 
     async def fail_lossy(self) -> None:
         """Fails every job that waits in vain: what it takes was withdrawn or deleted."""
@@ -192,7 +207,8 @@ class EmbeddedQueue:
             "translation": translation and translation.model_dump(mode="json"),
             "reason": str(translation or "preparing"),
             "queue": submission.task.queue,
-            "priority": 0,
+            "priority": priorities.NUMBERS[submission.priority],
+            "cloned_from": submission.cloned_from,
             **(asdict(submission.request) if submission.request else {}),
         }
 

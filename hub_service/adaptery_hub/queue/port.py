@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from adaptery.schemas.jobs import OptionValue
-from adaptery.schemas.spec import JobSpec
+from adaptery.schemas.jobs import OptionValue, Priority
+from adaptery.schemas.spec import InputSpec, JobSpec
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import NewInput, RequestKey
 from adaptery_hub.job_inputs import Translation
@@ -44,6 +44,8 @@ class Submission:
     inputs: Sequence[NewInput]
     adapters: Sequence[TakenAdapter] = ()
     translation: Translation | None = None  # what has to happen before it can be queued
+    priority: Priority = "normal"
+    cloned_from: str | None = None
     request: RequestKey | None = None
 
 
@@ -104,6 +106,18 @@ class Queue(Protocol):
 
     async def prepare(self) -> None:
         """Queues every `created` job that can be, and says why the others cannot."""
+        ...
+
+    async def translated(self, job_id: str, inputs: Sequence[InputSpec], told: str) -> None:
+        """Gives a job its inputs in place of what had to be translated, and queues it."""
+        ...
+
+    async def fail_waiting(self, job_id: str, reason: str) -> None:
+        """Fails a job that waits; one that does not any more stays as it is."""
+        ...
+
+    async def fail_lossy(self) -> None:
+        """Fails every job that waits in vain: what it takes was withdrawn or deleted."""
         ...
 
     async def claim(self, offer: Offer) -> Claim | None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from adaptery.errors import ConflictError, InvalidInputError, RecordError
 from adaptery.formats import (
     convert_kind,
+    losses,
     read_records,
     suggest,
     translate,
@@ -288,6 +289,8 @@ def test_a_folder_is_never_written_over(tmp_path):
 def test_a_kind_becomes_another_and_says_what_that_leaves_out(record, kind, dropped):
     conversion = convert_kind(record, kind)
     assert conversion.record.kind == kind and conversion.dropped == dropped
+    told = losses(record.kind, kind)
+    assert told is not None and set(dropped) <= set(told)
     assert Record.from_dict(conversion.record.to_dict()) == conversion.record
 
 
@@ -303,6 +306,7 @@ def test_a_kind_becomes_another_and_says_what_that_leaves_out(record, kind, drop
 def test_nothing_is_made_up_for_a_kind(record, kind):
     with pytest.raises(RecordError):
         convert_kind(record, kind)
+    assert losses(record.kind, kind) is None or record.label is False
 
 
 @pytest.mark.slow

@@ -91,6 +91,14 @@ def get(connection: Connection, identity: Identity, dataset_id: str, right: Righ
     return connection.execute(statement).mappings().one()
 
 
+def find_named(connection: Connection, tenant_id: str, name: str) -> RowMapping | None:
+    """Return an owner's dataset of this name, whoever may see it; for the service's own use."""
+    statement = sa.select(datasets).where(
+        datasets.c.tenant_id == tenant_id, datasets.c.name == name
+    )
+    return connection.execute(statement).mappings().first()
+
+
 def list_page(
     connection: Connection,
     identity: Identity,

@@ -143,6 +143,16 @@ def list_in_state(
     return list(connection.execute(statement).mappings())
 
 
+def to_translate(connection: Connection) -> list[RowMapping]:
+    """Returns the jobs that wait for their versions to be translated, oldest first."""
+    statement = (
+        sa.select(_jobs)
+        .where(_jobs.c.state == JobState.CREATED, _jobs.c.translation.is_not(None))
+        .order_by(_jobs.c.id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
 def waiting(connection: Connection, queue: str) -> list[RowMapping]:
     """Returns what a queue's order and its forecasts depend on, for each job that waits."""
     statement = sa.select(
@@ -195,6 +205,8 @@ def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMappi
             versions.c.content_digest,
             versions.c.split_digest,
             versions.c.manifest_digest,
+            versions.c.counts,
+            versions.c.splits,
             datasets.c.id.label("dataset_id"),
             datasets.c.name.label("dataset_name"),
             datasets.c.sensitivity,

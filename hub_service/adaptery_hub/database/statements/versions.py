@@ -263,6 +263,12 @@ def find(connection: Connection, version_id: str) -> RowMapping:
     return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
 
 
+def of_dataset_named(connection: Connection, tenant_id: str, name: str) -> list[RowMapping]:
+    """Return the versions of an owner's dataset, newest first; for the service's own use."""
+    statement = _select().where(datasets.c.tenant_id == tenant_id, datasets.c.name == name)
+    return list(connection.execute(statement.order_by(versions.c.number.desc())).mappings())
+
+
 def withdraw(connection: Connection, version_id: str, reason: str, at: datetime) -> bool:
     """Withdraw a version; return False if it was not completed any more."""
     statement = (
