@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from adaptery.tensor_files import hash_tensors, tensors_digest
 
 __all__ = [
     "BASE_MODEL_NAME",
+    "DESCRIPTION_FILES",
+    "PIECE_BYTES",
     "BaseModelInfo",
     "locate",
     "read_base_model",
@@ -34,6 +37,20 @@ __all__ = [
 
 #: The file beside converted weights that says what they are.
 BASE_MODEL_NAME = "base_model.json"
+#: The files that describe a base model beside its weights, with the most bytes each may have: what
+#: the service needs to count tokens and foresee memory. The largest published tokenizers, of
+#: 256,000 tokens, take 35 MB.
+DESCRIPTION_FILES: Mapping[str, int] = {
+    "config.json": 1024 * 1024,
+    "generation_config.json": 1024 * 1024,
+    "tokenizer.json": 64 * 1024 * 1024,
+    "tokenizer_config.json": 4 * 1024 * 1024,
+    "special_tokens_map.json": 1024 * 1024,
+    "chat_template.jinja": 1024 * 1024,
+}
+#: What an agent hands over of such a file at a time; the broker carries 1 MiB, and base64 adds a
+#: third.
+PIECE_BYTES = 256 * 1024
 _HUB = re.compile(r"hf:([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96})(?:@([\w.-]{1,100}))?", re.ASCII)
 _READABLE = 0o644
 

@@ -38,6 +38,7 @@ from adaptery_hub import compute, logs
 from adaptery_hub.admissions import Admissions
 from adaptery_hub.at_rest import AtRestDesk
 from adaptery_hub.audit import AuditLog
+from adaptery_hub.base_model_files import BaseModelFiles
 from adaptery_hub.clearml.choosing import build_links
 from adaptery_hub.curation.recovering import recover as recover_draft
 from adaptery_hub.database import Database
@@ -54,7 +55,7 @@ from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
 from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
-from adaptery_hub.imports import Imports, find_tokenizer
+from adaptery_hub.imports import Imports, Tokenizers
 from adaptery_hub.key_limits import KeyLimits
 from adaptery_hub.key_store import KeyStore
 from adaptery_hub.keys import KeyRules, Keys
@@ -203,6 +204,8 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     )
     published = PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes")
     diffs = DiffCache(cache / "diffs", published, processes)
+    model_files = BaseModelFiles(state / "base-models")
+    tokenizers = Tokenizers(settings.base_models, settings.default_base_model, model_files)
     return Services(
         settings=settings,
         db=database,
@@ -233,8 +236,10 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             processes,
             storage,
             metrics,
-            find_tokenizer(settings.base_models, settings.default_base_model),
+            tokenizers,
         ),
+        model_files=model_files,
+        tokenizers=tokenizers,
         operations=operations,
         processes=processes,
         publisher=Publisher(

@@ -17,6 +17,7 @@ from adaptery_hub.turnstile import Turnstile
 if TYPE_CHECKING:
     from adaptery.errors import AdapteryError
     from adaptery_hub.at_rest import AtRestDesk
+    from adaptery_hub.base_model_files import BaseModelFiles
     from adaptery_hub.clearml.links import ClearmlLinks
     from adaptery_hub.compute import Compute
     from adaptery_hub.database import Database
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from adaptery_hub.erasure import Eraser
     from adaptery_hub.hub_watch import HubWatch
     from adaptery_hub.identity import IdentitySource
-    from adaptery_hub.imports import Imports
+    from adaptery_hub.imports import Imports, Tokenizers
     from adaptery_hub.key_limits import KeyLimits
     from adaptery_hub.keys import Keys
     from adaptery_hub.limits import Limits
@@ -87,6 +88,8 @@ class Services:
     retention: Retention
     uploads: Uploads
     imports: Imports
+    model_files: BaseModelFiles
+    tokenizers: Tokenizers
     operations: Operations
     processes: Processes
     publisher: Publisher

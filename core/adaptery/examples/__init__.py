@@ -13,7 +13,7 @@ from adaptery.examples.building import (
     plain_message,
 )
 from adaptery.examples.chat_templates import OWN_TEMPLATE, TEMPLATE_NAMES
-from adaptery.examples.chat_tokenizer import TOKENIZER_FILES, ChatTokenizer
+from adaptery.examples.chat_tokenizer import ChatTokenizer
 from adaptery.examples.example_set import Example, ExampleSet, Target
 from adaptery.examples.judged import (
     Judged,
@@ -29,7 +29,6 @@ from adaptery.examples.preparing import Prepared, held_out_inputs, prepare
 __all__ = [
     "OWN_TEMPLATE",
     "TEMPLATE_NAMES",
-    "TOKENIZER_FILES",
     "ChatTokenizer",
     "Example",
     "ExampleSet",

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, cast
 
+from adaptery.base_models import DESCRIPTION_FILES
 from adaptery.errors import InvalidInputError
 from adaptery.examples.chat_templates import (
     OWN_TEMPLATE,
@@ -27,7 +28,7 @@ from adaptery.examples.chat_templates import (
 )
 from adaptery.examples.tool_messages import plain_messages
 
-__all__ = ["TOKENIZER_FILES", "ChatTokenizer"]
+__all__ = ["ChatTokenizer"]
 
 JsonObject: TypeAlias = Mapping[str, object]
 
@@ -35,14 +36,6 @@ TOKENIZER_NAME = "tokenizer.json"
 CONFIG_NAME = "tokenizer_config.json"
 TEMPLATE_NAME = "chat_template.jinja"
 SPECIAL_NAME = "special_tokens_map.json"
-#: Files of a base model that are read here, with the most bytes each may have. The largest
-#: published vocabularies, of 256,000 tokens, take 35 MB.
-TOKENIZER_FILES: Mapping[str, int] = {
-    TOKENIZER_NAME: 64 * 1024 * 1024,
-    CONFIG_NAME: 4 * 1024 * 1024,
-    TEMPLATE_NAME: 1024 * 1024,
-    SPECIAL_NAME: 1024 * 1024,
-}
 
 _PROBE = "probe"
 _PROBE_TOOL: JsonObject = {"type": "function", "function": {"name": _PROBE, "parameters": {}}}
@@ -203,7 +196,7 @@ class ChatTokenizer:
 
 
 def _read(folder: Path, name: str) -> str | None:
-    limit = TOKENIZER_FILES[name]
+    limit = DESCRIPTION_FILES[name]
     try:
         with (folder / name).open("rb") as file:
             data = file.read(limit + 1)

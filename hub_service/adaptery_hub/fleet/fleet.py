@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from adaptery.errors import AdapteryError, NoAgentError, NotAllowedError, UnavailableError
 from adaptery.ids import is_id
 from adaptery.sealed import Frame, Session, derive_session_key, open_heartbeat
 from adaptery.times import Clock, now
 from adaptery_hub import logs
+from adaptery_hub.base_model_files import BaseModelFiles
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import agents as statements
@@ -53,6 +55,8 @@ logger = logging.getLogger(__name__)
 CONNECT_PAUSE_SECONDS = 0.5
 #: How often the database hears that an agent is still there; a change of state is stored at once.
 SEEN_SECONDS = 15.0
+#: What an agent says of itself that can hand over the files of base models.
+MODEL_FILES_FEATURE = "model-files"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class FleetParts:
     queue: Queue
     base_models: BaseModels
     embedding_models: EmbeddingModels
+    model_files: BaseModelFiles
     roster: Roster
     identity: NetworkIdentity
     desk: SessionDesk
@@ -161,7 +166,10 @@ class Fleet:
 
     def cancel_soon(self, job_id: str, tenant_id: str) -> None:
         """Tells the agent of a job to end it; if that fails, its next report tells it."""
-        task = asyncio.create_task(self._cancel(job_id, tenant_id), name=f"cancel {job_id}")
+        self._errand(self._cancel(job_id, tenant_id), f"cancel {job_id}")
+
+    def _errand(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
@@ -238,7 +246,7 @@ class Fleet:
 
     def _session(self, session_id: str, agent_id: str) -> Session | None:
         """Finds the session that an agent names; what it may do there is the desk's business."""
-        known = is_id(session_id, "at") or is_id(session_id, "ad")
+        known = any(is_id(session_id, kind) for kind in ("at", "ad", "ck"))
         if not known or self.roster.get(agent_id) is None:
             return None
         master = self._parts.identity.session_master
@@ -270,9 +278,22 @@ class Fleet:
             await self._parts.queue.prepare()
             self.wake()
         await self._parts.embedding_models.observe(beat.embedding_models)
+        self._collect_soon(beat)
         await self._store_seen(beat, moment)
         if _free_slots(self.live.get(beat.agent_id)) > had_room:
             self.wake()
+
+    def _collect_soon(self, beat: Heartbeat) -> None:
+        """Begins to fetch what describes a base model, if this agent is the first to hold it."""
+        parts, orders = self._parts, self._orders
+        if orders is None or MODEL_FILES_FEATURE not in beat.features:
+            return
+        for model in beat.base_models:
+            bound = parts.base_models.digest(model.name) == model.weight_digest
+            if bound and parts.model_files.wants(model.weight_digest):
+                read = partial(orders.model_piece, beat.agent_id, model)
+                collecting = parts.model_files.collect(model.weight_digest, read)
+                self._errand(collecting, f"files of {model.weight_digest}")
 
     async def _store_change(self, change: StateChange, moment: datetime) -> None:
         logs.log(logger, logging.INFO, "agent_state", agent=change.agent_id, state=change.state)

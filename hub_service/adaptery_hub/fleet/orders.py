@@ -19,6 +19,7 @@ from adaptery import base64url
 from adaptery.sealed import Frame, Grant, Verb, derive_session_key, sign_grant
 from adaptery.times import Clock, now, to_text
 from adaptery_hub.fleet.grant_book import GRANT_SECONDS, GrantBook, Wanted
+from adaptery_hub.fleet.live import BaseModelReport
 from adaptery_hub.fleet.roster import Roster
 from adaptery_hub.gateway.embedding import EmbedOrder
 from adaptery_hub.gateway.gateway import InferOrder
@@ -30,6 +31,8 @@ ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
 FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one
 VECTORS_SECONDS = 300.0  # until the next vectors: those of others are computed in between
 GRANT_BEYOND_LEASE_SECONDS = 60.0
+#: Who asks where no tenant does.
+SERVICE_CALLER = "service"
 
 
 class Orders:
@@ -90,13 +93,13 @@ class Orders:
         }
         if adapter is not None:
             body["adapter"] = {
-                "id": adapter.id,
+                "id": adapter.weights_id,
                 "weight_digest": adapter.weight_digest,
-                "session": self._session(adapter.id, agent_id),
+                "session": self._session(adapter.weights_id, agent_id),
             }
         wanted = Wanted(
             "infer",
-            adapter.id if adapter else target.base_model,
+            adapter.weights_id if adapter else target.base_model,
             order.caller,
             adapter.weight_digest if adapter else target.base_weight_digest,
             (("max_tokens", order.max_tokens),),
@@ -120,6 +123,26 @@ class Orders:
             async for frame in opened:
                 yield frame
 
+    async def model_piece(
+        self, agent_id: str, model: BaseModelReport, file: str, offset: int
+    ) -> Mapping[str, object]:
+        """Asks an agent for a piece of a file that describes a base model.
+
+        Raises:
+            AdapteryError: The agent cannot be reached, or has no such file.
+        """
+        body = {
+            "model": {"name": model.name, "weight_digest": model.weight_digest},
+            "file": file,
+            "offset": offset,
+        }
+        not_after = self._clock() + timedelta(seconds=GRANT_SECONDS)
+        grant = self._granter(
+            "fetch", model.name, SERVICE_CALLER, not_after, weight_digest=model.weight_digest
+        )
+        card = self._roster.card(agent_id)
+        return await self._caller.call(card, "fetch", grant, body, ORDER_SECONDS)
+
     def _stream(
         self, agent_id: str, wanted: Wanted, body: Mapping[str, object], frame_seconds: float
     ) -> AsyncGenerator[Frame, None]:
@@ -137,11 +160,21 @@ class Orders:
         return session_reference(self._identity, session_id, agent_id)
 
     def _granter(
-        self, verb: Verb, thing: str, caller: str, not_after: datetime
+        self,
+        verb: Verb,
+        thing: str,
+        caller: str,
+        not_after: datetime,
+        weight_digest: str | None = None,
     ) -> Callable[[str], str]:
         def grant_for(caller_key: str) -> str:
             grant = Grant(
-                verb=verb, thing=thing, caller=caller, caller_key=caller_key, not_after=not_after
+                verb=verb,
+                thing=thing,
+                weight_digest=weight_digest,
+                caller=caller,
+                caller_key=caller_key,
+                not_after=not_after,
             )
             return sign_grant(grant, self._identity.signing_key)
 

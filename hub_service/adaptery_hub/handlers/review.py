@@ -40,7 +40,6 @@ from adaptery_hub.drafts import Draft, DraftRecord
 from adaptery_hub.drafts.findings import QueueState
 from adaptery_hub.handlers.operations import describe_operation
 from adaptery_hub.handlers.records import DraftHandler
-from adaptery_hub.imports.tokens import find_tokenizer
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.review.analysis import AnalysisOrder
 from adaptery_hub.review.decisions import (
@@ -142,12 +141,11 @@ class ReviewHandler(_ReviewHandler):
         """
         settings, drafts = self.services.settings, self.services.drafts
         name = model or settings.default_base_model
-        source = settings.base_models.get(name)
-        if source is None:
+        if name not in settings.base_models:
             known = ", ".join(settings.base_models) or "none"
             problem = FieldProblem("base_model", "is not known here.", f"Known here: {known}.")
             raise InvalidInputError(errors=[problem])
-        found = await asyncio.to_thread(find_tokenizer, {name: source}, name)
+        found = await asyncio.to_thread(self.services.tokenizers.of, name)
         path = None if found is None else found.path
         return LengthsOrder(drafts.path(dataset), drafts.max_records, name, path)
 

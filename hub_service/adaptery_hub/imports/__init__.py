@@ -19,15 +19,15 @@ from adaptery_hub.imports.problems import (
     csv_lines,
     read_problems,
 )
-from adaptery_hub.imports.tokens import find_tokenizer
+from adaptery_hub.imports.tokens import Tokenizers
 
 __all__ = [
     "PROBLEMS_LIMIT",
     "ImportPlan",
     "Imports",
     "ProblemWriter",
+    "Tokenizers",
     "csv_lines",
     "describe_file",
-    "find_tokenizer",
     "read_problems",
 ]

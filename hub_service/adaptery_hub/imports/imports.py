@@ -29,7 +29,7 @@ from adaptery_hub.drafts import Drafts
 from adaptery_hub.identity import Identity
 from adaptery_hub.imports.problems import problem_page
 from adaptery_hub.imports.steps import ImportOrder, LookOrder, preview_file, suggest_file
-from adaptery_hub.imports.tokens import TokenizerSource, cuts_by_tokens
+from adaptery_hub.imports.tokens import Tokenizers, cuts_by_tokens
 from adaptery_hub.imports.work import Deadline, ImportWork, Note, Workplace
 from adaptery_hub.metrics import Metrics
 from adaptery_hub.objects.encryption import KeptFile
@@ -74,7 +74,7 @@ class Imports:
         processes: Processes,
         storage: StorageDesk,
         metrics: Metrics,
-        tokenizer: TokenizerSource | None,
+        tokenizers: Tokenizers,
     ) -> None:
         """Take the parts that it works with.
 
@@ -86,7 +86,7 @@ class Imports:
             processes: where large files are read.
             storage: how much room there is.
             metrics: what is counted.
-            tokenizer: what a token is; a word if absent.
+            tokenizers: what a token is; a word where there are none.
         """
         self._database = database
         self._drafts = drafts
@@ -95,7 +95,7 @@ class Imports:
         self._processes = processes
         self._storage = storage
         self._metrics = metrics
-        self._tokenizer = tokenizer
+        self._tokenizers = tokenizers
         self._threads = ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="look")
         self._running: dict[str, tuple[str, str]] = {}  # operation: dataset, file
 
@@ -140,7 +140,7 @@ class Imports:
             format=plan.format,
             skip_bad_records=plan.skip_bad_records,
             room_bytes=room,
-            tokenizer=self._tokenizer,
+            tokenizer=await asyncio.to_thread(self._tokenizers.first),
         )
         work = ImportWork(
             self._workplace(), row, order, in_process=in_process, keep=keep, note=note
@@ -280,7 +280,8 @@ class Imports:
         """Look into a file, away from the event loop and from whatever the file may do."""
         path = await self._original(row)
         scratch = self._uploads.originals.scratch(row["dataset_id"])
-        order = LookOrder(path, row["name"], scratch, self._tokenizer, mapping)
+        tokenizer = await asyncio.to_thread(self._tokenizers.first)
+        order = LookOrder(path, row["name"], scratch, tokenizer, mapping)
         progress = Deadline(Progress(asyncio.get_running_loop()), LOOK_SECONDS)
 
         def look() -> T:

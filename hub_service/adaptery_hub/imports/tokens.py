@@ -1,7 +1,7 @@
 """What counts as a token where a text is cut into chunks of them.
 
-It is the tokenizer of a registered base model, the default one before others, if its files lie on
-this machine; nothing is fetched. Else a token is a word, and the file says so.
+It is the tokenizer of a registered base model, the default one before others, if an agent handed it
+over or its files lie on this machine. Else a token is a word, and the file says so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from adaptery.base_models import locate
 from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.formats.texts import Tokenize
 from adaptery.schemas.mappings import Mapping as FileMapping
+from adaptery_hub.base_model_files import BaseModelFiles
 
 TOKENIZER_FILE = "tokenizer.json"
 #: Bytes that were no UTF-8; the tokenizer takes whole characters only.
@@ -41,21 +42,36 @@ class TokenizerSource:
         return spans
 
 
-def find_tokenizer(sources: Mapping[str, str], default: str) -> TokenizerSource | None:
-    """Return the tokenizer of the first base model that has one on this machine. Blocking.
+class Tokenizers:
+    """The tokenizers of the registered base models."""
 
-    Args:
-        sources: by the name of a base model, where it comes from.
-        default: the one that is asked first.
-    """
-    for model in sorted(sources, key=lambda name: name != default):
-        try:
-            path = locate(sources[model]) / TOKENIZER_FILE
-        except (NotFoundError, InvalidInputError):
-            continue
-        if path.is_file():
-            return TokenizerSource(model, path)
-    return None
+    def __init__(self, sources: Mapping[str, str], default: str, files: BaseModelFiles) -> None:
+        """Take where they come from.
+
+        Args:
+            sources: by the name of a base model, where it comes from.
+            default: the one that is asked first.
+            files: what agents handed over.
+        """
+        self._sources = dict(sources)
+        self._default = default
+        self._files = files
+
+    def first(self) -> TokenizerSource | None:
+        """Return the first one that is here. Blocking."""
+        models = sorted(self._sources, key=lambda name: name != self._default)
+        return next((found for model in models if (found := self.of(model))), None)
+
+    def of(self, model: str) -> TokenizerSource | None:
+        """Return that of one base model: as an agent handed it over, else on this machine."""
+        folder = self._files.find_named(model)
+        if folder is None:
+            try:
+                folder = locate(self._sources[model])
+            except (NotFoundError, InvalidInputError):
+                return None
+        path = folder / TOKENIZER_FILE
+        return TokenizerSource(model, path) if path.is_file() else None
 
 
 def cuts_by_tokens(mapping: FileMapping | None) -> bool:

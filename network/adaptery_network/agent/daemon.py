@@ -37,6 +37,7 @@ from adaptery_network.agent.heartbeats import FEATURES, Pulse, worker_features
 from adaptery_network.agent.inference import EngineSeat, InferenceServer
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.load import LoadMeter
+from adaptery_network.agent.model_files import ModelFilesServer
 from adaptery_network.agent.orders import SessionKey
 from adaptery_network.agent.reporter import ReportTiming
 from adaptery_network.agent.residents import Residents
@@ -95,7 +96,12 @@ class Agent:
         opener = RequestOpener(files.identity, files.issuer, clock, clock())
         owner, agent = files.card.owner, files.card.agent
         self._control = SealedServer(
-            transport, subjects.control(owner, agent), "train", opener, self._slots.handle
+            transport,
+            subjects.control(owner, agent),
+            "train",
+            opener,
+            self._slots.handle,
+            also={"fetch": ModelFilesServer(self._base_models.find).answer},
         )
         inference = InferenceServer(self._find_seat, self._open_line)
         embedding = EmbeddingServer(self._find_embedder)

@@ -21,7 +21,7 @@ from adaptery_network.agent.inference import EngineSeat
 from adaptery_network.agent.slots import WorkerSlots
 
 #: What a service may ask of this agent that earlier releases do not understand.
-FEATURES = ("sealed",)
+FEATURES = ("sealed", "model-files")
 #: What options of a job may need in the environment of the workers.
 _WORKER_PACKAGES = ("bitsandbytes", "flash_attn")
 

@@ -12,7 +12,8 @@ import pytest
 from adaptery.errors import DeadlineError, FieldProblem
 from adaptery.schemas.imports import FileProblem
 from adaptery.schemas.mappings import Mapping
-from adaptery_hub.imports import ProblemWriter, csv_lines, find_tokenizer, read_problems
+from adaptery_hub.base_model_files import BaseModelFiles
+from adaptery_hub.imports import ProblemWriter, Tokenizers, csv_lines, read_problems
 from adaptery_hub.imports.expected import expected_total
 from adaptery_hub.imports.problems import count_problems, problem_page
 from adaptery_hub.imports.steps import full_disk
@@ -132,10 +133,18 @@ def test_tokens_are_those_of_the_default_model_if_it_is_here(tmp_path: Path) -> 
         tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
         tokenizer.save(str(folder / "tokenizer.json"))
     sources = {"org/one": str(tmp_path / "one"), "org/two": str(tmp_path / "two")}
-    found = find_tokenizer(sources, "org/two")
+    files = BaseModelFiles(tmp_path / "state")
+    found = Tokenizers(sources, "org/two", files).first()
     assert found is not None and found.model == "org/two"
     assert found.load()("x\udcffy") == [(0, 1), (1, 2), (2, 3)]
-    assert find_tokenizer({"org/far": "hf:org/far", "org/gone": "/nowhere"}, "org/far") is None
+    far = Tokenizers({"org/far": "hf:org/far", "org/gone": "/nowhere"}, "org/far", files)
+    assert far.first() is None
+    # What an agent handed over comes first.
+    (tmp_path / "one").rename(tmp_path / "state" / "beef")
+    files = BaseModelFiles(tmp_path / "state")
+    files.digest_of = {"org/far": "sha256:beef"}.get
+    far = Tokenizers({"org/far": "hf:org/far"}, "org/far", files).of("org/far")
+    assert far is not None and far.path == tmp_path / "state" / "beef" / "tokenizer.json"
     cut = Mapping.model_validate(
         {"format": "text", "container": "txt", "chunks": {"by": "tokens", "size": 2}}
     )
