@@ -16,7 +16,8 @@ Invariants:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -24,8 +25,8 @@ from adaptery.digests import sha256_bytes
 from adaptery.errors import ConflictError, FieldProblem, NotFoundError, SpecError
 from adaptery.ids import new_id
 from adaptery.names import check_name
-from adaptery.schemas.jobs import JobAgain, JobCreate
-from adaptery.schemas.spec import StartSpec
+from adaptery.schemas.jobs import JobAgain, JobCreate, OptionValue
+from adaptery.schemas.spec import InputSpec, StartSpec
 from adaptery.states import JobState
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database, tables
@@ -56,6 +57,20 @@ from adaptery_hub.tasks import (
     check_combinations,
     freeze_spec,
 )
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What a request for a job comes to."""
+
+    task: TaskDefinition
+    options: Mapping[str, OptionValue]
+    base: JobBase
+    chosen: Sequence[Chosen]
+    translation: Translation | None
+    adapters: tuple[TakenAdapter, ...]
+    spec: dict[str, object]  # frozen; the job, the attempt and the base model are not in it yet
+    inputs: Sequence[InputSpec]
 
 
 class JobDesk:
@@ -121,6 +136,34 @@ class JobDesk:
         if self._storage is not None:
             await self._storage.check(identity.tenant_id)
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
+        plan = await self.plan(identity, wanted, task_digest=task_digest)
+        submission = Submission(
+            job_id=new_id("jb"),
+            tenant_id=identity.tenant_id,
+            creator_id=identity.tenant_id,
+            name=wanted.name,
+            task=plan.task,
+            base_model=plan.base.base_model,
+            weight_digest=plan.base.weight_digest,
+            options=plan.options,
+            frozen_spec=plan.spec,
+            inputs=as_rows(plan.inputs),
+            adapters=plan.adapters,
+            translation=plan.translation and plan.translation.held_out(holds_out(plan.spec)),
+            priority=wanted.priority,
+            cloned_from=wanted.cloned_from,
+            request=request,
+        )
+        return await self._queue.submit(submission)
+
+    async def plan(
+        self, identity: Identity, wanted: JobCreate, *, task_digest: str | None = None
+    ) -> JobPlan:
+        """Checks a request for a job and returns what would be submitted.
+
+        Raises:
+            AdapteryError: As `submit`, but for names, keys, quotas and storage.
+        """
         await self._tasks.refresh()
         task = self._task(wanted.task, identity)
         if task_digest not in (None, task.digest):
@@ -132,8 +175,7 @@ class JobDesk:
             identity.check_scope("admin")
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(task, wanted.base_model)
-        stage = task.stage
-        base = JobBase(stage, base_model, self._base_models.digest(base_model))
+        base = JobBase(task.stage, base_model, self._base_models.digest(base_model))
         chosen, translation, taken = await self._database.read(
             lambda c: _resolve(c, identity, wanted, base)
         )
@@ -149,24 +191,7 @@ class JobDesk:
         inputs = input_specs(chosen, holds_out=holds_out(spec))
         spec["inputs"] = as_json(inputs)
         check_combinations(task, spec, self._circumstances(base.weight_digest))
-        submission = Submission(
-            job_id=new_id("jb"),
-            tenant_id=identity.tenant_id,
-            creator_id=identity.tenant_id,
-            name=wanted.name,
-            task=task,
-            base_model=base_model,
-            weight_digest=base.weight_digest,
-            options=options,
-            frozen_spec=spec,
-            inputs=as_rows(inputs),
-            adapters=taken,
-            translation=translation and translation.held_out(holds_out(spec)),
-            priority=wanted.priority,
-            cloned_from=wanted.cloned_from,
-            request=request,
-        )
-        return await self._queue.submit(submission)
+        return JobPlan(task, options, base, chosen, translation, taken, spec, inputs)
 
     def _task(self, name: str, identity: Identity) -> TaskDefinition:
         try:
