@@ -7,6 +7,7 @@ from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
 
 DIGEST = "sha256:" + "0" * 64
+REWARD = {"weight_digest": DIGEST, "generations": 4}
 START = {"weight_digest": DIGEST, "name": "radiology/letters@2"}
 VALIDATION = {"version": new_id("dv"), "content_digest": DIGEST, "split": "validation"}
 
@@ -44,6 +45,14 @@ def spec(**sections: object) -> JobSpec:
         ({"eval": {"patience": 2}, "inputs": [VALIDATION]}, "eval.patience"),
         ({"stage": "dpo", "optim": {"batching": "packed"}}, "optim.batching"),
         ({"optim": {"attention": "flash", "precision": "fp32"}}, "optim.attention"),
+        ({"stage": "grpo"}, "reward"),
+        ({"reward": REWARD}, "reward"),
+        ({"stage": "rm", "lora": {"kind": "loha"}}, "lora.kind"),
+        ({"stage": "rm", "lora": {"init": "pissa"}}, "lora.init"),
+        ({"stage": "rm", "optim": {"quantization": "8bit"}}, "optim.quantization"),
+        ({"stage": "kto", "optim": {"batch_size": 1}}, "optim.batch_size"),
+        ({"stage": "grpo", "reward": {**REWARD, "generations": 3}}, "reward.generations"),
+        ({"stage": "grpo", "reward": REWARD, "eval": {"val_size": 0.1}}, "eval.val_size"),
     ],
 )
 def test_what_does_not_combine_is_named_by_its_field(sections, where):
@@ -57,6 +66,9 @@ def test_what_does_not_combine_is_named_by_its_field(sections, where):
     [
         {},
         {"lora": {"kind": "loha", "rank": 16}},
+        {"stage": "rm", "lora": {"init": "gaussian"}},
+        {"stage": "kto"},
+        {"stage": "grpo", "reward": REWARD},
         {"lora": {"kind": "lokr", "rank": 32}},
         {"lora": {"init": "pissa", "rank": 128, "rslora": True}},
         {"start_from": START, "lora": {"rank": 256}},

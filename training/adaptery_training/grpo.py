@@ -1,0 +1,132 @@
+"""Stage grpo: the model answers prompts itself, and learns from what a judge thinks of its answers.
+
+To each prompt it writes several answers; those above their mean become likelier, those below less
+likely, held against the model that training began with. It stands in for PPO (decision 0017).
+
+Invariants:
+
+1. All answers of an optimizer step are written at its start, so that no answer is older than the
+   weights it teaches and a checkpoint has none to keep.
+2. Every prompt is answered in every epoch.
+
+Source: Shao et al., 2024, "DeepSeekMath", section 4; the loss is trl's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from adaptery.examples import ExampleSet, Prompt, order_by_length
+from adaptery_training.judge import load_judge
+from adaptery_training.run import Run
+from adaptery_training.trl_trainer import TrlTrainer, trl_arguments
+
+
+class GrpoTrainer(TrlTrainer, GRPOTrainer):
+    """Trains on answers of its own."""
+
+    measures = {"reward": "reward", "kl": "kl"}
+
+    def __init__(
+        self,
+        model: PeftModel,
+        prompts: ExampleSet[Prompt],
+        held_out: ExampleSet[Prompt] | None,
+        run: Run,
+    ) -> None:
+        wanted, optim = run.spec.reward, run.spec.optim
+        assert wanted is not None  # the rules of specs see to it
+        self._prompts_a_step = optim.batch_size * optim.gradient_accumulation // wanted.generations
+        judge = load_judge(
+            model,
+            run.work_folder,
+            wanted,
+            pad_token_id=run.base.pad_token_id,
+            batch_size=optim.batch_size,
+        )
+        arguments = trl_arguments(
+            run,
+            GRPOConfig,
+            beta=wanted.beta,
+            num_generations=wanted.generations,
+            max_completion_length=wanted.max_new_tokens,
+            temperature=wanted.temperature,
+        )
+        super().__init__(model, prompts, None, run, _as_rows, arguments, reward_funcs=[judge.score])
+
+    def batch_loss(
+        self, model: torch.nn.Module, batch: Any, total_weight: Tensor | float
+    ) -> Tensor:
+        """Return trl's loss, which is its part of the whole step's already."""
+        return self.trl_loss(model, batch)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], int]:
+        """Count nothing: what counts is not written yet."""
+        return list(islice(epoch_iterator, num_batches)), 1
+
+    def _get_train_sampler(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, train_dataset: Dataset[Any] | None = None
+    ) -> Sampler[int]:
+        assert self._run.spec.reward is not None
+        optim = self._run.spec.optim
+        return PromptSampler(
+            self._lengths,
+            prompts=self._prompts_a_step,
+            generations=self._run.spec.reward.generations,
+            times=optim.gradient_accumulation,
+            seed=optim.seed,
+        )
+
+    def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[Any], None, dict[str, Any]]:
+        return list(prompts), None, {}  # they are tokens
+
+
+class PromptSampler(Sampler[int]):
+    """Yields the prompts of each optimizer step, each as often as it is answered.
+
+    trl asks for those of a whole step with each of its batches.
+    """
+
+    def __init__(
+        self, lengths: list[int], *, prompts: int, generations: int, times: int, seed: int
+    ) -> None:
+        self._lengths = lengths
+        self._prompts = prompts
+        self._generations = generations
+        self._times = times
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the number of the epoch; called by accelerate's data loader."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        steps = -(-len(self._lengths) // self._prompts)
+        return steps * self._prompts * self._generations * self._times
+
+    def __iter__(self) -> Iterator[int]:
+        order = order_by_length(
+            self._lengths, batch_size=self._prompts, seed=self._seed, epoch=self._epoch
+        )
+        for start in range(0, len(order), self._prompts):
+            # The last step is filled from the start of the epoch.
+            prompts = list(islice(cycle(order[start:] + order[:start]), self._prompts))
+            for _ in range(self._times):
+                for prompt in prompts:
+                    yield from [prompt] * self._generations
+
+
+def _as_rows(prompts: Sequence[Prompt]) -> Any:
+    return [{"prompt": prompt.token_ids.tolist()} for prompt in prompts]
