@@ -34,17 +34,20 @@ UNREAD_LIMIT_BYTES: Final = 512 * 1024  # of it, what came and was not yet read:
 class Arrivals:
     """Takes messages in, and hands them out one by one to its one reader.
 
-    Not an `asyncio.Queue`, which costs three times as much for each token of a stream.
+    Not an `asyncio.Queue`, which costs three times as much for each token of a stream. Close it
+    after use.
     """
 
     def __init__(self) -> None:
         self._messages: deque[Message | AdapteryError | None] = deque()
         self._reader: asyncio.Future[None] | None = None  # while it waits
+        self._silence: asyncio.TimerHandle | None = None
+        self._silent_at = 0.0  # on the loop's clock, if nothing comes
         self._total_bytes = 0
         self._unread_bytes = 0
         self._cut = False
 
-    async def take(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
         """Keep a message, unless there are too many."""
         if self._cut:
             return
@@ -87,19 +90,33 @@ class Arrivals:
             raise NoAgentError("The agent is not connected.")
         return message
 
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._silence is not None:
+            self._silence.cancel()
+
     async def _wait(self, seconds: float) -> None:
-        # Once for each token of a stream, so a bare timer: `asyncio.timeout` costs four times that.
+        # Once for each token of a stream, so one timer for all of them: it looks when it is due
+        # how long the silence has been.
         loop = asyncio.get_running_loop()
-        silence = loop.call_later(seconds, self._fall_silent, seconds)
+        self._silent_at = loop.time() + seconds
+        if self._silence is None:
+            self._silence = loop.call_at(self._silent_at, self._look, seconds)
         self._reader = loop.create_future()
         try:
             await self._reader
         finally:
-            silence.cancel()
             self._reader = None
 
-    def _fall_silent(self, seconds: float) -> None:
-        self._end(DeadlineError(f"The agent sent nothing for {seconds:g} s."))
+    def _look(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._silence = None
+        if self._reader is None or self._reader.done():
+            return
+        if loop.time() >= self._silent_at:
+            self._end(DeadlineError(f"The agent sent nothing for {seconds:g} s."))
+        else:
+            self._silence = loop.call_at(self._silent_at, self._look, seconds)
 
     def _end(self, why: AdapteryError | None) -> None:
         if not self._cut:

@@ -126,8 +126,10 @@ class Caller:
             AdapteryError: whatever error the agent answered.
         """
         subject = subjects.for_verb(verb, card.owner, card.agent)
-        arrivals = Arrivals()
-        with closing(await self._inboxes.open(arrivals.take, arrivals.lose)) as inbox:
+        with (
+            closing(Arrivals()) as arrivals,
+            closing(await self._inboxes.open(arrivals.take, arrivals.lose)) as inbox,
+        ):
             reply = inbox.subject
             payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body, caller_key)
             running = False

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adaptery_network.transport import Handler, Message, Subscription, Transport
+from adaptery_network.transport import Ear, Message, Subscription, Transport
 
 __all__ = ["Inbox", "Inboxes"]
 
@@ -37,7 +37,7 @@ class Inbox:
 
 @dataclass(frozen=True)
 class _Reader:
-    handler: Handler
+    ear: Ear
     on_lost: Callable[[], None]
 
 
@@ -52,11 +52,11 @@ class Inboxes:
         self._readers: dict[str, _Reader] = {}
         self._dropping: set[asyncio.Task[None]] = set()
 
-    async def open(self, handler: Handler, on_lost: Callable[[], None]) -> Inbox:
+    async def open(self, ear: Ear, on_lost: Callable[[], None]) -> Inbox:
         """Make a reply subject and hear what comes there; close it after use.
 
         Args:
-            handler: takes the messages, one after the other, and must return at once.
+            ear: takes the messages, one after the other.
             on_lost: called when the connection is lost, since messages may then be missing.
 
         Raises:
@@ -65,21 +65,21 @@ class Inboxes:
         while self._subscription is None:
             await self._listen()
         subject = f"{self._prefix}.{secrets.token_hex(_TOKEN_BYTES)}"
-        self._readers[subject] = _Reader(handler, on_lost)
+        self._readers[subject] = _Reader(ear, on_lost)
         return Inbox(subject, self._close)
 
     async def _listen(self) -> None:
         async with self._opening:
             if self._subscription is None:
                 self._prefix = self._transport.new_inbox()
-                self._subscription = await self._transport.subscribe(
+                self._subscription = await self._transport.hear(
                     f"{self._prefix}.*", self._take, on_lost=self._lose
                 )
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         reader = self._readers.get(message.subject)
         if reader is not None:
-            await reader.handler(message)
+            reader.ear(message)
 
     def _lose(self) -> None:
         lost, self._subscription = self._subscription, None

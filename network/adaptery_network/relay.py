@@ -88,7 +88,7 @@ class Relay:
         """
         if payload[:1] != bytes([SUITE]):
             raise IntegrityError("This is not a sealed request.")
-        self._subscription = await self._transport.subscribe(
+        self._subscription = await self._transport.hear(
             self._reply, self._take, on_lost=self._arrivals.lose
         )
         await self._transport.publish(self._subject, payload, self._reply)
@@ -133,6 +133,7 @@ class Relay:
             logger.info("a cancel could not be sent; the agent's own limit ends the reply")
         finally:
             self._running = False
+            self._arrivals.close()
             if self._subscription is not None:
                 await self._subscription.unsubscribe()
         return self._receipt.result() if self._receipt.done() else None
@@ -141,9 +142,9 @@ class Relay:
         payload = self._cancel_key.seal_cancel(self._reply)
         await self._transport.publish(self._subject, payload, self._reply)
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         if not is_receipt(message.payload):
-            await self._arrivals.take(message)
+            self._arrivals.take(message)
             return
         try:
             receipt = open_receipt(message.payload, self._identity)

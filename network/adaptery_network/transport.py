@@ -24,7 +24,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import nats.aio.client
 import nats.aio.msg
@@ -36,6 +36,7 @@ from adaptery.errors import DeadlineError, NotAllowedError, TooLargeError, Unava
 
 __all__ = [
     "Credentials",
+    "Ear",
     "Handler",
     "Message",
     "NatsTransport",
@@ -57,18 +58,22 @@ NO_RESPONDERS_STATUS: Final = "503"  # Source: NATS ADR-4 (headers), "No Respond
 State: TypeAlias = Literal["connected", "disconnected", "refused", "closed"]
 
 
-@dataclass(frozen=True)
-class Message:
-    """One message as it came off the wire."""
+class Message(NamedTuple):
+    """One message as it came off the wire. A tuple, for one is made for each token."""
 
     subject: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     reply: str | None = None
     #: True for the broker's own notice that nobody subscribes to what was asked
     no_responders: bool = False
 
+    def __repr__(self) -> str:
+        return f"Message({self.subject!r}, {len(self.payload)} bytes)"
+
 
 Handler: TypeAlias = Callable[[Message], Awaitable[None]]
+#: Takes a message at once; it neither waits nor raises.
+Ear: TypeAlias = Callable[[Message], None]
 
 
 class Subscription(Protocol):
@@ -104,6 +109,23 @@ class Transport(Protocol):
         Args:
             subject: may hold wildcards.
             handler: must return soon; long work belongs in a task.
+            on_lost: called when the connection is lost, since messages may then be missing.
+
+        Raises:
+            UnavailableError: if there is no connection.
+        """
+        ...
+
+    async def hear(
+        self, subject: str, ear: Ear, *, on_lost: Callable[[], None] | None = None
+    ) -> Subscription:
+        """Receive messages as they come off the wire, without a task in between.
+
+        For what a token passes: a change of tasks for each of them would cost as much as its seal.
+
+        Args:
+            subject: may hold wildcards.
+            ear: is called for one message after the other; nothing bounds what it keeps but itself.
             on_lost: called when the connection is lost, since messages may then be missing.
 
         Raises:
@@ -156,28 +178,57 @@ class _NatsSubscription:
         self,
         transport: NatsTransport,
         subject: str,
-        handler: Handler,
         on_lost: Callable[[], None] | None,
+        *,
+        handler: Handler | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self._transport = transport
         self._handler = handler
+        self._ear = ear
         self.subject = subject
         self.on_lost = on_lost
         self.inner: nats.aio.subscription.Subscription | None = None
 
-    async def receive(self, message: nats.aio.msg.Msg) -> None:
-        status = (message.headers or {}).get("Status")
-        await self._handler(
-            Message(
-                message.subject,
-                message.data,
-                message.reply or None,
-                no_responders=status == NO_RESPONDERS_STATUS and not message.data,
-            )
-        )
+    async def restore(self, client: nats.aio.client.Client) -> None:
+        if self._ear is None:
+            self.inner = await client.subscribe(self.subject, cb=self._receive)
+        else:
+            future = cast("asyncio.Future[nats.aio.msg.Msg]", _Ear(self._ear))
+            self.inner = await client.subscribe(self.subject, future=future)
 
     async def unsubscribe(self) -> None:
         await self._transport.drop(self)
+
+    async def _receive(self, message: nats.aio.msg.Msg) -> None:
+        assert self._handler is not None
+        await self._handler(_read(message))
+
+
+class _Ear:
+    """What the library takes for the future of one answer: it hands it each message directly."""
+
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_result(self, message: nats.aio.msg.Msg) -> None:
+        try:
+            self._ear(_read(message))
+        except Exception as error:  # a fault of ours; it must not end the reading of the connection
+            logger.error("an ear failed with %s", type(error).__name__)
+
+
+def _read(message: nats.aio.msg.Msg) -> Message:
+    status = message.headers.get("Status") if message.headers else None
+    return Message(
+        message.subject,
+        message.data,
+        message.reply or None,
+        no_responders=status == NO_RESPONDERS_STATUS and not message.data,
+    )
 
 
 class NatsTransport:
@@ -263,11 +314,19 @@ class NatsTransport:
         self, subject: str, handler: Handler, *, on_lost: Callable[[], None] | None = None
     ) -> Subscription:
         """Receive messages; see `Transport.subscribe`."""
-        subscription = _NatsSubscription(self, subject, handler, on_lost)
+        return await self._add(_NatsSubscription(self, subject, on_lost, handler=handler))
+
+    async def hear(
+        self, subject: str, ear: Ear, *, on_lost: Callable[[], None] | None = None
+    ) -> Subscription:
+        """Receive messages as they come off the wire; see `Transport.hear`."""
+        return await self._add(_NatsSubscription(self, subject, on_lost, ear=ear))
+
+    async def _add(self, subscription: _NatsSubscription) -> Subscription:
         client = self._live()
         self._subscriptions.add(subscription)
         try:
-            await self._restore(client, subscription)
+            await subscription.restore(client)
         except (nats.errors.Error, OSError) as error:
             self._subscriptions.discard(subscription)
             raise UnavailableError("The broker cannot be reached at the moment.") from error
@@ -341,11 +400,6 @@ class NatsTransport:
             raise UnavailableError("The broker cannot be reached at the moment.")
         return client
 
-    async def _restore(
-        self, client: nats.aio.client.Client, subscription: _NatsSubscription
-    ) -> None:
-        subscription.inner = await client.subscribe(subscription.subject, cb=subscription.receive)
-
     async def _listen_for_answers(self) -> None:
         # One subscription for all answers: a subject each would double the messages of a request.
         async with self._answers_lock:
@@ -387,7 +441,7 @@ class NatsTransport:
             await self._open(client)
             for subscription in list(self._subscriptions):
                 if subscription in self._subscriptions:  # not dropped while we waited
-                    await self._restore(client, subscription)
+                    await subscription.restore(client)
             if not client.is_connected:
                 raise nats.errors.ConnectionClosedError
         except BaseException as error:

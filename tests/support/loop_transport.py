@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable
 
 from adaptery.errors import DeadlineError, UnavailableError
-from adaptery_network.transport import Handler, Message
+from adaptery_network.transport import Ear, Handler, Message
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -88,6 +88,14 @@ class LoopTransport:
         self._bus.subscriptions.add(subscription)
         self._mine.append(subscription)
         return subscription
+
+    async def hear(
+        self, subject: str, ear: Ear, *, on_lost: Callable[[], None] | None = None
+    ) -> LoopSubscription:
+        async def hand_on(message: Message) -> None:
+            ear(message)
+
+        return await self.subscribe(subject, hand_on, on_lost=on_lost)
 
     async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> Message:
         arrived: asyncio.Queue[Message] = asyncio.Queue()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -73,8 +73,7 @@ class ReplyKey:
         return payload[0] == CANCEL
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One opened frame; `value` is empty for `end`."""
 
     type: FrameType

@@ -16,7 +16,6 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -201,14 +200,16 @@ class Gateway:
         tried: set[str] = set()
         last: AdapteryError | None = None
         while (place := await self._place(order, need, tried)) is not None:
+            account.place = place
             agent_id = account.agent_id = place.view.agent_id
             tried.add(agent_id)
-            frames = self._frames(place, order)
             try:
+                frames = self._fleet.infer(agent_id, order)
                 return await anext(frames, None), frames
             except _FINAL_ERRORS:
                 raise
             except AdapteryError as error:
+                place.release()
                 last = error
                 logs.log(
                     logger,
@@ -222,15 +223,6 @@ class Gateway:
     async def _place(self, order: InferOrder, need: Need, tried: Collection[str]) -> Place | None:
         return await self._places.take(need, order.caller, order.cost, tried)
 
-    async def _frames(self, place: Place, order: InferOrder) -> AsyncGenerator[Frame, None]:
-        """Yields an agent's frames, and gives its place back after them."""
-        try:
-            async with aclosing(self._fleet.infer(place.view.agent_id, order)) as frames:
-                async for frame in frames:
-                    yield frame
-        finally:
-            place.release()
-
 
 class _Account:
     """Writes the usage of one request, once."""
@@ -239,6 +231,8 @@ class _Account:
         self, usage: UsageLog, target: Target, identity: Identity, request_id: str, kind: str
     ) -> None:
         self.agent_id: str | None = None
+        #: Where it is answered, until then; given back here.
+        self.place: Place | None = None
         #: Gives back what the request holds of its limits.
         self.leave: Callable[[], Awaitable[None]] | None = None
         self._usage = usage
@@ -252,6 +246,8 @@ class _Account:
         if self._done:
             return
         self._done = True
+        if self.place is not None:
+            self.place.release()
         if self.agent_id is not None:  # otherwise nobody has done anything
             await self._write(self.agent_id, outcome, usage, duration_ms)
         if self.leave is not None:

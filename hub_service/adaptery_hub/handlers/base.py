@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jupyterhub.services.auth import HubOAuthenticated
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from adaptery.errors import (
@@ -385,6 +385,12 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         stream = getattr(self.request.connection, "stream", None)
         if stream is not None:
             stream.close()
+
+    def chunked_stream(self) -> IOStream | None:
+        """Return what the connection writes to, once the headers of an answer in chunks are out."""
+        chunked = self._headers_written and "Transfer-Encoding" in self._headers
+        stream = getattr(self.request.connection, "stream", None) if chunked else None
+        return stream if isinstance(stream, IOStream) and not stream.closed() else None
 
     def on_connection_close(self) -> None:
         """Note that the client has gone; streams end when they see it."""

@@ -15,7 +15,7 @@ class Reader:
         self.heard: list[bytes] = []
         self.losses = 0
 
-    async def take(self, message) -> None:
+    def take(self, message) -> None:
         self.heard.append(message.payload)
 
     def lose(self) -> None:
@@ -69,7 +69,7 @@ async def test_a_lost_connection_ends_all_replies_and_their_subjects(bus, transp
     await eventually(lambda: len(bus.subscriptions) == 1)
     asking = Reader()
     asker = LoopTransport(bus, "agent")
-    await asker.subscribe("_INBOX_agent.left", asking.take)
+    await asker.hear("_INBOX_agent.left", asking.take)
     await asker.publish(before.subject, b"frame", "_INBOX_agent.left")  # nobody listens: told so
     await asker.publish(after.subject, b"frame", "_INBOX_agent.left")
     await eventually(lambda: (asking.heard, reader.heard) == ([b""], [b"frame"]))
