@@ -23,7 +23,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
@@ -39,6 +39,7 @@ __all__ = [
     "AdapterInfo",
     "AdapterKind",
     "inspect_adapter",
+    "inspect_weights",
 ]
 
 #: What an adapter makes of its base model: one that answers, or one that scores answers.
@@ -229,10 +230,20 @@ def inspect_adapter(folder: Path) -> AdapterInfo:
         OSError: if it cannot be read.
     """
     size = _check_files(folder)
-    config = _read_config(folder / CONFIG_NAME)
+    return replace(inspect_weights(folder / CONFIG_NAME, folder / WEIGHTS_NAME), bytes=size)
+
+
+def inspect_weights(config_path: Path, weights_path: Path) -> AdapterInfo:
+    """Return what the two files of an adapter hold that lie among others, as in a checkpoint.
+
+    Raises:
+        InvalidInputError: saying what is wrong with them.
+        OSError: if they cannot be read.
+    """
+    config = _read_config(config_path)
     kind: AdapterKind = "reward" if config.get("task_type") == "SEQ_CLS" else "chat"
     _check_plain(config, kind)
-    entries = hash_tensors(folder / WEIGHTS_NAME, header_limit_bytes=HEADER_LIMIT_BYTES)
+    entries = hash_tensors(weights_path, header_limit_bytes=HEADER_LIMIT_BYTES)
     modules = _pairs(_without_head(entries) if kind == "reward" else entries)
     ranks = frozenset(_rank_of(module) for module in modules.values())
     if not ranks or all(module["B"].zero for module in modules.values()):
@@ -248,7 +259,7 @@ def inspect_adapter(folder: Path) -> AdapterInfo:
         alpha=float(cast("float", config["lora_alpha"])),
         targets=tuple(sorted({name.rpartition(".")[2] for name in modules})),
         weight_digest=digest,
-        bytes=size,
+        bytes=config_path.stat().st_size + weights_path.stat().st_size,
         base_model_name=base if isinstance(base, str) else None,
         kind=kind,
     )

@@ -1,7 +1,8 @@
 """Which files an agent may fetch within a session, and where they lie in the store.
 
-An attempt may read the files of its inputs and of the checkpoint it resumes from; an adapter
-session the files of that adapter. Nothing else has a name there.
+An attempt may read the files of its inputs, of the checkpoint it resumes from, and of the adapters
+that its job goes on from or is judged by; the session of an adapter, or of a checkpoint that is
+served as one, the files of that. Nothing else has a name there.
 
 All methods block on the store: call them in a thread.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,13 +19,16 @@ from typing import BinaryIO
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.adapter_folders import CONFIG_NAME, WEIGHTS_NAME
 from adaptery.digests import sha256_bytes
 from adaptery.errors import InvalidInputError, NotFoundError
+from adaptery.ids import is_id
 from adaptery.manifests import MANIFEST_NAME, is_shard
-from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.database.statements import adapters, checkpoints, job_inputs, jobs
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.publishing import PublishedVersions, prefix_of
 
+CARD_NAME = "card.json"
 READ_LIMIT_BYTES = 512 * 1024  # of one answer; the broker carries 1 MiB
 
 
@@ -49,6 +53,8 @@ class OfferedFolder:
     name: str
     prefix: str
     files: Sequence[Mapping[str, object]] | None  # None: a dataset version with a manifest
+    #: Files that lie in no store: they are made of what is in the tables.
+    made: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 def checkpoint_prefix(job_id: str, attempt_id: str, step: int) -> str:
@@ -80,19 +86,51 @@ def folders_of_attempt(
         last = earlier[-1]
         prefix = checkpoint_prefix(job["id"], last["attempt_id"], last["step"])
         folders.append(OfferedFolder("checkpoint", prefix, last["files"]))
+    for taken in job_inputs.adapters_of(connection, [job["id"]]):
+        weights = job_inputs.weights_of(connection, taken)
+        if weights is None:
+            raise NotFoundError(f"{taken['name']} is not there any more.")
+        folders.append(_folder_of_weights(connection, taken["role"], weights))
     return folders
 
 
-def folders_of_adapter(connection: Connection, adapter_id: str) -> list[OfferedFolder]:
-    """Returns the folder of an adapter.
+def folder_of_adapter(connection: Connection, weights_id: str) -> OfferedFolder:
+    """Returns the folder of an adapter, or of a checkpoint as an adapter, by its id.
 
     Raises:
         NotFoundError: There is no such adapter any more.
     """
-    row = adapters.get(connection, adapter_id)
+    found = checkpoints.get if is_id(weights_id, "ck") else adapters.get
+    row = found(connection, weights_id)
     if row is None:
         raise NotFoundError("There is no such adapter any more.")
-    return [OfferedFolder("adapter", adapter_prefix(adapter_id), row["files"])]
+    return _folder_of_weights(connection, "adapter", row)
+
+
+def _folder_of_weights(connection: Connection, name: str, row: RowMapping) -> OfferedFolder:
+    if is_id(row["id"], "ad"):
+        return OfferedFolder(name, adapter_prefix(row["id"]), row["files"])
+    job = jobs.get(connection, row["job_id"])
+    assert job is not None
+    prefix = checkpoint_prefix(row["job_id"], row["attempt_id"], row["step"])
+    files = [file for file in row["files"] if file["path"] in (CONFIG_NAME, WEIGHTS_NAME)]
+    return OfferedFolder(name, prefix, files, {CARD_NAME: checkpoint_card(job, row)})
+
+
+def checkpoint_card(job: RowMapping, row: RowMapping) -> bytes:
+    """Returns what `card.json` says of a checkpoint, for engines and for whoever downloads it."""
+    spec = {name: value for name, value in job["spec"].items() if name != "limits"}
+    card = {
+        "card_version": 1,
+        "job": job["id"],
+        "stage": spec["stage"],
+        "base_model": {"name": job["base_model"], "weight_digest": job["weight_digest"]},
+        "datasets": spec["inputs"],
+        "adapter": {"weight_digest": row["weight_digest"]},
+        "checkpoint": {"step": row["step"], "digest": row["digest"]},
+        "spec": spec,
+    }
+    return json.dumps(card, indent=2, sort_keys=True).encode()
 
 
 class FileOffers:
@@ -125,7 +163,7 @@ class FileOffers:
     def _files(self, folder: OfferedFolder) -> list[OfferedFile]:
         if folder.files is None:
             return self._files_of_version(folder)
-        return [
+        stored = [
             OfferedFile(
                 f"{folder.name}/{entry['path']}",
                 int(str(entry["bytes"])),
@@ -134,14 +172,14 @@ class FileOffers:
             )
             for entry in folder.files
         ]
+        made = [_in_memory(f"{folder.name}/{path}", raw) for path, raw in folder.made.items()]
+        return [*stored, *made]
 
     def _files_of_version(self, folder: OfferedFolder) -> list[OfferedFile]:
         """Return the manifest and the files of records: a worker needs nothing else."""
         content = self._published.content(folder.prefix)
-        raw = content.manifest_bytes
-        name = f"{folder.name}/{MANIFEST_NAME}"
         return [
-            OfferedFile(name, len(raw), sha256_bytes(raw), partial(BytesIO, raw)),
+            _in_memory(f"{folder.name}/{MANIFEST_NAME}", content.manifest_bytes),
             *(
                 OfferedFile(
                     f"{folder.name}/{entry.path}",
@@ -153,6 +191,10 @@ class FileOffers:
                 if is_shard(entry.path)
             ),
         ]
+
+
+def _in_memory(path: str, raw: bytes) -> OfferedFile:
+    return OfferedFile(path, len(raw), sha256_bytes(raw), partial(BytesIO, raw))
 
 
 def read_card(path: Path) -> Mapping[str, object]:

@@ -18,13 +18,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.adapter_folders import AdapterInfo, inspect_adapter
+from adaptery.adapter_folders import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    AdapterInfo,
+    inspect_adapter,
+    inspect_weights,
+)
 from adaptery.errors import DigestMismatchError, InvalidInputError
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import adapters, checkpoints, jobs, versions
-from adaptery_hub.fleet.offers import adapter_prefix, checkpoint_prefix, read_card
+from adaptery_hub.database.statements import adapters, checkpoints, job_inputs, jobs, versions
+from adaptery_hub.fleet.offers import CARD_NAME, adapter_prefix, checkpoint_prefix, read_card
 from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.queue.port import Fence
@@ -32,7 +38,6 @@ from adaptery_hub.queue.transitions import lock_fenced
 
 logger = logging.getLogger(__name__)
 
-CARD_NAME = "card.json"
 CHECKPOINTS_KEPT = 2  # of one job: the newest, and one more in case it cannot be read
 _STRICTNESS = ("open", "internal", "restricted")
 
@@ -71,8 +76,9 @@ class Registration:
         """
         prefix = checkpoint_prefix(job_id, fence.attempt_id, step)
         self._store(fence.attempt_id, folder, files, prefix)
+        info = self._inspect(prefix, files)
         dropped = self._database.write_now(
-            lambda c: self._put_checkpoint(c, fence, step, digest, files, metrics)
+            lambda c: self._put_checkpoint(c, fence, step, digest, files, metrics, info)
         )
         for old in dropped:
             self._objects.remove_folder(old)
@@ -117,6 +123,16 @@ class Registration:
         elif stored != {file.path: file.bytes for file in files}:
             raise DigestMismatchError("Another folder was committed in this place before.")
 
+    def _inspect(self, prefix: str, files: Sequence[AnnouncedFile]) -> AdapterInfo | None:
+        """Returns the adapter in a checkpoint; None if it holds none that could be served."""
+        if not {CONFIG_NAME, WEIGHTS_NAME} <= {file.path for file in files}:
+            return None
+        paths = [self._objects.local_path(f"{prefix}/{p}") for p in (CONFIG_NAME, WEIGHTS_NAME)]
+        try:
+            return inspect_weights(*paths)
+        except InvalidInputError:
+            return None
+
     def _put_checkpoint(
         self,
         connection: Connection,
@@ -125,8 +141,10 @@ class Registration:
         digest: str,
         files: Sequence[AnnouncedFile],
         metrics: Mapping[str, object] | None,
+        info: AdapterInfo | None,
     ) -> list[str]:
         job, _ = lock_fenced(connection, fence)
+        sensitivity, digests = _learnt(connection, job["id"])
         replaced = checkpoints.at_step(connection, job["id"], step)
         checkpoints.put(
             connection,
@@ -136,6 +154,8 @@ class Registration:
             digest=digest,
             files=[_as_dict(file) for file in files],
             metrics=metrics,
+            servable=info
+            and checkpoints.Servable(info.weight_digest, info.kind, sensitivity, digests),
             now=self._clock(),
         )
         stale = self._forget_old(connection, job["id"], fence.attempt_id)
@@ -164,8 +184,8 @@ class Registration:
         staged = adapters.staged_of_job(connection, job["id"])
         if staged is not None and staged["id"] == adapter_id:
             return
-        inputs = jobs.inputs_of(connection, [job["id"]])
-        check_card(card, job, inputs, info)
+        check_card(card, job, jobs.inputs_of(connection, [job["id"]]), info)
+        sensitivity, digests = _learnt(connection, job["id"])
         values = {
             "id": adapter_id,
             "tenant_id": job["tenant_id"],
@@ -175,23 +195,33 @@ class Registration:
             "base_model": job["base_model"],
             "base_weight_digest": job["weight_digest"],
             "weight_digest": info.weight_digest,
-            "sensitivity": strictest([row["sensitivity"] for row in inputs]),
+            "sensitivity": sensitivity,
             "kind": info.kind,
             "rank": info.rank,
             "bytes": sum(file.bytes for file in files),
             "files": [_as_dict(file) for file in files],
-            "content_digests": _all_digests(connection, inputs),
+            "content_digests": digests,
             "card": dict(card),
         }
         adapters.stage(connection, values, self._clock())
 
 
-def _all_digests(connection: Connection, inputs: Sequence[RowMapping]) -> list[str]:
-    """Returns the digests of the inputs, and of the versions that merged ones reference."""
+def _learnt(connection: Connection, job_id: str) -> tuple[str, list[str]]:
+    """Returns how sensitive what a job makes is, and the digests of all that is in it.
+
+    That is its inputs, the versions that merged ones reference, and what the adapters learnt from
+    that it goes on from or is judged by.
+    """
+    inputs = jobs.inputs_of(connection, [job_id])
+    taken = job_inputs.adapters_of(connection, [job_id])
     digests = [row["content_digest"] for row in inputs]
     for row in inputs:
         digests += versions.source_digests(connection, row["version_id"])
-    return list(dict.fromkeys(digests))
+    for row in taken:
+        digests += row["content_digests"]
+    return strictest([row["sensitivity"] for row in (*inputs, *taken)]), list(
+        dict.fromkeys(digests)
+    )
 
 
 def strictest(sensitivities: Sequence[str]) -> str:

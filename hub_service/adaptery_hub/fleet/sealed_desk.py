@@ -63,7 +63,7 @@ class SealedDesk:
         adapter = asked.target.adapter
         grant = Grant(
             verb="infer",
-            thing=adapter.id if adapter else asked.target.base_model,
+            thing=adapter.weights_id if adapter else asked.target.base_model,
             weight_digest=(adapter.weight_digest if adapter else asked.target.base_weight_digest),
             caller=asked.caller,
             caller_key=asked.caller_key,
@@ -116,9 +116,9 @@ class SealedDesk:
         """Returns the fields of the request that are not the caller's to write."""
         target, adapter = asked.target, asked.target.adapter
         reference = adapter and {
-            "id": adapter.id,
+            "id": adapter.weights_id,
             "weight_digest": adapter.weight_digest,
-            "session": dict(session_reference(self._identity, adapter.id, agent_id)),
+            "session": dict(session_reference(self._identity, adapter.weights_id, agent_id)),
         }
         return {
             "path": asked.path,

@@ -30,7 +30,7 @@ from adaptery_hub.fleet.offers import (
     FileOffers,
     OfferedFile,
     OfferedFolder,
-    folders_of_adapter,
+    folder_of_adapter,
     folders_of_attempt,
 )
 from adaptery_hub.fleet.registration import Registration
@@ -257,8 +257,8 @@ class SessionDesk:
         )
 
     async def _files(self, agent_id: str, session_id: str) -> list[OfferedFile]:
-        if is_id(session_id, "ad"):
-            folders = await self._database.read(lambda c: folders_of_adapter(c, session_id))
+        if is_id(session_id, "ad") or is_id(session_id, "ck"):
+            folders = [await self._database.read(lambda c: folder_of_adapter(c, session_id))]
         else:
             folders = await self._database.read(lambda c: _attempt_folders(c, agent_id, session_id))
         known = self._lists.get(session_id)

@@ -6,8 +6,9 @@ a name.
 Invariants:
 - A name that nobody has, a name of someone else and a malformed one end in the same error, raised
   in one place, after the same single query: existence is private.
-- What this release does not serve (`auto`, mixes, checkpoints) is refused by its form alone, before
-  anything is looked up, so that the refusal says nothing about what exists.
+- What this release does not serve (`auto`, mixes) is refused by its form alone, before anything is
+  looked up, so that the refusal says nothing about what exists.
+- A checkpoint counts as the adapter of its job, for rights, limits and usage, once that is there.
 - The answer always names the pinned version.
 - A reward adapter is refused, with the reason, only to who may use it.
 - A restricted adapter is refused on the open channel only to who may use it.
@@ -30,8 +31,10 @@ from adaptery.errors import (
     NotFoundError,
     SealedChannelRequiredError,
 )
+from adaptery.ids import is_id
 from adaptery.names import (
     BaseRef,
+    CheckpointRef,
     DefaultRef,
     JobRef,
     ModelRef,
@@ -43,9 +46,9 @@ from adaptery.names import (
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.prepared import Row
-from adaptery_hub.database.statements import adapters
-from adaptery_hub.full_names import full_name
+from adaptery_hub.database.statements import adapters, checkpoints
 from adaptery_hub.identity import Identity
+from adaptery_hub.weights import find_weights, pinned_name
 
 RESTRICTED = "restricted"
 REWARD = "reward"
@@ -53,15 +56,21 @@ REWARD = "reward"
 
 @dataclass(frozen=True)
 class AdapterTarget:
-    """The adapter that answers."""
+    """The adapter that answers, or a checkpoint of the job that makes it."""
 
-    id: str
+    id: str  # of the adapter; of the job while it has none
     weight_digest: str
     content_digests: tuple[str, ...]
     job_id: str | None = None  # that made it
     sensitivity: str = "internal"
     owner_id: str | None = None  # tenant
     limits: Mapping[str, int] | None = None  # of its manager
+    checkpoint_id: str | None = None
+
+    @property
+    def weights_id(self) -> str:
+        """What agents know the weights by, and fetch them under."""
+        return self.checkpoint_id or self.id
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class Resolver:
             if name is not None:
                 return Target(name, name, self._base_models.digest(name))
             row = await self._database.look_up(
-                lambda c: _find(c, identity, ref), _question(identity, None, model)
+                lambda c: find_weights(c, identity, ref), _question(identity, None, model)
             )
         if row is None:
             raise _no_such_model()
@@ -135,15 +144,19 @@ class Resolver:
             )
         return target
 
-    async def adapter(self, identity: Identity, adapter_id: str) -> Target:
-        """Returns the adapter with this id, whatever its sensitivity, if the caller may use it.
+    async def weights(self, identity: Identity, weights_id: str) -> Target:
+        """Returns the adapter or checkpoint with this id, if the caller may use it.
 
         Raises:
             NotFoundError: There is none that the caller may use.
             InvalidInputError: It scores answers and writes none.
         """
         row = await self._database.read(
-            lambda c: adapters.find_usable(c, identity, adapter_id=adapter_id)
+            lambda c: (
+                checkpoints.find_served(c, identity, weights_id)
+                if is_id(weights_id, "ck")
+                else adapters.find_usable(c, identity, adapter_id=weights_id)
+            )
         )
         if row is None:
             raise _no_such_model()
@@ -157,7 +170,8 @@ class Resolver:
             model: An adapter's name with its version, or its job.
 
         Raises:
-            InvalidInputError: The name has no version: another adapter may be the newest soon.
+            InvalidInputError: The name has no version: another adapter may be the newest soon. Or
+                it is a checkpoint, which goes by itself.
             NotAllowedError: It is a base model, which everyone sees.
             NotFoundError: There is no such adapter, or the caller may not use it.
             NotOfferedError: This release does not serve this form of a name.
@@ -171,7 +185,12 @@ class Resolver:
         if isinstance(ref, NamedRef) and ref.name.version is None:
             problem = FieldProblem("model", "does not say which version.", "Add it, as in soap@2.")
             raise InvalidInputError(errors=[problem])
-        row = await self._database.read(lambda c: _find(c, identity, ref))
+        if isinstance(ref, CheckpointRef) or (isinstance(ref, JobRef) and ref.checkpoint_step):
+            problem = FieldProblem(
+                "model", "is a checkpoint.", "It goes by itself, or with its job."
+            )
+            raise InvalidInputError(errors=[problem])
+        row = await self._database.read(lambda c: find_weights(c, identity, ref))
         if row is None:
             raise _no_such_model()
         return row
@@ -182,7 +201,7 @@ class Resolver:
         """Finds the adapter of the address, or else the key's only one, if `model` can mean it."""
         key = identity.key
         if bound is not None:
-            row = _find(connection, identity, _path_ref(bound))
+            row = find_weights(connection, identity, _path_ref(bound))
         else:
             assert key is not None
             row = adapters.find_usable(connection, identity, adapter_id=key.adapters[0])
@@ -192,7 +211,7 @@ class Resolver:
             ref = parse_model(model, self._base_models.names)
         except InvalidInputError:
             return None
-        meant = _find(connection, identity, ref)
+        meant = find_weights(connection, identity, ref)
         return row if meant is not None and meant["id"] == row["id"] else None
 
     def _read(self, model: str) -> ModelRef | None:
@@ -211,26 +230,28 @@ class Resolver:
 
 
 def adapter_target(row: Row) -> Target:
-    """Returns an adapter's row (with its owner's slug) as a target."""
+    """Returns the row of an adapter or checkpoint (see `weights.find_weights`) as a target."""
+    is_checkpoint = row.get("step") is not None
     return Target(
-        model=full_name(row["tenant_kind"], row["slug"], row["name"], row["number"]),
+        model=pinned_name(row),
         base_model=row["base_model"],
         base_weight_digest=row["base_weight_digest"],
         adapter=AdapterTarget(
-            row["id"],
+            (row["adapter_id"] or row["job_id"]) if is_checkpoint else row["id"],
             row["weight_digest"],
             tuple(row["content_digests"]),
             row["job_id"],
             row["sensitivity"],
             row["tenant_id"],
             row["limits"],
+            row["id"] if is_checkpoint else None,
         ),
     )
 
 
 def find_adapter(connection: Connection, identity: Identity, name: str) -> Row | None:
     """Returns the adapter with this name that the caller may use; the newest without a version."""
-    return _find(connection, identity, _path_ref(name))
+    return find_weights(connection, identity, _path_ref(name))
 
 
 def _question(identity: Identity, bound: str | None, model: str) -> Hashable:
@@ -276,20 +297,3 @@ def _path_ref(text: str) -> ModelRef | None:
     except InvalidInputError:
         return None
     return NamedRef(name) if name.checkpoint_step is None else None
-
-
-def _find(connection: Connection, identity: Identity, ref: ModelRef | None) -> Row | None:
-    if isinstance(ref, JobRef):
-        return adapters.find_usable(connection, identity, job_id=ref.job)
-    if isinstance(ref, NamedRef):
-        name = ref.name
-        return adapters.find_named(
-            connection,
-            identity,
-            name=name.name,
-            slug=name.tenant,
-            group=not name.personal,
-            number=name.version,
-        )
-    # Nothing has the empty id; the query runs all the same, so that this path takes as long.
-    return adapters.find_usable(connection, identity, adapter_id="")

@@ -286,8 +286,8 @@ class SealedChannel:
 
     async def _target(self, identity: Identity, grant: Grant) -> Target:
         """Looks again whether the caller may use what was granted."""
-        if is_id(grant.thing, "ad"):
-            return await self._resolver.adapter(identity, grant.thing)
+        if is_id(grant.thing, "ad") or is_id(grant.thing, "ck"):
+            return await self._resolver.weights(identity, grant.thing)
         target = await self._resolver.resolve(identity, grant.thing, sealed=True)
         if target.adapter is not None:  # to a key, the name of a base model means its adapter
             raise RefusedError(reason="thing")

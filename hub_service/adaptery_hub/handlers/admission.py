@@ -15,6 +15,7 @@ from contextlib import suppress
 from sqlalchemy.engine import Connection
 
 from adaptery.errors import NotFoundError, UnavailableError
+from adaptery.ids import is_id
 from adaptery_hub.database import tables
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.identity import Identity
@@ -77,7 +78,10 @@ def may_use(adapter_id: str | None) -> Check:
         if adapter_id is None:
             return
         try:
-            fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
+            if is_id(adapter_id, "jb"):  # a checkpoint of a job that has no adapter yet
+                fetch(connection, tables.jobs, identity, adapter_id, Right.EDIT)
+            else:
+                fetch(connection, tables.adapters, identity, adapter_id, Right.USE)
         except NotFoundError:
             if identity.key is not None and not is_in_force(connection, identity.key):
                 raise NotFoundError(NOT_IN_FORCE, hint=NOT_IN_FORCE_HINT) from None

@@ -249,6 +249,6 @@ class Attempt:
 def _place(path: str) -> str | None:
     """Return where a file that the service offers goes in the work folder."""
     head, _, rest = path.partition("/")
-    if head == "inputs":
+    if head in ("inputs", "start", "reward"):
         return path
     return f"resume/{rest}" if head == "checkpoint" else None

@@ -122,7 +122,7 @@ async def test_a_reward_adapter_scores_answers_and_writes_none(bench: "Bench") -
     for asked in (
         resolver.resolve(demo, "notes"),
         resolver.resolve(demo, "notes", sealed=True),
-        resolver.adapter(demo, adapter),
+        resolver.weights(demo, adapter),
     ):
         with pytest.raises(InvalidInputError, match="scores answers"):
             await asked
