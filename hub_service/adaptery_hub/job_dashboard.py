@@ -21,6 +21,7 @@ from adaptery_hub.database.statements import adapters, attempts, job_inputs, job
 from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 from adaptery_hub.job_actions import Standing, actions_of
+from adaptery_hub.job_charts import JobCharts
 from adaptery_hub.permissions import Right
 from adaptery_hub.queue import QueueRules
 from adaptery_hub.queue.forecast import AgentSlots
@@ -64,6 +65,7 @@ class JobDashboard:
 
     def __init__(self, database: Database, rules: QueueRules, clock: Clock = now) -> None:
         self.lines = Lines(rules, clock)
+        self.charts = JobCharts(database)
         self._database = database
         self._clock = clock
 

@@ -190,8 +190,8 @@ jobs = _table(
     sa.Column("queue", sa.String(80), nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, default=0),  # see `queue.priorities`
     sa.Column("progress", sa.Float),
-    sa.Column("step", sa.Integer),  # optimiser steps done
-    sa.Column("total_steps", sa.Integer),
+    sa.Column("step", sa.BigInteger),  # optimiser steps done
+    sa.Column("total_steps", sa.BigInteger),
     sa.Column("stepped_at", UtcTime()),  # when the last step was told
     sa.Column("step_seconds", sa.Float),  # of one step, at the pace of the present attempt
     sa.Column("summary", sa.JSON(none_as_null=True)),

@@ -1,47 +1,36 @@
-"""`api/jobs`: submit, look at, cancel and watch jobs."""
+"""`api/jobs`: submit, look at, cancel, submit again and delete jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import FieldProblem, InvalidInputError
-from adaptery.schemas.common import Answer, Instant, Page
-from adaptery.schemas.jobs import Job, JobCreate, JobEvent
-from adaptery.states import FINAL_STATES, JobState
+from adaptery.schemas.common import Page
+from adaptery.schemas.job_statistics import JobCounts, JobStatistics
+from adaptery.schemas.jobs import Job, JobAgain, JobChange, JobCreate
+from adaptery.states import JobState
+from adaptery.times import now
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements import checkpoints, job_events, job_lists, jobs
+from adaptery_hub.database.statements import job_lists
 from adaptery_hub.database.statements.job_lists import ORDERS, JobFilter
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
-from adaptery_hub.handlers.sse import KEEP_ALIVE_SECONDS, SSE_MEDIA, EventStream
+from adaptery_hub.job_charts import read_metrics
+from adaptery_hub.job_removal import remove_job
+from adaptery_hub.job_statistics import describe_statistics
 from adaptery_hub.permissions import Right, fetch
+from adaptery_hub.queue import transitions
+from adaptery_hub.queue.priorities import NUMBERS
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
-
-EVENTS_PAGE_LIMIT = 2_000  # points of one chart
-EVENTS_BATCH = 200  # events that are read from the database at once
-#: A stream looks into the database after this long even without a hint that there is news.
-LOOK_AGAIN_SECONDS = 2.0
-_LOG_KINDS = ("log", "error")
-
-
-class CheckpointCard(Answer):
-    """A state of training that a job can resume from."""
-
-    id: str
-    step: int
-    digest: str
-    bytes: int
-    metrics: dict[str, float | None] | None
-    created_at: Instant
 
 
 class JobsHandler(Handler):
     """The jobs that the caller may see."""
 
     async def get(self) -> None:
-        """List jobs, newest first; those that wait, alone, in the order of their queue."""
+        """List jobs, in an order that suits the states that are asked for."""
         after, limit = self.page()
         wanted = JobFilter(
             states=parse_states(self.query("state")),
@@ -56,12 +45,19 @@ class JobsHandler(Handler):
 
     async def post(self) -> None:
         """Submit a job."""
-        compute = compute_of(self)
-        job_id = await compute.jobs.submit(self.identity, self.body(JobCreate))
-        compute.translations.wake()
-        if compute.fleet is not None:
-            compute.fleet.wake()
-        self.answer(await read_job(self, job_id, Right.VIEW))
+        self.check_query()
+        wanted = self.body(JobCreate)
+        await answer_submitted(self, await compute_of(self).jobs.submit(self.identity, wanted))
+
+
+class JobCountsHandler(Handler):
+    """How many jobs the caller may see."""
+
+    async def get(self) -> None:
+        """Count the jobs in each state."""
+        self.check_query()
+        counts = await self.services.db.read(lambda c: job_lists.count_visible(c, self.identity))
+        self.answer(JobCounts.model_validate(counts))
 
 
 class JobHandler(Handler):
@@ -71,6 +67,57 @@ class JobHandler(Handler):
         """Answer the job."""
         self.check_query()
         self.answer(await read_job(self, job, Right.VIEW))
+
+    async def patch(self, job: str) -> None:
+        """Change the priority of a job that waits."""
+        self.check_query()
+        await fetch_job(self, job, Right.MANAGE)
+        priority = self.body(JobChange).priority
+        if priority == "high":
+            self.identity.check_scope("admin")
+
+        def change(connection: Connection) -> None:
+            transitions.prioritise(connection, job, NUMBERS[priority], now())
+            self.audit(connection, "job.prioritise", job, priority=priority)
+
+        await self.services.db.write(change)
+        compute_of(self).dashboard.lines.forget()
+        self.answer(await read_job(self, job, Right.VIEW))
+
+    async def delete(self, job: str) -> None:
+        """Delete a job that is over; its adapter stays."""
+        self.check_query()
+        await fetch_job(self, job, Right.MANAGE)
+        services, audit = self.services, compute_of(self).audit
+        by = self.identity.tenant_id
+        await remove_job(services.db, services.objects, audit, job, by, self.request_id)
+        services.admissions.recheck(job)
+        self.answer_nothing()
+
+
+class JobResubmitHandler(Handler):
+    """Submitting one job again."""
+
+    async def post(self, job: str) -> None:
+        """Submit a job that is over again, exactly as it was."""
+        self.check_query()
+        row = await fetch_job(self, job, Right.VIEW)
+        again = self.body(JobAgain)
+        made = await compute_of(self).jobs.resubmit(self.identity, row, again)
+        await answer_submitted(self, made)
+
+
+class JobStatisticsHandler(Handler):
+    """What one job cost, and how it went."""
+
+    async def get(self, job: str) -> None:
+        """Answer its statistics."""
+        self.check_query()
+        row = await fetch_job(self, job, Right.VIEW)
+        statistics = await compute_of(self).dashboard.charts.read(
+            lambda c: describe_statistics(c, row, read_metrics(c, job), now())
+        )
+        self.answer(statistics)
 
 
 class JobCancelHandler(Handler):
@@ -84,73 +131,6 @@ class JobCancelHandler(Handler):
         if compute.fleet is not None:
             compute.fleet.cancel_soon(job, row["tenant_id"])
         self.answer(await read_job(self, job, Right.VIEW))
-
-
-class JobEventsHandler(Handler):
-    """The events of one job as they come."""
-
-    async def get(self, job: str) -> None:
-        """Stream the events after `Last-Event-ID` until the job is over."""
-        self.check_query()
-        await fetch_job(self, job, Right.VIEW)
-        after = event_number(self.request.headers.get("Last-Event-ID") or self.query("after"))
-        stream = EventStream(self)
-        await stream.open()
-        await stream.while_admitted(
-            self._follow(stream, job, after),
-            job,
-            lambda c, identity: fetch(c, tables.jobs, identity, job, Right.VIEW),
-        )
-
-    async def _follow(self, stream: EventStream, job: str, after: int) -> None:
-        with compute_of(self).queue.signals.watch(job) as news:
-            silent_seconds = 0.0
-            while not stream.closed:
-                news.clear()
-                rows, over = await self.services.db.read(
-                    lambda c, after=after: _news(c, job, after)
-                )
-                for row in rows:
-                    event = describe_event(row)
-                    await stream.send(event.model_dump_json(), event=event.kind, id=str(event.seq))
-                    after = event.seq
-                if over and len(rows) < EVENTS_BATCH:
-                    return
-                silent_seconds = 0.0 if rows else silent_seconds + LOOK_AGAIN_SECONDS
-                if silent_seconds >= KEEP_ALIVE_SECONDS:
-                    await stream.keep_alive()
-                    silent_seconds = 0.0
-                if len(rows) < EVENTS_BATCH:
-                    await stream.wait(news, LOOK_AGAIN_SECONDS)
-
-
-class JobMetricsHandler(Handler):
-    """The numbers of one job."""
-
-    async def get(self, job: str) -> None:
-        """List the metrics in order; a step repeated after a lost attempt comes twice."""
-        rows, limit = await read_events(self, job, ("metrics",))
-        self.answer_page([describe_event(row) for row in rows], limit)
-
-
-class JobLogHandler(Handler):
-    """The log of one job."""
-
-    async def get(self, job: str) -> None:
-        """List the worker's log lines in order."""
-        rows, limit = await read_events(self, job, _LOG_KINDS)
-        self.answer_page([describe_event(row) for row in rows], limit)
-
-
-class JobCheckpointsHandler(Handler):
-    """The checkpoints of one job."""
-
-    async def get(self, job: str) -> None:
-        """List the checkpoints that are kept, lowest step first."""
-        _, limit = self.page()
-        await fetch_job(self, job, Right.VIEW)
-        rows = await self.services.db.read(lambda c: checkpoints.of_job(c, job))
-        self.answer_page([describe_checkpoint(row) for row in rows], limit)
 
 
 def parse_states(text: str | None) -> frozenset[JobState]:
@@ -168,6 +148,15 @@ def parse_states(text: str | None) -> frozenset[JobState]:
         raise InvalidInputError(
             errors=[FieldProblem("state", "is not known.", f"Use one or several of {known}.")]
         ) from None
+
+
+async def answer_submitted(handler: Handler, job_id: str) -> None:
+    """Answers with a job that was just submitted, and has it seen to at once."""
+    compute = compute_of(handler)
+    compute.translations.wake()
+    if compute.fleet is not None:
+        compute.fleet.wake()
+    handler.answer(await read_job(handler, job_id, Right.VIEW))
 
 
 async def fetch_job(handler: Handler, job_id: str, right: Right) -> RowMapping:
@@ -193,60 +182,6 @@ async def describe_jobs(handler: Handler, rows: Sequence[RowMapping]) -> list[Jo
     return await compute.dashboard.describe(rows, handler.identity, compute.connected_agents())
 
 
-async def read_events(
-    handler: Handler, job_id: str, kinds: Collection[str]
-) -> tuple[list[RowMapping], int]:
-    """Returns one page of a job's events of some kinds, and the page's limit."""
-    after, limit = handler.page(limit_max=EVENTS_PAGE_LIMIT)
-    await fetch_job(handler, job_id, Right.VIEW)
-    number = event_number(after)
-    rows = await handler.services.db.read(
-        lambda c: job_events.read_on(c, job_id, number, limit + 1, kinds)
-    )
-    return rows, limit
-
-
-def event_number(text: str | None) -> int:
-    """Returns the number of the last event that a client has; 0 for none.
-
-    Raises:
-        InvalidInputError: It is not a number.
-    """
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InvalidInputError(
-            errors=[FieldProblem("after", "is not the number of an event.", "Send its `seq`.")]
-        )
-    return int(text)
-
-
-def describe_event(row: RowMapping) -> JobEvent:
-    """Returns an event as the API shows it."""
-    return JobEvent(seq=row["seq"], at=row["created_at"], kind=row["kind"], data=row["data"])
-
-
-def describe_checkpoint(row: RowMapping) -> CheckpointCard:
-    """Returns a checkpoint as the API shows it."""
-    return CheckpointCard(
-        id=row["id"],
-        step=row["step"],
-        digest=row["digest"],
-        bytes=sum(file["bytes"] for file in row["files"]),
-        metrics=row["metrics"],
-        created_at=row["created_at"],
-    )
-
-
-def _news(connection: Connection, job_id: str, after: int) -> tuple[list[RowMapping], bool]:
-    """Returns events after a number, and whether the job is over; both as of one moment."""
-    row = jobs.get(connection, job_id)
-    over = row is None or JobState(row["state"]) in FINAL_STATES
-    return job_events.read_on(connection, job_id, after, EVENTS_BATCH), over
-
-
-_AFTER_EVENT = {**PAGE_QUERY, "after": "The `seq` of the last event of the page before."}
-
 ROUTES = [
     Route(
         "api/jobs",
@@ -254,7 +189,8 @@ ROUTES = [
         {
             "GET": Operation(
                 "read",
-                "My jobs, newest first; those that wait, alone, in the order of their queue.",
+                "My jobs, newest first; of one state alone, as suits it: those that wait in the "
+                "order of their queue, those that are over by their end.",
                 response=Page[Job],
                 query={
                     **PAGE_QUERY,
@@ -269,53 +205,55 @@ ROUTES = [
             ),
         },
     ),
-    Route("api/jobs/{job}", JobHandler, {"GET": Operation("read", "One job.", response=Job)}),
+    Route(
+        "api/jobs/counts",
+        JobCountsHandler,
+        {"GET": Operation("read", "How many of my jobs are in each state.", response=JobCounts)},
+    ),
+    Route(
+        "api/jobs/{job}",
+        JobHandler,
+        {
+            "GET": Operation("read", "One job.", response=Job),
+            "PATCH": Operation(
+                "write",
+                "Change the priority of a job that waits; `high` needs the scope admin.",
+                request=JobChange,
+                response=Job,
+            ),
+            "DELETE": Operation(
+                "write",
+                "Delete a job that is over; its adapter stays.",
+                status=204,
+                fresh_identity=True,
+            ),
+        },
+    ),
+    Route(
+        "api/jobs/{job}/resubmit",
+        JobResubmitHandler,
+        {
+            "POST": Operation(
+                "write",
+                "Submit a job that is over again, exactly as it was.",
+                request=JobAgain,
+                response=Job,
+                status=201,
+            )
+        },
+    ),
+    Route(
+        "api/jobs/{job}/statistics",
+        JobStatisticsHandler,
+        {
+            "GET": Operation(
+                "read", "What a job cost and how it went, in numbers.", response=JobStatistics
+            )
+        },
+    ),
     Route(
         "api/jobs/{job}/cancel",
         JobCancelHandler,
         {"POST": Operation("write", "Cancel a job.", response=Job)},
-    ),
-    Route(
-        "api/jobs/{job}/events",
-        JobEventsHandler,
-        {
-            "GET": Operation(
-                "read",
-                "The events of a job, as server-sent events that end with the job.",
-                response=JobEvent,
-                media=SSE_MEDIA,
-                query={"after": "Like the header Last-Event-ID: the last event that you have."},
-            )
-        },
-    ),
-    Route(
-        "api/jobs/{job}/metrics",
-        JobMetricsHandler,
-        {
-            "GET": Operation(
-                "read", "The metrics of a job.", response=Page[JobEvent], query=_AFTER_EVENT
-            )
-        },
-    ),
-    Route(
-        "api/jobs/{job}/log",
-        JobLogHandler,
-        {
-            "GET": Operation(
-                "read", "The log of a job.", response=Page[JobEvent], query=_AFTER_EVENT
-            )
-        },
-    ),
-    Route(
-        "api/jobs/{job}/checkpoints",
-        JobCheckpointsHandler,
-        {
-            "GET": Operation(
-                "read",
-                "The checkpoints of a job.",
-                response=Page[CheckpointCard],
-                query=PAGE_QUERY,
-            )
-        },
     ),
 ]

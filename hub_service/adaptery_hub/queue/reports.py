@@ -33,6 +33,7 @@ from adaptery_hub.database.statements import attempts, job_events, jobs
 from adaptery_hub.database.statements.job_events import NewEvent
 from adaptery_hub.queue import transitions
 from adaptery_hub.queue.outcomes import AttemptEnd
+from adaptery_hub.queue.pace import Mark, step_seconds
 from adaptery_hub.queue.port import Fence, Renewal
 from adaptery_hub.queue.rules import QueueRules
 
@@ -40,6 +41,8 @@ from adaptery_hub.queue.rules import QueueRules
 _KIND_OF_STATE = "phase"
 EVENTS_LIMIT = 1000  # of one report; an agent sends 200
 JOB_EVENTS_LIMIT = 1_000_000  # of one job: far more than any chart or log needs
+#: The last points of the charts that a job's pace is taken from.
+PACE_MARKS = 64
 #: An agent ends an attempt at its time limit by itself; it gets so much longer to hand in.
 OVERTIME_SECONDS = 3600
 #: How long an agent may take to end an attempt that was cancelled.
@@ -69,7 +72,7 @@ def take_report(
     if job_events.last_seq(connection, job["id"]) < JOB_EVENTS_LIMIT:
         stored = [_stored(event) for event in fresh]
         job_events.append(connection, job["id"], fence.attempt_id, stored)
-    _follow(connection, job, fresh, now)
+    _follow(connection, job, fence.attempt_id, fresh, now)
     lease_until: datetime = attempt["lease_until"]
     overdue = _overdue(connection, job, attempt, now)
     if not overdue:
@@ -115,19 +118,36 @@ def _stored(event: WorkerEvent) -> NewEvent:
 
 
 def _follow(
-    connection: Connection, job: RowMapping, fresh: Sequence[WorkerEvent], now: datetime
+    connection: Connection,
+    job: RowMapping,
+    attempt_id: str,
+    fresh: Sequence[WorkerEvent],
+    now: datetime,
 ) -> None:
-    """Sets the job's progress and summary to what the events say."""
+    """Sets the job's progress, pace and summary to what the events say."""
     changes: dict[str, object] = {}
     for event in fresh:
         if isinstance(event, SummaryEvent):
             changes["summary"] = event.model_dump(mode="json", exclude={"seq", "at", "kind"})
     steps = [event.step for event in fresh if isinstance(event, MetricsEvent)]
-    total = _total_steps(connection, job["id"]) if steps else None
-    if total:
-        changes["progress"] = min(1.0, steps[-1] / total)
+    if steps:
+        changes |= _progress(connection, job["id"], attempt_id, steps[-1], now)
     if changes:
         jobs.change_fields(connection, job["id"], now, **changes)
+
+
+def _progress(
+    connection: Connection, job_id: str, attempt_id: str, step: int, now: datetime
+) -> dict[str, object]:
+    told: dict[str, object] = {"step": step, "stepped_at": now}
+    recent = job_events.recent_metrics(connection, attempt_id, PACE_MARKS)
+    pace = step_seconds(Mark(row["data"]["step"], row["created_at"]) for row in recent)
+    if pace is not None:
+        told["step_seconds"] = pace
+    total = _total_steps(connection, job_id)
+    if total:
+        told |= {"total_steps": total, "progress": min(1.0, step / total)}
+    return told
 
 
 def _total_steps(connection: Connection, job_id: str) -> int | None:

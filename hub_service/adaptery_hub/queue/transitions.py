@@ -33,6 +33,7 @@ from adaptery_hub.database.statements import (
 )
 from adaptery_hub.database.statements.job_events import NewEvent
 from adaptery_hub.database.statements.jobs import NewInput
+from adaptery_hub.job_actions import check_action
 from adaptery_hub.queue.fairness import Share, Waiting, fair_order
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep, next_step
 from adaptery_hub.queue.port import Claim, Fence, Offer
@@ -368,6 +369,20 @@ def cancel(connection: Connection, job_id: str, now: datetime) -> None:
         return
     step = NextStep(JobState.CANCELLED, "cancelled by its owner")
     move(connection, job, step, now, flag_cancel=True)
+
+
+def prioritise(connection: Connection, job_id: str, priority: int, now: datetime) -> None:
+    """Changes the priority of a job that waits.
+
+    Raises:
+        NotFoundError: There is no such job.
+        JobStateError: The job does not wait any more.
+    """
+    job = jobs.lock_job(connection, job_id)
+    if job is None:
+        raise NotFoundError()
+    check_action("prioritise", JobState(job["state"]))
+    jobs.change_fields(connection, job_id, now, priority=priority)
 
 
 def expire(

@@ -79,6 +79,74 @@ def latest(connection: Connection, job_id: str, kind: str, limit: int = 1) -> li
     return list(connection.execute(statement).mappings())
 
 
+def recent_metrics(connection: Connection, attempt_id: str, limit: int) -> list[RowMapping]:
+    """Returns the last metrics of an attempt, in order."""
+    statement = (
+        sa.select(_events.c.created_at, _events.c.data)
+        .where(_events.c.attempt_id == attempt_id, _events.c.kind == "metrics")
+        .order_by(_events.c.attempt_seq.desc())
+        .limit(limit)
+    )
+    return list(reversed(connection.execute(statement).mappings().all()))
+
+
+def metrics_texts(
+    connection: Connection, job_id: str, after_seq: int, limit: int
+) -> tuple[str, str]:
+    """Returns up to `limit` metrics of a job after one number, in order.
+
+    The database puts the text together: hundreds of thousands of rows, one by one, take seconds.
+
+    Returns:
+        Their numbers, with commas between them, and their data, a JSON object a line.
+    """
+    rows = (
+        sa.select(_events.c.seq, sa.cast(_events.c.data, sa.Text).label("data"))
+        .where(_events.c.job_id == job_id, _events.c.kind == "metrics", _events.c.seq > after_seq)
+        .order_by(_events.c.seq)
+        .limit(limit)
+        .subquery()
+    )
+    statement = sa.select(
+        sa.func.aggregate_strings(sa.cast(rows.c.seq, sa.Text), ","),
+        sa.func.aggregate_strings(rows.c.data, "\n"),
+    )
+    seqs, lines = connection.execute(statement).one()
+    return seqs or "", lines or ""
+
+
+def first_seqs(connection: Connection, attempt_ids: Sequence[str]) -> list[int]:
+    """Returns the number in the job of the first event of each attempt that told any."""
+    found: list[int] = []
+    for attempt_id in attempt_ids:
+        statement = (
+            sa.select(_events.c.seq)
+            .where(_events.c.attempt_id == attempt_id)
+            .order_by(_events.c.attempt_seq)
+            .limit(1)
+        )
+        first = connection.scalar(statement)
+        found += [] if first is None else [first]
+    return found
+
+
+def get_many(connection: Connection, job_id: str, seqs: Sequence[int]) -> list[RowMapping]:
+    """Returns the events of a job with these numbers, in order."""
+    statement = (
+        sa.select(_events)
+        .where(_events.c.job_id == job_id, _events.c.seq.in_(seqs))
+        .order_by(_events.c.seq)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def remove_some(connection: Connection, job_id: str, limit: int) -> bool:
+    """Removes up to `limit` events of a job; returns False if there were none."""
+    some = sa.select(_events.c.id).where(_events.c.job_id == job_id).limit(limit)
+    removed = connection.execute(_events.delete().where(_events.c.id.in_(some)))
+    return removed.rowcount > 0
+
+
 def read_on(
     connection: Connection,
     job_id: str,

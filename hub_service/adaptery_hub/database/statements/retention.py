@@ -86,7 +86,10 @@ def due_job_events(connection: Connection, days: int, moment: datetime) -> Selec
         sa.select(job_events.c.id, sa.literal(0).label("bytes"))
         .join(jobs, jobs.c.id == job_events.c.job_id)
         .join(tenants, tenants.c.id == jobs.c.tenant_id)
-        .where(job_events.c.kind.not_in(KEPT_EVENTS), _long_over(connection, days, moment))
+        .where(
+            sa.or_(job_events.c.kind.not_in(KEPT_EVENTS), jobs.c.deleted_at.is_not(None)),
+            _long_over(connection, days, moment),
+        )
         .order_by(job_events.c.id)
     )
 
@@ -130,13 +133,14 @@ def remove(connection: Connection, table: sa.Table, ids: Sequence[str]) -> None:
 
 
 def _long_over(connection: Connection, days: int, moment: datetime) -> sa.ColumnElement[bool]:
-    """Whether a job ended longer ago than is set for its owner, or else for all."""
+    """Whether a job ended longer ago than is set for its owner, or else for all; or was deleted."""
     ended_at = _ended_at()
     own = tenants.c.retention_days
     set_days = connection.scalars(sa.select(own).where(own.is_not(None)).distinct()).all()
     terms = [sa.and_(own.is_(None), _before(ended_at, days, moment))]
     terms += [sa.and_(own == given, _before(ended_at, given, moment)) for given in set_days]
-    return sa.and_(jobs.c.state.in_(FINAL_STATES), sa.or_(*terms))
+    over = sa.and_(jobs.c.state.in_(FINAL_STATES), sa.or_(*terms))
+    return sa.or_(over, jobs.c.deleted_at.is_not(None))
 
 
 def _ended_at() -> sa.ColumnElement[datetime]:

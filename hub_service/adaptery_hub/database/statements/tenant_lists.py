@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery_hub.database.statements.names import prefix_column
-from adaptery_hub.database.tables import adapters, datasets, jobs, tenants
+from adaptery_hub.database.tables import EXISTS, adapters, datasets, jobs, tenants
 
 #: What is counted of each tenant.
 COUNTED: Mapping[str, sa.Table] = {"datasets": datasets, "jobs": jobs, "adapters": adapters}
@@ -53,8 +53,8 @@ def counts(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, in
             .where(table.c.tenant_id.in_(ids))
             .group_by(table.c.tenant_id)
         )
-        if table is adapters:
-            statement = statement.where(adapters.c.state == "completed")
+        if table in EXISTS:
+            statement = statement.where(EXISTS[table])
         for tenant_id, count in connection.execute(statement):
             found[tenant_id][name] = count
     return found

@@ -22,8 +22,8 @@ def upgrade() -> None:
     """Apply."""
     for column in (
         sa.Column("cloned_from", Id(), nullable=True),
-        sa.Column("step", sa.Integer, nullable=True),
-        sa.Column("total_steps", sa.Integer, nullable=True),
+        sa.Column("step", sa.BigInteger, nullable=True),
+        sa.Column("total_steps", sa.BigInteger, nullable=True),
         sa.Column("stepped_at", UtcTime(), nullable=True),
         sa.Column("step_seconds", sa.Float, nullable=True),
         sa.Column("deleted_at", UtcTime(), nullable=True),
