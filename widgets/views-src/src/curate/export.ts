@@ -1,8 +1,9 @@
 // A version as a file in another format.
 
 import { FormDialog } from "../parts/dialog";
+import { fetched } from "../parts/download";
 import { control, element } from "../parts/elements";
-import { bytesWords, countWords } from "../parts/words";
+import { countWords } from "../parts/words";
 import { SPLITS } from "./filters";
 import { options } from "./records";
 import { type Context, FORMATS, type Version } from "./things";
@@ -62,15 +63,4 @@ export function reportWords({ records, dropped, escaped_cells: escaped, refused,
     ...(refused > 0 ? [`${countWords(refused, "record")} ${refused === 1 ? "does" : "do"} not fit into this format.`] : []),
     ...(escaped > 0 ? [`${countWords(escaped, "cell")} got an apostrophe in front, so that no spreadsheet runs them.`] : []),
   ];
-}
-
-/** Fetch a file, say how far it is, and answer what it was. */
-export async function fetched(context: Context, verb: string, args: Record<string, string>, signal: AbortSignal, tell: (words: string) => void): Promise<{ name: string; report: unknown }> {
-  let got = { name: "", report: null as unknown };
-  for await (const event of context.host.stream(verb, args, AbortSignal.any([signal, context.signal]))) {
-    const { received, total, name, report } = event as { received?: number; total?: number | null; name?: string; report?: unknown };
-    if (name !== undefined) got = { name, report };
-    if (received !== undefined) tell(total ? `${bytesWords(received)} of ${bytesWords(total)}` : bytesWords(received));
-  }
-  return got;
 }

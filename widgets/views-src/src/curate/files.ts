@@ -1,12 +1,12 @@
 // The Files tab: uploads, and the files that are in the draft.
 
 import { confirm } from "../parts/dialog";
+import { fetched } from "../parts/download";
 import { button, control, element } from "../parts/elements";
 import { agoWords, bytesWords, countWords, momentWords } from "../parts/words";
 import { Work } from "../parts/work";
 import { askToCollate, COLLATE_STEP, collatedWords } from "./collate";
 import { Collated } from "./collated";
-import { fetched } from "./export";
 import { ask, attempt, type Context, type Dataset, type FileInfo, FORMATS, isCode, type List, mayEdit, type Operation } from "./things";
 import { Uploads } from "./uploads";
 

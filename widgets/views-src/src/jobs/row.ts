@@ -3,14 +3,21 @@
 import type { Job } from "../host/things";
 import { cell, label, say } from "../parts/cells";
 import { copyButton } from "../parts/copy";
-import { control, element } from "../parts/elements";
+import { button, control, element } from "../parts/elements";
+import { type Deed, deedsOf, DEEDS } from "../parts/job-actions";
+import { Menu } from "../parts/menu";
 import { momentWords } from "../parts/words";
-import { type Action, actionsOf, type SectionKind, sinceOf } from "./sections";
+import { FIRST, type SectionKind, sinceOf } from "./sections";
 import { statusOf } from "./status";
 
-const WORDS: Readonly<Record<Action, string>> = { chat: "Chat", again: "Run again", clone: "Clone", watch: "Watch", cancel: "Cancel" };
+interface Listener {
+  act(deed: Deed, job: Job): void;
+  /** The job shall be compared, or not any more. */
+  compare(job: Job, chosen: boolean): void;
+}
 
 export class Row {
+  private readonly choice = control("input", { type: "checkbox" });
   private readonly name = element("strong");
   private readonly owner = element("span", { class: "soft" });
   private readonly dataset = element("span");
@@ -22,37 +29,44 @@ export class Row {
   private readonly note = element("span", { class: "soft" });
   private readonly time = element("time");
   private readonly labels = { status: label(""), since: label("") };
-  private readonly buttons = new Map<Action, HTMLButtonElement>();
+  private readonly first = new Map<Deed, HTMLButtonElement>();
+  private readonly rest = new Map<Deed, HTMLButtonElement>();
+  private readonly menu: Menu;
   readonly element: HTMLElement;
 
   constructor(
     private job: Job,
-    act: (action: Action, job: Job) => void,
+    private readonly isAdmin: boolean,
+    tell: Listener,
   ) {
-    for (const action of Object.keys(WORDS) as Action[]) {
-      const button = control("button", { type: "button", class: "small" }, WORDS[action]);
-      button.addEventListener("click", () => act(action, this.job));
-      this.buttons.set(action, button);
+    const made = (deed: Deed, style: string): HTMLButtonElement => button(DEEDS[deed], () => tell.act(deed, this.job), style);
+    const first = new Set(Object.values(FIRST).flat());
+    for (const deed of Object.keys(DEEDS) as Deed[]) {
+      if (first.has(deed)) this.first.set(deed, made(deed, "small"));
+      if (deed !== "watch" && deed !== "compare") this.rest.set(deed, made(deed, ""));
     }
-    const first = element("div", { class: "row" }, this.state, this.text, this.copy);
+    this.menu = new Menu("", ...this.rest.values());
+    this.choice.addEventListener("change", () => tell.compare(this.job, this.choice.checked));
+    const status = element("div", { class: "row" }, this.state, this.text, this.copy);
     this.element = element(
       "tr",
       { role: "row" },
-      element("th", { scope: "row", role: "rowheader" }, this.name, this.owner),
+      element("th", { scope: "row", role: "rowheader" }, element("div", { class: "named" }, this.choice, element("div", {}, this.name, this.owner))),
       cell(label("Data and model"), this.dataset, this.baseModel),
-      cell(this.labels.status, this.bar, first, this.note),
+      cell(this.labels.status, this.bar, status, this.note),
       element("td", { role: "cell", class: "since" }, this.labels.since, this.time),
-      element("td", { role: "cell", class: "actions" }, element("div", { class: "row" }, ...this.buttons.values())),
+      element("td", { role: "cell", class: "actions" }, element("div", { class: "row" }, ...this.first.values(), this.menu.element)),
     );
   }
 
   /** Show the job as it is now. */
-  update(job: Job, kind: SectionKind, now: number): void {
+  update(job: Job, kind: SectionKind, now: number, chosen: boolean): void {
     this.job = job;
     const status = statusOf(job, now);
     say(this.name, job.name);
-    say(this.owner, `${job.task} · ${job.tenant}`);
-    say(this.dataset, job.dataset);
+    say(this.owner, [job.task, job.tenant, job.priority === "normal" ? "" : `${job.priority} priority`].filter(Boolean).join(" · "));
+    say(this.dataset, job.datasets.length > 1 ? `${job.dataset} and ${job.datasets.length - 1} more` : job.dataset);
+    this.dataset.title = job.datasets.join(", ");
     say(this.baseModel, job.base_model);
     say(this.state, chipOf(job, kind));
     say(this.text, status.text);
@@ -63,13 +77,14 @@ export class Row {
     const since = sinceOf(job);
     say(this.time, momentWords(since));
     this.time.dateTime = since;
+    this.choice.checked = chosen;
     this.showProgress(status.progress);
     this.showActions();
   }
 
   /** Go to the first thing that can be done here. */
   focus(): void {
-    this.buttons.get("watch")!.focus();
+    this.first.get("watch")!.focus();
   }
 
   private showProgress(progress: number | null | undefined): void {
@@ -80,12 +95,24 @@ export class Row {
   }
 
   private showActions(): void {
-    const offered = actionsOf(this.job);
-    for (const [action, button] of this.buttons) {
-      button.setAttribute("aria-label", `${WORDS[action]} ${this.job.name}`);
-      const hides = !offered.includes(action);
-      if (hides && (button.getRootNode() as Document | ShadowRoot).activeElement === button) this.focus();
-      button.hidden = hides;
+    const { name, state } = this.job;
+    const offered = deedsOf(this.job, this.isAdmin);
+    const first = FIRST[state].filter((deed) => offered.includes(deed));
+    this.showButtons(this.first, first);
+    const rest = offered.filter((deed) => !first.includes(deed) && this.rest.has(deed));
+    this.showButtons(this.rest, rest);
+    this.menu.element.hidden = rest.length === 0;
+    this.menu.name = `More for ${name}`;
+    this.choice.hidden = !offered.includes("compare");
+    this.choice.setAttribute("aria-label", `Compare ${name}`);
+  }
+
+  private showButtons(buttons: ReadonlyMap<Deed, HTMLButtonElement>, shown: readonly Deed[]): void {
+    for (const [deed, each] of buttons) {
+      each.setAttribute("aria-label", `${DEEDS[deed]} ${this.job.name}`);
+      const hides = !shown.includes(deed);
+      if (hides && (each.getRootNode() as Document | ShadowRoot).activeElement === each) this.focus();
+      each.hidden = hides;
     }
   }
 }

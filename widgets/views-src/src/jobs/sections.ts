@@ -1,6 +1,7 @@
 // The sections of the dashboard: which states each shows, in what order, and what may be done there.
 
 import type { Job, JobState, Page } from "../host/things";
+import type { Deed } from "../parts/job-actions";
 
 export interface SectionKind {
   title: string;
@@ -31,19 +32,15 @@ export const SECTIONS: readonly SectionKind[] = [
 /** The place of a job that is in no line, since its owner uses all that they may. */
 const LAST = Number.MAX_SAFE_INTEGER;
 
-export type Action = "chat" | "again" | "clone" | "watch" | "cancel";
-
-export function actionsOf(job: Job): readonly Action[] {
-  switch (job.state) {
-    case "completed":
-      return job.adapter === null ? ["clone", "watch"] : ["chat", "clone", "watch"];
-    case "failed":
-    case "cancelled":
-      return ["again", "watch"];
-    default:
-      return job.cancel_requested ? ["watch"] : ["watch", "cancel"];
-  }
-}
+/** What is done most with the jobs of each state; all else is behind "More". */
+export const FIRST: Readonly<Record<JobState, readonly Deed[]>> = {
+  created: ["watch", "cancel"],
+  queued: ["watch", "cancel"],
+  training: ["watch", "cancel"],
+  completed: ["chat", "watch"],
+  failed: ["resubmit", "clone", "watch"],
+  cancelled: ["resubmit", "clone", "watch"],
+};
 
 /**
  * Which jobs each section shows. The pages were asked for one after the other, so that a job that moved

@@ -11,15 +11,12 @@ export interface Status {
   progress?: number | null;
 }
 
-/** Less than this says nothing yet about how long it takes. */
-const TELLING = 0.02;
-
 export function statusOf(job: Job, now: number): Status {
   switch (job.state) {
     case "created":
       return { text: sentence(job.reason ?? "it is being prepared"), note: "" };
     case "queued":
-      return { text: job.position === null ? "Waits" : numberWords(job.position), note: job.reason ? sentence(job.reason) : "" };
+      return { text: job.position === null ? "Waits" : numberWords(job.position), note: [startWords(job, now), job.reason ? sentence(job.reason) : ""].filter(Boolean).join(" ") };
     case "training":
       return training(job, now);
     case "completed":
@@ -29,13 +26,20 @@ export function statusOf(job: Job, now: number): Status {
   }
 }
 
-function training(job: Job, now: number): Status {
-  const { progress, started_at } = job;
-  const seconds = started_at === null ? 0 : Math.max(0, (now - Date.parse(started_at)) / 1000);
-  const left = progress !== null && progress >= TELLING && progress < 1 ? ` · about ${roughlyWords((seconds / progress) * (1 - progress))} left` : "";
-  const text = progress === null ? "Getting ready" : `${shareWords(Math.floor(progress * 100) / 100)}${left}`;
-  const note = started_at === null ? "" : `Runs for ${durationWords(seconds)}`;
-  return { text, note, progress };
+/** The service's estimate; nothing where there is no ground for one. */
+function startWords({ starts_at }: Job, now: number): string {
+  if (starts_at === null) return "";
+  const seconds = (Date.parse(starts_at) - now) / 1000;
+  return seconds <= 0 ? "Starts soon." : `Starts in about ${roughlyWords(seconds)}.`;
+}
+
+function training({ progress, step, total_steps, started_at, ends_at }: Job, now: number): Status {
+  const share = progress === null ? "Getting ready" : shareWords(Math.floor(progress * 100) / 100);
+  const left = ends_at === null ? "" : `about ${roughlyWords(Math.max(0, (Date.parse(ends_at) - now) / 1000))} left`;
+  const steps = step === null ? "" : total_steps === null ? `Step ${numberWords(step)}` : `Step ${numberWords(step)} of ${numberWords(total_steps)}`;
+  const runs = started_at === null ? "" : `runs for ${durationWords(Math.max(0, (now - Date.parse(started_at)) / 1000))}`;
+  const note = [steps, runs].filter(Boolean).join(" · ");
+  return { text: [share, left].filter(Boolean).join(" · "), note: note.charAt(0).toUpperCase() + note.slice(1), progress };
 }
 
 function resultOf({ summary, started_at, finished_at }: Job): string {

@@ -11,6 +11,7 @@ export interface Address {
 
 const NAME = /^[^\p{C}]{1,300}$/u;
 const id = (prefix: string): RegExp => new RegExp(`^${prefix}_[0-9a-z]{26}$`);
+const JOB = "jb_[0-9a-z]{26}";
 
 /** The views, and what each may be opened with. */
 const VIEWS: Record<ViewName, Record<string, RegExp>> = {
@@ -24,7 +25,7 @@ const VIEWS: Record<ViewName, Record<string, RegExp>> = {
     operation: id("op"),
   },
   train: { version: id("dv"), job: id("jb") },
-  jobs: { search: NAME },
+  jobs: { search: NAME, compare: new RegExp(`^${JOB}(,${JOB}){0,5}$`) },
   watch: { job: id("jb") },
   chat: { model: NAME },
   keys: { adapter: NAME },
@@ -58,9 +59,9 @@ function kept(view: ViewName, values: { [name: string]: Json }): Record<string, 
   );
 }
 
-/** Names of ours, such as @demo/soap@3, stay as they are. */
+/** Names of ours, such as @demo/soap@3, and lists of ids stay as they are. */
 function readable(value: string): string {
-  return encodeURIComponent(value).replace(/%40/g, "@").replace(/%2F/g, "/");
+  return encodeURIComponent(value).replace(/%40/g, "@").replace(/%2F/g, "/").replace(/%2C/g, ",");
 }
 
 function split(text: string): [string, string] {

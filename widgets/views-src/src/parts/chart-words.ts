@@ -29,9 +29,9 @@ export function axisWords(value: number): string {
   return numberWords(value);
 }
 
-/** The last point that has a value of this series; null if none has. */
-export function lastOf(points: Points, series: number): number | null {
-  for (let index = points.length - 1; index >= 0; index--) {
+/** The last point, of those up to one, that has a value of this series; null if none has. */
+export function lastOf(points: Points, series: number, upTo = points.length - 1): number | null {
+  for (let index = upTo; index >= 0; index--) {
     if (!Number.isNaN(points.value(series, index))) return index;
   }
   return null;

@@ -6,7 +6,7 @@ import UPLOT_STYLE from "uplot/dist/uPlot.min.css";
 import { CHART_STYLE } from "./chart-style";
 import { axisWords, lastOf, placeWords, summaryOf, valueWords, type Words } from "./chart-words";
 import { Decimation, type Range } from "./decimation";
-import { control, element } from "./elements";
+import { control, drawn, element } from "./elements";
 import { canDraw, type Look, Plot } from "./plot";
 import { type Point, Points } from "./points";
 import { adopt } from "./style";
@@ -17,6 +17,8 @@ export interface ChartSeries {
   label: string;
   /** It has few values, e.g. one after each epoch; else a missing one is a gap in the line. */
   sparse?: boolean;
+  /** Other series have points of their own between its: a missing value is none of it. */
+  joined?: boolean;
 }
 
 export interface ChartOptions {
@@ -35,6 +37,10 @@ export interface ChartOptions {
 }
 
 const LINE_PX = 2;
+/** Lines differ in these too, not in colour alone; there are colours for as many. */
+const DASHES: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [12, 4], [8, 3, 2, 3], [4, 2]];
+/** As many series as a chart can tell apart. */
+export const MOST_SERIES = DASHES.length;
 /** News are drawn no more often: a reader sees no difference, a slow machine does. */
 const DRAW_EVERY_MS = 100;
 const TABLE_POINTS = 20;
@@ -69,7 +75,7 @@ export class Chart {
     const labels = options.series.map(({ label }) => label);
     this.words = { title: options.title, labels, along: options.along ?? "step", unit: options.unit ?? "" };
     this.points = new Points(options.series.length);
-    this.decimation = new Decimation(this.points, options.series.map(({ sparse }) => sparse ?? false));
+    this.decimation = new Decimation(this.points, options.series.map(skips));
     this.colours = labels.map((_, index) => element("span", { class: `line${index + 1}`, hidden: true }));
     this.picture.append(...this.colours);
     // It scrolls, so the keyboard must reach it.
@@ -172,7 +178,7 @@ export class Chart {
 
   private build(width: number): Plot {
     return new Plot(this.canvas, width, this.look(), {
-      lines: this.options.series.map(({ sparse }) => ({ sparse: sparse ?? false })),
+      lines: this.options.series.map((series, index) => ({ joined: skips(series), dots: series.sparse ?? false, dash: DASHES[index]! })),
       stepped: this.options.stepped ?? false,
       logarithmic: this.log.getAttribute("aria-pressed") === "true",
       words: axisWords,
@@ -224,10 +230,11 @@ export class Chart {
     if (index === null || index < 0) return this.values.replaceChildren();
     const shown = this.shownSeries();
     const parts = shown.flatMap((series) => {
-      const { label, sparse } = this.options.series[series]!;
-      const value = this.points.value(series, this.pointed === null && sparse ? lastOf(this.points, series)! : index);
+      const { label, sparse, joined } = this.options.series[series]!;
+      const at = joined || (sparse && this.pointed === null) ? lastOf(this.points, series, index) : index;
+      const value = at === null ? Number.NaN : this.points.value(series, at);
       if (Number.isNaN(value)) return [];
-      const name = shown.length > 1 ? [element("span", { class: `swatch line${series + 1}`, "aria-hidden": "true" }), `${label} `] : [];
+      const name = shown.length > 1 ? [swatch(series), `${label} `] : [];
       return [element("span", {}, ...name, element("b", {}, valueWords(value, this.words.unit)))];
     });
     this.values.replaceChildren(element("span", { class: "soft" }, `${this.words.along} ${placeWords(this.points.x(index))}`), ...parts);
@@ -266,4 +273,14 @@ export class Chart {
       this.picture.setAttribute("aria-label", summaryOf(this.points, this.words));
     }, SAY_EVERY_MS);
   }
+}
+
+function skips({ sparse, joined }: ChartSeries): boolean {
+  return (sparse ?? false) || (joined ?? false);
+}
+
+/** A piece of the line of a series. */
+export function swatch(series: number): SVGElement {
+  const line = drawn("line", { x1: 0, y1: 3, x2: 22, y2: 3, "stroke-dasharray": DASHES[series]!.join(" ") });
+  return drawn("svg", { class: `swatch line${series + 1}`, viewBox: "0 0 22 6", "aria-hidden": "true" }, line);
 }

@@ -21,6 +21,15 @@ export function confirm(within: HTMLElement, title: string, words: string, actio
   });
 }
 
+/** Show something until the reader closes it. */
+export function show(within: HTMLElement, title: string, content: HTMLElement): void {
+  const dialog = element("dialog", { "aria-label": title });
+  dialog.append(element("h3", {}, title), element("div", { class: "content" }, content), element("div", { class: "row" }, button("Close", () => dialog.close())));
+  dialog.addEventListener("close", () => dialog.remove());
+  within.append(dialog);
+  dialog.showModal();
+}
+
 export interface FormOptions {
   title: string;
   content: readonly (Node | string)[];

@@ -12,8 +12,12 @@ export interface Look {
 
 /** How one series is drawn. */
 export interface Line {
-  /** Few values among many points: joined over the others, and each shown as a dot. */
-  sparse: boolean;
+  /** Drawn on over points that have no value of it. */
+  joined: boolean;
+  /** Each value is shown as a dot: there are few. */
+  dots: boolean;
+  /** Lengths of strokes and gaps; none is a whole line. */
+  dash: readonly number[];
 }
 
 export interface PlotOptions {
@@ -112,15 +116,15 @@ export class Plot {
     };
   }
 
-  private line({ sparse }: Line, index: number): uPlot.Series {
+  private line({ joined, dots, dash }: Line, index: number): uPlot.Series {
     const stroke = (): string => this.look.lines[index]!;
-    const dots: uPlot.Series.Points = { size: 5, fill: stroke, ...(sparse ? { show: true } : {}) };
+    const points: uPlot.Series.Points = { size: 5, fill: stroke, ...(dots ? { show: true } : {}) };
     return {
       stroke,
       width: 2,
-      spanGaps: sparse,
-      points: dots,
-      ...(sparse ? { dash: [6, 4] } : {}),
+      spanGaps: joined,
+      points,
+      ...(dash.length > 0 ? { dash: [...dash] } : {}),
       ...(this.options.stepped ? { paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
     };
   }

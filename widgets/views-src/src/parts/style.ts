@@ -91,6 +91,7 @@ const BASE = `
 .ady .visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .ady dialog { max-width: min(92vw, 46em); padding: 16px; color: var(--ink); background: var(--paper); border: 1px solid var(--rim); border-radius: 8px; }
 .ady dialog p { margin: 8px 0 16px; }
+.ady dialog > .content { max-height: 68vh; margin: 8px 0 16px; overflow: auto; }
 .ady dialog::backdrop { background: rgb(0 0 0 / 40%); }
 .ady-back { align-items: flex-start; padding: 8px 12px 0; }
 .ady-cell:focus { outline: none; }

@@ -3,24 +3,15 @@
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
 import { textOfValue } from "../parts/holders";
-import { bytesWords, digestWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "../parts/words";
-import type { Job, OptionValue, Summary } from "../host/things";
+import { summaryTable } from "../parts/job-statistics";
+import { bytesWords, digestWords, momentWords, nameWords, numberWords } from "../parts/words";
+import type { Job, OptionValue } from "../host/things";
 import type { Adapter } from "./job";
 
 /** What the task calls its options. */
 export type OptionTitles = Readonly<Record<string, string>>;
 
 type Fact = [name: string, value: Node | string];
-
-/** The Trainer's names, in words and with their units. */
-const SUMMARY: [field: keyof Summary, name: string, words: (value: number) => string][] = [
-  ["epoch", "Epochs", (value) => numberWords(value)],
-  ["train_loss", "Mean training loss", (value) => numberWords(value)],
-  ["train_runtime", "Training time", (value) => (value < 60 ? `${numberWords(value, 3)} s` : durationWords(value))],
-  ["train_samples_per_second", "Examples per second", (value) => numberWords(value)],
-  ["train_steps_per_second", "Steps per second", (value) => numberWords(value)],
-  ["total_flos", "Floating-point operations", (value) => scientificWords(value)],
-];
 
 export class Facts {
   readonly element = element("div", { class: "facts" });
@@ -33,22 +24,12 @@ export class Facts {
     if (signature === this.shown) return;
     this.shown = signature;
     this.element.replaceChildren(
-      ...(job.summary ? [summaryTable(job.summary)] : []),
+      ...(job.summary ? [section("Summary", summaryTable(job.summary))] : []),
       ...(job.adapter ? [table("Adapter", adapterFacts(job.adapter, adapter))] : []),
       table("Made from", sourceFacts(job)),
       table("Options", optionFacts(job.options, titles)),
     );
   }
-}
-
-function summaryTable(summary: Summary): HTMLElement {
-  const rows = SUMMARY.flatMap(([field, name, words]) => {
-    const value = summary[field];
-    if (typeof value !== "number") return [];
-    const head = element("th", { scope: "row" }, name, " ", element("code", {}, field));
-    return [element("tr", {}, head, element("td", { class: "number" }, words(value)))];
-  });
-  return section("Summary", element("table", {}, element("tbody", {}, ...rows)));
 }
 
 function adapterFacts(name: string, adapter: Adapter | null): Fact[] {

@@ -4,7 +4,7 @@ import { HostError } from "../../src/host/host";
 import type { Job } from "../../src/host/things";
 import { mount } from "../../src/jobs/jobs";
 import { page, ScriptedHost } from "../support/scripted-host";
-import { job } from "../support/things";
+import { job, STATISTICS } from "../support/things";
 
 let jobs: Job[] = [];
 let host: ScriptedHost;
@@ -15,6 +15,8 @@ beforeEach(() => {
   vi.useFakeTimers({ now: Date.parse("2026-03-01T12:00:00Z") });
   jobs = [];
   host = new ScriptedHost({
+    whoami: () => ({ scopes: ["read", "write"] }),
+    "jobs.counts": () => Object.fromEntries(jobs.map(({ state }) => [state, jobs.filter((one) => one.state === state).length])),
     "jobs.list": ({ state, search }) => page(...jobs.filter((one) => String(state).split(",").includes(one.state) && one.name.includes(String(search ?? "")))),
   });
 });
@@ -35,7 +37,7 @@ const settled = (ms = 10): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const table = (name: string): HTMLElement => el.querySelector<HTMLElement>(`table[aria-label="${name} jobs"]`)!;
 const rowsOf = (name: string): HTMLElement[] => [...table(name).querySelectorAll<HTMLElement>("tbody tr")];
 const buttonsOf = (row: HTMLElement): string[] =>
-  [...row.querySelectorAll<HTMLElement>(".actions button")].filter((one) => !one.hidden).map((one) => one.textContent!);
+  [...row.querySelectorAll<HTMLElement>(".actions .row > button")].filter((one) => !one.hidden).map((one) => one.textContent!);
 function button(name: string): HTMLButtonElement {
   return [...el.querySelectorAll("button")].find((one) => !one.hidden && (one.getAttribute("aria-label") ?? one.textContent) === name)!;
 }
@@ -55,8 +57,8 @@ describe("the dashboard", () => {
       [["Watch", "Cancel"]],
       [["Watch", "Cancel"]],
       [["Watch", "Cancel"]],
-      [["Chat", "Clone", "Watch"]],
-      [["Run again", "Watch"], ["Run again", "Watch"]],
+      [["Chat", "Watch"]],
+      [["Run again", "Clone", "Watch"], ["Run again", "Clone", "Watch"]],
     ]);
     expect(table("Training").querySelector("progress")!.value).toBe(0.5);
     expect(table("Failed and cancelled").textContent).toContain("Choose a smaller batch.");
@@ -65,7 +67,7 @@ describe("the dashboard", () => {
   it("opens what an action means", async () => {
     jobs = [job("jb_4", { name: "four", state: "completed", adapter: "@demo/four@1" }), job("jb_5", { name: "five", state: "failed" })];
     await shown();
-    for (const name of ["Chat four", "Clone four", "Watch four", "Run again five", "Train an adapter"]) button(name).click();
+    for (const name of ["Chat four", "Clone four", "Watch four", "Clone five", "Train an adapter"]) button(name).click();
     expect(host.asks("view.open")).toEqual([
       { view: "chat", start: { model: "@demo/four@1" } },
       { view: "train", start: { job: "jb_4" } },
@@ -104,7 +106,7 @@ describe("the dashboard", () => {
     jobs = [job("jb_1", { name: "one", state: "training" })];
     await shown();
     button("Cancel one").focus();
-    jobs[0] = { ...jobs[0]!, cancel_requested: true };
+    jobs[0] = job("jb_1", { name: "one", state: "training", cancel_requested: true });
     await settled(3000);
     expect(document.activeElement).toBe(button("Watch one"));
     expect(table("Training").textContent).toContain("cancelling …");
@@ -144,6 +146,7 @@ describe("the dashboard", () => {
   });
 
   it("loads more of one section", async () => {
+    host.answer("jobs.counts", () => ({ completed: 1030 }));
     const many = Array.from({ length: 30 }, (_, at) => job(`jb_${at}`, { name: `job-${at}`, state: "completed" }));
     host.answer("jobs.list", ({ state, after, limit }) => {
       if (state !== "completed") return page();
@@ -153,13 +156,67 @@ describe("the dashboard", () => {
     });
     await shown();
     expect(rowsOf("Completed")).toHaveLength(20);
-    expect(el.textContent).toContain("20+");
+    expect(el.textContent).toContain("Completed 1,030");
     button("Load more").click();
     await settled();
     expect(rowsOf("Completed")).toHaveLength(30);
     expect(document.activeElement?.getAttribute("aria-label")).toBe("Watch job-20");
     await settled(3000 * 5);
     expect(rowsOf("Completed")).toHaveLength(30);
+  });
+
+  it("does what is behind More: runs again, deletes, downloads, gives another priority, tells statistics", async () => {
+    jobs = [
+      job("jb_1", { name: "one", state: "completed", adapter: "@demo/one@1", adapter_id: "ad_1" }),
+      job("jb_2", { name: "two", state: "queued", priority: "normal" }),
+      job("jb_3", { name: "three", state: "failed" }),
+    ];
+    host.answer("jobs.resubmit", () => job("jb_9", { name: "three" }));
+    host.answer("jobs.delete", () => void (jobs = jobs.filter(({ id }) => id !== "jb_1")));
+    host.answer("jobs.prioritise", () => (jobs[1] = job("jb_2", { name: "two", state: "queued", priority: "low" })));
+    host.answer("adapters.download", () => [{ received: 2_000_000, total: 4_000_000 }, { name: "one.zip", report: null }]);
+    host.answer("jobs.statistics", () => STATISTICS);
+    await shown();
+    const said = (): string => el.querySelector(".dashboard > [role=status]")!.textContent!;
+    const items = (name: string): string[] => [...el.querySelectorAll<HTMLElement>(`[aria-label="More for ${name}"] + .items > button`)].filter(({ hidden }) => !hidden).map(({ textContent }) => textContent!);
+    expect([items("one"), items("two"), items("three")]).toEqual([["Run again", "Clone", "Statistics", "Download", "Delete"], ["Clone", "Statistics", "Lower priority"], ["Statistics", "Delete"]]);
+    button("Lower priority two").click();
+    await settled();
+    expect(host.asks("jobs.prioritise")).toEqual([{ job: "jb_2", priority: "low" }]);
+    expect(table("Queued").textContent).toContain("low priority");
+    expect(items("two")).toContain("Raise priority"); // back to normal; more than that is an administrator's
+    button("Run again three").click();
+    await settled();
+    expect(host.asks("jobs.resubmit")).toEqual([{ job: "jb_3", key: expect.any(String) }]);
+    expect(said()).toContain("three is submitted again, as it was.");
+    button("Download one").click();
+    await settled();
+    expect(said()).toContain("Downloaded one.zip.");
+    button("Statistics one").click();
+    await settled();
+    const dialog = el.querySelector("dialog")!;
+    for (const words of ["Waited12 s", "Most memory1.2 GB", "Best eval loss1.4 at step 80", "Lease lost: the agent went away", "@demo/visits@2"]) expect(dialog.textContent).toContain(words);
+    button("Close").click();
+    button("Delete one").click();
+    button("Delete the job").click();
+    await settled();
+    expect(host.asks("jobs.delete")).toEqual([{ job: "jb_1" }]);
+    expect(rowsOf("Completed")).toEqual([]);
+  });
+
+  it("says where a job stands by the service's estimates, and nothing without one", async () => {
+    jobs = [
+      job("jb_1", { name: "one", state: "queued", position: 2, starts_at: "2026-03-01T12:20:00Z" }),
+      job("jb_2", { name: "two", state: "training", progress: 0.5, step: 60, total_steps: 120, ends_at: "2026-03-01T12:05:00Z", datasets: ["@demo/a@1", "@demo/b@1", "@demo/c@2"], dataset: "@demo/a@1" }),
+    ];
+    await shown();
+    expect(table("Queued").textContent).toContain("Starts in about 20 min.");
+    expect(table("Training").textContent).toContain("50% · about 5 min left");
+    expect(table("Training").textContent).toContain("Step 60 of 120");
+    expect(table("Training").textContent).toContain("@demo/a@1 and 2 more");
+    jobs = [job("jb_1", { name: "one", state: "queued", position: 2 })];
+    await settled(3000);
+    expect(table("Queued").textContent).not.toContain("Starts");
   });
 
   it("goes on by itself when the service is back, and ends when it is taken away", async () => {
@@ -182,5 +239,67 @@ describe("the dashboard", () => {
     expect(asked).toBeGreaterThan(answer);
     await settled(30_000);
     expect(host.asks("jobs.list")).toHaveLength(asked);
+  });
+});
+
+describe("the comparison", () => {
+  const check = (name: string): void => el.querySelector<HTMLInputElement>(`[aria-label="Compare ${name}"]`)!.click();
+  const bar = (): HTMLElement => el.querySelector<HTMLElement>(".chosen")!;
+  const points = (steps: number, loss: number): unknown =>
+    page(...Array.from({ length: steps }, (_, at) => ({ seq: at, at: new Date(Date.parse("2026-03-01T11:00:00Z") + at * 60_000).toISOString(), kind: "metrics", data: { step: at + 1, loss: loss - at / 10, learning_rate: 0.1, step_epoch: 0, eval_loss: at === 3 ? 1 : null } })));
+
+  beforeEach(() => {
+    const started_at = "2026-03-01T11:00:00Z";
+    jobs = [job("jb_1", { name: "one", state: "completed", started_at, options: { rank: 4, epochs: 1 } }), job("jb_2", { name: "two", state: "completed", started_at, options: { rank: 8, epochs: 1 } }), job("jb_3", { name: "three", state: "created", actions: ["clone"] })];
+    host.answer("jobs.get", ({ job: id }) => jobs.find((one) => one.id === id));
+    host.answer("jobs.metrics", ({ job: id }) => points(id === "jb_1" ? 5 : 8, 3));
+    host.answer("jobs.statistics", () => STATISTICS);
+    host.answer("tasks.list", () => page({ name: "training-v0", schema: { properties: { rank: { title: "LoRA rank" } } } }));
+  });
+
+  it("begins with two jobs of those that have started", async () => {
+    await shown();
+    expect(el.querySelector<HTMLElement>('[aria-label="Compare three"]')!.hidden).toBe(true);
+    check("one");
+    expect(bar().textContent).toContain("Chosen: one. Choose another one to compare it with.");
+    expect(button("Compare charts").disabled).toBe(true);
+    check("two");
+    button("Compare charts").click();
+    await settled();
+    expect(host.asks("view.here").at(-1)).toEqual({ title: "Compare jobs", start: { compare: "jb_1,jb_2" } });
+    expect(host.asks("jobs.metrics")).toEqual([{ job: "jb_1", points: 2000 }, { job: "jb_2", points: 2000 }]);
+  });
+
+  it("shows the curves of all in each chart, along steps or time, and in what the jobs differ", async () => {
+    host.answer("view.start", () => ({ compare: "jb_1,jb_2" }));
+    await shown();
+    await settled(200);
+    const charts = (): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(".ady-chart")];
+    expect(charts().map((chart) => chart.querySelector(".title")!.textContent)).toEqual(["Loss", "Eval loss", "Learning rate", "Step epoch"]);
+    expect(charts()[0]!.querySelector("[role=img]")!.getAttribute("aria-label")).toBe("one: 3 at step 1, now 2.6 at step 5, lowest 2.6 at step 5. two: 3 at step 1, now 2.3 at step 8, lowest 2.3 at step 8.");
+    const rows = (): string[] => [...el.querySelectorAll(".differences tbody tr")].map((row) => [...row.children].map(({ textContent }) => textContent).join("|"));
+    expect(rows()).toContain("LoRA rank|4|8");
+    expect(rows().join()).not.toContain("Epochs");
+    const same = el.querySelector<HTMLInputElement>(".comparison input[type=checkbox]")!;
+    same.click();
+    expect(rows()).toContain("Epochs|1|1");
+    expect(rows()).toContain("Waited|12 s|12 s");
+    button("By time").click();
+    await settled(200);
+    expect(charts()[0]!.querySelector("[role=img]")!.getAttribute("aria-label")).toContain("now 2.3 at minute 7");
+    button("← All jobs").click();
+    await settled();
+    expect(rowsOf("Completed")).toHaveLength(2);
+  });
+
+  it("takes no more jobs than can be told apart", async () => {
+    jobs = Array.from({ length: 7 }, (_, at) => job(`jb_${at}`, { name: `job-${at}`, state: "completed" }));
+    await shown();
+    for (let at = 0; at < 7; at++) check(`job-${at}`);
+    expect(el.querySelectorAll(".named input:checked")).toHaveLength(6);
+    expect(bar().textContent).toContain("No more can be compared at once.");
+    button("Clear").click();
+    expect(bar().hidden).toBe(true);
+    expect(el.querySelectorAll(".named input:checked")).toHaveLength(0);
   });
 });

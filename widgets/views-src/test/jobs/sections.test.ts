@@ -1,22 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { actionsOf, placed } from "../../src/jobs/sections";
+import { placed } from "../../src/jobs/sections";
 import { statusOf } from "../../src/jobs/status";
 import { job } from "../support/things";
 
 const NOW = Date.parse("2026-03-01T12:00:00Z");
-
-describe("the actions of a job", () => {
-  it.each([
-    [job("a", { state: "created" }), ["watch", "cancel"]],
-    [job("a", { state: "queued" }), ["watch", "cancel"]],
-    [job("a", { state: "training" }), ["watch", "cancel"]],
-    [job("a", { state: "training", cancel_requested: true }), ["watch"]],
-    [job("a", { state: "completed", adapter: "@demo/visits@1" }), ["chat", "clone", "watch"]],
-    [job("a", { state: "completed" }), ["clone", "watch"]],
-    [job("a", { state: "failed" }), ["again", "watch"]],
-    [job("a", { state: "cancelled", cancel_requested: true }), ["again", "watch"]],
-  ])("fit its state (%#)", (one, actions) => expect(actionsOf(one)).toEqual(actions));
-});
 
 describe("a job that moved on between two answers", () => {
   it("is shown where it is now", () => {
@@ -52,7 +39,7 @@ describe("the status of a job", () => {
 
   it("says how far training is and about how long it takes", () => {
     const started_at = "2026-03-01T11:50:00Z";
-    expect(statusOf(job("a", { state: "training", progress: 0.25, started_at }), NOW)).toEqual({
+    expect(statusOf(job("a", { state: "training", progress: 0.25, started_at, ends_at: "2026-03-01T12:30:00Z" }), NOW)).toEqual({
       text: "25% · about 30 min left",
       note: "Runs for 10 min",
       progress: 0.25,

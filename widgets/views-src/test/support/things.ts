@@ -1,6 +1,7 @@
 // Things of the service as tests write them down.
 
 import type { Dataset, Job, JobAction } from "../../src/host/things";
+import type { Statistics } from "../../src/parts/job-statistics";
 
 export const TASK = {
   name: "training-v0",
@@ -77,3 +78,23 @@ function actionsOf({ state = "created", adapter = null, cancel_requested = false
   if (state === "failed" || state === "cancelled") return [...always, "resubmit", "delete"];
   return [...always, ...(cancel_requested ? [] : (["cancel"] as const)), ...(state === "training" ? [] : (["prioritise"] as const))];
 }
+
+export const STATISTICS: Statistics = {
+  attempts: [
+    { number: 1, agent: "desk", started_at: "2026-03-01T10:00:00Z", ended_at: "2026-03-01T10:05:00Z", outcome: "lease_lost", reason: "the agent went away", checkpoints: 1 },
+    { number: 2, agent: "desk", started_at: "2026-03-01T10:06:00Z", ended_at: null, outcome: null, reason: null, checkpoints: 2 },
+  ],
+  wait_seconds: 12,
+  train_seconds: 600,
+  step: 120,
+  total_steps: 120,
+  step_seconds: 2.5,
+  tokens: 40_000,
+  tokens_per_second: 310.5,
+  peak_memory_bytes: 1.2e9,
+  best_eval_loss: 1.4,
+  best_step: 80,
+  last_loss: 1.2,
+  summary: { train_loss: 1.8 },
+  inputs: [{ dataset: "@demo/visits@2", split: "train", records: 36 }],
+};

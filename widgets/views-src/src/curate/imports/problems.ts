@@ -1,8 +1,8 @@
 // The bad records of a file: each with what mends it, a page at a time, and all of them as a file.
 
+import { fetched } from "../../parts/download";
 import { button, control, element } from "../../parts/elements";
 import { countWords } from "../../parts/words";
-import { fetched } from "../export";
 import { column } from "../files";
 import { ask, attempt, type Context, type List } from "../things";
 import { type FileProblem, placeOf } from "./things";
