@@ -58,6 +58,7 @@ def build_texts(
     """
     made: ExampleSet[Example] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
+        made.record = number
         if record.kind == "chat":
             tokens, _ = conversation_tokens(record.messages, record.tools or (), tokenizer, number)
             made.add(tokens, [Target(0, len(tokens))])
@@ -81,6 +82,7 @@ def add_record(
     Raises:
         RecordError: it is of another kind, or the chat template refuses it.
     """
+    made.record = number
     if record.kind == "chat":
         made.add(*conversation_tokens(record.messages, record.tools or (), tokenizer, number))
     elif record.kind == "text":

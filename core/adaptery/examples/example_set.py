@@ -61,6 +61,13 @@ Tokens: TypeAlias = "tuple[array[int], Sequence[Target]]"  # array takes no [] b
 ExampleT = TypeVar("ExampleT", bound=AnyExample)
 
 
+class Origin(NamedTuple):
+    """Where an example comes from."""
+
+    record: int  #: the number of the record, from 1
+    cut: bool
+
+
 @dataclass(slots=True)
 class ExampleSet(Generic[ExampleT]):
     """The examples of a dataset version and what happened to its records on the way."""
@@ -70,6 +77,8 @@ class ExampleSet(Generic[ExampleT]):
     cut: int = 0  #: longer than the cut-off, trained on without their end
     dropped_cut: int = 0  #: nothing that counts was left before the cut-off
     dropped_empty: int = 0  #: nothing that counts was there at all
+    origins: list[Origin] = field(default_factory=list[Origin])  #: of each example
+    record: int = 0  #: the number of the record that examples are made of now
 
     @property
     def lengths(self) -> list[int]:
@@ -103,8 +112,14 @@ class ExampleSet(Generic[ExampleT]):
                 self.dropped_cut += 1
                 return
             made.append(Example(token_ids[:limit], kept))
-        self.cut += any(len(token_ids) > limit for token_ids, _ in sequences)
-        self.examples.append(make(*made))
+        is_cut = any(len(token_ids) > limit for token_ids, _ in sequences)
+        self.cut += is_cut
+        self.keep(make(*made), cut=is_cut)
+
+    def keep(self, example: ExampleT, *, cut: bool = False) -> None:
+        """Keep an example that fits."""
+        self.examples.append(example)
+        self.origins.append(Origin(self.record, cut))
 
     def require_examples(self) -> None:
         """Check that something is left.

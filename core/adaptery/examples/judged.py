@@ -94,6 +94,7 @@ def build_pairs(
     """
     made: ExampleSet[Pair] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
+        made.record = number
         _require_kind(record, stage, number)
         assert record.chosen is not None and record.rejected is not None
         made.add_made(
@@ -116,6 +117,7 @@ def build_judged(
     """
     made: ExampleSet[Judged] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
+        made.record = number
         _require_kind(record, "kto", number)
         for answer, good in _judged_answers(record):
             tokens = _answered(record, answer, tokenizer, number)
@@ -134,6 +136,7 @@ def build_prompts(
     """
     made: ExampleSet[Prompt] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
+        made.record = number
         _require_kind(record, "grpo", number)
         asked = [plain_message(message) for message in _before_answer(record.messages)]
         try:
@@ -144,7 +147,7 @@ def build_prompts(
         if len(ids) > cutoff_len:
             made.dropped_cut += 1
         else:
-            made.examples.append(Prompt(ids))
+            made.keep(Prompt(ids))
     made.require_examples()
     return made
 

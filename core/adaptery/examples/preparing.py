@@ -112,5 +112,9 @@ def _drawn(count: int, wanted: int, seed: str) -> list[int]:
     return sorted(random.Random(seed).sample(range(count), wanted))  # noqa: S311
 
 
-def _pick(made: AnySet, positions: Iterable[int]) -> AnySet:
-    return replace(made, examples=[made.examples[position] for position in positions])
+def _pick(made: AnySet, positions: Sequence[int]) -> AnySet:
+    return replace(
+        made,
+        examples=[made.examples[position] for position in positions],
+        origins=[made.origins[position] for position in positions],
+    )

@@ -90,3 +90,14 @@ def test_each_stage_has_its_examples(stage, counts, tokenizer):
     assert len(made.examples) == counts
     if stage == "pt":
         assert made.examples[0].target_tokens == len(made.examples[0]) - 1
+
+
+def test_an_example_knows_the_record_that_it_comes_of(tokenizer):
+    long = Record.chat([Message("user", "1"), Message("assistant", "1" * 99)])
+    lost = Record.chat([Message("user", "1" * 99), Message("assistant", "1")])
+    made = prepare([lost, RECORDS[0], long], (), tokenizer, spec(optim={"cutoff_len": 40})).learnt
+    assert made.origins == [(2, False), (3, True)]
+    drawn = prepare(RECORDS, (), tokenizer, spec(optim={"max_samples": 3})).learnt
+    assert [99 + origin.record for origin in drawn.origins] == [
+        int(text) for text in texts(drawn, tokenizer)
+    ]
