@@ -7,7 +7,6 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -48,7 +47,7 @@ def _parts(ref: NamedRef | CheckpointRef) -> dict[str, Any]:
     }
 
 
-def pinned_name(row: Mapping[str, Any]) -> str:
+def pinned_name(row: Row) -> str:
     """Returns the name that always means these weights: of an adapter, or of a checkpoint."""
     step = row.get("step")
     if row["number"] is None:

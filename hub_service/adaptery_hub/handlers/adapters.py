@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -19,15 +19,15 @@ from adaptery_hub.database import tables
 from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters as statements
 from adaptery_hub.database.statements import grants, lineage
-from adaptery_hub.fleet.offers import adapter_prefix
-from adaptery_hub.full_names import full_name
-from adaptery_hub.handlers.admission import while_admitted
+from adaptery_hub.fleet.offers import OfferedFolder, adapter_prefix
+from adaptery_hub.handlers.admission import Check, while_admitted
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.downloads import DOWNLOAD_CHUNK_BYTES
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.weights import pinned_name
 
 DOWNLOAD_MEDIA = "application/zip"
 #: A download up to this size is put together in memory, a larger one in a temporary file.
@@ -102,35 +102,45 @@ class AdapterDownloadHandler(AdapterHandler):
         """Answer the adapter's folder as one zip file."""
         self.check_query()
         row = await self.find(adapter, Right.VIEW)
-        packed = await asyncio.to_thread(pack, self.services.objects, adapter, row["files"])
-        name = f"{row['name']}-{row['number']}.zip"
-        self.set_header("Content-Type", DOWNLOAD_MEDIA)
-        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        folder = OfferedFolder("adapter", adapter_prefix(adapter), row["files"])
+        packed = await asyncio.to_thread(pack, self.services.objects, folder)
         with packed:
-            await self._note(row)
-            await while_admitted(
+            await note_download(self, "adapter.download", row)
+            await send_zip(
                 self,
-                self._send(packed),
+                packed,
+                f"{row['name']}-{row['number']}",
                 adapter,
                 lambda c, identity: fetch(c, tables.adapters, identity, adapter, Right.VIEW),
             )
 
-    async def _note(self, row: RowMapping) -> None:
-        """Write down that the weights are handed out, before their first byte is."""
-        told = {
-            "name": _full_name(row),
-            "weight_digest": row["weight_digest"],
-            "bytes": row["bytes"],
-        }
-        await self.services.db.write(lambda c: self.audit(c, "adapter.download", row["id"], **told))
 
-    async def _send(self, packed: IO[bytes]) -> None:
+async def note_download(handler: Handler, action: str, row: Row) -> None:
+    """Writes down that weights are handed out, before their first byte is."""
+    told = {
+        "name": pinned_name(row),
+        "weight_digest": row["weight_digest"],
+        "bytes": row["bytes"],
+    }
+    await handler.services.db.write(lambda c: handler.audit(c, action, row["id"], **told))
+
+
+async def send_zip(
+    handler: Handler, packed: IO[bytes], name: str, thing_id: str, check: Check
+) -> None:
+    """Answers with a zip file for as long as the caller would still be let in."""
+    handler.set_header("Content-Type", DOWNLOAD_MEDIA)
+    handler.set_header("Content-Disposition", f'attachment; filename="{name}.zip"')
+
+    async def send() -> None:
         while chunk := await asyncio.to_thread(packed.read, DOWNLOAD_CHUNK_BYTES):
-            self.write(chunk)
+            handler.write(chunk)
             try:
-                await self.flush()
+                await handler.flush()
             except StreamClosedError:
                 return
+
+    await while_admitted(handler, send(), thing_id, check)
 
 
 def check_right(row: Row, right: Right) -> None:
@@ -170,13 +180,14 @@ async def delete_adapter(handler: Handler, row: Row) -> None:
     await asyncio.to_thread(services.objects.remove_folder, adapter_prefix(adapter_id))
 
 
-def pack(objects: ObjectStore, adapter_id: str, files: Sequence[Mapping[str, str]]) -> IO[bytes]:
+def pack(objects: ObjectStore, folder: OfferedFolder) -> IO[bytes]:
     """Returns the files of an adapter as a zip, from its start. Blocks."""
     target = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for file in files:
-            path = objects.local_path(f"{adapter_prefix(adapter_id)}/{file['path']}")
-            archive.write(path, file["path"])
+        for file in folder.files or ():
+            archive.write(objects.local_path(f"{folder.prefix}/{file['path']}"), str(file["path"]))
+        for path, raw in folder.made.items():
+            archive.writestr(path, raw)
     target.seek(0)
     return target
 
@@ -192,7 +203,7 @@ def _describe(row: RowMapping, *, withdrawn: bool) -> Adapter:
     return Adapter(
         id=row["id"],
         name=row["name"],
-        full_name=_full_name(row),
+        full_name=pinned_name(row),
         number=row["number"],
         tenant=prefix,
         job=row["job_id"],
@@ -208,10 +219,6 @@ def _describe(row: RowMapping, *, withdrawn: bool) -> Adapter:
         limits=AdapterLimits(**row["limits"]) if row["limits"] else None,
         withdrawn=withdrawn,
     )
-
-
-def _full_name(row: RowMapping) -> str:
-    return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""What a job tells: `events` as they come, `metrics`, `log` and `checkpoints`."""
+"""What a job tells: `events` as they come, `metrics` and `log`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Collection
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import FieldProblem, InvalidInputError
-from adaptery.schemas.common import Answer, Instant, Page
+from adaptery.schemas.common import Page
 from adaptery.schemas.jobs import JobEvent
 from adaptery.states import FINAL_STATES, JobState
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements import checkpoints, job_events, jobs
+from adaptery_hub.database.statements import job_events, jobs
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.jobs import fetch_job
@@ -25,17 +25,6 @@ EVENTS_BATCH = 200  # events that are read from the database at once
 #: A stream looks into the database after this long even without a hint that there is news.
 LOOK_AGAIN_SECONDS = 2.0
 _LOG_KINDS = ("log", "error")
-
-
-class CheckpointCard(Answer):
-    """A state of training that a job can resume from."""
-
-    id: str
-    step: int
-    digest: str
-    bytes: int
-    metrics: dict[str, float | None] | None
-    created_at: Instant
 
 
 class JobEventsHandler(Handler):
@@ -115,17 +104,6 @@ class JobLogHandler(Handler):
         self.answer_page([describe_event(row) for row in rows], limit)
 
 
-class JobCheckpointsHandler(Handler):
-    """The checkpoints of one job."""
-
-    async def get(self, job: str) -> None:
-        """List the checkpoints that are kept, lowest step first."""
-        _, limit = self.page()
-        await fetch_job(self, job, Right.VIEW)
-        rows = await self.services.db.read(lambda c: checkpoints.of_job(c, job))
-        self.answer_page([describe_checkpoint(row) for row in rows], limit)
-
-
 async def read_events(
     handler: Handler, job_id: str, kinds: Collection[str]
 ) -> tuple[list[RowMapping], int]:
@@ -170,18 +148,6 @@ def parse_points(text: str) -> int:
 def describe_event(row: RowMapping) -> JobEvent:
     """Returns an event as the API shows it."""
     return JobEvent(seq=row["seq"], at=row["created_at"], kind=row["kind"], data=row["data"])
-
-
-def describe_checkpoint(row: RowMapping) -> CheckpointCard:
-    """Returns a checkpoint as the API shows it."""
-    return CheckpointCard(
-        id=row["id"],
-        step=row["step"],
-        digest=row["digest"],
-        bytes=sum(file["bytes"] for file in row["files"]),
-        metrics=row["metrics"],
-        created_at=row["created_at"],
-    )
 
 
 def _news(connection: Connection, job_id: str, after: int) -> tuple[list[RowMapping], bool]:
@@ -229,18 +195,6 @@ ROUTES = [
         {
             "GET": Operation(
                 "read", "The log of a job.", response=Page[JobEvent], query=_AFTER_EVENT
-            )
-        },
-    ),
-    Route(
-        "api/jobs/{job}/checkpoints",
-        JobCheckpointsHandler,
-        {
-            "GET": Operation(
-                "read",
-                "The checkpoints of a job.",
-                response=Page[CheckpointCard],
-                query=PAGE_QUERY,
             )
         },
     ),

@@ -1,0 +1,143 @@
+"""`api/jobs/{job}/checkpoints`: what a job can resume from, and what answers as a model."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
+from adaptery.schemas.common import Answer, Instant, Page
+from adaptery.states import JobState
+from adaptery_hub.database.statements import adapters, checkpoints
+from adaptery_hub.fleet.offers import folder_of_adapter
+from adaptery_hub.handlers.adapters import (
+    DOWNLOAD_MEDIA,
+    check_right,
+    note_download,
+    pack,
+    send_zip,
+)
+from adaptery_hub.handlers.base import Handler
+from adaptery_hub.handlers.jobs import fetch_job
+from adaptery_hub.identity import Identity
+from adaptery_hub.permissions import Right
+from adaptery_hub.routes import PAGE_QUERY, Operation, Route
+from adaptery_hub.weights import pinned_name
+
+_STEP_DIGITS = 8  # no job has more steps
+
+
+class CheckpointCard(Answer):
+    """A state of training that a job can resume from."""
+
+    id: str
+    step: int
+    digest: str
+    bytes: int
+    metrics: dict[str, float | None] | None
+    model: str | None = None  # its name as a model; null: it cannot be served
+    created_at: Instant
+
+
+class JobCheckpointsHandler(Handler):
+    """The checkpoints of one job."""
+
+    async def get(self, job: str) -> None:
+        """List the checkpoints that are kept, lowest step first."""
+        _, limit = self.page()
+        row = await fetch_job(self, job, Right.VIEW)
+        identity = self.identity
+
+        def read(connection: Connection) -> list[CheckpointCard]:
+            adapter = adapters.of_jobs(connection, [job], identity).get(job)
+            prefix = _model_of(row, adapter)
+            kept = checkpoints.of_job(connection, job)
+            return [describe_checkpoint(one, prefix) for one in kept]
+
+        self.answer_page(await self.services.db.read(read), limit)
+
+
+class CheckpointDownloadHandler(Handler):
+    """One checkpoint as an adapter."""
+
+    async def get(self, job: str, step: str) -> None:
+        """Answer the adapter in the checkpoint as one zip file, which PEFT loads."""
+        self.check_query()
+        number = _parse_step(step)
+
+        def find(connection: Connection, identity: Identity) -> RowMapping:
+            row = checkpoints.find_of_job(connection, identity, number, job)
+            if row is None:
+                raise NotFoundError("There is no such checkpoint that could be served.")
+            check_right(row, Right.VIEW)
+            return row
+
+        identity = self.identity
+        row = await self.services.db.read(lambda c: find(c, identity))
+        folder = await self.services.db.read(lambda c: folder_of_adapter(c, row["id"]))
+        packed = await asyncio.to_thread(pack, self.services.objects, folder)
+        with packed:
+            await note_download(self, "checkpoint.download", row)
+            name = f"{row['name']}-{row['number'] or job}-step{number}"
+            await send_zip(self, packed, name, row["adapter_id"] or job, find)
+
+
+def describe_checkpoint(row: RowMapping, model: str | None) -> CheckpointCard:
+    """Returns a checkpoint as the API shows it.
+
+    Args:
+        row: The checkpoint.
+        model: How names of the checkpoints of its job begin, if the caller may ask them.
+    """
+    is_served = model is not None and row["weight_digest"] is not None
+    return CheckpointCard(
+        id=row["id"],
+        step=row["step"],
+        digest=row["digest"],
+        bytes=sum(file["bytes"] for file in row["files"]),
+        metrics=row["metrics"],
+        model=f"{model}-step{row['step']}" if is_served else None,
+        created_at=row["created_at"],
+    )
+
+
+def _model_of(job: RowMapping, adapter: RowMapping | None) -> str | None:
+    """Returns what names the checkpoints of a job; see `statements.checkpoints` for who may."""
+    if adapter is not None:
+        return pinned_name(adapter) if adapter["right"] >= Right.USE else None
+    is_deleted = job["state"] == JobState.COMPLETED
+    return job["id"] if job["right"] >= Right.EDIT and not is_deleted else None
+
+
+def _parse_step(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _STEP_DIGITS):
+        raise InvalidInputError(
+            errors=[FieldProblem("step", "is not a step.", "Write its number, as the list has it.")]
+        )
+    return int(text)
+
+
+ROUTES = [
+    Route(
+        "api/jobs/{job}/checkpoints",
+        JobCheckpointsHandler,
+        {
+            "GET": Operation(
+                "read",
+                "The checkpoints of a job; `model` is how each is asked for.",
+                response=Page[CheckpointCard],
+                query=PAGE_QUERY,
+            )
+        },
+    ),
+    Route(
+        "api/jobs/{job}/checkpoints/{step}/download",
+        CheckpointDownloadHandler,
+        {
+            "GET": Operation(
+                "read", "The adapter in a checkpoint as a zip file.", media=DOWNLOAD_MEDIA
+            )
+        },
+    ),
+]
