@@ -51,7 +51,7 @@ class _Facts:
     """What the answers about some jobs need besides their rows."""
 
     inputs: Mapping[str, Sequence[RowMapping]]
-    taken: Mapping[str, str]  # name of the adapter that a job goes on from
+    taken: Mapping[tuple[str, str], str]  # by job and role, the name of an adapter
     made: Mapping[str, RowMapping]
     attempts: Mapping[str, int]
     prefixes: Mapping[str, str]
@@ -102,9 +102,8 @@ class JobDashboard:
         return _Facts(
             inputs=inputs,
             taken={
-                row["job_id"]: row["name"]
+                (row["job_id"], row["role"]): row["name"]
                 for row in job_inputs.adapters_of(connection, ids)
-                if row["role"] == "start"
             },
             made=adapters.of_jobs(connection, ids, identity),
             attempts=attempts.count_by_job(connection, ids),
@@ -145,7 +144,8 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
         dataset=datasets[0],
         datasets=datasets,
         stage=(row["spec"] or {}).get("stage", "sft"),
-        start_from=facts.taken.get(job_id),
+        start_from=facts.taken.get((job_id, "start")),
+        reward=facts.taken.get((job_id, "reward")),
         state=JobState(row["state"]),
         reason=_reason(row, line, facts.agents),
         position=line.places.get(job_id) if line is not None else None,

@@ -3,7 +3,7 @@
 from adaptery.client.chats import ChatAnswer, ChatStream
 from adaptery.client.datasets import Dataset
 from adaptery.client.hub import Hub, connect
-from adaptery.client.jobs import Job
+from adaptery.client.job import Job
 from adaptery.client.versions import Version
 
 __all__ = ["ChatAnswer", "ChatStream", "Dataset", "Hub", "Job", "Version", "connect"]

@@ -18,7 +18,7 @@ from adaptery.times import now
 
 if TYPE_CHECKING:
     from adaptery.client.datasets import Dataset
-    from adaptery.client.jobs import Job
+    from adaptery.client.job import Job
     from adaptery.client.versions import Version
 
 Facts = list[tuple[str, object]]
@@ -53,6 +53,8 @@ JOBS: Columns[Job] = (
     ("Job", lambda it: it.info.name),
     ("State", lambda it: state_of(it.info)),
     ("Progress", lambda it: percent_of(it.info.progress)),
+    ("Position", lambda it: it.info.position),
+    ("Expected", lambda it: expected_of(it.info)),
     ("Base model", lambda it: it.info.base_model),
     ("Adapter", lambda it: it.info.adapter),
     ("Submitted", lambda it: it.info.created_at),
@@ -167,8 +169,12 @@ def job_facts(job: Job) -> Facts:
     options = ", ".join(f"{name} = {value}" for name, value in job.info.options.items())
     return [
         *((title, value(job)) for title, value in JOBS[1:-1]),
-        ("Dataset", job.info.dataset),
+        ("Task", job.info.task),
+        ("Datasets", ", ".join(job.info.datasets or [job.info.dataset])),
+        ("Goes on from", job.info.start_from),
         ("Options", options),
+        ("Steps", steps_of(job.info)),
+        ("Priority", job.info.priority),
         ("Started", job.info.started_at),
         ("Finished", job.info.finished_at),
         ("Id", job.id),
@@ -190,6 +196,23 @@ def state_of_key(key: Key) -> str:
         return "asks nothing"  # its owner may not use its adapters any more
     spent = key.tokens_per_day is not None and key.tokens_today >= key.tokens_per_day
     return "spent" if spent else "in force"
+
+
+def expected_of(info: JobInfo) -> str | None:
+    """Return when a job that is open will start and end, as far as that is known."""
+    told = [
+        f"{word} {at:%Y-%m-%d %H:%M} UTC"
+        for word, at in (("starts", info.starts_at), ("ends", info.ends_at))
+        if at is not None
+    ]
+    return ", ".join(told) or None
+
+
+def steps_of(info: JobInfo) -> str | None:
+    """Return how many steps of a job are done."""
+    if info.step is None:
+        return None
+    return f"{info.step:,}" + (f" of {info.total_steps:,}" if info.total_steps else "")
 
 
 def percent_of(progress: float | None) -> str | None:

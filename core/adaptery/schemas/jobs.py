@@ -134,6 +134,7 @@ class Job(Answer):
     stage: str = "sft"
     datasets: list[str] = Field(default_factory=list, description="all versions, by pinned names")
     start_from: str | None = None
+    reward: str | None = None
     priority: Priority = "normal"
     cloned_from: str | None = Field(default=None, description="id of the job it was made from")
     step: int | None = Field(default=None, description="optimiser steps done")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from adaptery.client.event_streams import read_events
-from adaptery.client.jobs import RECONNECT_ATTEMPTS, Job
+from adaptery.client.job import RECONNECT_ATTEMPTS, Job
 from adaptery.errors import DeadlineError, JobStateError, NotFoundError, UnavailableError
 from adaptery.schemas.jobs import Job as JobInfo
 from support.scripted_service import AT, JOB_ID, Answer, ScriptedService, connect, job, problem
@@ -52,6 +52,7 @@ def test_submit_sends_options_by_name():
         "name": "soap",
         "dataset": "@demo/visits@1",
         "options": {"epochs": 2, "learning_rate": 1e-4},
+        "priority": "normal",
     }
 
 
@@ -137,3 +138,47 @@ def test_event_streams_follow_the_standard():
         ("a\nb", "message", "7"),
         ("", "x", "7"),
     ]
+
+
+def test_a_clone_is_the_job_with_its_changes():
+    service = ScriptedService().on("POST", "api/jobs", httpx.Response(201, json=job("created")))
+    info = job("failed") | {"options": {"epochs": 3, "rank": 8}, "start_from": "@demo/soap@1"}
+    failed = Job(connect(service)._connection, JobInfo.model_validate(info))
+    failed.clone("again", rank=16, epochs=None, priority="low")
+    sent = json.loads(service.bodies[-1])
+    assert sent.pop("key")
+    assert sent == {
+        "task": info["task"],
+        "name": "again",
+        "base_model": info["base_model"],
+        "dataset": info["dataset"],
+        "start_from": "@demo/soap@1",
+        "options": {"rank": 16},
+        "priority": "low",
+        "cloned_from": JOB_ID,
+    }
+    failed.clone(dataset=["@demo/visits@1", "@demo/notes@2"])
+    assert json.loads(service.bodies[-1])["datasets"] == ["@demo/visits@1", "@demo/notes@2"]
+
+
+def test_jobs_beside_each_other_show_what_differs():
+    other = "jb_" + "2" * 26
+    counted = {"attempts": [], "inputs": [], "train_seconds": 1.0} | dict.fromkeys(
+        (
+            *("wait_seconds", "step", "total_steps", "step_seconds", "tokens", "summary"),
+            *("tokens_per_second", "peak_memory_bytes", "best_eval_loss", "best_step"),
+        )
+    )
+    service = ScriptedService()
+    for id, rank in ((JOB_ID, 8), (other, 16)):
+        info = job("completed") | {"id": id, "options": {"rank": rank, "epochs": 3}}
+        points = [{"seq": 1, "at": AT, "kind": "metrics", "data": {"step": rank, "loss": 0.5}}]
+        service.on("GET", f"api/jobs/{id}", info)
+        service.on("GET", f"api/jobs/{id}/statistics", counted | {"last_loss": 0.5})
+        service.on("GET", f"api/jobs/{id}/metrics", {"items": points, "has_more": False})
+    compared = connect(service).jobs.compare([JOB_ID, other], points=100)
+    assert [it.different for it in compared] == [{"rank": 8}, {"rank": 16}]
+    assert compared.series("loss") == {JOB_ID: [(8, 0.5)], other: [(16, 0.5)]}
+    assert "points=100" in str(service.requests[-1].url)
+    table = compared._repr_html_()
+    assert ">rank</th>" in table and ">16<" in table and "epochs" not in table
