@@ -14,7 +14,9 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -27,8 +29,9 @@ from adaptery.errors import (
 )
 from adaptery.ids import is_id
 from adaptery.names import CheckpointRef, JobRef, ModelRef, NamedRef, parse_model
+from adaptery.schemas.common import parse
 from adaptery.schemas.jobs import JobCreate
-from adaptery.schemas.spec import Stage
+from adaptery.schemas.spec import LoraSpec, Stage
 from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters
 from adaptery_hub.database.statements.job_inputs import Role, TakenAdapter
@@ -97,7 +100,21 @@ def _take(
         source_job_id=row["job_id"],
         adapter_id=row["id"] if step is None else None,
         step=step,
+        rank=row["rank"],
     )
+
+
+def check_rank(taken: Sequence[TakenAdapter], spec: Mapping[str, Any]) -> None:
+    """Looks whether an adapter has room for the one that it goes on from.
+
+    Raises:
+        SpecError: It has a lower rank.
+    """
+    room = parse(LoraSpec, spec.get("lora", {}), SpecError).rank
+    for entry in taken:
+        if entry.role == "start" and (entry.rank or 0) > room:
+            reason = f"has rank {entry.rank}, more than the {room} of this job"
+            raise _wrong(_FIELDS["start"], reason, f"set a rank of {entry.rank} or more")
 
 
 def _read(where: str, text: str) -> ModelRef | str:

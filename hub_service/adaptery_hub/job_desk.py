@@ -35,7 +35,7 @@ from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import RequestKey
 from adaptery_hub.identity import Identity
 from adaptery_hub.job_actions import check_action
-from adaptery_hub.job_adapters import JobBase, take_adapters
+from adaptery_hub.job_adapters import JobBase, check_rank, take_adapters
 from adaptery_hub.job_inputs import (
     Chosen,
     Translation,
@@ -188,6 +188,7 @@ class JobDesk:
             start and StartSpec(weight_digest=start.weight_digest, name=start.name),
             judge and judge.weight_digest,
         )
+        check_rank(taken, spec)
         inputs = input_specs(chosen, holds_out=holds_out(spec))
         spec["inputs"] = as_json(inputs)
         check_combinations(task, spec, self._circumstances(base.weight_digest))

@@ -269,6 +269,7 @@ checkpoints = _table(
     # Of its adapter, as `adapters` has them; null: it cannot be served.
     sa.Column("weight_digest", Digest()),
     sa.Column("kind", sa.String(8)),
+    sa.Column("rank", sa.Integer),
     sa.Column("sensitivity", sa.String(12)),
     sa.Column("content_digests", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("job_id", "step"),

@@ -155,7 +155,9 @@ class Registration:
             files=[_as_dict(file) for file in files],
             metrics=metrics,
             servable=info
-            and checkpoints.Servable(info.weight_digest, info.kind, sensitivity, digests),
+            and checkpoints.Servable(
+                info.weight_digest, info.kind, info.rank, sensitivity, digests
+            ),
             now=self._clock(),
         )
         stale = self._forget_old(connection, job["id"], fence.attempt_id)

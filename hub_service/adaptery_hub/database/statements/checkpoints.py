@@ -30,6 +30,7 @@ class Servable:
 
     weight_digest: str
     kind: str
+    rank: int
     sensitivity: str
     content_digests: Sequence[str]
 
@@ -65,6 +66,7 @@ def put(
             metrics=dict(metrics) if metrics is not None else None,
             weight_digest=servable and servable.weight_digest,
             kind=servable and servable.kind,
+            rank=servable and servable.rank,
             sensitivity=servable and servable.sensitivity,
             content_digests=servable and list(servable.content_digests),
         )

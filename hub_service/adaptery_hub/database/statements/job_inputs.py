@@ -38,6 +38,7 @@ class TakenAdapter:
     source_job_id: str | None  # that made it
     adapter_id: str | None = None  # None: of a checkpoint
     step: int | None = None  # of a checkpoint
+    rank: int | None = None  # not kept: the weights say it
 
 
 def insert_adapters(

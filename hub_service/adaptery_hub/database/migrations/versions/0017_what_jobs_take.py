@@ -39,6 +39,7 @@ def upgrade() -> None:
     for column in (
         sa.Column("weight_digest", Digest(), nullable=True),
         sa.Column("kind", sa.String(8), nullable=True),
+        sa.Column("rank", sa.Integer, nullable=True),
         sa.Column("sensitivity", sa.String(12), nullable=True),
         sa.Column("content_digests", sa.JSON, nullable=True),
     ):
