@@ -1,17 +1,20 @@
 // What a job is called, how far it is, and what can be done with it.
 
-import { control, element } from "../parts/elements";
+import { button, element } from "../parts/elements";
+import { type Deed, DEEDS, deedsOf } from "../parts/job-actions";
+import { Menu } from "../parts/menu";
 import { shareWords } from "../parts/words";
 import type { Job } from "../host/things";
-import { type Adapter, isCancelling, isFinal, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
+import { type Adapter, isCancelling, manages, shareOf, statusWords, stepWords, timeWordsOf } from "./job";
 import type { Run } from "./run";
 
-export interface Actions {
-  cancel: () => void;
-  chat: () => void;
-  again: () => void;
-  all: () => void;
+interface Listener {
+  act(deed: Deed): void;
+  all(): void;
 }
+
+/** What has a button of its own; all else is behind "More". */
+const FIRST = { cancel: ["Cancel", "danger"], clone: ["Clone", ""], chat: ["Chat with it", "main"] } as const;
 
 export class Header {
   readonly element: HTMLElement;
@@ -24,33 +27,30 @@ export class Header {
   private readonly progress = element("div", { class: "headway", hidden: true }, this.bar, element("div", { class: "row" }, this.steps, this.share));
   private readonly time = element("span", { class: "soft" });
   private readonly status = element("p", { role: "status" });
-  private readonly chat: HTMLButtonElement;
-  private readonly again: HTMLButtonElement;
-  private readonly cancel: HTMLButtonElement;
-
+  isAdmin = false;
+  private readonly first: Record<keyof typeof FIRST, HTMLButtonElement>;
+  private readonly rest = new Map<Deed, HTMLButtonElement>();
+  private readonly menu: Menu;
   private readonly shareJob: HTMLButtonElement;
   private readonly shareAdapter: HTMLButtonElement;
 
-  constructor(actions: Actions, share: Record<"job" | "adapter", HTMLButtonElement>) {
+  constructor(tell: Listener, share: Record<"job" | "adapter", HTMLButtonElement>) {
     this.shareJob = share.job;
     this.shareAdapter = share.adapter;
-    const button = (words: string, type: string, act: () => void): HTMLButtonElement => {
-      const made = control("button", { type: "button", class: type }, words);
-      made.addEventListener("click", act);
-      return made;
-    };
-    this.chat = button("Chat with it", "main", actions.chat);
-    this.again = button("Run again", "", actions.again);
-    this.cancel = button("Cancel", "danger", actions.cancel);
+    for (const deed of Object.keys(DEEDS) as Deed[]) if (!(deed in FIRST) && deed !== "watch") this.rest.set(deed, button(DEEDS[deed], () => tell.act(deed)));
+    this.menu = new Menu("More for this job", ...this.rest.values());
+    const made = (deed: keyof typeof FIRST): HTMLButtonElement => button(FIRST[deed][0], () => tell.act(deed), FIRST[deed][1]);
+    this.first = { cancel: made("cancel"), clone: made("clone"), chat: made("chat") };
+    const { cancel, clone, chat } = this.first;
     this.element = element(
       "header",
       {},
-      element("div", {}, button("← All jobs", "link", actions.all)),
+      element("div", {}, button("← All jobs", () => tell.all(), "link")),
       element(
         "div",
         { class: "row top" },
         element("div", { class: "row grow" }, this.name, this.chip, this.owner, this.time),
-        element("div", { class: "row" }, this.cancel, this.shareJob, this.shareAdapter, this.again, this.chat),
+        element("div", { class: "row" }, cancel, this.shareJob, this.shareAdapter, clone, this.menu.element, chat),
       ),
       this.progress,
       this.status,
@@ -58,28 +58,32 @@ export class Header {
   }
 
   /** `adapter` is null until it is known; `none` is there for the reader. */
-  show(job: Job, adapter: Adapter | "none" | null, run: Run, sending: boolean): void {
-    const cancelling = isCancelling(job) || sending;
+  show(job: Job, adapter: Adapter | "none" | null, run: Run): void {
+    const cancelling = isCancelling(job);
     this.name.textContent = job.name;
     this.chip.className = `chip ${cancelling ? "cancelling" : job.state}`;
     say(this.chip, cancelling ? "cancelling …" : job.state);
     this.owner.textContent = job.attempts > 1 ? `${job.tenant} · attempt ${job.attempts}` : job.tenant;
     say(this.status, statusWords(job, run));
     this.status.hidden = this.status.textContent === "";
-    this.chat.hidden = job.state !== "completed" || job.adapter === null || adapter === "none";
-    this.again.hidden = job.state === "failed"; // the failure itself offers it
-    this.again.textContent = isFinal(job) ? "Run again" : "Clone";
-    this.cancel.hidden = isFinal(job) || !manages(job);
+    this.showActions(deedsOf(job, this.isAdmin), adapter === "none");
+    this.first.cancel.disabled = cancelling;
     this.shareJob.hidden = !manages(job);
     this.shareAdapter.hidden = adapter === null || adapter === "none" || !manages(adapter);
-    this.cancel.disabled = cancelling;
     this.showProgress(job, run);
-    this.tick(job, run);
+    this.tick(job);
   }
 
   /** Show how long it has taken by now. */
-  tick(job: Job, run: Run): void {
-    this.time.textContent = timeWordsOf(job, run, Date.now());
+  tick(job: Job): void {
+    this.time.textContent = timeWordsOf(job, Date.now());
+  }
+
+  /** A reader whom the job is shared with may not have its adapter. */
+  private showActions(deeds: readonly Deed[], lacksAdapter: boolean): void {
+    const offered = lacksAdapter ? deeds.filter((deed) => deed !== "chat" && deed !== "download") : deeds;
+    for (const [deed, each] of [...(Object.entries(this.first) as [Deed, HTMLButtonElement][]), ...this.rest]) each.hidden = !offered.includes(deed);
+    this.menu.element.hidden = [...this.rest.values()].every(({ hidden }) => hidden);
   }
 
   private showProgress(job: Job, run: Run): void {

@@ -1,12 +1,11 @@
 // Everything about one job: it follows the job until that is over, and shows what it hears.
 
-import { type Host, isMissing, type Json } from "../host/host";
+import { type Host, isMissing } from "../host/host";
 import { persist, repeat } from "../host/persist";
-import type { ViewName } from "../host/shell";
 import { ask, type Job, type Page, type Task } from "../host/things";
 import { Chart } from "../parts/chart";
-import { confirm } from "../parts/dialog";
-import { control, element } from "../parts/elements";
+import { button, element } from "../parts/elements";
+import { type Deed, JobActions, Said } from "../parts/job-actions";
 import { Notices } from "../parts/notice";
 import type { Point } from "../parts/points";
 import { type Shared, shareButton } from "../parts/share";
@@ -27,6 +26,8 @@ export class JobPage {
   private readonly feed: Feed;
   private readonly header: Header;
   private readonly notices = new Notices();
+  private readonly said = new Said();
+  private readonly actions: JobActions;
   private readonly failure = element("div", { class: "notice bad failure", hidden: true });
   private readonly charts: Record<ChartName, Chart> = {
     loss: new Chart({ title: "Loss", series: [{ label: "Loss" }, { label: "Eval loss", sparse: true }], logarithmic: true }),
@@ -43,7 +44,6 @@ export class JobPage {
   private titles: OptionTitles = {};
   private looking: Promise<void> | null = null;
   private lookAgain = false;
-  private sending = false;
 
   constructor(
     private readonly host: Host,
@@ -51,13 +51,8 @@ export class JobPage {
     private readonly life: AbortController,
     private readonly onMissing: () => void,
   ) {
-    const actions = {
-      cancel: () => void this.askToCancel(),
-      chat: () => this.open("chat", { model: this.job.adapter }),
-      again: () => this.open("train", { job: this.job.id }),
-      all: () => this.open("jobs", {}),
-    };
-    this.header = new Header(actions, {
+    const tell = { act: (deed: Deed) => void this.act(deed), all: () => this.actions.open("jobs", {}) };
+    this.header = new Header(tell, {
       job: shareButton(host, () => this.shared(), life.signal, "Share job"),
       adapter: shareButton(host, () => this.sharedAdapter(), life.signal, "Share adapter"),
     });
@@ -67,19 +62,26 @@ export class JobPage {
       "div",
       { class: "page" },
       this.header.element,
+      this.said.element,
       this.notices.element,
       this.failure,
       this.chartGrid,
       this.facts.element,
       this.log.element,
     );
+    this.actions = new JobActions({ host, notices: this.notices, signal: life.signal, root: this.element }, {
+      changed: () => this.look(),
+      deleted: () => this.actions.open("jobs", {}),
+      said: this.said.say,
+    });
     this.show();
   }
 
   start(): void {
     void this.watch();
+    this.lookAtReader().catch(() => undefined);
     this.lookAtTask().catch(() => undefined);
-    const ticking = setInterval(() => this.header.tick(this.job, this.run), TICK_MS);
+    const ticking = setInterval(() => this.header.tick(this.job), TICK_MS);
     this.life.signal.addEventListener("abort", () => {
       clearInterval(ticking);
       for (const chart of Object.values(this.charts)) chart.close();
@@ -133,6 +135,7 @@ export class JobPage {
     do {
       this.lookAgain = false;
       this.job = await ask<Job>(this.host, "jobs.get", { job: this.job.id });
+      this.run.learn(this.job.total_steps);
       this.show();
     } while (this.lookAgain);
   }
@@ -146,6 +149,13 @@ export class JobPage {
       if (!isMissing(error)) throw error;
       this.lacksAdapter = true; // the job is shared with the reader, and its adapter is not; or it was deleted
     }
+    this.show();
+  }
+
+  /** Whether the reader may do what only an administrator may. */
+  private async lookAtReader(): Promise<void> {
+    const { scopes } = await ask<{ scopes?: string[] }>(this.host, "whoami");
+    this.header.isAdmin = scopes?.includes("admin") ?? false;
     this.show();
   }
 
@@ -176,7 +186,7 @@ export class JobPage {
     if (this.life.signal.aborted) return;
     if (isFinal(this.job)) this.over.abort();
     this.log.over(isFinal(this.job));
-    this.header.show(this.job, this.lacksAdapter ? "none" : this.adapter, this.run, this.sending);
+    this.header.show(this.job, this.lacksAdapter ? "none" : this.adapter, this.run);
     this.facts.show(this.job, this.adapter, this.titles);
     this.showFailure();
     this.chartGrid.hidden = this.run.step === 0;
@@ -188,39 +198,21 @@ export class JobPage {
     const [what, remedy] = failureWords(reason, this.run.failure);
     if (this.failure.dataset.shown === what + remedy) return;
     this.failure.dataset.shown = what + remedy;
-    const again = control("button", { type: "button", class: "main" }, "Change it and run again");
-    again.addEventListener("click", () => this.open("train", { job: this.job.id }));
+    const change = button("Change it and run again", () => void this.act("clone"), "main");
+    const again = button("Run it again as it was", () => void this.act("resubmit"));
     this.failure.replaceChildren(
       element("h3", {}, "Training failed"),
       element("p", {}, what),
       ...(remedy ? [element("p", {}, element("b", {}, "What to do: "), remedy)] : []),
-      element("div", { class: "row" }, again),
+      element("div", { class: "row" }, change, ...(this.job.actions.includes("resubmit") ? [again] : [])),
     );
     this.failure.hidden = false;
   }
 
-  private open(view: ViewName, start: Json): void {
-    void this.orNotice(async () => void (await this.host.call("view.open", { view, start })), null);
-  }
-
-  private async askToCancel(): Promise<void> {
-    const words = "It ends without an adapter and cannot be resumed.";
-    if (!(await confirm(this.element, `Cancel ${this.job.name}?`, words, "Cancel the job", "Keep it"))) return;
-    await this.cancel();
-  }
-
-  private async cancel(): Promise<void> {
-    this.sending = true;
+  /** While it is being cancelled, the page says so. */
+  private async act(deed: Deed): Promise<void> {
+    await this.actions.run(deed, this.job);
     this.show();
-    try {
-      await this.orNotice(async () => {
-        await this.host.call("jobs.cancel", { job: this.job.id });
-        await this.look();
-      }, () => void this.cancel());
-    } finally {
-      this.sending = false;
-      this.show();
-    }
   }
 
   private async orNotice(act: () => Promise<void>, retry: (() => void) | null): Promise<void> {

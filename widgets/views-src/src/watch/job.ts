@@ -2,7 +2,7 @@
 
 import { sentence } from "../host/host";
 import type { Job } from "../host/things";
-import { durationWords, numberWords, roughlyWords } from "../parts/words";
+import { durationWords, numberWords, roughlyWords, timeWords } from "../parts/words";
 import type { Failure, Run } from "./run";
 
 /** What is known of the adapter that a job made. */
@@ -47,7 +47,7 @@ export function statusWords(job: Job, run: Run): string {
     case "created":
       return reason || "It is being prepared.";
     case "queued":
-      return [job.position === null ? "" : `Position ${numberWords(job.position)} in the queue.`, reason].filter(Boolean).join(" ");
+      return [job.position === null ? "" : `Position ${numberWords(job.position)} in the queue.`, startsWords(job), reason].filter(Boolean).join(" ");
     case "training":
       return run.phase !== null && (run.phase !== "training" || run.step === 0) ? (PHASES[run.phase] ?? "") : startWords(run);
     case "cancelled":
@@ -55,6 +55,11 @@ export function statusWords(job: Job, run: Run): string {
     default:
       return "";
   }
+}
+
+/** The service's estimate; nothing where there is no ground for one. */
+function startsWords({ starts_at }: Job): string {
+  return starts_at === null ? "" : `It starts about ${timeWords(starts_at)}.`;
 }
 
 function startWords(run: Run): string {
@@ -77,12 +82,12 @@ export function shareOf(job: Job, run: Run): number | null {
 }
 
 /** How long it has taken, and about how long it will. */
-export function timeWordsOf(job: Job, run: Run, now: number): string {
+export function timeWordsOf(job: Job, now: number): string {
   if (job.started_at === null || (job.state !== "training" && !isFinal(job))) return "";
   const until = job.finished_at === null ? now : Date.parse(job.finished_at);
   const seconds = Math.max(0, (until - Date.parse(job.started_at)) / 1000);
   if (isFinal(job)) return `took ${durationWords(seconds)}`;
-  const left = isCancelling(job) ? null : run.secondsLeft(now);
+  const left = isCancelling(job) || job.ends_at === null ? null : Math.max(0, (Date.parse(job.ends_at) - now) / 1000);
   return [`running for ${durationWords(seconds)}`, left === null ? "" : leftWords(left)].filter(Boolean).join(" · ");
 }
 

@@ -23,11 +23,6 @@ export interface Failure {
 
 export type Kind = "metrics" | "log" | "other";
 
-/** Steps that tell how fast it goes now. */
-const PACE_STEPS = 50;
-/** Nothing was heard for so long: no guess of the time that is left. */
-const STALE_MS = 120_000;
-
 export class Run {
   step = 0;
   totalSteps: number | null = null;
@@ -36,7 +31,6 @@ export class Run {
   phase: string | null = null;
   failure: Failure | null = null;
   private readonly seqs: Record<Kind, number> = { metrics: 0, log: 0, other: 0 };
-  private pace: { step: number; at: number }[] = [];
 
   /** The last event of a kind that was taken. */
   seq(kind: Kind): number {
@@ -53,33 +47,16 @@ export class Run {
     const kind = kindOf(event);
     if (event.seq <= this.seqs[kind]) return false;
     this.seqs[kind] = event.seq;
-    if (event.kind === "metrics") this.takeStep(event);
+    if (event.kind === "metrics") this.step = Number(event.data.step);
     else if (event.kind === "phase") this.takePhase(event);
     else if (event.kind === "state") this.takeState(event);
     else if (event.kind === "error") this.failure = { reason: words(event.data.reason), remedy: words(event.data.remedy) };
     return true;
   }
 
-  /** Learn how many steps there are from an early event, out of order. */
-  learn(event: JobEvent): void {
-    const total = event.kind === "phase" ? event.data.total_steps : null;
-    if (typeof total === "number" && total > 0) this.totalSteps ??= total;
-  }
-
-  /** About how long it still takes; null without a reason to say so. */
-  secondsLeft(now: number): number | null {
-    const [first, last] = [this.pace[0], this.pace.at(-1)];
-    if (!first || !last || last.step === first.step || this.totalSteps === null || now - last.at > STALE_MS) return null;
-    const each = (last.at - first.at) / (last.step - first.step);
-    return Math.max(0, (this.totalSteps - last.step) * each - Math.max(0, now - last.at)) / 1000;
-  }
-
-  private takeStep(event: JobEvent): void {
-    const step = Number(event.data.step);
-    if (step <= this.step) this.pace = [];
-    this.step = step;
-    this.pace.push({ step, at: Date.parse(event.at) });
-    if (this.pace.length > PACE_STEPS) this.pace.shift();
+  /** Learn how many steps there are from the job itself. */
+  learn(total: number | null): void {
+    this.totalSteps ??= total;
   }
 
   private takePhase(event: JobEvent): void {
@@ -91,7 +68,6 @@ export class Run {
   private takeState(event: JobEvent): void {
     if (event.data.state === "training" && event.data.reason) return; // it is only being cancelled
     this.phase = null;
-    this.pace = [];
   }
 }
 

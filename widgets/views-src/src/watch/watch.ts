@@ -6,6 +6,8 @@ import { persist } from "../host/persist";
 import type { ViewName } from "../host/shell";
 import { ask, type Job, type Page } from "../host/things";
 import { control, element } from "../parts/elements";
+import { STATISTICS_STYLE } from "../parts/job-statistics";
+import { MENU_STYLE } from "../parts/menu";
 import { Notices } from "../parts/notice";
 import { adopt } from "../parts/style";
 import { JobPage } from "./job-page";
@@ -24,7 +26,7 @@ class Watch {
     private readonly host: Host,
   ) {
     this.el.replaceChildren(this.root);
-    adopt(this.root, WATCH_STYLE);
+    adopt(this.root, MENU_STYLE, STATISTICS_STYLE, WATCH_STYLE);
     this.root.replaceChildren(this.notices.element, element("p", { class: "empty" }, "Looking for the job …"));
     void this.start();
   }

@@ -49,24 +49,4 @@ describe("the events of a run", () => {
     expect(run.take(eventOf(9, "log", { message: "later" }))).toBe(false);
     expect(run.resumeAt).toBe(8);
   });
-
-  it("tell how long it still takes at the present pace", () => {
-    const run = new Run();
-    run.take(eventOf(1, "phase", { state: "training", total_steps: 100 }, 0));
-    for (let step = 1; step <= 10; step++) run.take(eventOf(step + 1, "metrics", { step }, step * 2));
-    const now = Date.parse("2026-03-01T10:00:20Z");
-    expect(run.secondsLeft(now)).toBe(180);
-    expect(run.secondsLeft(now + 5000)).toBe(175);
-    expect(run.secondsLeft(now + 600_000)).toBe(null);
-  });
-
-  it("begin a new pace with a new attempt", () => {
-    const run = new Run();
-    run.take(eventOf(1, "phase", { state: "training", total_steps: 100 }));
-    run.take(metricsOf(2, 10));
-    run.take(metricsOf(3, 20));
-    run.take(eventOf(4, "state", { state: "queued" }));
-    run.take(metricsOf(500, 11));
-    expect(run.secondsLeft(Date.parse(metricsOf(500, 11).at))).toBe(null);
-  });
 });
