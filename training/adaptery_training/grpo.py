@@ -26,9 +26,13 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from adaptery.examples import ExampleSet, Prompt, order_by_length
+from adaptery_training.failures import DivergedError
 from adaptery_training.judge import load_judge
 from adaptery_training.run import Run
 from adaptery_training.trl_trainer import TrlTrainer, trl_arguments
+
+#: What torch says of chances that are no numbers; the model has diverged.
+_NO_NUMBER = "probability tensor contains"
 
 
 class GrpoTrainer(TrlTrainer, GRPOTrainer):
@@ -87,6 +91,15 @@ class GrpoTrainer(TrlTrainer, GRPOTrainer):
             times=optim.gradient_accumulation,
             seed=optim.seed,
         )
+
+    def _generate_single_turn(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super()._generate_single_turn(*args, **options)
+        except RuntimeError as error:
+            if _NO_NUMBER in str(error):
+                step = self.state.global_step + 1
+                raise DivergedError(f"No answer can be written at step {step}.") from None
+            raise
 
     def _tokenize_prompts(self, prompts: Sequence[Any]) -> tuple[list[Any], None, dict[str, Any]]:
         return list(prompts), None, {}  # they are tokens

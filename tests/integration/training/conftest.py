@@ -16,16 +16,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 
 from adaptery.base_models import weight_digest
-from adaptery.digests import content_digest, sha256_file
 from adaptery.ids import new_id
-from adaptery.manifests import Manifest, ManifestFile
 from adaptery.records import Record
-from adaptery.times import now
+from support.version_folders import write_version
 from tiny import build_tiny_model, tiny_records
 
 WORKER_SECONDS = 120
@@ -51,7 +47,10 @@ def workers() -> Iterator[ForkServerContext]:
     server: Any = forkserver._forkserver  # nothing public stops it, or tells what it has imported
     before = server._preload_modules
     server._stop()
-    context.set_forkserver_preload(["torch", "transformers.trainer", "peft", "pyarrow.parquet"])
+    trl = [f"trl.trainer.{name}_trainer" for name in ("dpo", "grpo", "kto", "reward")]
+    context.set_forkserver_preload(
+        ["torch", "transformers.trainer", "peft", "pyarrow.parquet", *trl]
+    )
     yield context
     server._stop()
     context.set_forkserver_preload(before)
@@ -74,33 +73,9 @@ class WorkFolder:
     def add_version(self, records: list[dict]) -> None:
         """Put a dataset version into `inputs/` and name it in the spec."""
         position = len(self.spec["inputs"])
-        folder = self.path / "inputs" / str(position)
-        folder.mkdir(parents=True)
         made = [Record.from_dict(record) for record in records]
-        ids = [record.record_id() for record in made]
-        table = pyarrow.table(
-            {
-                "record_id": ids,
-                "kind": [record.kind for record in made],
-                "record": [json.dumps(record.to_dict()) for record in made],
-            }
-        )
-        data = folder / "data-00000.parquet"
-        parquet.write_table(table, data, compression="zstd")
-        version = new_id("dv")
-        manifest = Manifest(
-            dataset=new_id("ds"),
-            version=version,
-            number=1,
-            content_digest=content_digest(ids),
-            records=len(ids),
-            files=(
-                ManifestFile(path=data.name, bytes=data.stat().st_size, digest=sha256_file(data)),
-            ),
-            created_at=now(),
-        )
-        (folder / "manifest.json").write_bytes(manifest.to_bytes())
-        self.spec["inputs"].append({"version": version, "content_digest": content_digest(ids)})
+        folder = self.path / "inputs" / str(position)
+        self.spec["inputs"].append(write_version(folder, made))
 
     def start(self) -> BaseProcess:
         """Write the spec and start a worker."""
@@ -153,6 +128,7 @@ class Bench:
         *,
         base: Path | None = None,
         lora: Mapping[str, object] | None = None,
+        stage: str = "sft",
         **optim: object,
     ) -> WorkFolder:
         base = base or self.base
@@ -163,7 +139,7 @@ class Bench:
             "job": self.job,
             "attempt": path.name,
             "fencing_token": 1,
-            "stage": "sft",
+            "stage": stage,
             "base_model": {"name": "tests/tiny", "weight_digest": weight_digest(base)},
             "inputs": [],
             "template": "model",
@@ -191,7 +167,9 @@ class Bench:
         spec = json.loads(json.dumps(earlier.spec)) | {"attempt": path.name, "fencing_token": 2}
         saved = next(e for e in earlier.of_kind("checkpoint") if e["step"] == step)
         spec["resume_from"] = {"step": step, "digest": saved["digest"]}
-        (earlier.path / "inputs").rename(path / "inputs")
+        for name in ("inputs", "start", "reward"):
+            if (earlier.path / name).exists():
+                (earlier.path / name).rename(path / name)
         (earlier.path / saved["path"]).rename(path / "resume")
         return WorkFolder(path, earlier.base, self.workers, spec)
 
