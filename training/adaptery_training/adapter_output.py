@@ -14,28 +14,38 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.files import rename_atomic
-from adaptery.schemas.spec import InputSpec, JobSpec
+from adaptery.schemas.spec import InputSpec, JobSpec, Stage
 from adaptery.times import Clock, now, to_text
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from adaptery_training.plain_lora import PlainLora
 
 ADAPTER_FOLDER = "adapter"
 CARD_VERSION = 1
-_LIBRARIES = ("adaptery", "torch", "transformers", "peft")
+_LIBRARIES = ("adaptery", "torch", "transformers", "peft", "trl")
+_MADE_BY: Mapping[Stage, str] = {
+    "pt": "made by continued pre-training",
+    "sft": "made by supervised fine-tuning",
+    "rm": "made by reward modelling: it scores answers and writes none. Load it onto "
+    "`AutoModelForSequenceClassification` with `num_labels=1`",
+    "dpo": "made by direct preference optimisation",
+    "kto": "made by Kahneman-Tversky optimisation",
+    "grpo": "made by group relative policy optimisation with a reward adapter as the judge",
+}
 #: What of a spec belongs to one attempt, not to the adapter.
 _PRIVATE_FIELDS = frozenset({"fencing_token", "limits", "resume_from"})
 
 
 def write_adapter(
     work_folder: Path,
-    model: PeftModel,
+    plain: PlainLora,
     spec: JobSpec,
     summary: dict[str, float],
     *,
@@ -50,7 +60,7 @@ def write_adapter(
     target, temporary = work_folder / ADAPTER_FOLDER, work_folder / ".adapter.tmp"
     shutil.rmtree(temporary, ignore_errors=True)  # of an attempt that was killed
     try:
-        model.save_pretrained(str(temporary), save_embedding_layers=False)
+        plain.save(temporary, plain.trained())
         info = inspect_adapter(temporary)
         card = _card(spec, summary, info, precision, to_text(clock()))
         (temporary / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -103,13 +113,13 @@ def _readme(spec: JobSpec, summary: dict[str, float], info: AdapterInfo) -> str:
     return f"""---
 library_name: peft
 base_model: {json.dumps(spec.base_model.name)}
-pipeline_tag: text-generation
+pipeline_tag: {"text-classification" if info.kind == "reward" else "text-generation"}
 tags: [lora, {spec.stage}, adaptery]
 ---
 
 # LoRA adapter of job {spec.job}
 
-An adapter of rank {info.rank} for **{spec.base_model.name}**, made by supervised fine-tuning.
+An adapter of rank {info.rank} for **{spec.base_model.name}**, {_MADE_BY[spec.stage]}.
 It fits the base weights with this digest and no others:
 
 `{spec.base_model.weight_digest}`

@@ -10,13 +10,14 @@ Invariants:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptery.adapter_folders import inspect_adapter
 from adaptery.errors import InvalidInputError
 from adaptery.schemas.spec import LoraSpec, StartSpec
-from adaptery.spec_rules import LOKR_FACTOR
+from adaptery.spec_rules import LOKR_FACTOR, MOVING_INITS
 from adaptery_training.failures import DataIntegrityError, SpecRefusedError
 from adaptery_training.plain_lora import ADAPTER_NAME
 
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 START_FOLDER = "start"
-#: Bits of LoftQ's quantization, and its rounds of it and of the best fit of what it lost. Source:
-#: Li et al., 2023, "LoftQ", section 4: 4 bits; one round has most of the gain.
-_LOFTQ = {"loftq_bits": 4, "loftq_iter": 1}
+#: Ours by Peft's names. LoftQ is our own, see there.
+_PEFT_INITS: Mapping[str, Any] = {
+    "default": True,
+    "gaussian": "gaussian",
+    "olora": "olora",
+    "pissa": "pissa",
+    "loftq": True,
+}
 
 
 def add_adapter(
@@ -36,24 +42,20 @@ def add_adapter(
     """Return the model with a fresh adapter; torch's random state decides its first weights.
 
     Raises:
-        SpecRefusedError: a target is no linear layer of this model.
+        SpecRefusedError: a target is no linear layer of this model, or too narrow for the start.
     """
     from peft import PeftModel, get_peft_model
 
-    shared = {
-        "target_modules": _targets(model, lora),
-        "task_type": task_type,
-        "base_model_name_or_path": base_name,
-    }
+    shared = {"target_modules": _targets(model, lora), "task_type": task_type}
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5.23 by the old name; nothing that we could change.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         adapted = get_peft_model(model, _config(lora, shared), adapter_name=ADAPTER_NAME)
     assert isinstance(adapted, PeftModel)
-    # get_peft_model puts the local path back; what is published names our id and no path.
+    # get_peft_model puts the local path there; what is published names our id and no path.
     adapted.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
     if lora.init == "loftq":
-        _scale_loftq(adapted)
+        _start_by_loftq(adapted)
     return adapted
 
 
@@ -74,8 +76,7 @@ def _config(lora: LoraSpec, shared: dict[str, Any]) -> PeftConfig:
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
         lora_dropout=lora.dropout,
         use_rslora=lora.rslora,
-        init_lora_weights=True if lora.init == "default" else lora.init,
-        loftq_config=_LOFTQ if lora.init == "loftq" else {},
+        init_lora_weights=_PEFT_INITS[lora.init],
         **shared,
     )
 
@@ -83,25 +84,35 @@ def _config(lora: LoraSpec, shared: dict[str, Any]) -> PeftConfig:
 def _targets(model: PreTrainedModel, lora: LoraSpec) -> list[str]:
     from torch import nn
 
-    head = model.get_output_embeddings()
     known = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
+        name.rpartition(".")[2]: min(module.in_features, module.out_features)
+        for name, module in model.base_model.named_modules()  # all but the head
+        if isinstance(module, nn.Linear)
     }
-    wanted = known if lora.targets == "all" else set(lora.targets)
-    if unknown := sorted(wanted - known):
+    wanted = set(known) if lora.targets == "all" else set(lora.targets)
+    if unknown := sorted(wanted - set(known)):
         raise SpecRefusedError(
             f"lora.targets: this base model has no linear layer {', '.join(unknown)}.",
             remedy=f"Choose from {', '.join(sorted(known))}.",
         )
+    narrowest = min(known[name] for name in wanted)
+    if lora.init in MOVING_INITS and lora.rank > narrowest:
+        raise SpecRefusedError(
+            f"lora.rank: the start {lora.init} takes no more than the {narrowest} that the "
+            "narrowest target has.",
+            remedy=f"Use {narrowest} or less, or another start.",
+        )
     return sorted(wanted)
 
 
-def _scale_loftq(model: PeftModel) -> None:
-    """Take the scale out of LoftQ's start: peft 0.21 fits A and B as if it were 1."""
+def _start_by_loftq(model: PeftModel) -> None:
+    from adaptery_training import loftq
+
     for layer in _lora_layers(model):
-        layer.lora_B[ADAPTER_NAME].weight.data /= layer.scaling[ADAPTER_NAME]
+        base = layer.get_base_layer().weight
+        base.data, a, b = loftq.fit(base.data, layer.r[ADAPTER_NAME])
+        layer.lora_A[ADAPTER_NAME].weight.data.copy_(a)
+        layer.lora_B[ADAPTER_NAME].weight.data.copy_(b / layer.scaling[ADAPTER_NAME])
 
 
 def _lora_layers(model: PeftModel) -> list[Any]:

@@ -28,12 +28,14 @@ from adaptery.errors import SpecError
 from adaptery.examples import (
     OWN_TEMPLATE,
     TEMPLATE_NAMES,
-    order_by_length,
+    epoch_order,
     padding_share,
     prepare,
+    row_lengths,
 )
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
+from adaptery.spec_rules import spec_problems
 from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoint
 from adaptery_training.events import EVENTS_NAME, EventLog
 from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
@@ -79,6 +81,7 @@ class _Watch:
             learning_rate=metrics.learning_rate,
             grad_norm=metrics.grad_norm,
             tokens_per_second=metrics.tokens_per_second,
+            eval_loss=metrics.eval_loss,
             stage=metrics.stage,
         )
 
@@ -130,6 +133,8 @@ def _train(
     # From here on torch and transformers are needed; what is refused above is refused at once.
     from adaptery_training import base
     from adaptery_training.adapter_output import write_adapter
+    from adaptery_training.adapters import add_adapter, load_start
+    from adaptery_training.plain_lora import PlainLora
     from adaptery_training.quiet import seed_everything, silence_libraries
     from adaptery_training.stages import recipe_of
 
@@ -138,7 +143,9 @@ def _train(
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
     events.log(f"{precision}, {threads} threads, {len(records.learnt)} records")
     base.check_weights(base_folder, spec.base_model)
-    loaded = base.load_base_model(base_folder, spec.base_model, precision, spec.template)
+    loaded = base.load_base_model(
+        base_folder, spec.base_model, precision, spec.template, spec.optim
+    )
     _stop_here_if_asked(stop)
 
     events.state("preparing")
@@ -149,11 +156,12 @@ def _train(
 
     seed_everything(spec.optim.seed)
     model = recipe.model(loaded.model, examples.learnt)
-    adapted = base.add_lora(
-        model, spec.lora, spec.base_model.name, task_type=recipe.task_type
-    )
+    adapted = add_adapter(model, spec.lora, spec.base_model.name, task_type=recipe.task_type)
+    plain = PlainLora(adapted, spec.lora)
+    if spec.start_from is not None:
+        load_start(adapted, work_folder, spec.start_from)
     watch = _Watch(events, stop, spec, work_folder, started + spec.limits.wall_seconds)
-    run = Run(spec, work_folder, loaded, watch)
+    run = Run(spec, work_folder, loaded, plain, watch)
     trainer = recipe.trainer(adapted, examples.learnt, examples.held_out, run)
     events.state(
         "training",
@@ -165,7 +173,7 @@ def _train(
 
     events.state("saving")
     watch.on_saving(0)
-    info = write_adapter(work_folder, adapted, spec, outcome.summary, precision=precision)
+    info = write_adapter(work_folder, plain, spec, outcome.summary, precision=precision)
     events.log(f"adapter of rank {info.rank} written, {info.bytes} bytes")
     events.summary(outcome.summary)
 
@@ -191,8 +199,8 @@ def read_spec(work_folder: Path, name: str) -> JobSpec:
     if spec.template not in (OWN_TEMPLATE, *TEMPLATE_NAMES):
         known = ", ".join((OWN_TEMPLATE, *TEMPLATE_NAMES))
         raise SpecRefusedError("template: there is none of that name.", remedy=f"Use {known}.")
-    if spec.optim.precision == "fp16":
-        raise SpecRefusedError("optim.precision: fp16 is not offered; take auto, bf16 or fp32.")
+    for problem in spec_problems(spec):
+        raise SpecRefusedError(f"{problem.where}: {problem.reason}", remedy=problem.remedy)
     return spec
 
 
@@ -210,9 +218,9 @@ def _open_resume(work_folder: Path, spec: JobSpec) -> ResumePoint | None:
 def _tell_counts(examples: ExampleSet, spec: JobSpec, events: EventLog) -> None:
     lost = examples.cut + examples.dropped_cut + examples.dropped_empty
     events.log(examples.describe(), "warning" if lost else "info")
-    optim, lengths = spec.optim, examples.lengths
-    order = order_by_length(lengths, batch_size=optim.batch_size, seed=optim.seed, epoch=0)
-    share = padding_share(lengths, order, optim.batch_size)
+    lengths = row_lengths(examples.lengths, spec.optim)
+    order = epoch_order(lengths, spec.optim, epoch=0)
+    share = padding_share(lengths, order, spec.optim.batch_size)
     events.log(f"{share:.1%} of the computed tokens are padding")
 
 

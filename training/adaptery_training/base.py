@@ -1,34 +1,27 @@
-"""Loads the base model that the job names, and puts an empty LoRA adapter on it.
+"""Loads the base model that the job names.
 
 It never looks beyond the given folder: no Hub, no code that comes with a model, no pickled weights.
 
-Invariants:
-
-1. The weights are digested again from their files; what `base_model.json` claims is not believed.
-   An adapter trained on other weights than its card names would be worthless.
-2. Only the adapter is trainable.
+Invariant: the weights are digested again from their files; what `base_model.json` claims is not
+believed. An adapter trained on other weights than its card names would be worthless.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaptery.base_models import weight_digest
 from adaptery.errors import AdapteryError, InvalidInputError
 from adaptery.examples import OWN_TEMPLATE, ChatTokenizer
-from adaptery.schemas.spec import BaseModelRef, LoraSpec
+from adaptery.schemas.spec import BaseModelRef, OptimSpec
 from adaptery_training.failures import BaseModelError, BaseModelMismatchError, SpecRefusedError
 from adaptery_training.machine import Precision
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedModel
-
-#: Peft's name of the only adapter of a training model.
-ADAPTER_NAME = "default"
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def check_weights(folder: Path, wanted: BaseModelRef) -> None:
@@ -65,26 +58,34 @@ class LoadedBase:
 
 
 def load_base_model(
-    folder: Path, wanted: BaseModelRef, precision: Precision, template: str = OWN_TEMPLATE
+    folder: Path,
+    wanted: BaseModelRef,
+    precision: Precision,
+    template: str = OWN_TEMPLATE,
+    optim: OptimSpec = OptimSpec(),  # noqa: B008 - frozen
 ) -> LoadedBase:
     """Load model and tokenizer, the latter with the chat template of that name.
 
     Raises:
         BaseModelError: config, tokenizer or weights cannot be read.
-        SpecRefusedError: the template does not fit this base model.
+        SpecRefusedError: the template does not fit this base model, or this machine lacks what the
+            spec asks for.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+    options = {**_attention(optim), **_quantization(optim, dtype)}
     try:
         tokenizer = ChatTokenizer(folder, template)
         model = AutoModelForCausalLM.from_pretrained(
             folder,
+            config=_with_rope(AutoConfig.from_pretrained(folder, local_files_only=True), optim),
             dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,  # unset, a config that names code makes it ask on stdin
+            **options,
         )
     except InvalidInputError as error:
         if template != OWN_TEMPLATE:
@@ -95,44 +96,57 @@ def load_base_model(
     return LoadedBase(model, tokenizer)
 
 
-def add_lora(model: PreTrainedModel, lora: LoraSpec, base_name: str) -> PeftModel:
-    """Return the model with a fresh adapter; torch's random state decides its first weights.
+def _attention(optim: OptimSpec) -> dict[str, Any]:
+    from transformers.utils.import_utils import is_flash_attn_2_available
 
-    Raises:
-        SpecRefusedError: a target is no linear layer of this model.
+    if optim.attention == "auto":
+        return {}
+    if optim.attention == "flash":
+        if not is_flash_attn_2_available():
+            raise SpecRefusedError(
+                "optim.attention: flash needs a GPU and the package flash-attn on the agent.",
+                remedy="Use auto, which takes the fastest that is there.",
+            )
+        return {"attn_implementation": "flash_attention_2"}
+    return {"attn_implementation": optim.attention}
+
+
+def _quantization(optim: OptimSpec, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the options that load the linear layers in 8 or 4 bits.
+
+    Source: Dettmers et al., 2023, "QLoRA": NF4, and the scales quantized too.
     """
-    from peft import LoraConfig, PeftModel, get_peft_model
+    if optim.quantization == "none":
+        return {}
+    import torch
+    from transformers import BitsAndBytesConfig
+    from transformers.utils.import_utils import is_bitsandbytes_available
 
-    _check_targets(model, lora)
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType] - peft takes any number
-        lora_dropout=lora.dropout,
-        target_modules=sorted(lora.targets),
-        task_type="CAUSAL_LM",
-        base_model_name_or_path=base_name,
-    )
-    with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by the old name; nothing that we could change.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        adapted = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
-    assert isinstance(adapted, PeftModel)
-    # get_peft_model puts the local path back; what is published names our id and no path.
-    adapted.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
-    return adapted
-
-
-def _check_targets(model: PreTrainedModel, lora: LoraSpec) -> None:
-    from torch import nn
-
-    head = model.get_output_embeddings()
-    known = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    }
-    if unknown := sorted(set(lora.targets) - known):
+    if not (torch.cuda.is_available() and is_bitsandbytes_available()):
         raise SpecRefusedError(
-            f"lora.targets: this base model has no linear layer {', '.join(unknown)}.",
-            remedy=f"Choose from {', '.join(sorted(known))}.",
+            f"optim.quantization: {optim.quantization} needs a GPU and the package bitsandbytes on "
+            "the agent.",
+            remedy="Use none.",
         )
+    config = BitsAndBytesConfig(
+        load_in_8bit=optim.quantization == "8bit",
+        load_in_4bit=optim.quantization == "4bit",
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+    )
+    return {"quantization_config": config, "device_map": {"": 0}}
+
+
+def _with_rope(config: PretrainedConfig, optim: OptimSpec) -> PretrainedConfig:
+    """Return the config with positions stretched as the spec asks for."""
+    if optim.rope is not None:
+        trained = config.max_position_embeddings
+        config.rope_parameters = {
+            **config.rope_parameters,
+            "rope_type": optim.rope.kind,
+            "factor": optim.rope.factor,
+            "original_max_position_embeddings": trained,
+        }
+        config.max_position_embeddings = int(trained * optim.rope.factor)
+    return config

@@ -24,15 +24,41 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from adaptery.canonical import canonical_json
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.files import rename_atomic
 from adaptery.schemas.spec import JobSpec
 from adaptery_training.failures import CheckpointUnusableError
+from adaptery_training.held_out import NO_BEST, Best
 
 CHECKPOINT_VERSION = 1
 MANIFEST_NAME = "checkpoint.json"
+#: What of a spec of version 1 decides, whether it is set or stands at its default.
+_DECISIVE: dict[str, Any] = {
+    "stage": True,
+    "base_model": True,
+    "inputs": True,
+    "template": True,
+    "lora": {"rank", "alpha", "dropout", "targets"},
+    "optim": {
+        "learning_rate",
+        "epochs",
+        "batch_size",
+        "gradient_accumulation",
+        "max_steps",
+        "seed",
+        "cutoff_len",
+        "logging_steps",
+        "save_steps",
+        "precision",
+        "warmup_ratio",
+        "scheduler",
+    },
+}
+#: What may differ between the attempts of a job.
+_OF_THE_ATTEMPT = {"spec_version", "job", "attempt", "fencing_token", "limits", "resume_from"}
 #: Bytes. The list of a checkpoint's dozen files; anything larger is not ours.
 _MANIFEST_LIMIT_BYTES = 1 << 20
 
@@ -43,6 +69,8 @@ class Progress:
 
     loss_sum: float = 0.0  #: over all optimizer steps
     train_seconds: float = 0.0  #: in the training loop, over all attempts
+    peak_memory_bytes: int = 0  #: of any attempt
+    best: Best = NO_BEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +83,16 @@ class Checkpoint:
 
 
 def fingerprint(spec: JobSpec) -> str:
-    """Return a digest of all that decides what a step does; a checkpoint fits only its own job."""
-    decisive = {"stage", "base_model", "inputs", "template", "lora", "optim"}
-    return sha256_bytes(canonical_json(spec.model_dump(mode="json", include=decisive)))
+    """Return a digest of all that decides what a step does; a checkpoint fits only its own job.
+
+    Fields that version 2 of specs brought are in it only where they are set, so a checkpoint that
+    was saved before still fits.
+    """
+    decisive = spec.model_dump(mode="json", include=_DECISIVE)
+    set_since = spec.model_dump(mode="json", exclude=_OF_THE_ATTEMPT, exclude_defaults=True)
+    for name, value in set_since.items():
+        decisive[name] = {**decisive.get(name, {}), **value} if isinstance(value, dict) else value
+    return sha256_bytes(canonical_json(decisive))
 
 
 def save_checkpoint(
@@ -123,7 +158,8 @@ def open_checkpoint(folder: Path, *, step: int, digest: str, fingerprint: str) -
         raise CheckpointUnusableError("A file of the checkpoint cannot be read.") from None
     if found != manifest["files"]:
         raise CheckpointUnusableError("A file of the checkpoint is missing, damaged or not listed.")
-    return Progress(**manifest["progress"])
+    progress = manifest["progress"]
+    return Progress(**{**progress, "best": Best(**progress.get("best", {}))})
 
 
 def _read_manifest(folder: Path) -> bytes:

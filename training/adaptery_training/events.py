@@ -89,23 +89,23 @@ class EventLog:
         learning_rate: float,
         grad_norm: float | None,
         tokens_per_second: float,
+        eval_loss: float | None = None,
         stage: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Tell the numbers of one logging step; `step_epoch` is the count of completed epochs."""
-        self._write(
-            MetricsEvent(
-                seq=self._seq + 1,
-                at=self._clock(),
-                step=step,
-                epoch=round(epoch, 6),
-                step_epoch=math.floor(epoch),
-                loss=loss,
-                learning_rate=learning_rate,
-                grad_norm=grad_norm,
-                tokens_per_second=round(tokens_per_second, 3),
-                **stage,
-            )
+        event = MetricsEvent(
+            seq=self._seq + 1,
+            at=self._clock(),
+            step=step,
+            epoch=round(epoch, 6),
+            step_epoch=math.floor(epoch),
+            loss=loss,
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            tokens_per_second=round(tokens_per_second, 3),
+            eval_loss=eval_loss,
         )
+        self._write(parse_event({**event.model_dump(), **stage}))
 
     def checkpoint(self, *, step: int, path: str, digest: str) -> None:
         """Tell that a checkpoint is complete; `path` is relative to the work folder."""

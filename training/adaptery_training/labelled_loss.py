@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,31 +24,56 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
+class PackedRow:
+    """Examples that share a row and do not see each other."""
+
+    examples: tuple[Example, ...]
+
+    def __len__(self) -> int:
+        return sum(len(example) for example in self.examples)
+
+
+Row: TypeAlias = Example | PackedRow
+
+
+@dataclass(frozen=True, slots=True)
 class Collator:
-    """Makes a batch of examples, padded on the right to the longest of them."""
+    """Makes a batch of rows, padded on the right to the longest of them."""
 
     pad_token_id: int
 
-    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """Return `input_ids`, `attention_mask`, `labels` and `weights`, each [B, T]."""
-        shape = (len(examples), max(len(example) for example in examples))
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """Return `input_ids`, `attention_mask`, `labels` and `weights`, each [B, T].
+
+        Packed rows have `position_ids` besides, which start again at 0 with each example and with
+        the padding: where positions start again, attention ends.
+        """
+        shape = (len(rows), max(len(row) for row in rows))
         input_ids = torch.full(shape, self.pad_token_id)
         attention_mask = torch.zeros(shape, dtype=torch.long)
         labels = torch.full(shape, IGNORED)
         weights = torch.zeros(shape)
-        for row, example in enumerate(examples):
-            ids = torch.tensor(example.token_ids)
-            input_ids[row, : len(ids)] = ids
-            attention_mask[row, : len(ids)] = 1
-            for start, end, weight in example.targets:
-                labels[row, start:end] = ids[start:end]
-                weights[row, start:end] = weight
-        return {
+        position_ids = torch.arange(shape[1]).repeat(len(rows), 1)
+        for row, entry in enumerate(rows):
+            filled = 0
+            for example in entry.examples if isinstance(entry, PackedRow) else (entry,):
+                ids = torch.tensor(example.token_ids)
+                input_ids[row, filled : filled + len(ids)] = ids
+                for start, end, weight in example.targets:
+                    labels[row, filled + start : filled + end] = ids[start:end]
+                    weights[row, filled + start : filled + end] = weight
+                filled += len(ids)
+                position_ids[row, filled:] = torch.arange(shape[1] - filled)
+            attention_mask[row, :filled] = 1
+        batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": labels,
             "weights": weights,
         }
+        if any(isinstance(row, PackedRow) for row in rows):
+            batch["position_ids"] = position_ids
+        return batch
 
 
 def labelled_loss(
@@ -64,12 +90,15 @@ def labelled_loss(
     targets = batch["labels"][:, 1:]  # [B, T-1], the token that follows each position
     counts = targets != IGNORED
     wanted = nn.functional.pad(counts, (0, 1))  # [B, T]
-    mask = batch["attention_mask"]
+    mask, position_ids = batch["attention_mask"], batch.get("position_ids")
+    # Without padding the attention needs no mask and takes its faster, causal path; for packed rows
+    # the model makes its mask from the positions, and only where it is given none.
+    unmasked = position_ids is not None or bool(mask.all())
     with _head_sees_only(head, wanted):
         output = model(
             input_ids=batch["input_ids"],
-            # Without padding the attention needs no mask and takes its faster, causal path.
-            attention_mask=None if bool(mask.all()) else mask,
+            attention_mask=None if unmasked else mask,
+            position_ids=position_ids,
             use_cache=False,
         )
     logits = output.logits[0]  # [N, V]

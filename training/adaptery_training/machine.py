@@ -19,9 +19,9 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from adaptery_training.failures import DiskFullError
+from adaptery_training.failures import DiskFullError, SpecRefusedError
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp16", "fp32"]
 
 #: Processor features, by torch's names, that multiply bf16 in hardware.
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
@@ -61,10 +61,19 @@ def set_threads() -> int:
 
 
 def choose_precision(wanted: str) -> Precision:
-    """Return the number format of the base model's weights for `auto`, `bf16` or `fp32`."""
+    """Return the number format of the base model's weights.
+
+    Raises:
+        SpecRefusedError: it is fp16, and there is no GPU.
+    """
     import torch
 
-    if wanted == "bf16" or wanted == "fp32":
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise SpecRefusedError(
+            "optim.precision: fp16 needs a GPU, and this agent has none.",
+            remedy="Use auto, bf16 or fp32.",
+        )
+    if wanted == "bf16" or wanted == "fp16" or wanted == "fp32":
         return wanted
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
@@ -81,6 +90,15 @@ def limit_memory(limit_bytes: int) -> None:
         limit_bytes = min(limit_bytes, hard)
     # RLIMIT_DATA, not RLIMIT_AS: mapped weights and libraries are no memory that we take.
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has used: the device's, where it trains on one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def require_disk(work_folder: Path, needed_bytes: int, *, limit_bytes: int | None) -> None:

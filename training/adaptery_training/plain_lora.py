@@ -53,7 +53,12 @@ class PlainLora:
         self._model = model
         self._lora = lora
         self._start = self.trained() if lora.init in MOVING_INITS else None
-        rank = max(pair.a.shape[0] for pair in self._pairs(self.trained()).values())
+        pairs = self._pairs(self.trained()).values()
+        rank = max(pair.a.shape[0] for pair in pairs)
+        #: What the plain form takes beside the trained one.
+        self.extra_bytes = 0
+        if not self.is_trained_form:
+            self.extra_bytes = sum(half.nbytes for pair in pairs for half in pair)
         if rank > RANK_LIMIT:
             raise SpecRefusedError(
                 f"lora.rank: on this base model the adapter is of rank {rank} as it is served; "
@@ -66,7 +71,7 @@ class PlainLora:
         return self._lora.kind == "lora" and self._start is None
 
     def trained(self) -> Weights:
-        """Return a copy of the adapter's weights in the form they are trained in, by Peft's names."""
+        """Return a copy of the weights in the form they are trained in, by Peft's names."""
         weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
         return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 

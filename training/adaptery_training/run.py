@@ -13,6 +13,7 @@ from adaptery_training.checkpoints import Checkpoint, Progress
 
 if TYPE_CHECKING:
     from adaptery_training.base import LoadedBase
+    from adaptery_training.plain_lora import PlainLora
 
 CHECKPOINTS_FOLDER = "checkpoints"
 
@@ -27,6 +28,7 @@ class Metrics:
     learning_rate: float
     grad_norm: float | None
     tokens_per_second: float  #: without padding, since the last logging step
+    eval_loss: float | None = None  #: on what is held out, at the steps that measure it
     #: What only some stages measure, by the names of `MetricsEvent`.
     stage: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -58,6 +60,7 @@ class Run:
     spec: JobSpec
     work_folder: Path
     base: LoadedBase
+    plain: PlainLora
     observer: Observer
     clock: Callable[[], float] = time.monotonic
 

@@ -23,7 +23,7 @@ from adaptery.examples.judged import (
     build_pairs,
     build_prompts,
 )
-from adaptery.examples.packing import pack
+from adaptery.examples.packing import pack, row_lengths
 from adaptery.examples.preparing import Prepared, held_out_inputs, prepare
 
 __all__ = [
@@ -51,4 +51,5 @@ __all__ = [
     "padding_share",
     "plain_message",
     "prepare",
+    "row_lengths",
 ]

@@ -17,7 +17,16 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-__all__ = ["pack"]
+from adaptery.schemas.spec import OptimSpec
+
+__all__ = ["pack", "row_lengths"]
+
+
+def row_lengths(lengths: Sequence[int], optim: OptimSpec) -> list[int]:
+    """Return the length of each row that a job trains on, in examples or packed."""
+    if optim.batching != "packed":
+        return list(lengths)
+    return [sum(lengths[position] for position in row) for row in pack(lengths, optim.cutoff_len)]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:

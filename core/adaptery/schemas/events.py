@@ -99,6 +99,12 @@ class SummaryEvent(_Event):
     train_steps_per_second: float
     total_flos: float
     train_loss: float
+    #: Read, without padding; over all attempts, as all of these.
+    tokens: Annotated[int, Field(ge=0, le=SAFE_INTEGER)] | None = None
+    #: The most that any attempt took: of the device's memory, where it trained on one.
+    peak_memory_bytes: Annotated[int, Field(ge=0, le=SAFE_INTEGER)] | None = None
+    eval_loss: float | None = None  # the best
+    best_step: Step | None = None  # where it was
 
 
 class ErrorEvent(_Event):

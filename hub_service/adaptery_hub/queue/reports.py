@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from statistics import median
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -29,8 +30,9 @@ from adaptery.schemas.events import (
 )
 from adaptery.states import AttemptOutcome
 from adaptery_hub.audit import AuditLog
-from adaptery_hub.database.statements import attempts, job_events, jobs
+from adaptery_hub.database.statements import attempts, job_events, jobs, training_speeds
 from adaptery_hub.database.statements.job_events import NewEvent
+from adaptery_hub.database.statements.training_speeds import Measured
 from adaptery_hub.queue import transitions
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.queue.pace import Mark, step_seconds
@@ -73,6 +75,7 @@ def take_report(
         stored = [_stored(event) for event in fresh]
         job_events.append(connection, job["id"], fence.attempt_id, stored)
     _follow(connection, job, fence.attempt_id, fresh, now)
+    _note_speed(connection, job, attempt, fresh, now)
     lease_until: datetime = attempt["lease_until"]
     overdue = _overdue(connection, job, attempt, now)
     if not overdue:
@@ -128,12 +131,42 @@ def _follow(
     changes: dict[str, object] = {}
     for event in fresh:
         if isinstance(event, SummaryEvent):
-            changes["summary"] = event.model_dump(mode="json", exclude={"seq", "at", "kind"})
+            changes["summary"] = event.model_dump(
+                mode="json", exclude={"seq", "at", "kind"}, exclude_none=True
+            )
     steps = [event.step for event in fresh if isinstance(event, MetricsEvent)]
     if steps:
         changes |= _progress(connection, job["id"], attempt_id, steps[-1], now)
     if changes:
         jobs.change_fields(connection, job["id"], now, **changes)
+
+
+def _note_speed(
+    connection: Connection,
+    job: RowMapping,
+    attempt: RowMapping,
+    fresh: Sequence[WorkerEvent],
+    now: datetime,
+) -> None:
+    """Keeps what an attempt that reached its end measured, for the pre-flights of others."""
+    summary = next((event for event in fresh if isinstance(event, SummaryEvent)), None)
+    spec = job["spec"] or {}
+    if summary is None or job["weight_digest"] is None or attempt["agent_id"] is None:
+        return
+    recent = job_events.recent_metrics(connection, attempt["id"], PACE_MARKS)
+    speeds = [speed for row in recent if (speed := row["data"].get("tokens_per_second"))]
+    if not speeds:
+        return
+    rows = summary.train_samples_per_second * summary.train_runtime
+    measured = Measured(
+        agent_id=attempt["agent_id"],
+        precision=spec.get("optim", {}).get("precision", "auto"),
+        tokens_per_second=median(speeds),
+        peak_memory_bytes=summary.peak_memory_bytes,
+        row_tokens=summary.tokens / rows if summary.tokens and rows else None,
+        spec={name: spec.get(name, {}) for name in ("lora", "optim")},
+    )
+    training_speeds.note(connection, job["weight_digest"], spec.get("stage", "sft"), measured, now)
 
 
 def _progress(

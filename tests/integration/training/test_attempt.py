@@ -19,6 +19,8 @@ SUMMARY_FIELDS = {
     "train_steps_per_second",
     "total_flos",
     "train_loss",
+    "tokens",
+    "peak_memory_bytes",
 }
 
 
