@@ -70,9 +70,14 @@ def adapters_of(connection: Connection, job_ids: Collection[str]) -> list[RowMap
 
 
 def weights_of(connection: Connection, taken: RowMapping) -> RowMapping | None:
-    """Returns the adapter or checkpoint that a job takes; None if it is not there any more."""
+    """Returns the adapter or checkpoint that a job takes; None if it is not there any more.
+
+    A checkpoint goes with the adapter of its job.
+    """
     if taken["adapter_id"] is not None:
         return adapters.get(connection, taken["adapter_id"])
+    if connection.scalar(_deleted().where(_taken.c.id == taken["id"])) is not None:
+        return None
     row = checkpoints.at_step(connection, taken["source_job_id"], taken["step"])
     same = row is not None and row["weight_digest"] == taken["weight_digest"]
     return row if same else None
@@ -94,18 +99,20 @@ def loss(connection: Connection, job_id: str) -> str | None:
 
 def lossy_jobs(connection: Connection) -> list[str]:
     """Returns jobs that wait, and wait in vain: something that they take is not there any more."""
-    jobs, deleted = tables.jobs, tables.adapters
+    jobs = tables.jobs
     lost_version = _lost_versions().with_only_columns(_inputs.c.job_id)
-    lost_adapter = (
-        sa.select(_taken.c.job_id)
-        .join(deleted, deleted.c.id == _taken.c.adapter_id)
-        .where(deleted.c.state != adapters.COMPLETED)
-    )
     statement = sa.select(jobs.c.id).where(
         jobs.c.state.in_((JobState.CREATED, JobState.QUEUED)),
-        sa.or_(jobs.c.id.in_(lost_version), jobs.c.id.in_(lost_adapter)),
+        sa.or_(jobs.c.id.in_(lost_version), jobs.c.id.in_(_deleted())),
     )
     return list(connection.scalars(statement))
+
+
+def _deleted() -> sa.Select[tuple[str]]:
+    """Jobs that take an adapter, or a checkpoint of its job, that was deleted."""
+    deleted = tables.adapters
+    own = sa.or_(deleted.c.id == _taken.c.adapter_id, deleted.c.job_id == _taken.c.source_job_id)
+    return sa.select(_taken.c.job_id).join(deleted, own).where(deleted.c.state == adapters.DELETED)
 
 
 def _lost_versions() -> sa.Select[*tuple[Any, ...]]:
