@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from adaptery.errors import FieldProblem, SpecError
@@ -77,10 +76,7 @@ class TaskOptions:
         for error in problem.errors(include_url=False, include_context=False, include_input=False):
             name = str(error["loc"][0]) if error["loc"] else ""
             option = self._task.options.get(name)
-            if option is None:
-                found.append(self._unknown(name))
-            elif error["type"] != "none_required":  # the other half of "or left out"
-                found.append(_explain(name, option, error["type"]))
+            found.append(_explain(name, option, error["type"]) if option else self._unknown(name))
         return found
 
     def _unknown(self, name: str) -> FieldProblem:
@@ -112,9 +108,7 @@ def _field(option: OptionDefinition) -> tuple[object, object]:
             **({"unit": option.unit} if option.unit else {}),
         },
     )
-    if option.default is not None:
-        return Annotated[bounded, words], option.default
-    return Annotated[bounded | SkipJsonSchema[None], words], None  # pyright: ignore[reportOperatorIssue]
+    return Annotated[bounded, words], option.default
 
 
 def _bounded(option: OptionDefinition) -> object:
