@@ -222,3 +222,45 @@ async def test_unknown_operations_and_fields_are_refused(
     with pytest.raises(InvalidInputError):
         await desk.handle(claim.agent_id, claim.attempt_id, header, b"")
     desk.close()
+
+
+async def test_a_checkpoint_that_holds_an_adapter_can_be_served_and_gone_on_from(
+    hub: HubTables, tmp_path: Path
+) -> None:
+    claim, desk = await running(hub, "restricted"), open_desk(hub, tmp_path)
+    digest = make_adapter(tmp_path / "made", 0.5)
+    (tmp_path / "made" / "optimizer.pt").write_bytes(b"moments")
+    facts = {"step": 10, "digest": WEIGHTS}
+    await send(desk, claim, tmp_path / "made", "checkpoints/10", **facts)
+    (row,) = await hub.database.read(lambda c: checkpoints.of_job(c, claim.job_id))
+    assert (row["weight_digest"], row["kind"], row["rank"]) == (digest, "chat", 2)
+    assert row["sensitivity"] == "restricted" and row["content_digests"]
+    # An engine gets the adapter and no states of the trainer.
+    listed, _ = await desk.handle(AGENT, row["id"], {"op": "list"}, b"")
+    paths = [file["path"] for file in listed["files"]]
+    wanted = ["adapter_config.json", "adapter_model.safetensors", "card.json"]
+    assert paths == [f"adapter/{name}" for name in wanted]
+    read = {"op": "read", "path": "adapter/card.json", "offset": 0, "length": 100_000}
+    _, card = await desk.handle(AGENT, row["id"], read, b"")
+    assert json.loads(card)["base_model"]["weight_digest"] == WEIGHTS
+    assert json.loads(card)["spec"]["template"] and "limits" not in json.loads(card)["spec"]
+
+    plain = await hub.version("demo", "plain", sensitivity="open")
+    start = f"{claim.job_id}-step10"
+    body = JobCreate(name="more", dataset=plain, start_from=start)
+    await hub.desk.submit(await hub.identity("demo"), body)
+    second = await hub.claim()
+    assert second is not None and second.spec.start_from is not None
+    assert second.spec.start_from.model_dump() == {"weight_digest": digest, "name": start}
+    objects = FilesystemStore(tmp_path / "objects")
+    await store_inputs(hub, second, objects, tmp_path / "version")
+    listed, _ = await desk.handle(AGENT, second.attempt_id, {"op": "list"}, b"")
+    paths = [file["path"] for file in listed["files"]]
+    assert paths[2:] == [f"start/{name}" for name in wanted]
+    # What comes of it is as sensitive as what it came from, and names all that it learnt from.
+    await make_folder(hub, second, tmp_path / "second")
+    await send(desk, second, tmp_path / "second", "adapter")
+    made = await hub.database.read(lambda c: adapters.staged_of_job(c, second.job_id))
+    assert made is not None and made["sensitivity"] == "restricted"
+    assert set(row["content_digests"]) < set(made["content_digests"])
+    desk.close()
