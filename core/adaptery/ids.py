@@ -47,6 +47,7 @@ PREFIXES = MappingProxyType(
         "cs": "collated source",
         "sf": "stored file",
         "er": "erasure",
+        "ts": "training speed",
     }
 )
 

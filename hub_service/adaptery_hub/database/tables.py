@@ -433,6 +433,18 @@ clearml_links = _table(
     sa.Column("reason", sa.String(500)),  # why the last one did not work
 )
 
+training_speeds = _table(
+    "training_speeds",  # what completed attempts measured; numbers, and nobody's
+    sa.Column("agent_id", Id(), nullable=False),
+    sa.Column("weight_digest", Digest(), nullable=False, index=True),
+    sa.Column("stage", sa.String(8), nullable=False),
+    sa.Column("precision", sa.String(8), nullable=False),  # as the spec says it
+    sa.Column("tokens_per_second", sa.Float, nullable=False),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("row_tokens", sa.Float),  # mean of the rows of its batches
+    sa.Column("spec", sa.JSON, nullable=False),  # its sections lora and optim
+)
+
 #: Tables whose rows are as visible as the row they hang on: table -> (column, parent table).
 PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     files: (files.c.dataset_id, datasets),

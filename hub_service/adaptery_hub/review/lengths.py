@@ -97,7 +97,7 @@ def summarise(draft: Draft, cutoff: int) -> Lengths:
         median=_quantile(counts, records, 0.5),
         p95=_quantile(counts, records, 0.95),
         max=lengths[-1] if lengths else 0,
-        bins=tuple(_bins(counts, max(_quantile(counts, records, 0.99), 1))),
+        bins=tuple(length_bins(counts, max(_quantile(counts, records, 0.99), 1))),
         records_cut=sum(count for tokens, count in counts if tokens > cutoff),
         tokens_cut=sum((tokens - cutoff) * count for tokens, count in counts if tokens > cutoff),
     )
@@ -147,7 +147,7 @@ def _quantile(counts: Sequence[tuple[int, int]], records: int, share: float) -> 
     return 0
 
 
-def _bins(counts: Sequence[tuple[int, int]], highest: int) -> Iterator[LengthBin]:
+def length_bins(counts: Sequence[tuple[int, int]], highest: int) -> Iterator[LengthBin]:
     """Yield bins of equal width up to nearly the longest record; the last one takes the rest."""
     if not counts:
         return

@@ -1,0 +1,289 @@
+"""A job's records through the worker's own code: how many examples, tokens, batches and steps.
+
+For a process of its own: templates and tokenizers are strangers' data. Nothing is kept here.
+
+Invariants:
+
+- Examples, masks, held out ones, rows and the order of batches are made by the functions that the
+  worker calls (`adaptery.examples`), so that what is told is what is trained.
+- What comes back of `count` is numbers; `first_batch` returns tokens of that batch alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adaptery.errors import RecordError
+from adaptery.examples import ChatTokenizer, Prepared, prepare
+from adaptery.examples.batch_order import epoch_order, padding_share
+from adaptery.examples.example_set import Example, ExampleSet
+from adaptery.examples.judged import Judged, Pair, Prompt
+from adaptery.examples.packing import pack
+from adaptery.formats import convert_kind
+from adaptery.records import Kind, Record
+from adaptery.schemas.preflight import BatchRow, Token
+from adaptery.schemas.review import LengthBin
+from adaptery.schemas.spec import JobSpec
+from adaptery_hub.objects.encryption import Readable
+from adaptery_hub.preflight.memory import ModelShape, read_shape
+from adaptery_hub.processes import Report
+from adaptery_hub.publishing.shards import read_rows
+from adaptery_hub.review.lengths import length_bins
+
+REPORT_EVERY = 200
+#: Tokens of a first batch that are shown; a screen holds some hundreds.
+SHOWN_TOKENS = 20_000
+#: What people leave in records that they meant to fill in.
+_PLACEHOLDER = re.compile(
+    r"\{\{[^{}\n]{1,40}\}\}|\[(?:INSERT|YOUR|NAME|DATE|TODO)\b[^\]\n]{0,40}\]|\bTODO\b"
+    r"|(?i:lorem ipsum)"
+)
+
+
+@dataclass(frozen=True)
+class CountInput:
+    """One version of a job, as files that can be read here."""
+
+    shards: Mapping[str, Readable]
+    split: str
+    records: int
+    kind: Kind | None = None  # what its records are translated to
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class CountOrder:
+    """What to count."""
+
+    inputs: tuple[CountInput, ...]
+    spec: JobSpec
+    model: Path  # what describes the base model
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted."""
+
+    records: int = 0
+    held_out: int = 0
+    examples: int = 0
+    cut: int = 0
+    dropped_cut: int = 0
+    dropped_empty: int = 0
+    tokens: int = 0
+    target_tokens: int = 0
+    longest: int = 0
+    lengths: tuple[LengthBin, ...] = ()
+    padding_share: float = 0.0
+    steps: int = 0
+    steps_per_epoch: int = 0
+    total_tokens: int = 0
+    batch_tokens: int = 0  # of the largest batch, padding included
+    batch_targets: int = 0  # that count in the batch with the most
+    untranslated: int = 0  # records that cannot become the kind that the stage takes
+    placeholders: int = 0  # records with something that was to be filled in
+    leaked: int = 0  # held out records that are learnt too
+    unended: int = 0  # uncut examples that end without a token that ends an answer
+    shape: ModelShape | None = None
+    #: What a worker would refuse these records for: the message and the remedy.
+    refusal: tuple[str, str] | None = None
+
+
+@dataclass
+class _Tally:
+    records: int = 0
+    untranslated: int = 0
+    placeholders: int = 0
+    leaked: int = 0
+    learnt_ids: set[str] = field(default_factory=set[str])
+
+
+def count(report: Report, order: CountOrder) -> Counts:
+    """Prepare a job's examples and count them.
+
+    Raises:
+        InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
+    """
+    tally = _Tally()
+    shape = read_shape(order.model)
+    try:
+        made = _prepare(report, order, ChatTokenizer(order.model, order.spec.template), tally)
+    except RecordError as error:
+        refusal = (error.message, error.hint or "")
+        return Counts(
+            records=tally.records,
+            untranslated=tally.untranslated,
+            placeholders=tally.placeholders,
+            leaked=tally.leaked,
+            shape=shape,
+            refusal=refusal,
+        )
+    return _counted(order, made, tally, shape)
+
+
+def first_batch(report: Report, order: CountOrder) -> tuple[BatchRow, ...]:
+    """Return the first batch of the first epoch, token by token.
+
+    Raises:
+        RecordError: a worker would refuse these records.
+        InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
+    """
+    tokenizer = ChatTokenizer(order.model, order.spec.template)
+    made = _prepare(report, order, tokenizer, _Tally()).learnt
+    rows = _rows(made.lengths, order.spec)
+    lengths = _row_lengths(made.lengths, rows)
+    batch = epoch_order(lengths, order.spec.optim, 0)[: order.spec.optim.batch_size]
+    shown: list[BatchRow] = []
+    left = SHOWN_TOKENS
+    for place in (place for row in batch for place in rows[row]):
+        origin = made.origins[place]
+        for example in _sequences(made.examples[place]):
+            fits = len(example) <= left
+            left -= len(example) if fits else 0
+            tokens = tuple(_tokens(example, tokenizer)) if fits else ()
+            shown.append(BatchRow(record=origin.record, tokens=tokens, cut=origin.cut, shown=fits))
+    return tuple(shown)
+
+
+def _prepare(
+    report: Report, order: CountOrder, tokenizer: ChatTokenizer, tally: _Tally
+) -> Prepared:
+    total = sum(entry.records for entry in order.inputs)
+    learnt = [entry for entry in order.inputs if not entry.held_out]
+    kept = [entry for entry in order.inputs if entry.held_out]
+    records = _records(report, learnt, tally, total)
+    # Those to learn from come first, so that it is known which of the others are among them.
+    first = list(records) if kept else records
+    return prepare(first, list(_records(report, kept, tally, total)), tokenizer, order.spec)
+
+
+def _records(
+    report: Report, inputs: Sequence[CountInput], tally: _Tally, total: int
+) -> Iterator[Record]:
+    for entry in inputs:
+        for row in read_rows(list(entry.shards), entry.shards.__getitem__, 0):
+            if entry.split not in ("all", row.split):
+                continue
+            tally.records += 1
+            if tally.records % REPORT_EVERY == 0:
+                report(min(tally.records, total), total)
+            tally.placeholders += _PLACEHOLDER.search(row.text) is not None
+            if entry.held_out:
+                tally.leaked += row.record_id in tally.learnt_ids
+            else:
+                tally.learnt_ids.add(row.record_id)
+            record = _translated(Record.from_dict(json.loads(row.text)), entry.kind)
+            if record is None:
+                tally.untranslated += 1
+            else:
+                yield record
+
+
+def _translated(record: Record, kind: Kind | None) -> Record | None:
+    if kind is None:
+        return record
+    try:
+        return convert_kind(record, kind).record
+    except RecordError:
+        return None
+
+
+def _counted(order: CountOrder, made: Prepared, tally: _Tally, shape: ModelShape | None) -> Counts:
+    spec, learnt = order.spec, made.learnt
+    lengths = learnt.lengths
+    rows = _rows(lengths, spec)
+    row_lengths = _row_lengths(lengths, rows)
+    sequence = epoch_order(row_lengths, spec.optim, 0)
+    steps_per_epoch, steps = _steps(len(rows), spec)
+    tokens = sum(lengths)
+    size = spec.optim.batch_size
+    batches = [sequence[start : start + size] for start in range(0, len(sequence), size)]
+    targets = [sum(learnt.examples[place].target_tokens for place in row) for row in rows]
+    return Counts(
+        records=tally.records,
+        held_out=len(made.held_out.examples) if made.held_out else 0,
+        examples=len(lengths),
+        cut=learnt.cut,
+        dropped_cut=learnt.dropped_cut,
+        dropped_empty=learnt.dropped_empty,
+        tokens=tokens,
+        target_tokens=sum(targets),
+        longest=max(lengths),
+        lengths=tuple(_bins(lengths)),
+        padding_share=padding_share(row_lengths, sequence, size),
+        steps=steps,
+        steps_per_epoch=steps_per_epoch,
+        total_tokens=round(tokens * steps / steps_per_epoch),
+        batch_tokens=max(len(b) * max(row_lengths[row] for row in b) for b in batches),
+        batch_targets=max(sum(targets[row] for row in batch) for batch in batches),
+        untranslated=tally.untranslated,
+        placeholders=tally.placeholders,
+        leaked=tally.leaked,
+        unended=_unended(order, learnt),
+        shape=shape,
+    )
+
+
+def _rows(lengths: Sequence[int], spec: JobSpec) -> list[list[int]]:
+    """Return which examples share a row."""
+    if spec.optim.batching == "packed":
+        return pack(lengths, spec.optim.cutoff_len)
+    return [[place] for place in range(len(lengths))]
+
+
+def _row_lengths(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> list[int]:
+    return [sum(lengths[place] for place in row) for row in rows]
+
+
+def _steps(rows: int, spec: JobSpec) -> tuple[int, int]:
+    """Return optimiser steps of an epoch and of the whole job, as the Trainer counts them."""
+    optim = spec.optim
+    batches = math.ceil(rows / optim.batch_size)
+    per_epoch = max(1, math.ceil(batches / optim.gradient_accumulation))
+    return per_epoch, optim.max_steps or math.ceil(optim.epochs * per_epoch)
+
+
+def _bins(lengths: Sequence[int]) -> Iterator[LengthBin]:
+    counts = sorted(Counter(lengths).items())
+    highest = sorted(lengths)[int(0.99 * (len(lengths) - 1))]
+    return length_bins(counts, max(highest, 1))
+
+
+def _unended(order: CountOrder, learnt: ExampleSet[Any]) -> int:
+    ends = ChatTokenizer(order.model, order.spec.template).end_tokens()
+    return sum(
+        not origin.cut and not {sequence.token_ids[end - 1] for end in _ends(sequence)} & ends
+        for example, origin in zip(learnt.examples, learnt.origins, strict=True)
+        for sequence in _sequences(example)
+        if sequence.targets
+    )
+
+
+def _ends(example: Example) -> Iterator[int]:
+    return (target.end for target in example.targets)
+
+
+def _sequences(example: Example | Pair | Judged | Prompt) -> tuple[Example, ...]:
+    """Return the token sequences of an example, whatever the stage learns from."""
+    if isinstance(example, Pair):
+        return example.chosen, example.rejected
+    if isinstance(example, Judged):
+        return (example.answered,)
+    if isinstance(example, Prompt):
+        return (Example(example.token_ids, ()),)
+    return (example,)
+
+
+def _tokens(example: Example, tokenizer: ChatTokenizer) -> Iterator[Token]:
+    weights = [0.0] * len(example)
+    for target in example.targets:
+        weights[target.start : target.end] = [target.weight] * (target.end - target.start)
+    for token, weight in zip(example.token_ids, weights, strict=True):
+        yield Token(text=tokenizer.decode([token], special=True), weight=weight)
