@@ -1,9 +1,9 @@
 """The command `adaptery`.
 
-Core brings `adaptery data`, `adaptery keys`, `adaptery usage` and `adaptery tenant`. The
-other components add theirs through the entry-point group `adaptery.commands`: each entry is a
-function `register(subparsers)` that adds parsers and sets, for each, `set_defaults(run=function)`;
-the function takes the parsed arguments and returns the exit status.
+Core brings `adaptery data`, `adaptery jobs`, `adaptery keys`, `adaptery usage` and `adaptery
+tenant`. The other components add theirs through the entry-point group `adaptery.commands`: each
+entry is a function `register(subparsers)` that adds parsers and sets, for each,
+`set_defaults(run=function)`; the function takes the parsed arguments and returns the exit status.
 
 What always holds: an error of ours ends with status 1 and its message on stderr, never with a
 traceback; secrets are never taken from the command line.
@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
 import adaptery
-from adaptery import data_commands, key_commands, tenant_commands, usage_commands
+from adaptery import data_commands, job_commands, key_commands, tenant_commands, usage_commands
 from adaptery.errors import AdapteryError, MissingExtraError
 from adaptery.terminal import printable
 
@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"adaptery {adaptery.__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     data_commands.register(subparsers)
+    job_commands.register(subparsers)
     key_commands.register(subparsers)
     usage_commands.register(subparsers)
     tenant_commands.register(subparsers)

@@ -126,6 +126,15 @@ class Hub:
         found = self._connection.pages("api/tasks", Task, lambda task: task.name)
         return Listing(found, "task", TASKS, "An administrator writes them.")
 
+    def task(self, name: str) -> Task:
+        """Return a task by name.
+
+        Raises:
+            NotFoundError: if there is none that the caller may use.
+            AdapteryError: what the service raised.
+        """
+        return self._connection.get(path_of("api", "tasks", name), Task)
+
     def models(self) -> list[str]:
         """Return the names that `chat` takes: base models and the adapters that the caller may use.
 

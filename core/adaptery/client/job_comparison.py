@@ -39,6 +39,11 @@ class JobComparison(Listing[ComparedJob]):
     def __init__(self, jobs: Sequence[ComparedJob]) -> None:
         super().__init__(jobs, "job", _columns(jobs))
 
+    def rows(self) -> list[list[object]]:
+        """Return the table: its titles, then a row for each job."""
+        titles: list[object] = [title for title, _ in self._columns]
+        return [titles, *([value(it) for _, value in self._columns] for it in self)]
+
     def series(self, name: str) -> dict[str, Points]:
         """Return one series of each job that has it, such as `loss`, by the id of the job."""
         return {it.job.id: it.series[name] for it in self if name in it.series}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from adaptery.client.columns import JOBS
 from adaptery.client.connection import Connection, path_of
@@ -69,6 +70,7 @@ class Jobs:
         *,
         task: str | None = None,
         sort: str | None = None,
+        limit: int | None = None,
     ) -> Listing[Job]:
         """Return the jobs that the caller may see, newest first.
 
@@ -78,6 +80,7 @@ class Jobs:
             search: only jobs whose name holds this, in whatever case.
             task: only jobs of this task.
             sort: another order: `newest`, `oldest`, `queue`, `changed` or `name`.
+            limit: how many at most; all, if absent.
 
         Raises:
             InvalidInputError: if a state or the order is none.
@@ -87,7 +90,7 @@ class Jobs:
         asked = {"state": states, "search": search, "task": task, "sort": sort}
         query = {name: value for name, value in asked.items() if value is not None}
         found = self._connection.pages("api/jobs", schemas.Job, lambda info: info.id, query)
-        jobs = (Job(self._connection, info) for info in found)
+        jobs = (Job(self._connection, info) for info in islice(found, limit))
         return Listing(jobs, "job", JOBS, "hub.jobs.submit(...) hands one in.")
 
     def get(self, job: str) -> Job:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -12,26 +11,10 @@ import pytest
 
 from adaptery.commands import main
 from support.service import Service, alpaca, running_service
+from support.shell import Shell
 
 TOKEN = "token-of-the-command-line"
 GUESSED = "ID,dialogue,section_text\n1,What is it?,A cough\x1b[31m.\n2,And you?,Fever.\n"
-
-
-class Shell:
-    """Runs commands and keeps what they wrote."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = self.err = ""
-
-    async def run(self, *words: str | Path, status: int = 0) -> str:
-        """Run a command that must end so; return what it wrote."""
-        self._capsys.readouterr()
-        ended = await asyncio.to_thread(main, ["data", *map(str, words)])
-        self.out, self.err = self._capsys.readouterr()
-        assert ended == status, (ended, self.out, self.err)
-        assert "\x1b" not in self.out + self.err
-        return self.out
 
 
 @pytest.fixture
@@ -52,7 +35,7 @@ def shell(
     monkeypatch.setenv("ADAPTERY_URL", service.url)
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
     monkeypatch.chdir(tmp_path)
-    return Shell(capsys)
+    return Shell(capsys, "data")
 
 
 async def test_a_file_becomes_versions_that_are_compared_fetched_and_withdrawn(

@@ -1,0 +1,158 @@
+"""`adaptery jobs list`, `show`, `statistics` and `compare`: how jobs are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from adaptery.connected_commands import add_action
+from adaptery.job_commands.naming import add_job, find_job
+from adaptery.states import JobState
+from adaptery.terminal import say, say_json
+from adaptery.text_tables import aligned
+
+if TYPE_CHECKING:
+    from adaptery.client import Hub, Job
+    from adaptery.commands import Subparsers
+    from adaptery.schemas.job_statistics import InputStatistics, JobStatistics
+
+__all__ = ["add"]
+
+_TITLES = ("JOB", "NAME", "STATE", "PROGRESS", "EXPECTED", "ADAPTER")
+
+
+def add(actions: Subparsers) -> None:
+    """Add the commands to those of `adaptery jobs`."""
+    listing = add_action(actions, "list", "list jobs, and count those in each state", _list)
+    listing.add_argument(
+        "--state", action="append", choices=tuple(JobState), help="only these; may be repeated"
+    )
+    listing.add_argument("--search", help="only jobs whose name holds this")
+    listing.add_argument("--task", help="only jobs of this task")
+    listing.add_argument("--limit", type=int, default=50, help="how many at most; default: 50")
+    _add_json(listing)
+    for name, what, run in (
+        ("show", "show a job", _show),
+        ("statistics", "show what a job cost, and how it went", _statistics),
+    ):
+        parser = add_action(actions, name, what, run)
+        add_job(parser)
+        _add_json(parser)
+    comparing = add_action(actions, "compare", "show how jobs differ, side by side", _compare)
+    comparing.add_argument("jobs", nargs="+", metavar="JOB", help="ids or names")
+    _add_json(comparing)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def _list(hub: Hub, arguments: argparse.Namespace) -> None:
+    jobs = hub.jobs.list(
+        arguments.state, arguments.search, task=arguments.task, limit=arguments.limit
+    )
+    if arguments.json:
+        say_json([job.info.model_dump(mode="json") for job in jobs])
+        return
+    for line in aligned([_TITLES, *map(_row, jobs)]) if jobs else ["No such jobs."]:
+        say(line)
+    counts = hub.jobs.counts().model_dump()
+    say(", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none yet")
+
+
+def _row(job: Job) -> Sequence[object]:
+    from adaptery.client.columns import expected_of, percent_of
+
+    info = job.info
+    place = "" if info.position is None else f" ({info.position:,}.)"
+    return (
+        info.id,
+        info.name,
+        f"{info.state}{place}",
+        percent_of(info.progress),
+        expected_of(info),
+        info.adapter,
+    )
+
+
+def _show(hub: Hub, arguments: argparse.Namespace) -> None:
+    from adaptery.client.columns import job_facts
+    from adaptery.client.words import written
+
+    job = find_job(hub, arguments.job)
+    if arguments.json:
+        say_json(job.info.model_dump(mode="json"))
+        return
+    facts = [("Name", job.info.name), *job_facts(job), ("Actions", ", ".join(job.info.actions))]
+    for line in aligned([(title, written(value)) for title, value in facts]):
+        say(line)
+
+
+def _statistics(hub: Hub, arguments: argparse.Namespace) -> None:
+    statistics = find_job(hub, arguments.job).statistics()
+    if arguments.json:
+        say_json(statistics.model_dump(mode="json"))
+        return
+    for line in aligned(_facts(statistics)):
+        say(line)
+    for attempt in statistics.attempts:
+        ended = f"{attempt.outcome or 'runs'}{f': {attempt.reason}' if attempt.reason else ''}"
+        say(f"attempt {attempt.number} on {attempt.agent}: {ended}")
+
+
+def _facts(statistics: JobStatistics) -> list[tuple[str, str]]:
+    from adaptery.client.words import size_of
+
+    told: dict[str, float | str | None] = {
+        "Waited": _duration(statistics.wait_seconds),
+        "Trained": _duration(statistics.train_seconds),
+        "Steps": statistics.step,
+        "Tokens": statistics.tokens,
+        "Tokens per second": statistics.tokens_per_second,
+        "Peak memory": statistics.peak_memory_bytes and size_of(statistics.peak_memory_bytes),
+        "Last loss": statistics.last_loss,
+        "Best held-out loss": statistics.best_eval_loss,
+        "At step": statistics.best_step,
+        "Learnt from": ", ".join(map(_input, statistics.inputs)),
+    }
+    return [(name, _written(value)) for name, value in told.items() if value is not None]
+
+
+def _input(entry: InputStatistics) -> str:
+    return (
+        entry.dataset if entry.records is None else f"{entry.dataset} ({entry.records:,} records)"
+    )
+
+
+def _written(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
+
+
+def _duration(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _compare(hub: Hub, arguments: argparse.Namespace) -> None:
+    compared = hub.jobs.compare([find_job(hub, word) for word in arguments.jobs])
+    if arguments.json:
+        say_json(
+            [
+                {
+                    "job": it.job.info.model_dump(mode="json"),
+                    "statistics": it.statistics.model_dump(mode="json"),
+                    "different": dict(it.different),
+                    "series": {name: list(points) for name, points in it.series.items()},
+                }
+                for it in compared
+            ]
+        )
+        return
+    for line in aligned(compared.rows()):
+        say(line)
