@@ -17,6 +17,8 @@ from adaptery.manifests import MANIFEST_NAME, Manifest, ManifestFile, sign_manif
 from adaptery.schemas.jobs import JobCreate
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.database.statements.job_inputs import jobs_on
+from adaptery_hub.database.statements.lineage import withdrawn_jobs
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration, strictest
 from adaptery_hub.fleet.session_desk import SessionDesk
@@ -263,4 +265,13 @@ async def test_a_checkpoint_that_holds_an_adapter_can_be_served_and_gone_on_from
     made = await hub.database.read(lambda c: adapters.staged_of_job(c, second.job_id))
     assert made is not None and made["sensitivity"] == "restricted"
     assert set(row["content_digests"]) < set(made["content_digests"])
+    # Who withdraws the first version hears of both, and both say so.
+    (first,) = await hub.database.read(lambda c: jobs.inputs_of(c, [claim.job_id]))
+    heirs = [claim.job_id, second.job_id]
+    learnt = lambda c: set(c.scalars(jobs_on([first["version_id"]])))  # noqa: E731
+    assert await hub.database.read(learnt) == set(heirs)
+    assert await hub.database.read(lambda c: withdrawn_jobs(c, heirs)) == set()
+    withdrawn = tables.versions.update().where(tables.versions.c.id == first["version_id"])
+    await hub.database.write(lambda c: c.execute(withdrawn.values(state="withdrawn")))
+    assert await hub.database.read(lambda c: withdrawn_jobs(c, heirs)) == set(heirs)
     desk.close()

@@ -12,6 +12,7 @@ from adaptery.ids import new_id
 from adaptery.states import FINAL_STATES
 from adaptery.times import now
 from adaptery_hub.database.statements import versions as version_statements
+from adaptery_hub.database.statements.job_inputs import jobs_on
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import (
     adapters,
@@ -19,7 +20,6 @@ from adaptery_hub.database.tables import (
     datasets,
     erasures,
     files,
-    job_inputs,
     jobs,
     tenants,
     version_sources,
@@ -159,7 +159,7 @@ def merged_shown(
 def open_jobs(connection: Connection, version_ids: Sequence[str]) -> int:
     """Return how many jobs that are not over learn from these versions."""
     statement = sa.select(sa.func.count(sa.distinct(jobs.c.id))).where(
-        jobs.c.id.in_(_jobs_on(version_ids)), jobs.c.state.not_in([s.value for s in FINAL_STATES])
+        jobs.c.id.in_(jobs_on(version_ids)), jobs.c.state.not_in([s.value for s in FINAL_STATES])
     )
     return connection.scalar(statement) or 0
 
@@ -176,7 +176,7 @@ def adapters_of(
             right_of(adapters, identity).label("right"),
         )
         .join_from(adapters, tenants, tenants.c.id == adapters.c.tenant_id)
-        .where(adapters.c.job_id.in_(_jobs_on(version_ids)), adapters.c.state == "completed")
+        .where(adapters.c.job_id.in_(jobs_on(version_ids)), adapters.c.state == "completed")
         .order_by(adapters.c.id)
     )
     return list(connection.execute(statement).mappings())
@@ -194,7 +194,7 @@ def checkpoints_of(
             right_of(jobs, identity).label("right"),
         )
         .join_from(jobs, checkpoints, checkpoints.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(_jobs_on(version_ids)))
+        .where(jobs.c.id.in_(jobs_on(version_ids)))
         .group_by(jobs.c.id, jobs.c.name, jobs.c.tenant_id, jobs.c.creator_id)
         .order_by(jobs.c.id)
     )
@@ -204,7 +204,3 @@ def checkpoints_of(
 def sees(row: RowMapping) -> bool:
     """Tell whether the caller may know of a row of this module."""
     return row["right"] >= int(Right.USE)
-
-
-def _jobs_on(version_ids: Sequence[str]) -> sa.Select[tuple[Any]]:
-    return sa.select(job_inputs.c.job_id).where(job_inputs.c.version_id.in_(version_ids))

@@ -83,6 +83,32 @@ def weights_of(connection: Connection, taken: RowMapping) -> RowMapping | None:
     return row if same else None
 
 
+def jobs_on(version_ids: Collection[str]) -> sa.Select[tuple[Any]]:
+    """Jobs that learn from these versions, or take an adapter that did, however many jobs before.
+
+    A statement, for others to go on from.
+    """
+    found = sa.select(_inputs.c.job_id).where(_inputs.c.version_id.in_(version_ids))
+    found = found.cte("jobs_on", recursive=True)
+    heirs = sa.select(_taken.c.job_id).join(found, found.c.job_id == _taken.c.source_job_id)
+    return sa.select(found.union(heirs).c.job_id)
+
+
+def with_teachers(job_ids: Collection[str]) -> sa.CTE:
+    """Each of these jobs with itself and with every job whose adapter is in its own.
+
+    A table of `job_id` and `source_id`, for a statement to go on from.
+    """
+    jobs = tables.jobs
+    found = sa.select(jobs.c.id.label("job_id"), jobs.c.id.label("source_id"))
+    found = found.where(jobs.c.id.in_(job_ids)).cte("with_teachers", recursive=True)
+    return found.union(
+        sa.select(found.c.job_id, _taken.c.source_job_id)
+        .join(_taken, _taken.c.job_id == found.c.source_id)
+        .where(_taken.c.source_job_id.is_not(None))
+    )
+
+
 def loss(connection: Connection, job_id: str) -> str | None:
     """Returns why a job cannot have all that it takes any more; None if it can."""
     row = connection.execute(_lost_versions().where(_inputs.c.job_id == job_id)).mappings().first()

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.ids import new_id
 from adaptery.schemas.common import SENSITIVITIES
+from adaptery_hub.database.statements.job_inputs import jobs_on, with_teachers
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import (
     adapters,
@@ -131,8 +132,11 @@ def adapters_of(
 
 
 def withdrawn_jobs(connection: Connection, job_ids: Collection[str]) -> set[str]:
-    """Return those of these jobs that learnt from a version that is withdrawn or erased."""
-    source = versions.alias()
+    """Return those of these jobs that learnt from a version that is withdrawn or erased.
+
+    Also by an adapter that they went on from.
+    """
+    source, line = versions.alias(), with_teachers(job_ids)
     gone = sa.or_(
         versions.c.state != _COMPLETED,
         sa.exists().where(
@@ -142,9 +146,10 @@ def withdrawn_jobs(connection: Connection, job_ids: Collection[str]) -> set[str]
         ),
     )
     statement = (
-        sa.select(job_inputs.c.job_id)
+        sa.select(line.c.job_id)
+        .join(job_inputs, job_inputs.c.job_id == line.c.source_id)
         .join(versions, versions.c.id == job_inputs.c.version_id)
-        .where(job_inputs.c.job_id.in_(job_ids), gone)
+        .where(gone)
     )
     return set(connection.scalars(statement))
 
@@ -154,13 +159,9 @@ def count_adapters(connection: Connection, version_id: str) -> int:
     using = sa.select(version_sources.c.version_id).where(
         version_sources.c.source_version_id == version_id
     )
-    statement = (
-        sa.select(sa.func.count(adapters.c.id.distinct()))
-        .join(job_inputs, job_inputs.c.job_id == adapters.c.job_id)
-        .where(
-            adapters.c.state == _COMPLETED,
-            sa.or_(job_inputs.c.version_id == version_id, job_inputs.c.version_id.in_(using)),
-        )
+    learnt = jobs_on([version_id, *connection.scalars(using)])
+    statement = sa.select(sa.func.count(adapters.c.id)).where(
+        adapters.c.state == _COMPLETED, adapters.c.job_id.in_(learnt)
     )
     return connection.scalar(statement) or 0
 
