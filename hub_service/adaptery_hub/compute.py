@@ -39,6 +39,7 @@ from adaptery_hub.gateway.places import LineRules, PlaceMetrics, Places
 from adaptery_hub.gateway.sealed import Desk, SealedChannel
 from adaptery_hub.job_dashboard import ConnectedAgents, JobDashboard
 from adaptery_hub.job_desk import JobDesk
+from adaptery_hub.preflight.desk import PreflightDesk
 from adaptery_hub.queue import EmbeddedQueue, QueueRules
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.services import Services
@@ -76,6 +77,7 @@ class Compute:
     sealed: SealedChannel
     usage: UsageLog
     translations: Translations
+    preflights: PreflightDesk
     fleet: Fleet | None = None
 
     def connected_agents(self) -> ConnectedAgents:
@@ -156,6 +158,7 @@ async def start_compute(services: Services) -> None:
         sealed,
         usage,
         translations,
+        PreflightDesk(services.published, services.processes, services.model_files),
         fleet,
     )
     await log_audit_tail(services)
@@ -195,6 +198,7 @@ async def stop_compute(services: Services) -> None:
     if compute.fleet is not None:
         await compute.fleet.stop()
     await compute.usage.stop()
+    await asyncio.to_thread(compute.preflights.close)
     await log_audit_tail(services)
 
 

@@ -8,7 +8,7 @@ Invariants:
 - What an operation made and its state `completed` are committed in one transaction: it completed
   exactly if its result is there.
 - An operation that failed, was cancelled or died with the process left nothing (`Work.abandon`).
-- At most one operation runs on one thing.
+- At most one operation that changes something runs on one thing.
 - Whoever began it may still do so when its turn comes, and when its result is written down; `may`
   asks.
 - One tenant's many operations keep nobody else's waiting for more than a turn (`fair_seats`), and

@@ -1,6 +1,6 @@
 """`api/operations`: how far an operation is, its events, cancelling it.
 
-For its starter only, and only while the starter may view what it works on.
+For its starter only, and only while the starter may view what it works on; of a pre-flight, use.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _TABLES = {
     "merge": tables.datasets,
     "erase": tables.datasets,
     "import": tables.files,
+    "preflight": tables.versions,
     **dict.fromkeys(ON_DRAFTS, tables.datasets),
 }
 
@@ -58,7 +59,8 @@ def find_operation(connection: Connection, identity: Identity, operation_id: str
         NotAllowedError: the caller has a lesser right on the thing than to view it.
     """
     row = fetch(connection, tables.operations, identity, operation_id, Right.MANAGE)
-    fetch(connection, _TABLES[row["kind"]], identity, row["thing_id"], Right.VIEW)
+    needed = Right.USE if row["kind"] == "preflight" else Right.VIEW
+    fetch(connection, _TABLES[row["kind"]], identity, row["thing_id"], needed)
     return row
 
 

@@ -37,9 +37,16 @@ class Deadline(Progress):
     """The progress of something that has to be done in time."""
 
     def __init__(
-        self, inner: Progress, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        inner: Progress,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        error: Callable[[], DeadlineError] = lambda: DeadlineError(
+            "Reading this file takes too long.", hint="Split it."
+        ),
     ) -> None:
         self._inner = inner
+        self._error = error
         self._clock = clock
         self._end = clock() + seconds
 
@@ -57,7 +64,7 @@ class Deadline(Progress):
         """
         self._inner.check()
         if self._clock() > self._end:
-            raise DeadlineError("Reading this file takes too long.", hint="Split it.")
+            raise self._error()
 
 
 @dataclass(frozen=True)

@@ -245,8 +245,12 @@ def _row_lengths(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> list[
 def _steps(rows: int, spec: JobSpec) -> tuple[int, int]:
     """Return optimiser steps of an epoch and of the whole job, as the Trainer counts them."""
     optim = spec.optim
-    batches = math.ceil(rows / optim.batch_size)
-    per_epoch = max(1, math.ceil(batches / optim.gradient_accumulation))
+    if spec.reward is None:
+        batches = math.ceil(rows / optim.batch_size)
+        per_epoch = max(1, math.ceil(batches / optim.gradient_accumulation))
+    else:  # a batch is of answers, several to each prompt
+        answers = optim.batch_size * optim.gradient_accumulation
+        per_epoch = math.ceil(rows / (answers // spec.reward.generations))
     return per_epoch, optim.max_steps or math.ceil(optim.epochs * per_epoch)
 
 

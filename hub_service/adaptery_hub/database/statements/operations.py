@@ -12,6 +12,10 @@ from adaptery.times import now
 from adaptery_hub.database.tables import operations
 
 
+#: Operations that change nothing: they run beside others.
+_READING = frozenset({"preflight"})
+
+
 def insert(
     connection: Connection, *, operation_id: str, tenant_id: str, kind: str, thing_id: str
 ) -> None:
@@ -21,9 +25,11 @@ def insert(
         ConflictError: another operation is running on this thing.
     """
     statement = sa.select(operations.c.id).where(
-        operations.c.thing_id == thing_id, operations.c.state == "running"
+        operations.c.thing_id == thing_id,
+        operations.c.state == "running",
+        operations.c.kind.not_in(_READING),
     )
-    if connection.scalar(statement) is not None:
+    if kind not in _READING and connection.scalar(statement) is not None:
         raise ConflictError(
             "An operation is working on this already.", hint="Wait for it, or cancel it."
         )

@@ -1,0 +1,121 @@
+"""Pre-flights over HTTP: numbers for whoever may use the data, content for whoever may view it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.service import Client, Service, running_service
+from support.tokenizer_folders import END, write_tokenizer
+
+DIGEST = "sha256:" + "a" * 64
+CONFIG = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 260,
+    "max_position_embeddings": 512,
+}
+SECRET = "the patient said so"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    state = tmp_path / "state"
+    folder = write_tokenizer(state / "base-models" / DIGEST.removeprefix("sha256:"))
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    models = {"tiny": "/models/tiny", "far": "/models/far"}
+    async with running_service(
+        state, base_models=models, default_base_model="tiny", pinned_digests={"tiny": DIGEST}
+    ) as running:
+        yield running
+
+
+def lines(count: int) -> bytes:
+    records = (
+        {
+            "messages": [
+                {"role": "user", "content": f"{SECRET} {n} " + "x" * n},
+                {"role": "assistant", "content": f"Note {n}: {{{{name}}}}" if n == 3 else f"{n}"},
+            ]
+        }
+        for n in range(count)
+    )
+    return "\n".join(json.dumps(record) for record in records).encode()
+
+
+async def published(client: Client, name: str, count: int = 12) -> tuple[str, str]:
+    dataset = await client.dataset(name)
+    await client.upload(dataset, lines(count), name="visits.jsonl")
+    version = (await client.publish(dataset))["result"]["version"]["id"]
+    return dataset, version
+
+
+async def report_of(client: Client, body: dict) -> dict:
+    begun = await client.json("POST", "api/jobs/preflight", 202, json=body)
+    ended = await client.ended(begun["id"])
+    assert ended["state"] == "completed", ended
+    return ended["result"]
+
+
+async def test_numbers_without_a_word_of_content(demo: Client) -> None:
+    _, version = await published(demo, "visits")
+    options = {"epochs": 2, "cutoff_len": 100, "batch_size": 4}
+    found = await report_of(demo, {"dataset": version, "options": options})
+    assert (found["records"], found["examples"], found["base_model"]) == (12, 12, "tiny")
+    assert found["tokens"] > found["target_tokens"] > 12
+    assert sum(bin["records"] for bin in found["lengths"]) == 12
+    assert found["steps"] >= found["steps_per_epoch"] > 0
+    assert found["seconds"]["low"] is None and "has been completed" in found["seconds"]["basis"]
+    assert 0 < found["memory_bytes"]["need"] < 2**31 and found["disk_bytes"] > 0
+    reasons = " ".join(entry["reason"] for entry in found["warnings"])
+    assert "placeholder" in reasons and "12 records are few" in reasons
+    assert SECRET not in json.dumps(found)
+
+
+async def test_the_first_batch_is_shown_token_by_token(demo: Client) -> None:
+    _, version = await published(demo, "batch")
+    body = {"dataset": version, "options": {"batch_size": 2}}
+    rows = (await demo.json("POST", "api/jobs/preflight/batch", 200, json=body))["rows"]
+    assert len(rows) == 2
+    for row in rows:
+        text = "".join(token["text"] for token in row["tokens"])
+        learnt = "".join(token["text"] for token in row["tokens"] if token["weight"])
+        assert SECRET in text and SECRET not in learnt and learnt.endswith(END)
+        assert 1 <= row["record"] <= 12 and not row["cut"]
+
+
+async def test_who_may_only_use_the_data_gets_numbers_and_no_batch(
+    demo: Client, guest: Client
+) -> None:
+    dataset, version = await published(demo, "shared")
+    body = {"dataset": version}
+    for path in ("api/jobs/preflight", "api/jobs/preflight/batch"):
+        await guest.json("POST", path, 404, json=body)
+    await demo.json(
+        "PUT", f"api/datasets/{dataset}/grants", 200, json={"principal": "@guest", "right": "use"}
+    )
+    assert (await report_of(guest, body))["examples"] == 12
+    problem = await guest.json("POST", "api/jobs/preflight/batch", 403, json=body)
+    assert SECRET not in json.dumps(problem)
+    operation = await guest.json("POST", "api/jobs/preflight", 202, json=body)
+    await demo.json("GET", f"api/operations/{operation['id']}", 404)
+
+
+async def test_what_a_worker_would_refuse_is_told(demo: Client) -> None:
+    _, version = await published(demo, "cut")
+    found = await report_of(demo, {"dataset": version, "options": {"cutoff_len": 8}})
+    assert (found["examples"], found["steps"]) == (0, 0)
+    (warning,) = found["warnings"]
+    assert "No record is left" in warning["reason"] and "cut-off" in warning["remedy"]
+
+
+async def test_a_model_that_nobody_described_is_asked_for_later(demo: Client) -> None:
+    _, version = await published(demo, "far")
+    body = {"dataset": version, "base_model": "far"}
+    for path in ("api/jobs/preflight", "api/jobs/preflight/batch"):
+        problem = await demo.json("POST", path, 503, json=body)
+        assert "No agent has described" in problem["detail"]
