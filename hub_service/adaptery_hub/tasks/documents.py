@@ -17,6 +17,7 @@ import yaml
 from adaptery.errors import FieldProblem, SpecError
 
 FILE_LIMIT_BYTES = 256 * 1024
+DEPTH_LIMIT = 10  # an option of a task has four
 
 #: libyaml's, where it is there: it reads twenty times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -68,7 +69,7 @@ def parse_document(text: str, name: str) -> Document:
         SpecError: It is not a mapping in YAML.
     """
     try:
-        _refuse_aliases(text, name)
+        _refuse_excess(text, name)
         root = yaml.compose(text, Loader=_Loader)
         if not isinstance(root, yaml.MappingNode):
             raise _refused(f"{name}:1", "is not a mapping", "write `key: value` lines")
@@ -78,17 +79,23 @@ def parse_document(text: str, name: str) -> Document:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         reason = f"is not valid YAML: {problem.problem}"
         raise _refused(f"{name}:{line}", reason, "check colons, quotes and indents") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):
         raise _refused(name, "is not valid YAML", "check for control characters") from None
     return Document(name, cast("Mapping[str, object]", data), lines)
 
 
-def _refuse_aliases(text: str, name: str) -> None:
+def _refuse_excess(text: str, name: str) -> None:
+    """Refuses what would grow or nest without end while it is read."""
+    depth = 0
     for event in yaml.parse(text, Loader=_Loader):
+        where = f"{name}:{event.start_mark.line + 1}"
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_LIMIT:
+            raise _refused(where, "nests too deeply", f"at most {DEPTH_LIMIT} levels")
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
             remedy = "share options through a file in sections/ and `uses`"
-            raise _refused(f"{name}:{line}", "uses an alias", remedy)
+            raise _refused(where, "uses an alias", remedy)
 
 
 def _lines(node: yaml.Node, place: _Place, name: str) -> Iterator[tuple[_Place, int]]:

@@ -10,7 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -22,7 +22,7 @@ from adaptery_hub.tasks.definitions import OptionDefinition, TaskDefinition
 
 _TYPES: dict[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
 STRING_OPTION_LIMIT_CHARS = 200
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 #: What pydantic says, in our words; every other error is a value of the wrong kind.
 _REASONS = {
     "greater_than_equal": "is too small",
@@ -39,13 +39,8 @@ class TaskOptions:
     """The compiled options of one task."""
 
     def __init__(self, task: TaskDefinition) -> None:
-        fields = {name: _field(option) for name, option in task.options.items()}
         self._task = task
-        self._model: type[BaseModel] = create_model(  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
-            task.name,
-            __config__=_STRICT,
-            **fields,  # pyright: ignore[reportArgumentType]
-        )
+        self._model = _compile(task.options)
 
     def json_schema(self) -> dict[str, object]:
         """Returns the JSON Schema from which a form is drawn, options in the order of the file."""
@@ -67,17 +62,14 @@ class TaskOptions:
         except ValidationError as problem:
             raise SpecError(
                 f"The options do not fit the task {self._task.name}.",
-                errors=list({entry.where: entry for entry in self._explain(problem)}.values()),
+                errors=list(dict(self._faults(problem)).values()),
             ) from None
         return {name: value for name, value in checked.model_dump().items() if value is not None}
 
-    def _explain(self, problem: ValidationError) -> list[FieldProblem]:
-        found: list[FieldProblem] = []
-        for error in problem.errors(include_url=False, include_context=False, include_input=False):
-            name = str(error["loc"][0]) if error["loc"] else ""
+    def _faults(self, problem: ValidationError) -> Iterator[tuple[str, FieldProblem]]:
+        for name, kind in _errors(problem):
             option = self._task.options.get(name)
-            found.append(_explain(name, option, error["type"]) if option else self._unknown(name))
-        return found
+            yield name, _explain(name, option, kind) if option else self._unknown(name)
 
     def _unknown(self, name: str) -> FieldProblem:
         where = f"options.{name[:STRING_OPTION_LIMIT_CHARS]}"
@@ -87,14 +79,24 @@ class TaskOptions:
         return FieldProblem(where, "unknown option", f"use one of: {known}")
 
 
-def fault_of(option: OptionDefinition, value: object) -> FieldProblem | None:
-    """Returns what is wrong with a value of an option, if anything is."""
-    model: type[BaseModel] = create_model("Option", __config__=_STRICT, value=_field(option))  # pyright: ignore[reportArgumentType]
+def default_faults(options: Mapping[str, OptionDefinition]) -> list[FieldProblem]:
+    """Returns what is wrong with the defaults of options, by the rules for any value."""
     try:
-        model.model_validate({"value": value})
+        _compile(options).model_validate({})
     except ValidationError as problem:
-        return _explain("value", option, problem.errors(include_input=False)[0]["type"])
-    return None
+        return [_explain(name, options[name], kind) for name, kind in _errors(problem)]
+    return []
+
+
+def _compile(options: Mapping[str, OptionDefinition]) -> type[BaseModel]:
+    fields = {name: _field(option) for name, option in options.items()}
+    return create_model("Options", __config__=_STRICT, **fields)  # pyright: ignore
+
+
+def _errors(problem: ValidationError) -> Iterator[tuple[str, str]]:
+    """Returns the option and the rule of each error."""
+    for error in problem.errors(include_url=False, include_context=False, include_input=False):
+        yield str(error["loc"][0]) if error["loc"] else "", error["type"]
 
 
 def _field(option: OptionDefinition) -> tuple[object, object]:
@@ -108,6 +110,8 @@ def _field(option: OptionDefinition) -> tuple[object, object]:
             **({"unit": option.unit} if option.unit else {}),
         },
     )
+    if option.default is None:  # may be left out: an absent value is not validated
+        return Annotated[bounded, words, Field(validate_default=False)], None
     return Annotated[bounded, words], option.default
 
 

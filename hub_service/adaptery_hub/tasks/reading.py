@@ -32,7 +32,7 @@ from adaptery_hub.tasks.definitions import (
     TitleText,
 )
 from adaptery_hub.tasks.documents import Document
-from adaptery_hub.tasks.options import fault_of
+from adaptery_hub.tasks.options import default_faults
 from adaptery_hub.tasks.spec_fields import spec_fields
 
 #: The last part of `api/tasks/problems`, which would hide a task of this name.
@@ -93,6 +93,7 @@ def read_task(name: str, file: Document, sections: Mapping[str, Document]) -> Ta
     except ValidationError as problem:
         raise _refused(_located(file, (), problem)) from None
     _check(task, file)
+    _check_defaults(shown, [file, *(sections[name] for name in said.uses)])
     return task
 
 
@@ -103,8 +104,13 @@ def check_section(file: Document) -> None:
         SpecError: It is not a section; names each fault.
     """
     section = _parse(SectionFile, file)
-    for name, words in section.options.items():
-        _option(name, {**words, "section": section.title}, [file])
+    _check_defaults(
+        {
+            name: _option(name, {**words, "section": section.title}, [file])
+            for name, words in section.options.items()
+        },
+        [file],
+    )
 
 
 def _options(
@@ -164,14 +170,15 @@ def _inherited(words: _OptionWords, said: dict[str, object]) -> dict[str, object
 def _faults(option: OptionDefinition) -> Iterator[tuple[str, str, str]]:
     """Finds what an option would take and its field would not: key, reason, remedy."""
     field = spec_fields()[option.into]
+    taken = field.says().get("type", option.type)
+    if option.values is None and option.type not in (taken, "integer" if taken == "number" else ""):
+        yield "type", f"is not what {option.into} takes", f"leave it out: it is {taken}"
     if option.type in ("integer", "number"):
         for key in ("minimum", "maximum"):
             if getattr(option, key) is None:
                 yield key, "is missing: every number has bounds", f"add {key}"
     if option.type == "list" and not option.choices:
         yield "choices", "is missing: a list is made of choices", "add choices"
-    elif option.default is not None and (fault := fault_of(option, option.default)):
-        yield "default", fault.reason, fault.remedy
     stated: dict[str, list[SpecValue]] = {
         "default": [option.default],
         "minimum": [option.minimum],
@@ -185,6 +192,15 @@ def _faults(option: OptionDefinition) -> Iterator[tuple[str, str, str]]:
             told = None if value is None else option.to_spec(value)
             if told is not None and not field.takes(told):
                 yield key, f"is not what {option.into} takes", "see docs/reference, or leave it out"
+
+
+def _check_defaults(options: Mapping[str, OptionDefinition], files: list[Document]) -> None:
+    problems: list[FieldProblem] = []
+    for fault in default_faults(options):
+        place = (*fault.where.split("."), "default")
+        problems.append(_file_of(files, place).problem(place, fault.reason, fault.remedy))
+    if problems:
+        raise _refused(problems)
 
 
 def _refuse_doubles(

@@ -161,8 +161,8 @@ def test_the_names_of_table_one_are_options_of_the_full_tasks_or_derived() -> No
     # Source: Bumgardner et al., 2024, Table I; the others are the service's to say.
     derived = {"stage", "model_name_or_path", "dataset", "dataset_dir"}
     table = """stage model_name_or_path dataset dataset_dir template
-        lora_rank lora_alpha lora_target per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type logging_steps
-        save_steps learning_rate num_train_epochs precision_type"""
+        lora_rank lora_alpha lora_target per_device_train_batch_size gradient_accumulation_steps
+        lr_scheduler_type logging_steps save_steps learning_rate num_train_epochs precision_type"""
     for name in {"pt", "sft", "rm", "dpo", "kto", "grpo"}:
         assert set(table.split()) <= set(TASKS[name].options) | derived
 
