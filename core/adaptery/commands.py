@@ -1,9 +1,10 @@
 """The command `adaptery`.
 
-Core brings `adaptery data`, `adaptery jobs`, `adaptery keys`, `adaptery usage` and `adaptery
-tenant`. The other components add theirs through the entry-point group `adaptery.commands`: each
-entry is a function `register(subparsers)` that adds parsers and sets, for each,
-`set_defaults(run=function)`; the function takes the parsed arguments and returns the exit status.
+Core brings `adaptery data`, `adaptery jobs`, `adaptery keys`, `adaptery usage`, `adaptery tasks`
+and `adaptery tenant`. The other components add theirs through the entry-point group
+`adaptery.commands`: each entry is a function `register(subparsers)` that adds parsers and sets, for
+each, `set_defaults(run=function)`; the function takes the parsed arguments and returns the exit
+status.
 
 What always holds: an error of ours ends with status 1 and its message on stderr, never with a
 traceback; secrets are never taken from the command line.
@@ -14,12 +15,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
 import adaptery
-from adaptery import data_commands, job_commands, key_commands, tenant_commands, usage_commands
+from adaptery import (
+    data_commands,
+    job_commands,
+    key_commands,
+    task_commands,
+    tenant_commands,
+    usage_commands,
+)
 from adaptery.errors import AdapteryError, MissingExtraError
 from adaptery.terminal import printable
 
@@ -33,6 +41,11 @@ Run = Callable[[argparse.Namespace], int]
 
 class Subparsers(Protocol):
     """What `register` gets: argparse's collection of commands."""
+
+    @property
+    def choices(self) -> Mapping[str, argparse.ArgumentParser]:
+        """The commands that are registered, by name."""
+        ...
 
     def add_parser(
         self, name: str, *, help: str = ..., description: str = ..., add_help: bool = ...
@@ -68,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     job_commands.register(subparsers)
     key_commands.register(subparsers)
     usage_commands.register(subparsers)
+    task_commands.register(subparsers)
     tenant_commands.register(subparsers)
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda found: found.name):
         _register_entry(subparsers, entry)
