@@ -106,8 +106,12 @@ def _stage_problems(spec: JobSpec) -> Iterator[FieldProblem]:
             "Name an adapter of stage rm in a job of stage grpo.",
         )
     match spec.stage:
-        case "rm":
-            yield from _reward_model_problems(spec)
+        case "rm" if spec.optim.quantization != "none":
+            yield FieldProblem(
+                "optim.quantization",
+                "is not for stage rm, which puts another head on the base model.",
+                "Use none.",
+            )
         case "kto" if spec.optim.batch_size == 1:
             yield FieldProblem(
                 "optim.batch_size",
@@ -118,17 +122,6 @@ def _stage_problems(spec: JobSpec) -> Iterator[FieldProblem]:
             yield from _own_answer_problems(spec)
         case _:
             pass
-
-
-def _reward_model_problems(spec: JobSpec) -> Iterator[FieldProblem]:
-    """A reward adapter has a head beside its LoRA, and is handed in as it was trained."""
-    for where, value, taken in (
-        ("lora.kind", spec.lora.kind, spec.lora.kind == "lora"),
-        ("lora.init", spec.lora.init, spec.lora.init not in MOVING_INITS),
-        ("optim.quantization", spec.optim.quantization, spec.optim.quantization == "none"),
-    ):
-        if not taken:
-            yield FieldProblem(where, f"{value} is not for stage rm.", "Leave it at its default.")
 
 
 def _own_answer_problems(spec: JobSpec) -> Iterator[FieldProblem]:

@@ -138,8 +138,9 @@ def _find(connection: Connection, identity: Identity, ref: ModelRef | str) -> Ro
 
 def _check_fits(row: Row, role: Role, base: JobBase) -> None:
     where = _FIELDS[role]
-    kind = "reward" if role == "reward" or base.stage == "rm" else "chat"
-    if row["kind"] != kind:
+    kind = "reward" if role == "reward" else "chat"
+    learns_to_score = role == "start" and base.stage == "rm"  # from either kind
+    if row["kind"] != kind and not learns_to_score:
         remedy = "name one of stage rm" if kind == "reward" else "name one that answers"
         raise _wrong(where, f"is a {row['kind']} adapter", remedy)
     same_name = row["base_model"] == base.base_model

@@ -124,7 +124,8 @@ def _lora_layers(model: PeftModel) -> list[Any]:
 def load_start(model: PeftModel, work_folder: Path, wanted: StartSpec) -> None:
     """Give the fresh adapter the weights of the one in `start/`.
 
-    A higher rank keeps its further rows of A as they are, with nothing in B for them to move yet.
+    A higher rank keeps its further rows of A as they are, with nothing in B for them to move yet. A
+    model that is to score takes over the head too, if there is one.
 
     Raises:
         DataIntegrityError: it is not the adapter that the spec names.
@@ -132,16 +133,25 @@ def load_start(model: PeftModel, work_folder: Path, wanted: StartSpec) -> None:
     """
     folder = work_folder / START_FOLDER
     try:
-        found = inspect_adapter(folder).weight_digest
+        found = inspect_adapter(folder)
     except (InvalidInputError, OSError) as error:
         raise DataIntegrityError(
             f"The adapter to go on from cannot be read ({type(error).__name__})."
         ) from None
-    if found != wanted.weight_digest:
+    if found.weight_digest != wanted.weight_digest:
         raise DataIntegrityError("The adapter to go on from is not the one that the job names.")
+    head: Any = getattr(model.get_base_model(), "score", None)  # of stage rm
+    if found.kind == "reward" and head is None:
+        raise SpecRefusedError(
+            "start_from: the adapter scores answers, and this stage writes them.",
+            remedy="Go on from an adapter that answers.",
+        )
     model.load_adapter(str(folder), START_FOLDER)
     for layer in _lora_layers(model):
         _take_over(layer)
+    if found.kind == "reward":
+        saved = head.modules_to_save
+        saved[ADAPTER_NAME].load_state_dict(saved[START_FOLDER].state_dict())
     model.delete_adapter(START_FOLDER)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
+from math import ceil
 from typing import Any
 
 import torch
@@ -25,10 +26,12 @@ from torch.utils.data import Dataset, Sampler
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from adaptery.examples import ExampleSet, Prompt, order_by_length
+from adaptery.examples import ExampleSet, Prompt
+from adaptery.schemas.spec import OptimSpec
 from adaptery_training.failures import DivergedError
 from adaptery_training.judge import load_judge
 from adaptery_training.run import Run
+from adaptery_training.trainer import EpochSampler
 from adaptery_training.trl_trainer import TrlTrainer, trl_arguments
 
 #: What torch says of chances that are no numbers; the model has diverged.
@@ -49,7 +52,6 @@ class GrpoTrainer(TrlTrainer, GRPOTrainer):
     ) -> None:
         wanted, optim = run.spec.reward, run.spec.optim
         assert wanted is not None  # the rules of specs see to it
-        self._prompts_a_step = optim.batch_size * optim.gradient_accumulation // wanted.generations
         judge = load_judge(
             model,
             run.work_folder,
@@ -83,14 +85,7 @@ class GrpoTrainer(TrlTrainer, GRPOTrainer):
         self, train_dataset: Dataset[Any] | None = None
     ) -> Sampler[int]:
         assert self._run.spec.reward is not None
-        optim = self._run.spec.optim
-        return PromptSampler(
-            self._lengths,
-            prompts=self._prompts_a_step,
-            generations=self._run.spec.reward.generations,
-            times=optim.gradient_accumulation,
-            seed=optim.seed,
-        )
+        return PromptSampler(self._lengths, self._run.spec.optim, self._run.spec.reward.generations)
 
     def _generate_single_turn(self, *args: Any, **options: Any) -> Any:
         try:
@@ -105,34 +100,24 @@ class GrpoTrainer(TrlTrainer, GRPOTrainer):
         return list(prompts), None, {}  # they are tokens
 
 
-class PromptSampler(Sampler[int]):
+class PromptSampler(EpochSampler):
     """Yields the prompts of each optimizer step, each as often as it is answered.
 
     trl asks for those of a whole step with each of its batches.
     """
 
-    def __init__(
-        self, lengths: list[int], *, prompts: int, generations: int, times: int, seed: int
-    ) -> None:
-        self._lengths = lengths
-        self._prompts = prompts
+    def __init__(self, lengths: list[int], optim: OptimSpec, generations: int) -> None:
+        self._prompts = optim.batch_size * optim.gradient_accumulation // generations
         self._generations = generations
-        self._times = times
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the number of the epoch; called by accelerate's data loader."""
-        self._epoch = epoch
+        self._times = optim.gradient_accumulation
+        super().__init__(lengths, optim.model_copy(update={"batch_size": self._prompts}))
 
     def __len__(self) -> int:
-        steps = -(-len(self._lengths) // self._prompts)
+        steps = ceil(super().__len__() / self._prompts)
         return steps * self._prompts * self._generations * self._times
 
     def __iter__(self) -> Iterator[int]:
-        order = order_by_length(
-            self._lengths, batch_size=self._prompts, seed=self._seed, epoch=self._epoch
-        )
+        order = list(super().__iter__())
         for start in range(0, len(order), self._prompts):
             # The last step is filled from the start of the epoch.
             prompts = list(islice(cycle(order[start:] + order[:start]), self._prompts))

@@ -129,6 +129,7 @@ class PlainLora:
             alpha_pattern={name: scale * rank for name, rank in others.items()},  # pyright: ignore[reportArgumentType]
             target_modules=sorted({module.rpartition(".")[2] for module in ranks}),
             task_type=trained.task_type,
+            modules_to_save=getattr(trained, "modules_to_save", None),  # a reward model's head
             base_model_name_or_path=trained.base_model_name_or_path,
         )
 

@@ -169,7 +169,7 @@ class ResumableTrainer(Trainer):
     # ---- what the Trainer calls ----
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        return _EpochSampler(self._lengths, self._run.spec.optim)
+        return EpochSampler(self._lengths, self._run.spec.optim)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Return AdamW, which moves B faster than A if the job asks for it."""
@@ -337,7 +337,7 @@ class _ExampleDataset(Dataset[Any]):
         return self._examples[position]
 
 
-class _EpochSampler(Sampler[int]):
+class EpochSampler(Sampler[int]):
     """Yields the order of `epoch_order` for the epoch that the Trainer announces."""
 
     def __init__(self, lengths: list[int], optim: OptimSpec) -> None:
@@ -394,8 +394,8 @@ def training_arguments(run: Run, kind: type[ArgumentsT], **more: Any) -> Argumen
         weight_decay=optim.weight_decay,
         max_grad_norm=optim.max_grad_norm,
         neftune_noise_alpha=optim.neftune_alpha,
-        gradient_checkpointing=optim.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=optim.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         fp16=optim.precision == "fp16",
         optim="adamw_torch",
         seed=optim.seed,

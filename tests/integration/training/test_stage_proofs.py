@@ -44,6 +44,7 @@ def test_resumed_gives_what_one_go_gives(bench, judge, stage):
         "max_steps": WHOLE,
         "save_steps": HALF,
         "learning_rate": 0.003,
+        "gradient_checkpointing": stage == "grpo",  # the answers are written without
     }
     straight = make(bench, stage, judge, **fields)
     assert straight.run() == 0, straight.log
@@ -90,6 +91,52 @@ def test_a_judge_teaches_what_it_likes(bench, judge):
     assert attempt.run() == 0, attempt.log
     rewards = [event["reward"] for event in attempt.of_kind("metrics")]
     assert sum(rewards[-5:]) > sum(rewards[:5]) + 1, rewards
+
+
+def test_a_reward_model_goes_on_where_another_ended_in_whatever_form_it_is_trained(bench, judge):
+    goes_on = bench.attempt(preferences(), stage="rm", max_steps=2, learning_rate=1e-6)
+    shutil.copytree(judge.path / "adapter", goes_on.path / "start")
+    digest = inspect_adapter(goes_on.path / "start").weight_digest
+    goes_on.spec |= {"spec_version": 2, "start_from": {"weight_digest": digest, "name": "a@1"}}
+    other = bench.attempt(preferences(), stage="rm", max_steps=12, lora={"kind": "lokr"})
+    assert (goes_on.run(), other.run()) == (0, 0), goes_on.log + other.log
+    margins = [
+        [event["reward_margin"] for event in attempt.of_kind("metrics")]
+        for attempt in (judge, goes_on, other)
+    ]
+    assert margins[1][0] == pytest.approx(margins[0][-1], rel=0.3)
+    assert margins[2][-1] > margins[2][0] + 0.1
+    assert inspect_adapter(other.path / "adapter").kind == "reward"
+
+
+def test_scoring_adapters_are_no_start_for_what_writes(bench, judge):
+    attempt = bench.attempt(max_steps=1)
+    shutil.copytree(judge.path / "adapter", attempt.path / "start")
+    digest = inspect_adapter(attempt.path / "start").weight_digest
+    attempt.spec |= {"spec_version": 2, "start_from": {"weight_digest": digest, "name": "a@1"}}
+    assert attempt.run() == 1
+    assert attempt.events[-1]["code"] == "spec_refused"
+    assert "scores answers" in attempt.events[-1]["reason"]
+
+
+@pytest.mark.parametrize("stage", ["rm", "dpo", "kto"])
+def test_held_out_judgements_are_measured_and_measuring_leaves_no_trace(bench, judge, stage):
+    records = RECORDS[stage]()
+    attempts = [
+        bench.attempt(records, stage=stage, max_steps=4, batch_size=3, lora={"dropout": 0.2})
+        for _ in "ab"
+    ]
+    for attempt, steps in zip(attempts, (1, 100), strict=True):
+        attempt.spec |= {"spec_version": 2, "eval": {"val_size": 4, "steps": steps}}
+        attempt.spec["optim"]["gradient_checkpointing"] = steps == 1
+        assert attempt.run() == 0, attempt.log
+    often, seldom = (
+        [event["eval_loss"] for event in attempt.of_kind("metrics") if "eval_loss" in event]
+        for attempt in attempts
+    )
+    assert (len(often), len(seldom)) == (4, 1)
+    assert often[-1] < often[0] and often[-1] == pytest.approx(seldom[0])
+    assert attempts[0].losses == pytest.approx(attempts[1].losses)
 
 
 def test_what_training_goes_on_from_is_what_it_is_held_against(bench):

@@ -47,8 +47,6 @@ def spec(**sections: object) -> JobSpec:
         ({"optim": {"attention": "flash", "precision": "fp32"}}, "optim.attention"),
         ({"stage": "grpo"}, "reward"),
         ({"reward": REWARD}, "reward"),
-        ({"stage": "rm", "lora": {"kind": "loha"}}, "lora.kind"),
-        ({"stage": "rm", "lora": {"init": "pissa"}}, "lora.init"),
         ({"stage": "rm", "optim": {"quantization": "8bit"}}, "optim.quantization"),
         ({"stage": "kto", "optim": {"batch_size": 1}}, "optim.batch_size"),
         ({"stage": "grpo", "reward": {**REWARD, "generations": 3}}, "reward.generations"),
@@ -66,7 +64,7 @@ def test_what_does_not_combine_is_named_by_its_field(sections, where):
     [
         {},
         {"lora": {"kind": "loha", "rank": 16}},
-        {"stage": "rm", "lora": {"init": "gaussian"}},
+        {"stage": "rm", "lora": {"kind": "loha"}},
         {"stage": "kto"},
         {"stage": "grpo", "reward": REWARD},
         {"lora": {"kind": "lokr", "rank": 32}},
