@@ -104,6 +104,11 @@ def objects(hub: Hub) -> tuple[Dataset, Version, Job]:
     )
 
 
+def test_jobs_to_compare_are_named_by_object_or_id(hub: Hub) -> None:
+    _, _, last = objects(hub)
+    assert Jobs(compare=[FIRST, last]).start() == {"compare": f"{FIRST},{LAST}"}
+
+
 def test_nothing_named_is_for_the_view_to_choose(hub: Hub, service: ScriptedHttp) -> None:
     views = (Curate, Train, Jobs, Chat, Keys)
     widgets: list[ViewWidget] = [view(hub=hub) for view in views]

@@ -3,7 +3,7 @@
 import { persist, repeat } from "../host/persist";
 import { ask, type Job, type Page, type Task } from "../host/things";
 import { Chart, swatch } from "../parts/chart";
-import { button, control, element } from "../parts/elements";
+import { button, control, element, scrolled } from "../parts/elements";
 import { numbersOf, type Statistics } from "../parts/job-statistics";
 import type { Workplace } from "../parts/work";
 import { type Axis, pointsOf, type Step, unitOf } from "./curves";
@@ -165,7 +165,7 @@ export class Comparison {
     const heads = element("tr", {}, element("td"), ...jobs.map(({ name }, at) => element("th", { scope: "col", class: "ady-lines" }, swatch(at), name)));
     const table = element("table", {}, element("thead", {}, heads), ...part("Settings", inputs), ...part("Results", results));
     const none = inputs.length === 0 ? [element("p", { class: "soft" }, "They were made from the same data with the same settings.")] : [];
-    this.differences.replaceChildren(...none, control("div", { class: "scrolls", role: "group", tabindex: "0", "aria-label": "What they differ in" }, table));
+    this.differences.replaceChildren(...none, scrolled("What they differ in", "scrolls", table));
   }
 }
 

@@ -1,7 +1,7 @@
 // Questions in a dialog: one that must be answered before something is lost, and forms.
 
 import { type FieldProblem, HostError, sentence, wordsOf } from "../host/host";
-import { button, control, element } from "./elements";
+import { button, control, element, scrolled } from "./elements";
 
 /** Ask; `true` if the reader chose `action`. Escape and `keep` mean no. */
 export function confirm(within: HTMLElement, title: string, words: string, action: string, keep = "Cancel"): Promise<boolean> {
@@ -24,7 +24,7 @@ export function confirm(within: HTMLElement, title: string, words: string, actio
 /** Show something until the reader closes it. */
 export function show(within: HTMLElement, title: string, content: HTMLElement): void {
   const dialog = element("dialog", { "aria-label": title });
-  dialog.append(element("h3", {}, title), element("div", { class: "content" }, content), element("div", { class: "row" }, button("Close", () => dialog.close())));
+  dialog.append(element("h3", {}, title), scrolled(title, "content", content), element("div", { class: "row" }, button("Close", () => dialog.close())));
   dialog.addEventListener("close", () => dialog.remove());
   within.append(dialog);
   dialog.showModal();

@@ -18,8 +18,15 @@ const LAST_SHARE = 0.88;
 /** So many times the next one, the longest bar would leave the others no height. */
 const TOWERS = 8;
 
+interface Shown {
+  bins: readonly Bin[];
+  cutoff: number | null;
+  /** What the bars count; records if nothing is said. */
+  what?: string;
+}
+
 /** `along` stands below the bars, as wide as they are. */
-export function histogram({ bins, cutoff }: { bins: readonly Bin[]; cutoff: number | null }, along?: HTMLElement): HTMLElement {
+export function histogram({ bins, cutoff, what = "Records" }: Shown, along?: HTMLElement): HTMLElement {
   const [most = 1, next = 0] = bins.map(({ records }) => records).sort((one, other) => other - one);
   const logarithmic = next > 0 && most > TOWERS * next;
   const heightOf = (records: number): number => (logarithmic ? Math.log1p(records) / Math.log1p(most) : records / Math.max(1, most));
@@ -28,9 +35,9 @@ export function histogram({ bins, cutoff }: { bins: readonly Bin[]; cutoff: numb
     bar.style.height = `${heightOf(bin.records) * 100}%`;
     return bar;
   });
-  const label = `Records by their length in tokens${cutoff === null ? "" : `, with a cutoff at ${cutoff.toLocaleString()}`}`;
+  const label = `${what} by their length in tokens${cutoff === null ? "" : `, with a cutoff at ${cutoff.toLocaleString()}`}`;
   const picture = element("div", { role: "img", "aria-label": label }, element("div", { class: "bars" }, ...bars, ...(cutoff === null ? [] : [lineAt(bins, cutoff)]), ...heights(most, logarithmic).map((records) => heightTick(records, heightOf(records)))), element("div", { class: "ticks" }, ...ticks(bins)));
-  const said = element("p", { class: "hint" }, `Records, by tokens.${logarithmic ? " The heights are logarithmic: one bar is far longer than the others." : ""}`);
+  const said = element("p", { class: "hint" }, `${what}, by tokens.${logarithmic ? " The heights are logarithmic: one bar is far longer than the others." : ""}`);
   return element("div", { class: "histogram" }, said, picture, ...(along ? [along] : []));
 }
 

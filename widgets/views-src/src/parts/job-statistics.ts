@@ -1,7 +1,7 @@
 // What a job cost and how it went, in numbers. What was not measured is left out.
 
 import type { Summary } from "../host/things";
-import { control, element } from "./elements";
+import { element, scrolled } from "./elements";
 import { bytesWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "./words";
 
 /** See adaptery/schemas/job_statistics.py. */
@@ -97,7 +97,7 @@ function inputsTable(inputs: Statistics["inputs"]): HTMLElement {
 function tableOf(heads: readonly string[], rows: readonly (readonly string[])[]): HTMLElement {
   const body = rows.map(([first = "", ...rest]) => element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((words) => element("td", {}, words))));
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))), element("tbody", {}, ...body));
-  return control("div", { class: "scrolls", role: "group", tabindex: "0", "aria-label": heads[0]! }, table);
+  return scrolled(heads[0]!, "scrolls", table);
 }
 
 export const STATISTICS_STYLE = `

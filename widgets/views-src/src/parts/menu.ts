@@ -12,6 +12,7 @@ export class Menu {
     this.head = control("summary", { "aria-label": name }, "More");
     this.items = element("div", { class: "items" }, ...items);
     this.element = control("details", { class: "menu" }, this.head, this.items);
+    this.element.addEventListener("toggle", () => this.makeRoom());
     this.element.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.element.open) return;
       event.stopPropagation();
@@ -36,6 +37,13 @@ export class Menu {
     this.head.setAttribute("aria-label", words);
   }
 
+  /** It hangs from the right end of its button, or from the left one where it would stick out of the view. */
+  private makeRoom(): void {
+    const view = this.element.closest(".ady") ?? document.body;
+    const room = this.head.getBoundingClientRect().right - view.getBoundingClientRect().left;
+    this.items.classList.toggle("rightwards", room < this.items.offsetWidth);
+  }
+
   private close(): void {
     this.element.open = false;
   }
@@ -49,5 +57,6 @@ export const MENU_STYLE = `
 .ady .menu > summary:hover, .ady .menu[open] > summary { background: var(--tint); }
 .ady .menu > .items { position: absolute; z-index: 10; right: 0; top: calc(100% + 2px); display: flex; flex-direction: column; min-width: 11em; padding: 4px; background: var(--paper); border: 1px solid var(--rim); border-radius: 6px;
   box-shadow: 0 6px 20px rgb(0 0 0 / 18%); }
+.ady .menu > .items.rightwards { right: auto; left: 0; }
 .ady .menu > .items > button { min-height: 32px; border: 0; text-align: left; }
 `;

@@ -1,6 +1,6 @@
 // The first batch as the worker will see it, token by token: what is learnt from is marked.
 
-import { element, control } from "../parts/elements";
+import { control, element, scrolled } from "../parts/elements";
 import { countWords, numberWords, shareWords } from "../parts/words";
 
 export interface Token {
@@ -15,6 +15,8 @@ export interface BatchRow {
   tokens: Token[];
   /** Its end is cut off. */
   cut: boolean;
+  /** Not all of its tokens are here: there are too many. */
+  shown: boolean;
 }
 
 export interface Batch {
@@ -35,7 +37,7 @@ function rowOf(row: BatchRow, open: boolean): HTMLElement {
   const words = `Record ${numberWords(row.record)}: ${countWords(row.tokens.length, "token")}, ${shareWords(row.tokens.length > 0 ? learnt / row.tokens.length : 0)} learnt from${row.cut ? ", its end is cut off" : ""}`;
   const box = control("details", {}, control("summary", {}, words));
   const draw = (): void => {
-    if (box.open && box.childElementCount === 1) box.append(element("p", { class: "tokens" }, ...runsOf(row.tokens)));
+    if (box.open && box.childElementCount === 1) box.append(scrolled(words, "tokens", ...runsOf(row.tokens)), ...(row.shown ? [] : [element("p", { class: "soft" }, "It goes on: there are too many tokens to show all.")]));
   };
   box.addEventListener("toggle", draw);
   box.open = open;

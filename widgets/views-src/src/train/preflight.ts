@@ -16,7 +16,7 @@ const ABOUT = "Counts tokens, steps, time and memory, and shows the first batch.
 const STALE = "The form has changed since: this is what it said before.";
 
 interface Form {
-  /** What the form asks for now; null if something is missing, which it says. */
+  /** What the form asks for now; null if something but the name is missing, which it says. */
   complete(): Wanted | null;
   /** The same, whatever is missing. */
   wanted(): Wanted;
@@ -49,12 +49,13 @@ export class Preflight {
 
   /** The form has changed. */
   changed(): void {
-    this.stale.hidden = this.asked === null || sameWork(this.asked, this.form.wanted());
+    this.stale.hidden = this.asked === null || JSON.stringify(this.asked) === JSON.stringify(workOf(this.form.wanted()));
   }
 
   private async run(): Promise<void> {
-    const wanted = this.form.complete();
-    if (wanted === null || this.work.busy) return;
+    const complete = this.form.complete();
+    if (complete === null || this.work.busy) return;
+    const wanted = workOf(complete);
     try {
       const done = await this.work.run(STEP, () => this.host.call("jobs.preflight", wanted));
       if (done && !this.signal.aborted) this.show(wanted, done.result as unknown as Report);
@@ -102,8 +103,7 @@ export class Preflight {
   }
 }
 
-/** The name of a job changes nothing of what is computed. */
-function sameWork(one: Wanted, other: Wanted): boolean {
-  const work = ({ name: _, priority: __, cloned_from: ___, ...rest }: Wanted): string => JSON.stringify(rest);
-  return work(one) === work(other);
+/** What a job is called and how urgent it is changes nothing of what is computed. */
+function workOf({ name: _, priority: __, cloned_from: ___, ...work }: Wanted): Wanted {
+  return work;
 }

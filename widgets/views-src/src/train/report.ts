@@ -9,7 +9,10 @@ export type Warning = FieldProblem;
 
 /** What the service found; see adaptery/schemas/preflight.py. */
 export interface Report {
+  template: string;
   records: number;
+  /** Examples that are evaluated on and never learnt. */
+  held_out: number;
   examples: number;
   /** Examples that lost their end. */
   cut: number;
@@ -22,12 +25,12 @@ export interface Report {
   longest: number;
   mean: number;
   lengths: Bin[];
-  padding_share: number | null;
+  padding_share: number;
   steps: number;
   steps_per_epoch: number;
   total_tokens: number;
   seconds: { low: number | null; high: number | null; basis: string };
-  memory_bytes: { need: number | null; limit: number | null; basis: string };
+  memory_bytes: { need: number | null; limit: number; basis: string };
   disk_bytes: number | null;
   warnings: Warning[];
 }
@@ -41,7 +44,7 @@ export function reportOf(report: Report, cutoff: number | null, wayTo: (warning:
     {},
     warningsOf(report.warnings, wayTo),
     element("div", { class: "tiles" }, ...tilesOf(report).map(tileOf)),
-    ...(report.lengths.length > 0 ? [histogram({ bins: report.lengths, cutoff })] : []),
+    ...(report.lengths.length > 0 ? [histogram({ bins: report.lengths, cutoff, what: "Examples" })] : []),
     control("details", {}, control("summary", {}, "All numbers"), tableOf(factsOf(report))),
   );
 }
@@ -76,6 +79,7 @@ function factsOf(report: Report): Fact[] {
   const facts: [string, number | null, (value: number) => string][] = [
     ["Records", report.records, numberWords],
     ["Examples", report.examples, numberWords],
+    ["Examples held out", report.held_out, numberWords],
     ["Examples that are cut", report.cut, numberWords],
     ["Examples dropped: what is learnt was cut away", report.dropped_cut, numberWords],
     ["Examples dropped: nothing to learn", report.dropped_empty, numberWords],
@@ -89,7 +93,8 @@ function factsOf(report: Report): Fact[] {
     ["Steps in an epoch", report.steps_per_epoch, numberWords],
     ["Disk", report.disk_bytes, bytesWords],
   ];
-  return facts.flatMap(([name, value, words]): Fact[] => (value === null ? [] : [[name, words(value)]]));
+  const known = facts.flatMap(([name, value, words]): Fact[] => (value === null ? [] : [[name, words(value)]]));
+  return [["Chat template", report.template === "model" ? "the base model's own" : report.template], ...known];
 }
 
 function tableOf(facts: readonly Fact[]): HTMLElement {
@@ -106,5 +111,5 @@ export function secondsWords({ low, high }: Report["seconds"]): string {
 
 function memoryWords({ need, limit }: Report["memory_bytes"]): string {
   if (need === null) return "not known";
-  return limit === null ? bytesWords(need) : `${bytesWords(need)} of ${bytesWords(limit)}`;
+  return `${bytesWords(need)} of ${bytesWords(limit)}`;
 }

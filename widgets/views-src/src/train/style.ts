@@ -20,14 +20,15 @@ export const TRAIN_STYLE = `
 .ady-train .report > div, .ady-train .batch > div { display: flex; flex-direction: column; gap: 16px; }
 .ady-train .report ul { margin: 0; padding-left: 18px; display: flex; flex-direction: column; gap: 4px; }
 .ady-train .clear { font-weight: 600; }
-.ady-train .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13em), 1fr)); }
+.ady-train .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 11.5em), 1fr)); }
 .ady-train .tile { display: flex; flex-direction: column; gap: 2px; padding: 10px 12px; border-radius: 6px; background: var(--tint); font-size: 12px; }
 .ady-train .tile strong { font-size: 16px; font-variant-numeric: tabular-nums; }
 .ady-train .batch > div { gap: 10px; }
 .ady-train .batch h4 { margin: 0; font-size: 14px; }
 .ady-train .tokens { max-height: 320px; overflow: auto; padding: 8px 10px; border: 1px solid var(--edge); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.7 var(--jp-code-font-family, ui-monospace, monospace); color: var(--soft); }
-.ady-train .tokens span > span, .ady-train mark > span { border-right: 1px solid var(--edge); }
+.ady-train .tokens span > span { border-right: 1px solid var(--edge); }
+.ady-train mark > span { border-right: 1px solid color-mix(in srgb, var(--good) 65%, var(--paper)); }
 .ady-train mark { color: var(--ink); background: color-mix(in srgb, var(--good) 22%, var(--paper)); text-decoration: underline; text-decoration-color: var(--good); text-underline-offset: 3px; }
 .ady-train .send { padding-top: 16px; border-top: 1px solid var(--edge); }
 .ady-train .send button { min-height: 38px; padding: 7px 20px; }

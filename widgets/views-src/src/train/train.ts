@@ -44,7 +44,7 @@ class Train {
       failed: (error) => this.problem(error),
     });
     this.preflight = new Preflight(host, this.signal, this.notices, {
-      complete: () => this.complete(),
+      complete: () => this.complete(this.job.missing().filter(({ where }) => where !== "name")),
       wanted: () => wantedOf(this.job.filled),
       fields: () => this.job.fields,
       refused: (error) => this.refused(error),
@@ -163,8 +163,7 @@ class Train {
   // -- submitting ---------------------------------------------------------------------------------
 
   /** What the form asks for; null if something is missing, which is said at its field. */
-  private complete(): Wanted | null {
-    const missing = this.job.missing();
+  private complete(missing = this.job.missing()): Wanted | null {
     place(this.job.fields, missing);
     return missing.length > 0 ? null : wantedOf(this.job.filled);
   }

@@ -11,6 +11,9 @@ import type { Adapter } from "./job";
 /** What the task calls its options. */
 export type OptionTitles = Readonly<Record<string, string>>;
 
+/** What the shipped tasks call it. */
+const EPOCHS = new Set(["epochs", "num_train_epochs"]);
+
 type Fact = [name: string, value: Node | string];
 
 export class Facts {
@@ -47,13 +50,16 @@ function adapterFacts(name: string, adapter: Adapter | null): Fact[] {
 function sourceFacts(job: Job): Fact[] {
   const facts: Fact[] = [
     ["Base model", job.base_model],
-    ["Dataset", job.dataset],
-    ["Task", job.task],
+    [job.datasets.length > 1 ? "Datasets" : "Dataset", job.datasets.join(", ")],
+    ...(job.start_from ? [["Went on from", job.start_from] as Fact] : []),
+    ["Task", `${job.task} (${job.stage})`],
+    ...(job.priority === "normal" ? [] : [["Priority", job.priority] as Fact]),
     ["Submitted", momentWords(job.created_at)],
   ];
   if (job.started_at) facts.push(["Started", momentWords(job.started_at)]);
   if (job.finished_at) facts.push(["Finished", momentWords(job.finished_at)]);
   facts.push(["Job", element("code", {}, job.id)]);
+  if (job.cloned_from) facts.push(["Copy of the job", element("code", {}, job.cloned_from)]);
   return facts;
 }
 
@@ -66,7 +72,7 @@ function digest(text: string): HTMLElement {
 function optionFacts(options: Job["options"], titles: OptionTitles): Fact[] {
   const title = (name: string): string => titles[name] ?? nameWords(name);
   return Object.entries(options).map(([name, value]) => {
-    const unused = name === "epochs" && options.max_steps !== undefined;
+    const unused = EPOCHS.has(name) && options.max_steps !== undefined;
     return [title(name), unused ? `not used: ${title("max_steps")} decides` : optionWords(value)];
   });
 }

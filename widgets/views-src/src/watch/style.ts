@@ -7,6 +7,7 @@ export const WATCH_STYLE = `
 .ady-watch header { display: flex; flex-direction: column; gap: 8px; }
 .ady-watch h2 { overflow-wrap: anywhere; }
 .ady-watch .top > .grow { flex-basis: 18em; }
+.ady-watch .menu > summary { min-height: 34px; padding: 5px 12px; font-size: 14px; }
 .ady-watch .chip { font-weight: 600; }
 .ady-watch .chip.training, .ady-watch .chip.queued { border-color: var(--focus); color: var(--focus); }
 .ady-watch .chip.completed { border-color: var(--good); color: var(--good); }

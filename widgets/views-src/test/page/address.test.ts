@@ -14,6 +14,7 @@ describe("an address", () => {
       ["train", { job: JOB }, `#train?job=${JOB}`],
       ["watch", { job: JOB }, `#watch?job=${JOB}`],
       ["jobs", { search: "a & b=c #1?" }, "#jobs?search=a%20%26%20b%3Dc%20%231%3F"],
+      ["jobs", { compare: `${JOB},${JOB}` }, `#jobs?compare=${JOB},${JOB}`],
       ["chat", { model: "@demo/soap@3" }, "#chat?model=@demo/soap@3"],
       ["keys", { adapter: "@demo/soap@3" }, "#keys?adapter=@demo/soap@3"],
       ["chat", { model: "a*0.7+b*0.3" }, "#chat?model=a*0.7%2Bb*0.3"],

@@ -9,7 +9,7 @@ import type { Wanted } from "../../src/train/wanted";
 import { eventually, ScriptedHost } from "../support/scripted-host";
 
 const REPORT: Report = {
-  records: 20, examples: 20, cut: 2, dropped_cut: 1, dropped_empty: 0, tokens: 4000, target_tokens: 1000, longest: 700, mean: 200,
+  template: "model", records: 20, held_out: 0, examples: 20, cut: 2, dropped_cut: 1, dropped_empty: 0, tokens: 4000, target_tokens: 1000, longest: 700, mean: 200,
   lengths: [{ start: 1, end: 512, records: 18 }, { start: 513, end: 1024, records: 2 }],
   padding_share: 0.04, steps: 15, steps_per_epoch: 5, total_tokens: 12_000,
   seconds: { low: 60, high: 130, basis: "measured on 3 jobs of this base model" },
@@ -17,7 +17,7 @@ const REPORT: Report = {
   disk_bytes: 4e8,
   warnings: [{ where: "options.rank", reason: "is large for 20 records", remedy: "try 8" }],
 };
-const UNKNOWN: Report = { ...REPORT, seconds: { low: null, high: null, basis: "no job of this base model has run yet" }, memory_bytes: { need: null, limit: null, basis: "" }, warnings: [], lengths: [] };
+const UNKNOWN: Report = { ...REPORT, seconds: { low: null, high: null, basis: "no job of this base model has run yet" }, memory_bytes: { need: null, limit: 16e9, basis: "" }, warnings: [], lengths: [] };
 const operation = (state: string, result: unknown = null): object => ({ id: "op_1", kind: "preflight", state, progress: 0.5, done: 10, total: 20, result, error: null });
 
 let host: ScriptedHost;
@@ -53,7 +53,7 @@ async function run(): Promise<void> {
 describe("a pre-flight", () => {
   it("says what a job would come to, what stands against it, and leads to the field", async () => {
     await run();
-    expect(host.asks("jobs.preflight")).toEqual([wanted]);
+    expect(host.asks("jobs.preflight")).toEqual([{ task: "t", dataset: "dv_1", options: { cutoff_len: 512 } }]); // the name changes nothing
     for (const words of ["15", "5 in an epoch", "1 min to 3 min", "Measured on 3 jobs of this base model.", "2 GB of 16 GB", "25% of them learnt from", "2 cut, 1 dropped", "Is large for 20 records. Try 8."]) expect(said()).toContain(words);
     expect(preflight.element.querySelector("[role=img]")!.getAttribute("aria-label")).toContain("with a cutoff at 512");
     expect(preflight.element.querySelectorAll(".bars > .cut")).toHaveLength(1);
@@ -114,13 +114,14 @@ describe("the first batch", () => {
   const token = (text: string, weight: number): object => ({ text, weight });
 
   it("is shown token by token, with what is learnt from marked as one", async () => {
-    host.answer("jobs.first-batch", () => ({ rows: [{ record: 7, tokens: [token("Hi", 0), token("\n", 0), token("a", 1), token("b", 1), token(".", 0.5)], cut: true }, ...Array.from({ length: 2 }, () => ({ record: 8, tokens: [], cut: false }))] }));
+    host.answer("jobs.first-batch", () => ({ rows: [{ record: 7, tokens: [token("Hi", 0), token("\n", 0), token("a", 1), token("b", 1), token(".", 0.5)], cut: true, shown: false }, ...Array.from({ length: 2 }, () => ({ record: 8, tokens: [], cut: false, shown: true }))] }));
     await run();
     button("Show the first batch").click();
     await eventually(() => preflight.element.querySelector(".tokens"));
     const [first, , third] = preflight.element.querySelectorAll(".batch details");
     expect(first!.querySelector("summary")!.textContent).toBe("Record 7: 5 tokens, 60% learnt from, its end is cut off");
     expect([...first!.querySelectorAll(".tokens > *")].map(({ tagName, textContent }) => [tagName, textContent])).toEqual([["SPAN", "Hi⏎\n"], ["MARK", "ab"], ["MARK", "."]]);
+    expect(first!.textContent).toContain("too many tokens to show all");
     expect(third!.querySelector(".tokens")).toBeNull(); // folded: not drawn
   });
 
