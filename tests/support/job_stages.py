@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 from adaptery.states import AttemptOutcome
 from adaptery.times import now, to_text
 from adaptery_hub.compute import Compute
-from adaptery_hub.database.statements import adapters, jobs
-from adaptery_hub.fleet.offers import adapter_prefix
+from adaptery_hub.database.statements import adapters, checkpoints, jobs
+from adaptery_hub.fleet.offers import adapter_prefix, checkpoint_prefix
 from adaptery_hub.queue import AttemptEnd, Offer
 from adaptery_hub.queue.port import Claim
+from adaptery_hub.services import Services
 from support.hub_tables import AGENT, BASE, OTHER_WEIGHTS, WEIGHTS, fence_of
 from support.service import Service, running_service
 
@@ -66,6 +67,28 @@ class JobStage:
             "eval_loss": loss + 0.5,
         }
 
+    async def checkpoint(self, claim: Claim, step: int) -> str:
+        """Hand in a checkpoint; return where it lies."""
+        services, folder = (
+            self.service.services,
+            checkpoint_prefix(claim.job_id, claim.attempt_id, step),
+        )
+        files = {"state.json": b"{}"}
+        _store(services, folder, files)
+        await services.db.write(
+            lambda c: checkpoints.put(
+                c,
+                job_id=claim.job_id,
+                attempt_id=claim.attempt_id,
+                step=step,
+                digest=WEIGHTS,
+                files=_listed(files),
+                metrics=None,
+                now=now(),
+            )
+        )
+        return folder
+
     async def fail(self, claim: Claim, reason: str) -> None:
         """End the attempt as failed."""
         end = AttemptEnd(AttemptOutcome.FAILED, reason, "Use a lower learning rate.")
@@ -88,20 +111,27 @@ class JobStage:
             "sensitivity": "internal",
             "rank": 8,
             "bytes": 2,
-            "files": [
-                {"path": name, "bytes": len(content), "digest": WEIGHTS}
-                for name, content in ADAPTER_FILES.items()
-            ],
+            "files": _listed(ADAPTER_FILES),
             "content_digests": [WEIGHTS],
             "card": {},
         }
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in ADAPTER_FILES.items():
-                (Path(folder) / name).write_bytes(content)
-            self.service.services.objects.put_folder(adapter_prefix(adapter_id), Path(folder))
+        _store(self.service.services, adapter_prefix(adapter_id), ADAPTER_FILES)
         await self.service.services.db.write(lambda c: adapters.stage(c, values, now()))
         await self.compute.queue.finish(fence_of(claim), AttemptEnd(AttemptOutcome.COMPLETED))
         return adapter_id
+
+
+def _listed(files: Mapping[str, bytes]) -> list[dict[str, object]]:
+    return [
+        {"path": name, "bytes": len(content), "digest": WEIGHTS} for name, content in files.items()
+    ]
+
+
+def _store(services: Services, prefix: str, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        services.objects.put_folder(prefix, Path(folder))
 
 
 @asynccontextmanager

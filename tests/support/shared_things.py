@@ -123,7 +123,7 @@ def body_of(template: str) -> dict[str, object]:
         return {"action": "remove", "filter": {}}
     if template.endswith("collate"):
         return {"sources": [{"version": MISSING.replace("ds_", "dv_")}]}
-    if template.endswith(("restore", "splits", "leaks")):
+    if template.endswith(("restore", "splits", "leaks", "resubmit")):
         return {}
     if template.endswith("forget"):
         return {"record": "1"}
@@ -135,6 +135,8 @@ def body_of(template: str) -> dict[str, object]:
         return {}
     if "records" in template:
         return {"record": {"kind": "text", "text": "x"}}
+    if template == "api/jobs/{job}":
+        return {"priority": "low"}
     if template == "api/adapters/{adapter}":
         return {"limits": {}}
     return {"description": "x"}
