@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from adaptery.examples import Example, Target
-from adaptery_training.labelled_loss import IGNORED, Collator, labelled_loss
+from adaptery_training.labelled_loss import IGNORED, Collator, PackedRow, labelled_loss
 from tiny import FAMILIES, build_tiny_model
 
 EXAMPLES = [
@@ -65,3 +65,21 @@ def test_padding_is_labelled_as_ignored():
     assert batch["input_ids"].shape == (2, 20)
     assert set(batch["labels"][1, 13:].tolist()) == {IGNORED}
     assert batch["attention_mask"].sum().item() == 33
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_examples_of_a_packed_row_do_not_see_each_other(model, padded):
+    head = model.get_output_embeddings()
+    rows = [PackedRow((*EXAMPLES, EXAMPLES[0]))]
+    if padded:
+        rows.append(PackedRow((EXAMPLES[1],)))
+    packed = Collator(pad_token_id=0)(rows)
+    assert bool(packed["attention_mask"].all()) != padded
+    labelled_loss(model, head, packed, 1.0).backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    alone = [labelled_loss(model, head, Collator(0)([e]), 1.0) for r in rows for e in r.examples]
+    sum(alone).backward()
+    torch.testing.assert_close(labelled_loss(model, head, packed, 1.0), sum(alone))
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-3, atol=1e-4)
