@@ -19,7 +19,7 @@ from adaptery.times import now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import checkpoints, grants, job_events, jobs
-from adaptery_hub.fleet.offers import checkpoint_prefix
+from adaptery_hub.fleet.offers import prefix_of_checkpoint
 from adaptery_hub.job_actions import check_action
 from adaptery_hub.objects import ObjectStore
 
@@ -60,7 +60,7 @@ async def remove_job(
         return kept
 
     for row in await database.write(mark):
-        prefix = checkpoint_prefix(job_id, row["attempt_id"], row["step"])
+        prefix = prefix_of_checkpoint(row)
         await asyncio.to_thread(objects.remove_folder, prefix)
         await database.write(lambda c, step=row["step"]: checkpoints.remove(c, job_id, step))
     while await database.write(lambda c: job_events.remove_some(c, job_id, _BATCH)):

@@ -29,7 +29,7 @@ from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import retention as statements
 from adaptery_hub.database.statements.retention import Due, KeepDays, Selection
 from adaptery_hub.drafts import Drafts
-from adaptery_hub.fleet.offers import checkpoint_prefix
+from adaptery_hub.fleet.offers import prefix_of_checkpoint
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.uploads import Uploads
 
@@ -148,8 +148,7 @@ class Retention:
 
     def _remove_folders(self, rows: list[RowMapping]) -> None:
         for row in rows:
-            prefix = checkpoint_prefix(row["job_id"], row["attempt_id"], row["step"])
-            self._objects.remove_folder(prefix)
+            self._objects.remove_folder(prefix_of_checkpoint(row))
 
     async def _remove_drafts(self, rows: list[RowMapping], moment: datetime, by: str | None) -> Due:
         count = size = 0

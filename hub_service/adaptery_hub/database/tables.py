@@ -266,6 +266,8 @@ checkpoints = _table(
     sa.Column("files", sa.JSON, nullable=False),  # [{path, bytes, digest}]
     sa.Column("bytes", sa.BigInteger),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
+    # Whether only its adapter is left: it can be served, and not resumed from.
+    sa.Column("light", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     # Of its adapter, as `adapters` has them; null: it cannot be served.
     sa.Column("weight_digest", Digest()),
     sa.Column("kind", sa.String(8)),

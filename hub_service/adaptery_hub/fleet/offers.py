@@ -24,11 +24,14 @@ from adaptery.digests import sha256_bytes
 from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.manifests import MANIFEST_NAME, is_shard
+from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters, checkpoints, job_inputs, jobs
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.publishing import PublishedVersions, prefix_of
 
 CARD_NAME = "card.json"
+#: What of a checkpoint is an adapter.
+WEIGHT_FILES = (CONFIG_NAME, WEIGHTS_NAME)
 READ_LIMIT_BYTES = 512 * 1024  # of one answer; the broker carries 1 MiB
 
 
@@ -62,6 +65,12 @@ def checkpoint_prefix(job_id: str, attempt_id: str, step: int) -> str:
     return f"checkpoints/{job_id}/{attempt_id}/{step}"
 
 
+def prefix_of_checkpoint(row: Row) -> str:
+    """Returns where the files of a checkpoint's row lie."""
+    whole = checkpoint_prefix(row["job_id"], row["attempt_id"], row["step"])
+    return f"{whole}-light" if row["light"] else whole
+
+
 def adapter_prefix(adapter_id: str) -> str:
     """Returns where an adapter lies."""
     return f"adapters/{adapter_id}"
@@ -80,12 +89,13 @@ def folders_of_attempt(
         for row in jobs.inputs_of(connection, [job["id"]])
     ]
     earlier = [
-        row for row in checkpoints.of_job(connection, job["id"]) if row["attempt_id"] != attempt_id
+        row
+        for row in checkpoints.of_job(connection, job["id"])
+        if row["attempt_id"] != attempt_id and not row["light"]
     ]
     if earlier:
         last = earlier[-1]
-        prefix = checkpoint_prefix(job["id"], last["attempt_id"], last["step"])
-        folders.append(OfferedFolder("checkpoint", prefix, last["files"]))
+        folders.append(OfferedFolder("checkpoint", prefix_of_checkpoint(last), last["files"]))
     for taken in job_inputs.adapters_of(connection, [job["id"]]):
         weights = job_inputs.weights_of(connection, taken)
         if weights is None:
@@ -112,9 +122,10 @@ def _folder_of_weights(connection: Connection, name: str, row: RowMapping) -> Of
         return OfferedFolder(name, adapter_prefix(row["id"]), row["files"])
     job = jobs.get(connection, row["job_id"])
     assert job is not None
-    prefix = checkpoint_prefix(row["job_id"], row["attempt_id"], row["step"])
-    files = [file for file in row["files"] if file["path"] in (CONFIG_NAME, WEIGHTS_NAME)]
-    return OfferedFolder(name, prefix, files, {CARD_NAME: checkpoint_card(job, row)})
+    files = [file for file in row["files"] if file["path"] in WEIGHT_FILES]
+    return OfferedFolder(
+        name, prefix_of_checkpoint(row), files, {CARD_NAME: checkpoint_card(job, row)}
+    )
 
 
 def checkpoint_card(job: RowMapping, row: RowMapping) -> bytes:

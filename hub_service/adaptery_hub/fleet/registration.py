@@ -14,23 +14,25 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.adapter_folders import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
-    AdapterInfo,
-    inspect_adapter,
-    inspect_weights,
-)
+from adaptery.adapter_folders import AdapterInfo, inspect_adapter, inspect_weights
 from adaptery.errors import DigestMismatchError, InvalidInputError
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters, checkpoints, job_inputs, jobs, versions
-from adaptery_hub.fleet.offers import CARD_NAME, adapter_prefix, checkpoint_prefix, read_card
+from adaptery_hub.fleet.offers import (
+    CARD_NAME,
+    WEIGHT_FILES,
+    adapter_prefix,
+    checkpoint_prefix,
+    prefix_of_checkpoint,
+    read_card,
+)
 from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
 from adaptery_hub.objects import ObjectStore
 from adaptery_hub.queue.port import Fence
@@ -39,6 +41,8 @@ from adaptery_hub.queue.transitions import lock_fenced
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS_KEPT = 2  # of one job: the newest, and one more in case it cannot be read
+#: Of one job, of those before: only their adapters, which can be served and gone on from.
+LIGHT_CHECKPOINTS_KEPT = 20
 _STRICTNESS = ("open", "internal", "restricted")
 
 
@@ -77,11 +81,12 @@ class Registration:
         prefix = checkpoint_prefix(job_id, fence.attempt_id, step)
         self._store(fence.attempt_id, folder, files, prefix)
         info = self._inspect(prefix, files)
-        dropped = self._database.write_now(
+        replaced = self._database.write_now(
             lambda c: self._put_checkpoint(c, fence, step, digest, files, metrics, info)
         )
-        for old in dropped:
-            self._objects.remove_folder(old)
+        if replaced is not None:
+            self._objects.remove_folder(replaced)
+        self._forget_old(job_id, fence.attempt_id)
 
     def adapter(self, fence: Fence, files: Sequence[AnnouncedFile]) -> str:
         """Stores and stages the adapter of an attempt; returns its id.
@@ -125,9 +130,9 @@ class Registration:
 
     def _inspect(self, prefix: str, files: Sequence[AnnouncedFile]) -> AdapterInfo | None:
         """Returns the adapter in a checkpoint; None if it holds none that could be served."""
-        if not {CONFIG_NAME, WEIGHTS_NAME} <= {file.path for file in files}:
+        if not {*WEIGHT_FILES} <= {file.path for file in files}:
             return None
-        paths = [self._objects.local_path(f"{prefix}/{p}") for p in (CONFIG_NAME, WEIGHTS_NAME)]
+        paths = [self._objects.local_path(f"{prefix}/{name}") for name in WEIGHT_FILES]
         try:
             return inspect_weights(*paths)
         except InvalidInputError:
@@ -142,7 +147,8 @@ class Registration:
         files: Sequence[AnnouncedFile],
         metrics: Mapping[str, object] | None,
         info: AdapterInfo | None,
-    ) -> list[str]:
+    ) -> str | None:
+        """Registers a checkpoint; returns where the one lies whose place it took."""
         job, _ = lock_fenced(connection, fence)
         sensitivity, digests = _learnt(connection, job["id"])
         replaced = checkpoints.at_step(connection, job["id"], step)
@@ -160,18 +166,49 @@ class Registration:
             ),
             now=self._clock(),
         )
-        stale = self._forget_old(connection, job["id"], fence.attempt_id)
-        if replaced is not None and replaced["attempt_id"] != fence.attempt_id:
-            stale.append(checkpoint_prefix(job["id"], replaced["attempt_id"], step))
-        return stale
+        if replaced is None or (
+            replaced["attempt_id"] == fence.attempt_id and not replaced["light"]
+        ):
+            return None  # the same folder: its commit came again
+        return prefix_of_checkpoint(replaced)
 
-    def _forget_old(self, connection: Connection, job_id: str, attempt_id: str) -> list[str]:
-        """Removes old checkpoints of this attempt, never another's: it may still be fetching it."""
-        rows = checkpoints.of_job(connection, job_id)
-        old = [row for row in rows[:-CHECKPOINTS_KEPT] if row["attempt_id"] == attempt_id]
-        for row in old:
-            checkpoints.remove(connection, job_id, row["step"])
-        return [checkpoint_prefix(job_id, row["attempt_id"], row["step"]) for row in old]
+    def _forget_old(self, job_id: str, attempt_id: str) -> None:
+        """Lets the states of old checkpoints of this attempt go, and the oldest adapters of all.
+
+        Never another attempt's states: this one may still be fetching them.
+        """
+        whole = [row for row in self._kept(job_id) if not row["light"]]
+        for row in whole[:-CHECKPOINTS_KEPT]:
+            if row["attempt_id"] != attempt_id:
+                continue
+            if row["weight_digest"] is None:
+                self._remove(row)
+            else:
+                self._lighten(row)
+        light = [row for row in self._kept(job_id) if row["light"]]
+        for row in light[:-LIGHT_CHECKPOINTS_KEPT]:
+            self._remove(row)
+
+    def _kept(self, job_id: str) -> list[RowMapping]:
+        return self._database.read_now(lambda c: checkpoints.of_job(c, job_id))
+
+    def _remove(self, row: RowMapping) -> None:
+        self._database.write_now(lambda c: checkpoints.remove(c, row["job_id"], row["step"]))
+        self._objects.remove_folder(prefix_of_checkpoint(row))
+
+    def _lighten(self, row: RowMapping) -> None:
+        """Keeps the adapter of a checkpoint only."""
+        whole = prefix_of_checkpoint(row)
+        place = prefix_of_checkpoint({**row, "light": True})
+        if not self._objects.list(place):  # else an earlier try put it there
+            with self._staging.scratch(row["attempt_id"]) as scratch:
+                made = scratch / "adapter"
+                made.mkdir()
+                for name in WEIGHT_FILES:
+                    shutil.copyfile(self._objects.local_path(f"{whole}/{name}"), made / name)
+                self._objects.put_folder(place, made)
+        self._database.write_now(lambda c: checkpoints.lighten(c, row, WEIGHT_FILES))
+        self._objects.remove_folder(whole)
 
     def _stage_adapter(
         self,

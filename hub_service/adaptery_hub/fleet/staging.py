@@ -18,7 +18,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +102,14 @@ class StagingArea:
         if not _FOLDER.fullmatch(folder):
             raise InvalidInputError("An attempt may only send adapter/ and checkpoints/<name>/.")
         return self._root / attempt_id / folder
+
+    @contextmanager
+    def scratch(self, attempt_id: str) -> Iterator[Path]:
+        """Gives an empty folder beside what arrived for an attempt; it goes afterwards."""
+        root = self._root / attempt_id
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".") as folder:
+            yield Path(folder)
 
     def discard(self, attempt_id: str, folder: str | None = None) -> None:
         """Removes what arrived for an attempt, or one folder of it."""

@@ -198,6 +198,36 @@ async def test_checkpoints_are_kept_few_and_offered_to_the_next_attempt(
     desk.close()
 
 
+async def test_of_old_checkpoints_the_adapters_stay_to_be_served(
+    hub: HubTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptery_hub.fleet.registration.LIGHT_CHECKPOINTS_KEPT", 2)
+    claim, desk = await running(hub), open_desk(hub, tmp_path)
+    digests = []
+    for number in range(1, 8):
+        folder = tmp_path / f"step-{number}"
+        digests.append(make_adapter(folder, number))
+        (folder / "optimizer.pt").write_bytes(b"moments")
+        facts = {"step": number, "digest": WEIGHTS}
+        await send(desk, claim, folder, f"checkpoints/{number}", **facts)
+    kept = await hub.database.read(lambda c: checkpoints.of_job(c, claim.job_id))
+    assert [(row["step"], row["light"]) for row in kept] == [
+        *((step, True) for step in (4, 5)),
+        *((step, False) for step in (6, 7)),
+    ]
+    row = kept[0]
+    assert row["weight_digest"] == digests[3]
+    listed, _ = await desk.handle(AGENT, row["id"], {"op": "list"}, b"")
+    assert len(listed["files"]) == 3
+    for file in listed["files"]:
+        read = {"op": "read", "path": file["path"], "offset": 0, "length": file["bytes"]}
+        _, data = await desk.handle(AGENT, row["id"], read, b"")
+        assert sha256_bytes(data) == file["digest"]
+    places = {path.name for path in (tmp_path / "objects" / "checkpoints").glob("*/*/*")}
+    assert places == {"4-light", "5-light", "6", "7"}
+    desk.close()
+
+
 async def test_a_lost_lease_ends_every_operation(hub: HubTables, tmp_path: Path) -> None:
     claim, desk = await running(hub), open_desk(hub, tmp_path)
     hub.clock.forward(61)

@@ -7,7 +7,7 @@ nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,6 +69,24 @@ def put(
             rank=servable and servable.rank,
             sensitivity=servable and servable.sensitivity,
             content_digests=servable and list(servable.content_digests),
+        )
+    )
+
+
+def lighten(connection: Connection, row: RowMapping, names: Collection[str]) -> None:
+    """Notes that only these files of a checkpoint are left, in a place of their own.
+
+    It gets another id: what was listed under the old one is not there any more.
+    """
+    files = [file for file in row["files"] if file["path"] in names]
+    connection.execute(
+        _checkpoints.update()
+        .where(_checkpoints.c.id == row["id"])
+        .values(
+            id=new_id("ck"),
+            light=True,
+            files=files,
+            bytes=sum(int(str(file["bytes"])) for file in files),
         )
     )
 
@@ -159,10 +177,10 @@ def of_job(connection: Connection, job_id: str) -> list[RowMapping]:
 
 
 def last(connection: Connection, job_id: str) -> RowMapping | None:
-    """Returns the checkpoint with the highest step of a job."""
+    """Returns the checkpoint with the highest step of a job, of those that can be resumed from."""
     statement = (
         sa.select(_checkpoints)
-        .where(_checkpoints.c.job_id == job_id)
+        .where(_checkpoints.c.job_id == job_id, ~_checkpoints.c.light)
         .order_by(_checkpoints.c.step.desc())
         .limit(1)
     )

@@ -56,7 +56,7 @@ def due_checkpoints(connection: Connection, days: int, moment: datetime) -> Sele
     """Return the statement that selects the checkpoints of jobs that are long over."""
     columns = (checkpoints.c.id, checkpoints.c.job_id, checkpoints.c.attempt_id)
     return (
-        sa.select(*columns, checkpoints.c.step, checkpoints.c.bytes)
+        sa.select(*columns, checkpoints.c.step, checkpoints.c.light, checkpoints.c.bytes)
         .join(jobs, jobs.c.id == checkpoints.c.job_id)
         .join(tenants, tenants.c.id == jobs.c.tenant_id)
         .where(_long_over(connection, days, moment))

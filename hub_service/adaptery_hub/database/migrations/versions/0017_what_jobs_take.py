@@ -37,6 +37,7 @@ def upgrade() -> None:
         op.create_index(f"ix_job_adapters_{column}", "job_adapters", [column])
     op.add_column("jobs", sa.Column("translation", sa.JSON, nullable=True))
     for column in (
+        sa.Column("light", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("weight_digest", Digest(), nullable=True),
         sa.Column("kind", sa.String(8), nullable=True),
         sa.Column("rank", sa.Integer, nullable=True),
