@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -110,13 +110,11 @@ class Tenants:
             states = await self._states(found)
         return [replace(tenant, state=states[tenant.id] or "") for tenant in found]
 
-    async def _states(self, found: Sequence[Tenant]) -> dict[str, str | None]:
-        return {
-            tenant.id: await self._database.look_up(
-                lambda c, id=tenant.id: statements.state_of(c, id), ("state of a tenant", tenant.id)
-            )
-            for tenant in found
-        }
+    async def _states(self, found: Sequence[Tenant]) -> Mapping[str, str | None]:
+        ids = tuple(tenant.id for tenant in found)
+        return await self._database.look_up(
+            lambda c: {id: statements.state_of(c, id) for id in ids}, ("states of tenants", ids)
+        )
 
     async def _learn(self, names: Sequence[HubName]) -> None:
         if len(self._remembered) > REMEMBERED_TENANTS:

@@ -19,6 +19,7 @@ Source: SQLite documentation, "PRAGMA data_version".
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class QuickLookUps:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._connection: Connection | None = None
+        self._opened: _Opened | None = None
         self._version = -1  # of the database, when the answers were given
         self._answers: dict[Hashable, object] = {}
 
@@ -59,33 +60,63 @@ class QuickLookUps:
             OperationalError: among others, if another process has locked the whole database.
             Exception: whatever `fn` raises.
         """
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self._engine.connect()
+        opened = self._opened = self._opened or _open(self._engine)
         if question is not None:
-            self._forget_old(connection)  # before it is asked: what is committed now is seen next
+            # Before it is asked: what is committed now is seen next.
+            self._forget_old(opened.driver)
             if question in self._answers:
                 return cast("T", self._answers[question])
-        with connection.begin():
-            answer = fn(connection)
+        answer = opened.ask(fn)
         if question is not None:
             self._answers[question] = answer
         return answer
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._opened is not None:
+            self._opened.connection.close()
         self._engine.dispose()
 
-    def _forget_old(self, connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert driver is not None
+    def _forget_old(self, driver: sqlite3.Connection) -> None:
         # It changes with each commit of another connection; ours makes none.
         version = driver.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version or len(self._answers) >= ANSWERS_LIMIT:
             self._answers.clear()
             self._version = version
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A connection that SQLAlchemy takes to be in one transaction for ever.
+
+    Its own begin and commit take longer than all that is asked between them.
+    """
+
+    connection: Connection
+    driver: sqlite3.Connection
+
+    def ask(self, fn: Callable[[Connection], T]) -> T:
+        """Answer from one snapshot."""
+        self.driver.execute("BEGIN")
+        try:
+            return fn(self.connection)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Let go of the snapshot."""
+        if self.driver.in_transaction:
+            self.driver.execute("ROLLBACK")
+
+
+def _open(engine: Engine) -> _Opened:
+    connection = engine.connect()
+    connection.begin()
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    opened = _Opened(connection, driver)
+    opened.end()
+    return opened
 
 
 class SharedLookUps:

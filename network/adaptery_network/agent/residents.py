@@ -85,12 +85,14 @@ class Residents:
         self._loaded.pop(weight_digest, None)
 
     async def _ensure(self, weight_digest: str, open_line: Callable[[], Line]) -> EngineClient:
-        folder = self._cache.find(weight_digest) or await self._fetch(weight_digest, open_line)
+        if weight_digest not in self.digests:  # otherwise its files need not be looked for
+            await self._folder(weight_digest, open_line)
         client = await self._engine.client()
         if self._generation != self._engine.generation:
             self._generation = self._engine.generation
             self._loaded.clear()
         if weight_digest not in self._loaded:
+            folder = await self._folder(weight_digest, open_line)
             async with self._room:
                 await self._make_room(client)
                 await client.load_adapter(digest_name(weight_digest), folder)
@@ -99,12 +101,16 @@ class Residents:
         self._loaded[weight_digest] = None
         return client
 
+    async def _folder(self, weight_digest: str, open_line: Callable[[], Line]) -> Path:
+        return self._cache.find(weight_digest) or await self._fetch(weight_digest, open_line)
+
     async def _make_room(self, client: EngineClient) -> None:
         while len(self._loaded) >= self._limit:
             idle = next((digest for digest in self._loaded if not self._uses[digest]), None)
             if idle is None:
                 raise EngineBusyError("Every adapter that the engine has room for is in use.")
             del self._loaded[idle]
+            self._cache.find(idle)  # on disk it was last used now
             await client.unload_adapter(digest_name(idle))
             logger.info("adapter unloaded digest=%s", idle)
 
