@@ -91,7 +91,8 @@ def fingerprint(spec: JobSpec) -> str:
     decisive = spec.model_dump(mode="json", include=_DECISIVE)
     set_since = spec.model_dump(mode="json", exclude=_OF_THE_ATTEMPT, exclude_defaults=True)
     for name, value in set_since.items():
-        decisive[name] = {**decisive.get(name, {}), **value} if isinstance(value, dict) else value
+        if _DECISIVE.get(name) is not True:
+            decisive[name] = {**decisive.get(name, {}), **value}
     return sha256_bytes(canonical_json(decisive))
 
 

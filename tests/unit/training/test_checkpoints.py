@@ -2,8 +2,10 @@ import errno
 
 import pytest
 
-from adaptery_training.checkpoints import Progress, open_checkpoint, save_checkpoint
+from adaptery.schemas.spec import JobSpec
+from adaptery_training.checkpoints import Progress, fingerprint, open_checkpoint, save_checkpoint
 from adaptery_training.failures import CheckpointUnusableError
+from adaptery_training.held_out import Best
 
 JOB = "sha256:" + "1" * 64
 
@@ -83,3 +85,73 @@ def test_a_changed_folder_is_refused(tmp_path, harm):
         weights.symlink_to(tmp_path / "weights")
     with pytest.raises(CheckpointUnusableError):
         open_it(checkpoint)
+
+
+DIGEST = "sha256:" + "0" * 64
+SPEC = {
+    "spec_version": 1,
+    "job": "jb_" + "0" * 26,
+    "attempt": "at_" + "0" * 26,
+    "fencing_token": 1,
+    "stage": "sft",
+    "base_model": {"name": "tests/tiny", "weight_digest": DIGEST},
+    "inputs": [{"version": "dv_" + "0" * 26, "content_digest": DIGEST}],
+    "lora": {"rank": 4},
+    "optim": {"learning_rate": 0.01, "max_steps": 6},
+    "limits": {"wall_seconds": 1, "memory_bytes": 1, "disk_bytes": 1},
+}
+
+
+def fingerprint_with(**changes):
+    return fingerprint(JobSpec.model_validate({**SPEC, **changes}))
+
+
+def test_a_checkpoint_from_before_version_2_of_specs_still_fits():
+    before = "sha256:91611ff65f7358a2c07eb1bc44e866c5a0f898ab4d927463fbaa4941203f1001"
+    assert fingerprint_with() == fingerprint_with(spec_version=2) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stage": "pt"},
+        {"template": "chatml"},
+        {"lora": {"rank": 4, "rslora": True}},
+        {"lora": {"rank": 4, "kind": "loha"}},
+        {"optim": {**SPEC["optim"], "weight_decay": 0.1}},
+        {"optim": {**SPEC["optim"], "rope": {"kind": "yarn", "factor": 2}}},
+        {"eval": {"val_size": 0.1}},
+        {"preference": {"beta": 0.2}},
+        {"start_from": {"weight_digest": DIGEST, "name": "tests/start@1"}},
+        {"inputs": [*SPEC["inputs"], {**SPEC["inputs"][0], "split": "validation"}]},
+    ],
+)
+def test_whatever_decides_what_a_step_does_is_in_the_fingerprint(change):
+    assert fingerprint_with(**change) != fingerprint_with()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attempt": "at_" + "1" * 26},
+        {"fencing_token": 2},
+        {"limits": {"wall_seconds": 2, "memory_bytes": 2, "disk_bytes": 2}},
+        {"resume_from": {"step": 1, "digest": DIGEST}},
+    ],
+)
+def test_what_belongs_to_an_attempt_is_not(change):
+    assert fingerprint_with(**change) == fingerprint_with()
+
+
+def test_the_best_evaluation_is_kept(tmp_path):
+    progress = Progress(best=Best(1.5, 10, 2), peak_memory_bytes=7)
+    saved = save_checkpoint(
+        tmp_path, step=5, fingerprint=JOB, progress=progress, write_files=lambda folder: None
+    )
+    assert open_it(saved) == progress
+
+
+def test_a_tie_is_no_better():
+    best = Best().follow(2.0, 10).follow(2.0, 20).follow(1.0, 30).follow(3.0, 40)
+    assert best == Best(1.0, 30, stale=1)
+    assert Best().follow(2.0, 10).follow(2.0, 20) == Best(2.0, 10, stale=1)
