@@ -20,7 +20,7 @@ from adaptery.schemas.common import Page, parse
 from adaptery.schemas.job_statistics import JobStatistics
 from adaptery.states import FINAL_STATES, JobState
 
-__all__ = ["Job", "OptionValue", "Versions", "submitted"]
+__all__ = ["Job", "OptionValue", "Versions", "request_fields", "submitted"]
 
 #: Pauses before the event stream is opened again after a lost connection; the last one repeats.
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -325,21 +325,23 @@ def submitted(
     Raises:
         AdapteryError: what the service raised.
     """
+    fields = request_fields(dataset, options, **more)
+    wanted = {"name": name, "key": secrets.token_urlsafe(), **fields}
+    sent = parse(schemas.JobCreate, wanted).model_dump(exclude_none=True)
+    return Job(connection, connection.post("api/jobs", schemas.Job, sent, repeatable=True))
+
+
+def request_fields(
+    dataset: Versions, options: Mapping[str, OptionValue], **more: str | None
+) -> dict[str, object]:
+    """Return the fields of a request for a job; see `submitted`."""
     several = not isinstance(dataset, str | Version)
     versions = [_name_of(version) for version in (dataset if several else [dataset])]
-    fields = {field: value for field, value in more.items() if value is not None}
-    body = parse(
-        schemas.JobCreate,
-        {
-            "name": name,
-            **({"datasets": versions} if several else {"dataset": versions[0]}),
-            "options": options,
-            "key": secrets.token_urlsafe(),
-            **fields,
-        },
-    )
-    sent = body.model_dump(exclude_none=True)
-    return Job(connection, connection.post("api/jobs", schemas.Job, sent, repeatable=True))
+    return {
+        **({"datasets": versions} if several else {"dataset": versions[0]}),
+        "options": options,
+        **{field: value for field, value in more.items() if value is not None},
+    }
 
 
 def _name_of(version: str | Version) -> str:

@@ -7,13 +7,18 @@ from itertools import islice
 
 from adaptery.client.columns import JOBS
 from adaptery.client.connection import Connection, path_of
-from adaptery.client.job import Job, OptionValue, Versions, submitted
+from adaptery.client.job import Job, OptionValue, Versions, request_fields, submitted
 from adaptery.client.job_comparison import JobComparison, compare
 from adaptery.client.listing import Listing
+from adaptery.client.preflight import Preflight, preflight
+from adaptery.client.progress import Report, shown
 from adaptery.schemas import jobs as schemas
 from adaptery.schemas.job_statistics import JobCounts
 
 __all__ = ["Job", "Jobs"]
+
+#: A million records take some minutes.
+PREFLIGHT_SECONDS = 1800.0
 
 
 class Jobs:
@@ -62,6 +67,45 @@ class Jobs:
             reward=reward,
             priority=priority,
         )
+
+    def preflight(
+        self,
+        dataset: Versions,
+        *,
+        task: str = "training-v0",
+        base_model: str | None = None,
+        start_from: str | None = None,
+        reward: str | None = None,
+        timeout_seconds: float = PREFLIGHT_SECONDS,
+        progress: bool | Report | None = None,
+        **options: OptionValue,
+    ) -> Preflight:
+        """Tell what a job would do, without submitting it; the arguments are those of `submit`.
+
+        Args:
+            dataset: a version, or several.
+            task: the task definition.
+            base_model: a registered base model.
+            start_from: the adapter or checkpoint that training goes on from.
+            reward: the reward model.
+            timeout_seconds: how long to wait for it.
+            progress: whether to show a bar, or what to tell; in notebooks if absent.
+            options: what the form of the task offers.
+
+        Raises:
+            InvalidInputError: if an option is not one of the task, or out of its range.
+            NotFoundError: if a dataset is not the caller's to use.
+            UnavailableError: if no agent has described the base model yet.
+            DeadlineError: if it takes longer than the time.
+            AdapteryError: what the service raised.
+        """
+        fields = request_fields(
+            dataset, options, task=task, base_model=base_model, start_from=start_from, reward=reward
+        )
+        with shown("Pre-flight", progress, "records") as report:
+            return preflight(
+                self._connection, fields, timeout_seconds=timeout_seconds, progress=report
+            )
 
     def list(
         self,

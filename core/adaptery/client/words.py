@@ -6,7 +6,7 @@ from datetime import datetime
 
 from adaptery.terminal import printable
 
-__all__ = ["count_of", "printable", "size_of", "time_left", "written"]
+__all__ = ["count_of", "duration", "printable", "size_of", "time_left", "written"]
 
 NOTHING = "-"
 TEXT_LIMIT = 120  # characters of one cell
@@ -44,8 +44,13 @@ def written(value: object) -> str:
 
 def time_left(seconds: float) -> str:
     """Return about how long something goes on."""
+    return f"about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its largest fitting unit."""
     for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
         count = round(seconds / length)
         if count >= 2 or unit == "second":
-            return f"about {max(count, 1)} {unit}{'' if count <= 1 else 's'} left"
+            return f"{max(count, 1)} {unit}{'' if count <= 1 else 's'}"
     raise AssertionError("unreachable")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adaptery.client import Hub, Job
     from adaptery.commands import Subparsers
 
-__all__ = ["add"]
+__all__ = ["add", "add_request", "versions_of"]
 
 
 def add(actions: Subparsers) -> None:
@@ -39,7 +39,13 @@ def add(actions: Subparsers) -> None:
     _add_changes(cloning, "as it was")
 
 
-def _add_changes(parser: argparse.ArgumentParser, default: str) -> None:
+def add_request(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the arguments that say what a job is.
+
+    Args:
+        parser: of the command.
+        default: which base model it is where none is named.
+    """
     add = partial(parser.add_argument)
     add(
         "--dataset",
@@ -57,7 +63,12 @@ def _add_changes(parser: argparse.ArgumentParser, default: str) -> None:
     )
     add("--start-from", metavar="ADAPTER", help="the adapter or checkpoint to go on from")
     add("--reward", metavar="ADAPTER", help="the reward model that judges answers")
-    add("--priority", choices=("low", "normal", "high"), help="among your own jobs")
+
+
+def _add_changes(parser: argparse.ArgumentParser, default: str) -> None:
+    add_request(parser, default)
+    words = ("low", "normal", "high")
+    parser.add_argument("--priority", choices=words, help="among your own jobs")
     _add_answer(parser)
 
 
@@ -78,7 +89,7 @@ def _submit(hub: Hub, arguments: argparse.Namespace) -> int:
     settings = parse_settings(hub.task(arguments.task), arguments.set)
     job = hub.jobs.submit(
         arguments.name,
-        _versions(arguments.dataset),
+        versions_of(arguments.dataset),
         task=arguments.task,
         base_model=arguments.base_model,
         start_from=arguments.start_from,
@@ -98,7 +109,7 @@ def _clone(hub: Hub, arguments: argparse.Namespace) -> int:
     settings = parse_settings(hub.task(job.info.task), arguments.set) if arguments.set else {}
     made = job.clone(
         arguments.name,
-        dataset=_versions(arguments.dataset) if arguments.dataset else None,
+        dataset=versions_of(arguments.dataset) if arguments.dataset else None,
         base_model=arguments.base_model,
         start_from=arguments.start_from,
         reward=arguments.reward,
@@ -108,7 +119,8 @@ def _clone(hub: Hub, arguments: argparse.Namespace) -> int:
     return _tell(made, arguments)
 
 
-def _versions(names: list[str]) -> str | list[str]:
+def versions_of(names: list[str]) -> str | list[str]:
+    """Return the versions that `--dataset` named, as the client takes them."""
     return names[0] if len(names) == 1 else names
 
 

@@ -289,5 +289,19 @@ def _tokens(example: Example, tokenizer: ChatTokenizer) -> Iterator[Token]:
     weights = [0.0] * len(example)
     for target in example.targets:
         weights[target.start : target.end] = [target.weight] * (target.end - target.start)
-    for token, weight in zip(example.token_ids, weights, strict=True):
-        yield Token(text=tokenizer.decode([token], special=True), weight=weight)
+    for text, weight in zip(_pieces(example, tokenizer), weights, strict=True):
+        yield Token(text=text, weight=weight)
+
+
+def _pieces(example: Example, tokenizer: ChatTokenizer) -> Iterator[str]:
+    """Yield what each token adds to the text; of a character in several tokens, the last one."""
+    ids = list(example.token_ids)
+    start = done = 0  # a token is read with the one before it, which decides about white space
+    for end in range(1, len(ids) + 1):
+        before = tokenizer.decode(ids[start:done], special=True)
+        text = tokenizer.decode(ids[start:end], special=True)
+        if text.endswith("\ufffd") and end < len(ids):
+            yield ""
+            continue
+        yield text[len(before) :]
+        start, done = done, end

@@ -1,11 +1,14 @@
 """Pre-flights over HTTP: numbers for whoever may use the data, content for whoever may view it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+import adaptery
+from adaptery.commands import main
 from support.service import Client, Service, running_service
 from support.tokenizer_folders import END, write_tokenizer
 
@@ -39,7 +42,7 @@ def lines(count: int) -> bytes:
         {
             "messages": [
                 {"role": "user", "content": f"{SECRET} {n} " + "x" * n},
-                {"role": "assistant", "content": f"Note {n}: {{{{name}}}}" if n == 3 else f"{n}"},
+                {"role": "assistant", "content": f"Note {n}: {{{{name}}}}" if n == 3 else f"{n} ü"},
             ]
         }
         for n in range(count)
@@ -119,3 +122,26 @@ async def test_a_model_that_nobody_described_is_asked_for_later(demo: Client) ->
     for path in ("api/jobs/preflight", "api/jobs/preflight/batch"):
         problem = await demo.json("POST", path, 503, json=body)
         assert "No agent has described" in problem["detail"]
+
+
+async def test_client_and_command_line_tell_it(
+    service: Service, demo: Client, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    _, version = await published(demo, "client")
+    token = demo.headers["Authorization"].removeprefix("Bearer ")
+    monkeypatch.setenv("ADAPTERY_URL", service.url)
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", token)
+
+    def run() -> None:
+        with adaptery.connect(service.url, token) as hub:
+            found = hub.jobs.preflight(version, batch_size=2)
+            assert found.report.examples == 12 and "12 of 12 records" in repr(found)
+            assert "placeholder" in found._repr_html_()
+            batch = found.first_batch()
+            assert len(batch) == 2 and "ü&lt;|end|&gt;</span>" in batch._repr_html_()
+            assert f"{SECRET} " in repr(batch) and f"ü{END}]]" in repr(batch)
+        assert main(["jobs", "preflight", "--dataset", version, "--set", "batch_size=2"]) == 3
+
+    await asyncio.to_thread(run)
+    told = capsys.readouterr().out
+    assert "Steps" in told and "! dataset: 12 records are few" in told
