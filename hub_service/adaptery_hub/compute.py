@@ -24,9 +24,9 @@ from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
 from adaptery_hub.embedding_models import EmbeddingModels
+from adaptery_hub.fleet.circumstances import Surroundings
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
 from adaptery_hub.fleet.live import HEARTBEAT_SECONDS, AgentView
-from adaptery_hub.fleet.machines import machines_with
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.roster import Roster
@@ -45,7 +45,7 @@ from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
 from adaptery_hub.spool import Spool
-from adaptery_hub.tasks import Circumstances, TaskCatalog
+from adaptery_hub.tasks import TaskCatalog
 from adaptery_hub.translations import Translations
 from adaptery_hub.usage import UsageLog
 from adaptery_network.agent_files import AgentFiles
@@ -139,7 +139,7 @@ async def start_compute(services: Services) -> None:
         tasks,
         base_models,
         services.storage,
-        lambda digest: Circumstances(machines_with(network.views(), digest)),
+        Surroundings(network.views, services.model_files).of,
     )
     embeddings = EmbeddingGateway(
         embedding_models, base_models.names, network, usage, services.limits

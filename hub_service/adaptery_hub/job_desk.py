@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -191,7 +191,9 @@ class JobDesk:
         check_rank(taken, spec)
         inputs = input_specs(chosen, holds_out=holds_out(spec))
         spec["inputs"] = as_json(inputs)
-        check_combinations(task, spec, self._circumstances(base.weight_digest))
+        known = self._circumstances(base.weight_digest)
+        has_turns = any(entry.kinds - {"text"} for entry in chosen)
+        check_combinations(task, spec, replace(known, has_turns=has_turns))
         return JobPlan(task, options, base, chosen, translation, taken, spec, inputs)
 
     def _task(self, name: str, identity: Identity) -> TaskDefinition:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptery.errors import FieldProblem, SpecError
+from adaptery.examples import OWN_TEMPLATE
 from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
 from adaptery_hub.tasks.definitions import TaskDefinition
@@ -27,14 +28,22 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class BaseFacts:
+    """What a base model's own files say of it; None where no agent handed them over yet."""
+
+    context_tokens: int | None = None
+    has_template: bool | None = None
+
+
+@dataclass(frozen=True)
 class Circumstances:
     """What is known of where a job may run."""
 
     #: The live agents that hold its base model; it may be given to any of them.
     machines: Sequence[Machine] = ()
-    #: Of the base model.
-    context_tokens: int | None = None
-    has_template: bool | None = None
+    base: BaseFacts = BaseFacts()
+    #: Whether what it learns from has turns, and so needs a template.
+    has_turns: bool = True
 
 
 def check_combinations(
@@ -91,9 +100,10 @@ def _half(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
 
 
 def _context(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
-    rope = spec.optim.rope
-    limit = int((known.context_tokens or 0) * (rope.factor if rope else 1))
-    if known.context_tokens is not None and spec.optim.cutoff_len > limit:
+    if known.base.context_tokens is None:
+        return
+    limit = int(known.base.context_tokens * (spec.optim.rope.factor if spec.optim.rope else 1))
+    if spec.optim.cutoff_len > limit:
         yield FieldProblem(
             "optim.cutoff_len",
             f"is beyond the {limit:,} tokens that the base model can look back on.",
@@ -112,7 +122,7 @@ def _rope(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
 
 
 def _template(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
-    if spec.template == "model" and known.has_template is False:
+    if spec.template == OWN_TEMPLATE and known.has_turns and known.base.has_template is False:
         yield FieldProblem(
             "template", "the base model has no template of its own.", "Choose one by name."
         )

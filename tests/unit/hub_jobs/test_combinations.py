@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adaptery.errors import FieldProblem, SpecError
 from adaptery.schemas.spec import InputSpec, StartSpec
+from adaptery_hub.base_model_files import BaseModelFiles
+from adaptery_hub.fleet.circumstances import Surroundings
 from adaptery_hub.fleet.live import BaseModelReport, Heartbeat, LiveView
-from adaptery_hub.fleet.machines import machines_with
 from adaptery_hub.tasks import (
+    BaseFacts,
     Circumstances,
     Machine,
     TaskCatalog,
     check_combinations,
     freeze_spec,
 )
+from adaptery_network.agent.heartbeats import worker_features
 from support.hub_tables import AGENT, WEIGHTS, Clock
 
 CATALOG = TaskCatalog.load()
@@ -24,10 +32,22 @@ DIGEST = "sha256:" + "a" * 64
 LEARNT = InputSpec(version="dv_01hzzzzzzzzzzzzzzzzzzzzzzz", content_digest=DIGEST)
 START = StartSpec(weight_digest=DIGEST, name="@demo/soap@1")
 
+CONFIG = json.dumps(
+    {
+        "num_attention_heads": 2,
+        "hidden_size": 8,
+        "vocab_size": 99,
+        "num_hidden_layers": 1,
+        "intermediate_size": 16,
+        "max_position_embeddings": 2048,
+    }
+)
+
 CPU = Machine(gpu=False, bitsandbytes=False, flash_attn=False)
 GPU = Machine(gpu=True, bitsandbytes=True, flash_attn=True)
 BARE_GPU = Machine(gpu=True, bitsandbytes=False, flash_attn=False)
 UNKNOWN = Machine()
+NOTHING = BaseFacts()
 
 
 def refusals(
@@ -35,13 +55,13 @@ def refusals(
     *machines: Machine,
     task: str = "sft",
     start_from: StartSpec | None = None,
-    context_tokens: int | None = None,
-    has_template: bool | None = None,
+    base: BaseFacts = NOTHING,
+    has_turns: bool = True,
 ) -> list[FieldProblem]:
     found = CATALOG.get(task)
     frozen = freeze_spec(found, CATALOG.check_options(task, values), [LEARNT], start_from)
     try:
-        check_combinations(found, frozen, Circumstances(machines, context_tokens, has_template))
+        check_combinations(found, frozen, Circumstances(machines, base, has_turns))
     except SpecError as refused:
         return list(refused.errors)
     return []
@@ -112,17 +132,20 @@ def test_packages_are_asked_for_where_there_is_a_gpu() -> None:
 
 
 def test_examples_are_not_longer_than_the_base_model_can_look_back() -> None:
-    [problem] = refusals({"cutoff_len": 4096}, context_tokens=2048)
+    short = BaseFacts(context_tokens=2048)
+    [problem] = refusals({"cutoff_len": 4096}, base=short)
     assert problem.where == "options.cutoff_len" and "2,048" in problem.reason
     stretched = {"cutoff_len": 4096, "rope_scaling": "dynamic", "rope_factor": 2}
-    assert refusals(stretched, context_tokens=2048) == []
+    assert refusals(stretched, base=short) == []
     assert refusals({"cutoff_len": 4096}) == []
 
 
 def test_a_template_is_chosen_where_the_base_model_has_none() -> None:
-    [problem] = refusals({}, has_template=False)
+    bare = BaseFacts(has_template=False)
+    [problem] = refusals({}, base=bare)
     assert problem.where == "options.template" and "by name" in problem.remedy
-    assert refusals({"template": "chatml"}, has_template=False) == []
+    assert refusals({"template": "chatml"}, base=bare) == []
+    assert refusals({}, base=bare, has_turns=False) == [], "texts need none"
 
 
 def test_a_start_of_its_own_does_not_combine_with_going_on() -> None:
@@ -145,17 +168,49 @@ def test_all_refusals_come_at_once() -> None:
     }
 
 
-def beat(**said: Any) -> LiveView:
+def around(folder: Path, **said: Any) -> Callable[[str | None], Circumstances]:
+    """Return what is known around an agent that says this of itself."""
     clock, live = Clock(), LiveView()
     models = (BaseModelReport("tiny/tiny", WEIGHTS),)
     live.observe(Heartbeat(AGENT, 1, clock.now, base_models=models, **said), clock.now)
-    return live
+    return Surroundings(lambda: live, BaseModelFiles(folder)).of
 
 
-def test_machines_are_what_live_agents_say_of_themselves() -> None:
-    said = {"features": frozenset({"sealed", "with:bitsandbytes", "without:flash_attn"})}
+def test_machines_are_what_live_agents_say_of_themselves(tmp_path: Path) -> None:
+    features = frozenset({"sealed", "with:bitsandbytes", "without:flash_attn"})
     gpu = {"gpu": [{"total_bytes": 1}]}
-    assert machines_with(beat(load=gpu, **said), WEIGHTS) == [Machine(True, True, False)]
-    assert machines_with(beat(load={"gpu": []}), WEIGHTS) == [Machine(False, None, None)]
-    assert machines_with(beat(), WEIGHTS) == [UNKNOWN], "earlier releases say nothing"
-    assert machines_with(beat(), "sha256:" + "d" * 64) == machines_with(beat(), None) == []
+    known = around(tmp_path, load=gpu, features=features)(WEIGHTS)
+    assert known.machines == [Machine(True, True, False)]
+    assert around(tmp_path, load={"gpu": []})(WEIGHTS).machines == [Machine(False, None, None)]
+    silent = around(tmp_path)
+    assert silent(WEIGHTS).machines == [UNKNOWN], "earlier releases say nothing"
+    assert not silent("sha256:" + "d" * 64).machines and not silent(None).machines
+
+
+@pytest.mark.parametrize(
+    "files, facts",
+    [
+        ({}, BaseFacts(None, False)),
+        ({"config.json": CONFIG}, BaseFacts(2048, False)),
+        ({"config.json": "[" * 9999}, BaseFacts(None, False)),
+        ({"tokenizer_config.json": '{"chat_template": "x"}'}, BaseFacts(None, True)),
+        ({"chat_template.jinja": "x"}, BaseFacts(None, True)),
+    ],
+)
+def test_a_base_model_is_what_its_files_say(
+    tmp_path: Path, files: dict[str, str], facts: BaseFacts
+) -> None:
+    assert around(tmp_path)(WEIGHTS).base == BaseFacts(), "no agent handed it over yet"
+    folder = tmp_path / WEIGHTS.removeprefix("sha256:")
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert around(tmp_path)(WEIGHTS).base == facts
+
+
+def test_an_agent_says_what_its_workers_have() -> None:
+    assert worker_features((sys.executable, "-m", "adaptery_training")) == (
+        f"{'with' if find_spec('bitsandbytes') else 'without'}:bitsandbytes",
+        f"{'with' if find_spec('flash_attn') else 'without'}:flash_attn",
+    )
+    assert worker_features(("/opt/other/python",)) == (), "of another environment nothing is known"

@@ -1,0 +1,70 @@
+"""Where a job may run: the agents that hold its base model, and what is known of that model.
+
+For: the check of a job's options, before it waits. Only what agents said of themselves and of the
+base model counts; nothing here is a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from adaptery_hub.base_model_files import BaseModelFiles
+from adaptery_hub.fleet.live import AgentView
+from adaptery_hub.preflight.memory import read_shape
+from adaptery_hub.tasks import BaseFacts, Circumstances, Machine
+
+
+class Surroundings:
+    """Looks around for a job."""
+
+    def __init__(self, views: Callable[[], Iterable[AgentView]], files: BaseModelFiles) -> None:
+        self._views = views
+        self._files = files
+        self._facts: dict[Path, BaseFacts] = {}
+
+    def of(self, weight_digest: str | None) -> Circumstances:
+        """Returns what is known of where a job on these base weights may run."""
+        if weight_digest is None:
+            return Circumstances()
+        machines = [
+            machine_of(view)
+            for view in self._views()
+            if view.state == "live" and view.holds(weight_digest)
+        ]
+        return Circumstances(machines, self._base_facts(weight_digest))
+
+    def _base_facts(self, weight_digest: str) -> BaseFacts:
+        folder = self._files.find(weight_digest)
+        if folder is None:
+            return BaseFacts()
+        if folder not in self._facts:  # such a folder never changes
+            self._facts[folder] = read_facts(folder)
+        return self._facts[folder]
+
+
+def machine_of(view: AgentView) -> Machine:
+    """Returns what an agent's last heartbeat says; earlier releases say nothing of packages."""
+    gpus = view.beat.load.get("gpu")
+    return Machine(
+        gpu=bool(gpus) if isinstance(gpus, list) else None,
+        bitsandbytes=_has(view, "bitsandbytes"),
+        flash_attn=_has(view, "flash_attn"),
+    )
+
+
+def read_facts(folder: Path) -> BaseFacts:
+    """Returns what the folder that describes a base model says; it is small, and not parsed far."""
+    shape = read_shape(folder)
+    config = folder / "tokenizer_config.json"
+    has_template = (folder / "chat_template.jinja").exists() or (
+        config.exists() and b'"chat_template"' in config.read_bytes()
+    )
+    return BaseFacts(shape.context_tokens if shape else None, has_template)
+
+
+def _has(view: AgentView, package: str) -> bool | None:
+    """Source: `adaptery_network.agent.heartbeats.worker_features`."""
+    if f"with:{package}" in view.beat.features:
+        return True
+    return False if f"without:{package}" in view.beat.features else None
