@@ -14,11 +14,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from adaptery.errors import InvalidInputError, RecordError
 from adaptery.examples.chat_tokenizer import ChatTokenizer
 from adaptery.examples.example_set import Example, ExampleSet, Target
 from adaptery.records import Message, Record
+from adaptery.schemas.spec import Stage
+from adaptery.stages import STAGE_KINDS
 
 __all__ = [
     "add_record",
@@ -26,6 +29,7 @@ __all__ = [
     "build_texts",
     "conversation_tokens",
     "plain_message",
+    "require_kind",
 ]
 
 JsonObject = Mapping[str, object]
@@ -52,6 +56,8 @@ def build_texts(
 ) -> ExampleSet[Example]:
     """Tokenize records for continued pre-training: all of each counts, a chat as it is rendered.
 
+    What is longer than the cut-off becomes several examples: of a text, nothing waits for its end.
+
     Raises:
         RecordError: a record is of another kind, the chat template refuses one, or no example is
             left.
@@ -59,13 +65,21 @@ def build_texts(
     made: ExampleSet[Example] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
         made.record = number
-        if record.kind == "chat":
-            tokens, _ = conversation_tokens(record.messages, record.tools or (), tokenizer, number)
-            made.add(tokens, [Target(0, len(tokens))])
-        else:
-            add_record(made, record, tokenizer, number)
+        tokens = _whole_tokens(record, tokenizer, number)
+        for start in range(0, max(len(tokens), 1), cutoff_len):
+            part = tokens[start : start + cutoff_len]
+            if start == 0 or len(part) > 1:  # one token alone follows nothing
+                made.add(part, [Target(0, len(part))])
     made.require_examples()
     return made
+
+
+def _whole_tokens(record: Record, tokenizer: ChatTokenizer, number: int) -> array[int]:
+    require_kind(record, "pt", number)
+    if record.kind == "text":
+        return _text_tokens(record.text or "", tokenizer)[0]
+    unmasked = [replace(message, weight=0.0) for message in record.messages]
+    return conversation_tokens(unmasked, record.tools or (), tokenizer, number)[0]
 
 
 def add_record(
@@ -83,15 +97,25 @@ def add_record(
         RecordError: it is of another kind, or the chat template refuses it.
     """
     made.record = number
+    require_kind(record, "sft", number)
     if record.kind == "chat":
         made.add(*conversation_tokens(record.messages, record.tools or (), tokenizer, number))
-    elif record.kind == "text":
-        made.add(*_text_tokens(record.text or "", tokenizer))
     else:
+        made.add(*_text_tokens(record.text or "", tokenizer))
+
+
+def require_kind(record: Record, stage: Stage, number: int) -> None:
+    """Check that a stage learns from records of this kind.
+
+    Raises:
+        RecordError: it does not.
+    """
+    kinds = STAGE_KINDS[stage]
+    if record.kind not in kinds:
+        wanted = " and ".join(kinds)
         raise RecordError(
-            f"Record {number} is of kind {record.kind}; supervised fine-tuning takes chat and "
-            "text records.",
-            hint="Train on a dataset version of chat or text records.",
+            f"Record {number} is of kind {record.kind}; {stage} learns from {wanted} records.",
+            hint=f"Train on a dataset version of {wanted} records, or with another stage.",
         )
 
 

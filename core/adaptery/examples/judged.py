@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from adaptery.errors import InvalidInputError, RecordError
-from adaptery.examples.building import conversation_tokens, plain_message
+from adaptery.examples.building import conversation_tokens, plain_message, require_kind
 from adaptery.examples.chat_tokenizer import ChatTokenizer
 from adaptery.examples.example_set import Example, ExampleSet, Tokens
 from adaptery.records import Message, Record
 from adaptery.schemas.spec import Stage
-from adaptery.stages import STAGE_KINDS
 
 __all__ = ["Judged", "Pair", "Prompt", "build_judged", "build_pairs", "build_prompts"]
 
@@ -95,7 +94,7 @@ def build_pairs(
     made: ExampleSet[Pair] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
         made.record = number
-        _require_kind(record, stage, number)
+        require_kind(record, stage, number)
         assert record.chosen is not None and record.rejected is not None
         made.add_made(
             Pair,
@@ -118,7 +117,7 @@ def build_judged(
     made: ExampleSet[Judged] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
         made.record = number
-        _require_kind(record, "kto", number)
+        require_kind(record, "kto", number)
         for answer, good in _judged_answers(record):
             tokens = _answered(record, answer, tokenizer, number)
             made.add_made(partial(Judged, good), tokens)
@@ -137,7 +136,7 @@ def build_prompts(
     made: ExampleSet[Prompt] = ExampleSet(cutoff_len)
     for number, record in enumerate(records, start=1):
         made.record = number
-        _require_kind(record, "grpo", number)
+        require_kind(record, "grpo", number)
         asked = [plain_message(message) for message in _before_answer(record.messages)]
         try:
             text = tokenizer.render(asked, record.tools or (), opening=True)
@@ -150,16 +149,6 @@ def build_prompts(
             made.keep(Prompt(ids))
     made.require_examples()
     return made
-
-
-def _require_kind(record: Record, stage: Stage, number: int) -> None:
-    kinds = STAGE_KINDS[stage]
-    if record.kind not in kinds:
-        wanted = " and ".join(kinds)
-        raise RecordError(
-            f"Record {number} is of kind {record.kind}; {stage} learns from {wanted} records.",
-            hint=f"Train on a dataset version of {wanted} records, or with another stage.",
-        )
 
 
 def _answered(record: Record, answer: Message, tokenizer: ChatTokenizer, number: int) -> Tokens:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adaptery.errors import RecordError
-from adaptery.examples import ChatTokenizer, build_examples
+from adaptery.examples import ChatTokenizer, Target, build_examples, build_texts
 from adaptery.records import Message, Record
 from support.tokenizer_folders import END, write_tokenizer
 
@@ -110,3 +110,14 @@ def test_calls_of_tools_are_learnt_where_the_template_knows_none(tokenizer):
     (answer,) = counted(example, tokenizer)
     assert answer == f'<tool_call>\n{{"name": "ping", "arguments": {{"a": 1}}}}\n</tool_call>{END}'
     assert '"name": "ping"' in tokenizer.decode(example.token_ids[: example.targets[0].start])
+
+
+def test_of_pre_training_all_counts_and_nothing_is_cut(tokenizer):
+    text, talk = "Once upon a time there was rain.", chat(USER, Message("assistant", "Yes."))
+    made = build_texts([Record.of_text(text), talk], tokenizer, cutoff_len=10)
+    assert (made.cut, made.dropped_cut, made.dropped_empty) == (0, 0, 0)
+    found = "".join(tokenizer.decode(e.token_ids, special=True) for e in made.examples)
+    rendered = tokenizer.render([{"role": "user", "content": "Hi?"}], opening=True)
+    assert found.startswith(f"{text}{END}{rendered}Yes.")
+    assert all(e.targets == (Target(1, len(e)),) for e in made.examples)
+    assert max(made.lengths) == 10
