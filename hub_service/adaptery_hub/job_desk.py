@@ -166,6 +166,8 @@ class JobDesk:
         """
         await self._tasks.refresh()
         task = self._task(wanted.task, identity)
+        if wanted.start_from is not None and not task.start_from:
+            raise _wrong("start_from", "is not taken by this task", "leave it out")
         if task_digest not in (None, task.digest):
             raise ConflictError(
                 f"The task {task.name} was changed since.",
