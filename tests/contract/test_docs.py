@@ -205,15 +205,16 @@ def test_client_calls_in_sentences_exist(page: Path) -> None:
 
 
 def test_task_options_in_examples_are_those_of_the_shipped_task() -> None:
-    options = set(TaskCatalog.load().get("training-v0").options)
+    catalog = TaskCatalog.load()
     submit = inspect.signature(Jobs.submit)
     named = {name for name, p in submit.parameters.items() if p.kind is not p.VAR_KEYWORD}
-    used = {
-        keyword.arg
+    calls = [
+        {keyword.arg: keyword.value for keyword in node.keywords}
         for page in PAGES
         for block in python_in(page)
         for node in ast.walk(ast.parse(block))
         if isinstance(node, ast.Call) and chain(node.func) == "hub.jobs.submit"
-        for keyword in node.keywords
-    }
-    assert used <= options | named
+    ]
+    for given in calls:
+        task = ast.literal_eval(given["task"]) if "task" in given else "training-v0"
+        assert set(given) <= set(catalog.get(task).options) | named
