@@ -1,6 +1,8 @@
 """How much memory a worker takes: a rule of thumb, corrected by what past attempts took.
 
 Pure rules but for reading the sizes. A rule of thumb errs: it is a warning, never a refusal.
+Measured: SmolLM2-135M, rank 8, 4 rows of 256 tokens that all count, on a CPU, takes 3.7 GB in fp32
+and 3.2 GB in bf16; the rule says 3.9 and 2.7.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from adaptery.schemas.spec import JobSpec, LoraSpec, OptimSpec
 from adaptery.spec_rules import plain_rank
 
 #: Of Python with torch, transformers and peft, before a model is loaded.
-LIBRARIES_BYTES = 600 * 1024**2
+LIBRARIES_BYTES = 800 * 1024**2
 #: Bytes of a trained number: itself, its gradient and Adam's two moments, all in fp32.
 TRAINED_BYTES = 16
 #: Bytes of a trained number in a checkpoint: itself and Adam's two moments.
@@ -23,7 +25,7 @@ CHECKPOINT_BYTES = 12
 #: Hidden vectors and vectors of the feed-forward part that a layer keeps for its way back.
 KEPT_HIDDEN, KEPT_WIDE = 8, 3
 #: Numbers of fp32 and of the model's own kind that a logit passes on its way to the loss and back.
-LOGIT_COPIES = 3
+LOGIT_COPIES = 6
 #: Corrections beyond these say more about the past attempt than about the rule.
 CORRECTION_RANGE = (0.7, 3.0)
 _CONFIG_LIMIT = 1024 * 1024
