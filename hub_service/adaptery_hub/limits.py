@@ -20,7 +20,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -303,15 +303,8 @@ def wish_of(
     identity: Identity, request_id: str, max_tokens: int, answers: int, adapter: Asked | None
 ) -> Wish:
     """Return what a request to an adapter, or to a base model, comes to."""
-    wish = Wish(request_id, identity.tenant_id, max_tokens, answers)
-    if adapter is None:
-        return wish
-    return replace(
-        wish,
-        owner_id=adapter.owner_id,
-        adapter_id=adapter.id,
-        adapter_limits=adapter.limits,
-    )
+    who = (request_id, identity.tenant_id, max_tokens, answers)
+    return Wish(*who, adapter.owner_id, adapter.id, adapter.limits) if adapter else Wish(*who)
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -108,7 +108,11 @@ class Tenants:
             await self._learn(gone)
             found = [self._remembered[name] for name in names]
             states = await self._states(found)
-        return [replace(tenant, state=states[tenant.id] or "") for tenant in found]
+        return [
+            tenant if tenant.state == state else replace(tenant, state=state)
+            for tenant in found
+            for state in (states[tenant.id] or "",)
+        ]
 
     async def _states(self, found: Sequence[Tenant]) -> Mapping[str, str | None]:
         ids = tuple(tenant.id for tenant in found)

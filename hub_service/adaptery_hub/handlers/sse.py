@@ -48,6 +48,7 @@ class EventStream:
         self._handler.set_header("Content-Type", SSE_MEDIA)
         self._handler.set_header("Cache-Control", "no-cache, no-store")
         self._handler.set_header("X-Accel-Buffering", "no")  # nginx buffers answers without it
+        self._handler.hurry()
         if at_once:
             await self._handler.flush()
 
@@ -56,10 +57,9 @@ class EventStream:
     ) -> None:
         """Send one event; `data` as JSON, or as it is if it is a text of one line."""
         text = data if isinstance(data, str) else _ENCODER.encode(data)
-        lines = [f"id: {id}"] if id is not None else []
-        lines += [f"event: {event}"] if event is not None else []
-        lines.append(f"data: {text}")
-        await self._write("\n".join(lines) + "\n\n")
+        head = "" if id is None else f"id: {id}\n"
+        head += "" if event is None else f"event: {event}\n"
+        await send_patiently(self._handler, f"{head}data: {text}\n\n")
 
     async def while_admitted(self, work: Awaitable[None], thing_id: str, check: Check) -> None:
         """Let `work` send events while the caller is let in; then send why no longer.
@@ -74,7 +74,7 @@ class EventStream:
 
     async def keep_alive(self) -> None:
         """Send a comment."""
-        await self._write(": \n\n")
+        await send_patiently(self._handler, ": \n\n")
 
     async def wait(self, event: asyncio.Event, seconds: float = KEEP_ALIVE_SECONDS) -> bool:
         """Wait for `event`, the client's leaving or the time; True if `event` is set."""
@@ -88,9 +88,6 @@ class EventStream:
             for wait in waits:
                 wait.cancel()
         return event.is_set()
-
-    async def _write(self, text: str) -> None:
-        await send_patiently(self._handler, text)
 
 
 async def send_patiently(handler: Handler, data: str | bytes) -> None:
