@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reference_pages import commands, configuration, errors, routes, tutorial
+from reference_pages import commands, configuration, errors, routes, tasks, tutorial
 
 DOCS = Path(__file__).parent
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -26,6 +26,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/configuration.md": configuration.make,
     "reference/errors.md": errors.make,
     "reference/commands.md": commands.make,
+    "reference/tasks.md": tasks.make,
     "tutorial/first-adapter.md": tutorial.make,
 }
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = bool(parser.parse_args(arguments).check)
     stale = [name for name, make in PAGES.items() if bring_up_to_date(name, make(), check=check)]
     problems = [f"docs/{name} is stale" for name in stale] if check else []
-    for module in (routes, configuration, errors, commands, tutorial):
+    for module in (routes, configuration, errors, commands, tasks, tutorial):
         problems += [f"no description: {name}" for name in module.undescribed()]
     sys.stderr.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems else 0

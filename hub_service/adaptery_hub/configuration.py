@@ -75,7 +75,7 @@ def configure(
             `embeddings`.
         default_base_model: what an empty model name means; the first of `base_models` if None.
         pinned_digests: name of a model to the only weight digest that is accepted for it.
-        tasks_dir: folder with task files (YAML) that replace the shipped ones.
+        tasks_dir: folder with task files (YAML) that add to the shipped ones or replace them.
         max_upload_bytes: largest file that a user may upload.
         lease_seconds: how long an agent may be silent about a job before the job goes to another.
         max_attempts: how many attempts at a job may be lost in a row, without a checkpoint of a

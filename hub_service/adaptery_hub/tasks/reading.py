@@ -191,7 +191,11 @@ def _faults(option: OptionDefinition) -> Iterator[tuple[str, str, str]]:
         for value in values:
             told = None if value is None else option.to_spec(value)
             if told is not None and not field.takes(told):
-                yield key, f"is not what {option.into} takes", "see docs/reference, or leave it out"
+                yield (
+                    key,
+                    f"is not what {option.into} takes",
+                    f"leave it out, or see {option.into} in the reference of tasks",
+                )
 
 
 def _check_defaults(options: Mapping[str, OptionDefinition], files: list[Document]) -> None:
