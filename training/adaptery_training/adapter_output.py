@@ -109,7 +109,6 @@ def _readme(spec: JobSpec, summary: dict[str, float], info: AdapterInfo) -> str:
         for entry in spec.inputs
         for version, digest in _named(entry)
     )
-    optim = spec.optim
     return f"""---
 library_name: peft
 base_model: {json.dumps(spec.base_model.name)}
@@ -134,18 +133,34 @@ It fits the base weights with this digest and no others:
 
 | | |
 |---|---|
-| rank, alpha, dropout | {spec.lora.rank}, {spec.lora.alpha:g}, {spec.lora.dropout:g} |
-| targets | {", ".join(spec.lora.targets)} |
-| learning rate, schedule | {optim.learning_rate:g}, {optim.scheduler} |
-| batch size x accumulation | {optim.batch_size} x {optim.gradient_accumulation} |
-| cut-off | {optim.cutoff_len} tokens |
-| seed | {optim.seed} |
-| epochs done | {summary["epoch"]:.2f} |
-| mean training loss | {summary["train_loss"]:.4f} |
-| training time | {summary["train_runtime"]:.0f} s |
+{_table(spec, summary)}
 
 `card.json` holds the same for programs.
 """
+
+
+def _table(spec: JobSpec, summary: dict[str, float]) -> str:
+    """Return what a reader wants to know first; every option is in the card."""
+    lora, optim = spec.lora, spec.optim
+    targets = lora.targets if lora.targets == "all" else ", ".join(lora.targets)
+    rows = [
+        ("trained as", f"{lora.kind}, start {lora.init}"),
+        ("rank, alpha, dropout", f"{lora.rank}, {lora.alpha:g}, {lora.dropout:g}"),
+        ("targets", targets),
+        ("learning rate, schedule", f"{optim.learning_rate:g}, {optim.scheduler}"),
+        ("batch size x accumulation", f"{optim.batch_size} x {optim.gradient_accumulation}"),
+        ("cut-off", f"{optim.cutoff_len} tokens"),
+        ("seed", f"{optim.seed}"),
+        ("epochs done", f"{summary['epoch']:.2f}"),
+        ("mean training loss", f"{summary['train_loss']:.4f}"),
+        ("training time", f"{summary['train_runtime']:.0f} s"),
+    ]
+    if spec.start_from is not None:
+        rows.insert(0, ("goes on from", spec.start_from.name))
+    if "eval_loss" in summary:
+        best = f"{summary['eval_loss']:.4f}, after step {summary['best_step']:.0f}"
+        rows.append(("best held out loss", best))
+    return "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
 def _version(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -120,6 +121,25 @@ def test_messages_of_weight_0_and_what_users_say_are_not_learnt_from(bench):
     assert attempt.run() == 0, attempt.log
     counts = next(e["message"] for e in attempt.of_kind("log") if "examples" in e["message"])
     assert f"{len('A rose.') + 1} of them count" in counts  # and the end of the turn
+
+
+def test_training_goes_on_from_an_adapter_and_tells_what_is_held_out(bench, trained):
+    attempt = bench.attempt(max_steps=4, learning_rate=0.001, lora={"rank": 6})
+    attempt.spec["eval"] = {"val_size": 4, "steps": 2}
+    digest = inspect_adapter(trained.path / "adapter").weight_digest
+    attempt.spec["start_from"] = {"weight_digest": digest, "name": "tests/first@1"}
+    shutil.copytree(trained.path / "adapter", attempt.path / "start")
+    assert attempt.run() == 0, attempt.log
+    assert attempt.losses[1] < trained.losses[1] / 2
+    told = {m["step"]: m["eval_loss"] for m in attempt.of_kind("metrics") if "eval_loss" in m}
+    assert list(told) == [2, 4] and len(attempt.of_kind("metrics")) == 4
+    summary = attempt.events[-1]
+    assert summary["eval_loss"] == min(told.values()) == told[summary["best_step"]]
+    card = json.loads((attempt.path / "adapter/card.json").read_text())
+    assert card["spec"]["start_from"]["name"] == "tests/first@1"
+    readme = (attempt.path / "adapter/README.md").read_text()
+    assert "| goes on from | tests/first@1 |" in readme
+    assert f"| best held out loss | {summary['eval_loss']:.4f}, after step" in readme
 
 
 def test_text_records_are_learnt_whole(bench):

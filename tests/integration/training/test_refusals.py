@@ -27,13 +27,13 @@ def expect(attempt, code: str, *words: str) -> dict:
     [
         ({"python_object": "os.system"}, "python_object"),
         ({"spec_version": 3}, "spec_version"),
-        ({"stage": "dpo"}, "stage"),
         ({"template": "unheard-of"}, "template"),
         ({"template": "llama3"}, "template"),
         ({"lora": {"rank": 0}}, "lora.rank"),
         ({"optim": {"output_dir": "/tmp"}}, "optim.output_dir"),
         ({"optim": {"precision": "fp16"}}, "optim.precision"),
         ({"lora": {"targets": ["lm_head"]}}, "lora.targets"),
+        ({"lora": {"dora": True}}, "lora.dora"),
     ],
 )
 def test_a_spec_that_asks_for_something_else_is_refused(bench, change, word):
@@ -57,6 +57,13 @@ def test_a_spec_outside_the_work_folder_is_refused(bench, tmp_path):
         read_spec(attempt.path, "job.json")
     with pytest.raises(SpecRefusedError, match="outside"):
         read_spec(attempt.path, "../job.json")
+
+
+def test_an_adapter_to_go_on_from_that_is_not_there_is_refused(bench):
+    attempt = bench.attempt()
+    digest = "sha256:" + "0" * 64
+    attempt.spec["start_from"] = {"weight_digest": digest, "name": "tests/letters@1"}
+    expect(attempt, "data_integrity", "go on from")
 
 
 def test_a_base_model_with_other_weights_is_refused(bench, tmp_path):
