@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,14 @@ def test_a_file_that_is_not_read_is_told(folder: Folder) -> None:
 def test_no_task_takes_the_place_of_the_list_of_problems(folder: Folder) -> None:
     folder.write("problems.yaml", TASK)
     assert "cannot have this name" in folder.catalog().problems[0].reason
+
+
+def test_the_examples_of_the_documentation_are_tasks(folder: Folder) -> None:
+    page = Path(__file__).parents[3] / "docs/howto/tasks.md"
+    examples = re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    for number, text in enumerate(examples):
+        folder.write(f"example-{number}.yaml", text)
+    assert len(examples) == 2 and folder.catalog().problems == ()
 
 
 @settings(max_examples=60)
