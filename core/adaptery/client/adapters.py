@@ -15,6 +15,23 @@ from adaptery.schemas.adapters import Adapter, AdapterChange, AdapterLimits
 __all__ = ["Adapters"]
 
 
+def save_archive(connection: Connection, source: str, target: Path) -> Path:
+    """Save what the service sends; the file is there whole, or not at all.
+
+    Raises:
+        AdapteryError: what the service raised.
+        OSError: if the file cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with connection.stream("GET", source) as response, partial.open("wb") as stream:
+            for chunk in response.iter_bytes():
+                stream.write(chunk)
+        return partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 class Adapters:
     """The adapters that the caller may use."""
 
@@ -81,16 +98,8 @@ class Adapters:
             AdapteryError: what the service raised.
             OSError: if the file cannot be written.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.part")
         source = path_of("api", "adapters", adapter, "download")
-        try:
-            with self._connection.stream("GET", source) as response, partial.open("wb") as stream:
-                for chunk in response.iter_bytes():
-                    stream.write(chunk)
-            return partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        return save_archive(self._connection, source, Path(path))
 
     def share(self, adapter: str, principal: str, right: RightWord) -> Grant:
         """Give a user or group a right on an adapter, or change the one that they were given.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from adaptery.client.adapters import save_archive
 from adaptery.client.columns import expected_of, job_facts, percent_of
 from adaptery.client.connection import Connection, checked, path_of
 from adaptery.client.listing import card
@@ -16,6 +18,7 @@ from adaptery.client.sharing import Shared
 from adaptery.client.versions import Version
 from adaptery.errors import DeadlineError, InternalError, UnavailableError
 from adaptery.schemas import jobs as schemas
+from adaptery.schemas.checkpoints import Checkpoint
 from adaptery.schemas.common import Page, parse
 from adaptery.schemas.job_statistics import JobStatistics
 from adaptery.states import FINAL_STATES, JobState
@@ -198,6 +201,28 @@ class Job(Shared):
             self._path("metrics"), Page[schemas.JobEvent], {"points": points}
         )
         return list(page.items)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return the checkpoints that are kept, each with its name as a model.
+
+        Raises:
+            AdapteryError: what the service raised.
+        """
+        return list(
+            self._connection.pages(self._path("checkpoints"), Checkpoint, lambda one: one.id)
+        )
+
+    def download_checkpoint(self, step: int, path: str | Path) -> Path:
+        """Save the adapter in a checkpoint as the archive that the service sends.
+
+        Raises:
+            NotFoundError: if there is none at this step that can be served.
+            NotAllowedError: if the caller may use it but not have it.
+            AdapteryError: what the service raised.
+            OSError: if the file cannot be written.
+        """
+        source = self._path("checkpoints", str(step), "download")
+        return save_archive(self._connection, source, Path(path))
 
     def statistics(self) -> JobStatistics:
         """Return what the job cost and how it went: attempts, times, tokens, memory, inputs.

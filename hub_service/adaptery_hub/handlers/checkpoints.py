@@ -7,7 +7,8 @@ import asyncio
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import FieldProblem, InvalidInputError, NotFoundError
-from adaptery.schemas.common import Answer, Instant, Page
+from adaptery.schemas.checkpoints import Checkpoint
+from adaptery.schemas.common import Page
 from adaptery.states import JobState
 from adaptery_hub.database.statements import adapters, checkpoints
 from adaptery_hub.fleet.offers import folder_of_adapter
@@ -28,31 +29,19 @@ from adaptery_hub.weights import pinned_name
 _STEP_DIGITS = 8  # no job has more steps
 
 
-class CheckpointCard(Answer):
-    """A state of training that a job can resume from."""
-
-    id: str
-    step: int
-    digest: str
-    bytes: int
-    metrics: dict[str, float | None] | None
-    model: str | None = None  # its name as a model; null: it cannot be served
-    created_at: Instant
-
-
 class JobCheckpointsHandler(Handler):
     """The checkpoints of one job."""
 
     async def get(self, job: str) -> None:
         """List the checkpoints that are kept, lowest step first."""
-        _, limit = self.page()
+        after, limit = self.page()
         row = await fetch_job(self, job, Right.VIEW)
         identity = self.identity
 
-        def read(connection: Connection) -> list[CheckpointCard]:
+        def read(connection: Connection) -> list[Checkpoint]:
             adapter = adapters.of_jobs(connection, [job], identity).get(job)
             prefix = _model_of(row, adapter)
-            kept = checkpoints.of_job(connection, job)
+            kept = checkpoints.of_job(connection, job, after)
             return [describe_checkpoint(one, prefix) for one in kept]
 
         self.answer_page(await self.services.db.read(read), limit)
@@ -83,7 +72,7 @@ class CheckpointDownloadHandler(Handler):
             await send_zip(self, packed, name, row["adapter_id"] or job, find)
 
 
-def describe_checkpoint(row: RowMapping, model: str | None) -> CheckpointCard:
+def describe_checkpoint(row: RowMapping, model: str | None) -> Checkpoint:
     """Returns a checkpoint as the API shows it.
 
     Args:
@@ -91,7 +80,7 @@ def describe_checkpoint(row: RowMapping, model: str | None) -> CheckpointCard:
         model: How names of the checkpoints of its job begin, if the caller may ask them.
     """
     is_served = model is not None and row["weight_digest"] is not None
-    return CheckpointCard(
+    return Checkpoint(
         id=row["id"],
         step=row["step"],
         digest=row["digest"],
@@ -126,7 +115,7 @@ ROUTES = [
             "GET": Operation(
                 "read",
                 "The checkpoints of a job; `model` is how each is asked for.",
-                response=Page[CheckpointCard],
+                response=Page[Checkpoint],
                 query=PAGE_QUERY,
             )
         },

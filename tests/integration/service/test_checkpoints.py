@@ -114,6 +114,8 @@ async def test_a_checkpoint_answers_for_those_who_will_have_its_adapter(
     model, path = f"{job}-step{STEP}", f"api/jobs/{job}/checkpoints"
     (listed,) = (await demo.json("GET", path))["items"]
     assert listed["model"] == model
+    after = await demo.json("GET", f"{path}?after={listed['id']}")
+    assert after == {"items": [], "has_more": False}
     assert await ask(demo, model) == 200
     target = fleet.asked[-1][1].target
     assert target.model == model and target.adapter is not None

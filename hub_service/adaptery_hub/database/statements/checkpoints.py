@@ -168,11 +168,16 @@ def _served(identity: Identity, step: int | None) -> sa.Select[tuple[object, ...
     return statement if step is None else statement.where(_checkpoints.c.step == step)
 
 
-def of_job(connection: Connection, job_id: str) -> list[RowMapping]:
-    """Returns the checkpoints of a job, lowest step first."""
+def of_job(connection: Connection, job_id: str, after: str | None = None) -> list[RowMapping]:
+    """Returns the checkpoints of a job, lowest step first; those after one with this id."""
     statement = (
         sa.select(_checkpoints).where(_checkpoints.c.job_id == job_id).order_by(_checkpoints.c.step)
     )
+    if after is not None:
+        before = sa.select(_checkpoints.c.step).where(
+            _checkpoints.c.id == after, _checkpoints.c.job_id == job_id
+        )
+        statement = statement.where(_checkpoints.c.step > before.scalar_subquery())
     return list(connection.execute(statement).mappings())
 
 

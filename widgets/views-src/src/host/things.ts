@@ -65,6 +65,8 @@ export interface Adapter {
 export interface Checkpoint {
   id: string;
   step: number;
+  /** Its name as a model; null if it cannot be served, or not to the reader. */
+  model: string | null;
 }
 
 export type JobState = "created" | "queued" | "training" | "completed" | "failed" | "cancelled";

@@ -110,7 +110,7 @@ export class AdapterField {
       const found = known ?? (await list<Adapter>(this.host, "adapters.list", { search: adapter }, OFFERED)).items.find(({ full_name }) => full_name === adapter);
       if (!found) return;
       const { items } = await ask<{ items: Checkpoint[] }>(this.host, "jobs.checkpoints", { job: found.job });
-      if (this.adapter === adapter) this.offerSteps(items.map(({ step }) => step));
+      if (this.adapter === adapter) this.offerSteps(items.filter(({ model }) => model !== null).map(({ step }) => step));
     } catch {
       // The adapter as it was when training ended will do.
     }

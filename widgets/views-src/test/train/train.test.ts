@@ -219,7 +219,8 @@ describe("the form", () => {
     host.answer("tasks.list", () => page({ ...TASK, takes: { start_from: true, reward: true } }));
     const adapter = (id: string, name: string, base_model = "small/two"): object => ({ id, full_name: `@demo/${name}@1`, base_model, job: `jb_${name}`, rank: 8 });
     host.answer("adapters.list", () => page(adapter("ad_1", "soap"), adapter("ad_2", "judge"), adapter("ad_3", "other", "small/one")));
-    host.answer("jobs.checkpoints", () => page({ id: "ck_1", step: 50 }, { id: "ck_2", step: 100 }));
+    const kept = [50, 100].map((step) => ({ id: `ck_${step}`, step, model: `@demo/soap@1-step${step}` }));
+    host.answer("jobs.checkpoints", () => page(...kept, { id: "ck_old", step: 10, model: null }));
     const el = await shown(host);
     submit(el);
     expect(labelled(el, "Reward model").closest(".field")!.textContent).toContain("No reward model is chosen.");
