@@ -162,11 +162,11 @@ class WatchPage:
         self.loss = view.locator("figure").filter(has_text="Loss").first
         self.log = view.get_by_role("log")
 
-    def wait_for_charts(self) -> None:
+    def wait_for_charts(self, count: int = 4) -> None:
         """Wait until every chart has drawn something."""
-        charts = self.view.locator("figure canvas")
-        expect(charts).to_have_count(4, timeout=PATIENCE_MS)
-        for index in range(4):
+        charts = self.view.locator("figure:visible canvas")
+        expect(charts).to_have_count(count, timeout=PATIENCE_MS)
+        for index in range(count):
             canvas = charts.nth(index).element_handle()
             assert canvas is not None
             self.view.page.wait_for_function(_HAS_INK, arg=canvas, timeout=PATIENCE_MS)

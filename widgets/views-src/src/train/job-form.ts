@@ -22,6 +22,8 @@ interface Listener {
 }
 
 const PRIORITIES: Readonly<Record<Priority, string>> = { low: "Low: after your other jobs", normal: "Normal", high: "High: before other jobs" };
+/** What the service takes where no task is named: the short form comes first. */
+const USUAL_TASK = "training-v0";
 const NO_MODEL = "No base model is registered: ask whoever runs this Hub.";
 const NO_TASK = "There is no task for you: ask whoever runs this Hub.";
 
@@ -72,9 +74,9 @@ export class JobForm {
       ask<{ scopes?: string[] }>(this.host, "whoami"),
       this.versions.load(),
     ]);
-    this.tasks = tasks.items;
+    this.tasks = [...tasks.items].sort((one, other) => Number(other.name === USUAL_TASK) - Number(one.name === USUAL_TASK));
     this.baseModels = baseModels.items;
-    this.task.replaceChildren(...this.tasks.map(({ name, title, stage }) => element("option", { value: name }, stage ? `${title} (${stage})` : title)));
+    this.task.replaceChildren(...this.tasks.map((task) => element("option", { value: task.name }, titleOf(task))));
     this.taskField.element.hidden = this.tasks.length === 1;
     const words = Object.entries(PRIORITIES).filter(([value]) => value !== "high" || mine.scopes?.includes("admin"));
     this.priority.replaceChildren(...words.map(([value, words]) => element("option", { value }, words)));
@@ -254,6 +256,11 @@ export class JobForm {
     was(this.startFrom.field, job?.start_from ?? "", this.startFrom.chosen ?? "");
     was(this.versions.fields[0]!, job?.datasets.join(", "), this.versions.names.join(", "));
   }
+}
+
+/** With its stage, unless the title says it. */
+function titleOf({ title, stage }: Task): string {
+  return !stage || title.toLowerCase().includes(stage) ? title : `${title} (${stage})`;
 }
 
 function originOf({ source, weight_digest: digest }: BaseModel): string {
