@@ -6,9 +6,12 @@ base model counts; nothing here is a guess.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from adaptery.examples import TEMPLATE_NAMES
+from adaptery.examples.chat_templates import named_template
 from adaptery_hub.base_model_files import BaseModelFiles
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.preflight.memory import read_shape
@@ -60,7 +63,20 @@ def read_facts(folder: Path) -> BaseFacts:
     has_template = (folder / "chat_template.jinja").exists() or (
         config.exists() and b'"chat_template"' in config.read_bytes()
     )
-    return BaseFacts(shape.context_tokens if shape else None, has_template)
+    context = shape.context_tokens if shape else None
+    return BaseFacts(context, has_template, _unfit_templates(folder))
+
+
+def _unfit_templates(folder: Path) -> frozenset[str]:
+    """Returns the templates that name a token which nothing in the tokenizer's files does."""
+    files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
+    said = b"".join(path.read_bytes() for path in files if path.exists())
+    needed = {name: named_template(name).needed_tokens for name in TEMPLATE_NAMES}
+    return frozenset(
+        name
+        for name, tokens in needed.items()
+        if any(json.dumps(token).encode() not in said for token in tokens)
+    )
 
 
 def _has(view: AgentView, package: str) -> bool | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptery.errors import FieldProblem, SpecError
-from adaptery.examples import OWN_TEMPLATE
+from adaptery.examples import OWN_TEMPLATE, TEMPLATE_NAMES
 from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
 from adaptery_hub.tasks.definitions import TaskDefinition
@@ -33,6 +33,8 @@ class BaseFacts:
 
     context_tokens: int | None = None
     has_template: bool | None = None
+    #: Names of chat templates whose control tokens its tokenizer lacks.
+    unfit_templates: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,13 @@ def _template(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
     if spec.template == OWN_TEMPLATE and known.has_turns and known.base.has_template is False:
         yield FieldProblem(
             "template", "the base model has no template of its own.", "Choose one by name."
+        )
+    if spec.template in known.base.unfit_templates:
+        fitting = [name for name in TEMPLATE_NAMES if name not in known.base.unfit_templates]
+        yield FieldProblem(
+            "template",
+            f"{spec.template} needs control tokens that the base model does not have.",
+            f"Use {', '.join((OWN_TEMPLATE, *fitting))}.",
         )
 
 

@@ -14,7 +14,7 @@ import pytest
 from adaptery.errors import FieldProblem, SpecError
 from adaptery.schemas.spec import InputSpec, StartSpec
 from adaptery_hub.base_model_files import BaseModelFiles
-from adaptery_hub.fleet.circumstances import Surroundings
+from adaptery_hub.fleet.circumstances import Surroundings, read_facts
 from adaptery_hub.fleet.live import BaseModelReport, Heartbeat, LiveView
 from adaptery_hub.tasks import (
     BaseFacts,
@@ -26,6 +26,7 @@ from adaptery_hub.tasks import (
 )
 from adaptery_network.agent.heartbeats import worker_features
 from support.hub_tables import AGENT, WEIGHTS, Clock
+from support.tokenizer_folders import write_tokenizer
 
 CATALOG = TaskCatalog.load()
 DIGEST = "sha256:" + "a" * 64
@@ -146,6 +147,15 @@ def test_a_template_is_chosen_where_the_base_model_has_none() -> None:
     assert problem.where == "options.template" and "by name" in problem.remedy
     assert refusals({"template": "chatml"}, base=bare) == []
     assert refusals({}, base=bare, has_turns=False) == [], "texts need none"
+
+
+def test_a_template_whose_control_tokens_are_missing_is_refused(tmp_path: Path) -> None:
+    base = read_facts(write_tokenizer(tmp_path, tokens=("<|im_start|>", "<|im_end|>")))
+    assert base.has_template and "llama3" in base.unfit_templates
+    assert not {"chatml", "qwen", "alpaca", "zephyr"} & base.unfit_templates
+    [problem] = refusals({"template": "llama3"}, base=base)
+    assert problem.where == "options.template" and "model, alpaca, chatml" in problem.remedy
+    assert refusals({"template": "chatml"}, base=base) == []
 
 
 def test_a_start_of_its_own_does_not_combine_with_going_on() -> None:
