@@ -70,6 +70,8 @@ def read_facts(folder: Path) -> BaseFacts:
 def _unfit_templates(folder: Path) -> frozenset[str]:
     """Returns the templates that name a token which nothing in the tokenizer's files does."""
     files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
+    if not files[0].exists():
+        return frozenset()
     said = b"".join(path.read_bytes() for path in files if path.exists())
     needed = {name: named_template(name).needed_tokens for name in TEMPLATE_NAMES}
     return frozenset(
