@@ -52,6 +52,7 @@ class GrpoTrainer(TrlTrainer, GRPOTrainer):
     ) -> None:
         wanted, optim = run.spec.reward, run.spec.optim
         assert wanted is not None  # the rules of specs see to it
+        _end_as_the_engine_does(model, run)
         judge = load_judge(
             model,
             run.work_folder,
@@ -124,6 +125,14 @@ class PromptSampler(EpochSampler):
             for _ in range(self._times):
                 for prompt in prompts:
                     yield from [prompt] * self._generations
+
+
+def _end_as_the_engine_does(model: PeftModel, run: Run) -> None:
+    """Let answers end at the end of a turn, whatever tokens the base model was saved with."""
+    declared = model.generation_config.eos_token_id
+    saved = [declared] if isinstance(declared, int) else declared or []
+    ends = {*saved, *run.base.tokenizer.end_tokens()}
+    model.generation_config.eos_token_id = sorted(ends) or None
 
 
 def _as_rows(prompts: Sequence[Prompt]) -> Any:

@@ -51,15 +51,15 @@ class Judge:
         return scores
 
     def _score_batch(self, rows: Sequence[Sequence[int]]) -> list[float]:
-        lengths = torch.tensor([len(row) for row in rows], device=self._head.device)
+        device = self._model.device
+        lengths = torch.tensor([len(row) for row in rows], device=device)
         width = int(lengths.max())
         padded = [[*row, *[self._pad_token_id] * (width - len(row))] for row in rows]
-        input_ids = torch.tensor(padded, device=self._head.device)  # [B, T]
-        positions = torch.arange(width, device=self._head.device)
-        mask = (positions < lengths[:, None]).long()  # [B, T]
+        input_ids = torch.tensor(padded, device=device)  # [B, T]
+        mask = (torch.arange(width, device=device) < lengths[:, None]).long()  # [B, T]
         hidden = self._backbone(input_ids, attention_mask=mask, use_cache=False).last_hidden_state
-        last = hidden[torch.arange(len(rows)), lengths - 1]  # [B, D]
-        return (last.float() @ self._head.T).squeeze(-1).tolist()
+        last = hidden[torch.arange(len(rows), device=device), lengths - 1]  # [B, D]
+        return (last.float() @ self._head.to(device).T).squeeze(-1).tolist()
 
 
 def load_judge(
@@ -86,7 +86,7 @@ def load_judge(
             remedy="Choose one that a job of stage rm made.",
         )
     weights = safetensors.torch.load_file(folder / WEIGHTS_NAME)
-    head = weights.pop(HEAD_NAME).float().to(model.device)
+    head = weights.pop(HEAD_NAME).float()
     try:
         model.add_adapter(REWARD_FOLDER, _plain_config(folder))
         set_peft_model_state_dict(model, weights, adapter_name=REWARD_FOLDER)

@@ -81,8 +81,9 @@ class RmTrainer(TrlTrainer, RewardTrainer):
         self, model: PeftModel, pairs: ExampleSet[Pair], held_out: ExampleSet[Pair] | None, run: Run
     ) -> None:
         arguments = trl_arguments(run, RewardConfig, max_length=None)  # pairs fit already
-        collate = partial(_collate, pad_token_id=model.config.pad_token_id)
-        super().__init__(model, pairs, held_out, run, collate, arguments)
+        padding = model.config.pad_token_id
+        collate = partial(_collate, pad_token_id=padding)
+        super().__init__(model, pairs, held_out, run, collate, arguments, pad_token_id=padding)
 
 
 def _collate(pairs: Sequence[Pair], pad_token_id: int) -> dict[str, Tensor]:

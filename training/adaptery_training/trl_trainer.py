@@ -44,9 +44,11 @@ class TrlTrainer(ResumableTrainer):
         run: Run,
         collate: Collate,
         arguments: TrainingArguments,
+        *,
+        pad_token_id: int | None = None,
         **more: Any,
     ) -> None:
-        tokenizer = trl_tokenizer(run.base.tokenizer, model.config.pad_token_id)
+        padding = run.base.pad_token_id if pad_token_id is None else pad_token_id
         super().__init__(
             model,
             examples.examples,
@@ -54,7 +56,7 @@ class TrlTrainer(ResumableTrainer):
             run,
             collate,
             arguments=arguments,
-            processing_class=tokenizer,
+            processing_class=trl_tokenizer(run.base.tokenizer, padding),
             **more,
         )
         if REFERENCE_NAME in model.peft_config and _starts_as_base(run):
@@ -114,10 +116,11 @@ def trl_arguments(run: Run, kind: type[TrainingArguments], **more: Any) -> Train
 def trl_tokenizer(tokenizer: ChatTokenizer, pad_token_id: int) -> PreTrainedTokenizerFast:
     """Return a tokenizer of the class that trl wants; it pads and decodes, and reads no text."""
     inner = Tokenizer.from_str(tokenizer.to_json())
+    padding = inner.id_to_token(pad_token_id)
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
-        pad_token=inner.id_to_token(pad_token_id),
-        eos_token=tokenizer.eos_token,
+        pad_token=padding,
+        eos_token=tokenizer.eos_token or padding,  # trl wants some
     )
 
 

@@ -113,6 +113,7 @@ async def test_a_restricted_adapter_does_not_answer_on_the_open_channel(bench: "
 
 async def test_a_reward_adapter_scores_answers_and_writes_none(bench: "Bench") -> None:
     from adaptery_hub.database import tables
+    from adaptery_hub.database.statements import adapters
 
     _, adapter = await make_adapter(bench)
     await bench.hub.database.write(
@@ -126,5 +127,8 @@ async def test_a_reward_adapter_scores_answers_and_writes_none(bench: "Bench") -
     ):
         with pytest.raises(InvalidInputError, match="scores answers"):
             await asked
+    read = bench.hub.database.read
+    listed = await read(lambda c: [adapters.list_usable(c, demo, kind=k) for k in (None, "chat")])
+    assert [len(rows) for rows in listed] == [1, 0]
     with pytest.raises(NotFoundError):
         await resolve(bench, "guest", "@demo/notes")
