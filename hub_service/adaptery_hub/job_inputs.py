@@ -50,9 +50,14 @@ class Translation(Model):
         """Returns it for a job that holds something out, or not."""
         return self.model_copy(update={"holds_out": holds_out})
 
-    def __str__(self) -> str:
+    @property
+    def datasets(self) -> str:
+        """How many datasets are translated, in words."""
         count = len(self.versions)
-        what = f"translating {count} dataset{'s' if count > 1 else ''} to {self.kind}"
+        return f"{count} dataset{'s' if count > 1 else ''}"
+
+    def __str__(self) -> str:
+        what = f"translating {self.datasets} to {self.kind}"
         return f"{what}; left out: {', '.join(self.lost)}" if self.lost else what
 
 

@@ -294,14 +294,13 @@ def _chosen(connection: Connection, translation: Translation, merged: RowMapping
 
 def _message(translation: Translation, merged: RowMapping) -> str:
     """Return what the job's log says."""
-    count = len(translation.versions)
     report = merged["report"] or {}
     dropped = ", ".join(
         f"{many:,} x {what}" for what, many in (report.get("dropped") or {}).items()
     )
     left_out = f"; left out: {dropped}" if dropped else ""
     return (
-        f"{count} dataset{'s' if count > 1 else ''} translated to {translation.kind} in "
+        f"{translation.datasets} translated to {translation.kind} in "
         f"{versions.full_name(merged)}: {merged['counts']['records']:,} records{left_out}"
     )
 

@@ -38,6 +38,7 @@ class PreflightHandler(Handler):
             services.processes,
             partial(compute.preflights.open, plan, model),
             plan.task,
+            plan.translation,
             agents_of(views, plan.base.weight_digest),
         )
         row = await services.operations.start(

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from adaptery.schemas.common import ProblemEntry
 from adaptery.schemas.preflight import MemoryEstimate, PreflightReport
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.database.statements import training_speeds
+from adaptery_hub.job_inputs import Translation
 from adaptery_hub.operations import Progress
 from adaptery_hub.preflight.advice import advise
 from adaptery_hub.preflight.counting import CountOrder, Counts, count
@@ -44,6 +46,7 @@ class PreflightWork:
         processes: Processes,
         open_order: Callable[[], CountOrder],
         task: TaskDefinition,
+        translation: Translation | None,
         agents: Agents,
     ) -> None:
         """Take what is to be counted.
@@ -52,11 +55,13 @@ class PreflightWork:
             processes: where.
             open_order: finds the files, verified; blocking.
             task: of the job.
+            translation: of versions of the job, which comes first.
             agents: that could take it.
         """
         self._processes = processes
         self._open_order = open_order
         self._task = task
+        self._translation = translation
         self._agents = agents
         self._counted: tuple[JobSpec, Counts] | None = None
 
@@ -78,10 +83,21 @@ class PreflightWork:
         past = training_speeds.of_model(connection, spec.base_model.weight_digest, spec.stage)
         report = describe(spec, counts, past, self._agents)
         warnings = advise(report, counts, spec, self._task)
+        if self._translation is not None and self._translation.lost:
+            warnings = (_loses(self._translation), *warnings)
         return report.model_copy(update={"warnings": warnings}).model_dump(mode="json")
 
     def abandon(self) -> None:
         """Leave nothing."""
+
+
+def _loses(translation: Translation) -> ProblemEntry:
+    return ProblemEntry(
+        where="datasets",
+        reason=f"to translate {translation.datasets} to {translation.kind} first leaves out: "
+        f"{', '.join(translation.lost)}.",
+        remedy=f"Go on if that is meant; else choose versions of kind {translation.kind}.",
+    )
 
 
 def describe(

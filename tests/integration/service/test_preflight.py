@@ -79,6 +79,26 @@ async def test_numbers_without_a_word_of_content(demo: Client) -> None:
     assert SECRET not in json.dumps(found)
 
 
+async def test_what_a_translation_leaves_out_is_said_before(demo: Client) -> None:
+    dataset = await demo.dataset("pairs")
+    rows = [
+        {
+            "conversations": [{"from": "human", "value": f"{SECRET} {n}"}],
+            "chosen": {"from": "gpt", "value": f"good {n}"},
+            "rejected": {"from": "gpt", "value": f"poor {n}"},
+        }
+        for n in range(3)
+    ]
+    await demo.upload(dataset, json.dumps(rows).encode())
+    version = (await demo.publish(dataset))["result"]["version"]["id"]
+    found = await report_of(demo, {"dataset": version})
+    assert found["records"] == found["examples"] == 3
+    said = found["warnings"][0]
+    assert said["where"] == "datasets"
+    assert said["reason"] == "to translate 1 dataset to chat first leaves out: rejected answers."
+
+
+
 async def test_the_first_batch_is_shown_token_by_token(demo: Client) -> None:
     _, version = await published(demo, "batch")
     body = {"dataset": version, "options": {"batch_size": 2}}
