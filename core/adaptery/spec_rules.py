@@ -68,6 +68,8 @@ def _lora_problems(spec: JobSpec) -> Iterator[FieldProblem]:
                 yield _not_with(f"lora.{field}", lora.kind)
         if spec.optim.loraplus_ratio is not None:
             yield _not_with("optim.loraplus_ratio", lora.kind)
+        if spec.optim.quantization != "none":
+            yield _not_with("optim.quantization", lora.kind)
 
 
 def _plain_rank_with(lora: LoraSpec, rank: int) -> int:

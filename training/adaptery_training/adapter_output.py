@@ -142,11 +142,10 @@ It fits the base weights with this digest and no others:
 def _table(spec: JobSpec, summary: dict[str, float]) -> str:
     """Return what a reader wants to know first; every option is in the card."""
     lora, optim = spec.lora, spec.optim
-    targets = lora.targets if lora.targets == "all" else ", ".join(lora.targets)
     rows = [
         ("trained as", f"{lora.kind}, start {lora.init}"),
         ("rank, alpha, dropout", f"{lora.rank}, {lora.alpha:g}, {lora.dropout:g}"),
-        ("targets", targets),
+        ("targets", "all" if "all" in lora.targets else ", ".join(lora.targets)),
         ("learning rate, schedule", f"{optim.learning_rate:g}, {optim.scheduler}"),
         ("batch size x accumulation", f"{optim.batch_size} x {optim.gradient_accumulation}"),
         ("cut-off", f"{optim.cutoff_len} tokens"),

@@ -89,7 +89,7 @@ def _targets(model: PreTrainedModel, lora: LoraSpec) -> list[str]:
         for name, module in model.base_model.named_modules()  # all but the head
         if isinstance(module, nn.Linear)
     }
-    wanted = set(known) if lora.targets == "all" else set(lora.targets)
+    wanted = set(known) if "all" in lora.targets else set(lora.targets)
     if unknown := sorted(wanted - set(known)):
         raise SpecRefusedError(
             f"lora.targets: this base model has no linear layer {', '.join(unknown)}.",

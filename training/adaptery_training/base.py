@@ -122,11 +122,10 @@ def _quantization(optim: OptimSpec, dtype: torch.dtype) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
     from transformers.utils.import_utils import is_bitsandbytes_available
 
-    if not (torch.cuda.is_available() and is_bitsandbytes_available()):
+    if not is_bitsandbytes_available():
         raise SpecRefusedError(
-            f"optim.quantization: {optim.quantization} needs a GPU and the package bitsandbytes on "
-            "the agent.",
-            remedy="Use none.",
+            f"optim.quantization: {optim.quantization} needs bitsandbytes, which this agent lacks.",
+            remedy="Use none, or ask an administrator to install the package.",
         )
     config = BitsAndBytesConfig(
         load_in_8bit=optim.quantization == "8bit",
@@ -135,7 +134,10 @@ def _quantization(optim: OptimSpec, dtype: torch.dtype) -> dict[str, Any]:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
     )
-    return {"quantization_config": config, "device_map": {"": 0}}
+    return {
+        "quantization_config": config,
+        "device_map": {"": 0 if torch.cuda.is_available() else "cpu"},
+    }
 
 
 def _with_rope(config: PretrainedConfig, optim: OptimSpec) -> PretrainedConfig:

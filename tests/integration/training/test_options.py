@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -103,19 +104,33 @@ def test_attention_is_computed_as_asked_for(base, tmp_path, plain, attention):
     assert run.losses[1] == pytest.approx(plain.losses[1], rel=1e-5)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have it")
 @pytest.mark.parametrize(
-    ("optim", "named"),
+    ("package", "optim", "named"),
     [
-        ({"attention": "flash", "precision": "bf16"}, "optim.attention"),
-        ({"quantization": "4bit"}, "optim.quantization"),
-        ({"quantization": "8bit"}, "optim.quantization"),
+        ("flash_attn", {"attention": "flash", "precision": "bf16"}, "optim.attention"),
+        ("bitsandbytes", {"quantization": "4bit"}, "optim.quantization"),
+        ("bitsandbytes", {"quantization": "8bit"}, "optim.quantization"),
     ],
 )
-def test_what_this_machine_lacks_is_refused_by_the_field(base, optim, named):
+def test_what_this_machine_lacks_is_refused_by_the_field(base, package, optim, named):
+    if find_spec(package) is not None:
+        pytest.skip(f"{package} is here")
     spec = job_spec(optim)
     with pytest.raises(SpecRefusedError, match=named):
         load_base_model(base, spec.base_model, "fp32", optim=spec.optim)
+
+
+@pytest.mark.parametrize(("bits", "near"), [("4bit", 0.5), ("8bit", 0.05)])
+def test_an_adapter_is_trained_on_quantized_weights(base, tmp_path, plain, bits, near):
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it says of its own kernels
+        run = train(base, tmp_path, job_spec({"quantization": bits}))
+    layers = run.trainer.model.get_base_model().model.layers
+    kind = getattr(bitsandbytes.nn, "Linear4bit" if bits == "4bit" else "Linear8bitLt")
+    assert isinstance(layers[0].mlp.up_proj.get_base_layer(), kind)
+    assert run.losses[1] == pytest.approx(plain.losses[1], rel=near)
+    assert run.losses[6] < run.losses[1]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has it")

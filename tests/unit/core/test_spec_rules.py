@@ -38,6 +38,7 @@ def spec(**sections: object) -> JobSpec:
         ({"lora": {"kind": "lokr", "init": "pissa"}}, "lora.init"),
         ({"lora": {"kind": "lokr", "dropout": 0.1}}, "lora.dropout"),
         ({"lora": {"kind": "loha"}, "optim": {"loraplus_ratio": 4}}, "optim.loraplus_ratio"),
+        ({"lora": {"kind": "loha"}, "optim": {"quantization": "8bit"}}, "optim.quantization"),
         ({"lora": {"kind": "loha"}, "start_from": START}, "lora.kind"),
         ({"lora": {"init": "olora"}, "start_from": START}, "lora.init"),
         ({"lora": {"init": "loftq"}, "optim": {"quantization": "4bit"}}, "optim.quantization"),
