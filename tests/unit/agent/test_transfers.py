@@ -36,6 +36,20 @@ async def test_a_fetch_that_broke_off_goes_on_where_it_stopped(tmp_path):
     assert desk.counts["read"] == 2, "a file that is whole is not fetched again"
 
 
+async def test_what_is_offered_under_two_names_comes_once(tmp_path):
+    desk = ServiceDesk()
+    desk.offered = {"inputs/0/data": BIG, "inputs/1/data": BIG, "inputs/1/other": b"x"}
+    spoilt = tmp_path / "inputs" / "1" / "data"
+    spoilt.parent.mkdir(parents=True)
+    spoilt.write_bytes(b"half")
+    await fetch_folder(DeskLine(desk), tmp_path)
+    assert spoilt.read_bytes() == (tmp_path / "inputs/0/data").read_bytes() == BIG
+    reads = desk.counts["read"]
+    assert reads == 4 + 1
+    await fetch_folder(DeskLine(desk), tmp_path)
+    assert desk.counts["read"] == reads
+
+
 async def test_a_spoilt_beginning_is_thrown_away_and_a_lying_service_found_out(tmp_path):
     class LyingDesk(ServiceDesk):
         def _read(self, header, blob):
