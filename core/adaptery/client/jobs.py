@@ -12,6 +12,7 @@ from adaptery.client.job_comparison import JobComparison, compare
 from adaptery.client.listing import Listing
 from adaptery.client.preflight import Preflight, preflight
 from adaptery.client.progress import Report, shown
+from adaptery.errors import InvalidInputError
 from adaptery.schemas import jobs as schemas
 from adaptery.schemas.job_statistics import JobCounts
 
@@ -127,9 +128,11 @@ class Jobs:
             limit: how many at most; all, if absent.
 
         Raises:
-            InvalidInputError: if a state or the order is none.
+            InvalidInputError: if a state or the order is none, or the limit is below one.
             AdapteryError: what the service raised.
         """
+        if limit is not None and limit < 1:
+            raise InvalidInputError("The limit is at least one.")
         states = state if state is None or isinstance(state, str) else ",".join(state)
         asked = {"state": states, "search": search, "task": task, "sort": sort}
         query = {name: value for name, value in asked.items() if value is not None}

@@ -12,6 +12,7 @@ from adaptery.schemas.job_statistics import JobCounts, JobStatistics
 from adaptery.schemas.jobs import Job, JobAgain, JobChange, JobCreate
 from adaptery.states import JobState
 from adaptery.times import now
+from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import job_lists
 from adaptery_hub.database.statements.job_lists import ORDERS, JobFilter
@@ -127,7 +128,8 @@ class JobCancelHandler(Handler):
         """Cancel the job, or ask its agent to; answers the job as it is now."""
         compute = compute_of(self)
         row = await fetch_job(self, job, Right.MANAGE)
-        await compute.queue.cancel(job)
+        asked = AuditEntry("job.cancel", self.identity.tenant_id, job, {}, self.request_id)
+        await compute.queue.cancel(job, asked)
         if compute.fleet is not None:
             compute.fleet.cancel_soon(job, row["tenant_id"])
         self.answer(await read_job(self, job, Right.VIEW))

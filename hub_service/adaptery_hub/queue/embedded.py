@@ -18,7 +18,7 @@ from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, job_inputs, jobs, tenants
-from adaptery_hub.queue import fairness, priorities, reports, transitions
+from adaptery_hub.queue import priorities, reports, transitions
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
 from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
 from adaptery_hub.queue.rules import QueueRules
@@ -123,13 +123,18 @@ class EmbeddedQueue:
         )
         self.signals.notify(job_id)
 
-    async def cancel(self, job_id: str) -> None:
-        """Cancels a job, or asks its agent to.
+    async def cancel(self, job_id: str, entry: AuditEntry | None = None) -> None:
+        """Cancels a job, or asks its agent to; writes down who asked, if it was the first time.
 
         Raises:
             JobStateError: The job is over.
         """
-        await self._database.write(lambda c: transitions.cancel(c, job_id, self._clock()))
+
+        def cancel(connection: Connection) -> None:
+            if transitions.cancel(connection, job_id, self._clock()) and entry is not None:
+                self._audit.append(connection, entry)
+
+        await self._database.write(cancel)
         self.signals.notify(job_id)
 
     async def reap(self) -> list[str]:
@@ -146,12 +151,6 @@ class EmbeddedQueue:
                 self.signals.notify(job_id)
                 reaped.append(job_id)
         return reaped
-
-    async def position(self, job_id: str, queue: str) -> int | None:
-        """Returns the 1-based place of a queued job; None if its tenant is at its limit."""
-        rows, shares = await self._database.read(lambda c: transitions.waiting_line(c, queue))
-        line = [transitions.as_waiting(row) for row in rows]
-        return fairness.position(job_id, line, shares, self.rules.running_limit)
 
     def _submit(self, connection: Connection, submission: Submission) -> str:
         # What one creator sends at once is taken one by one: neither key nor limit is overlooked.

@@ -1,7 +1,7 @@
 """Whose job is next: the fair order between tenants, as a pure rule.
 
-The queue picks with it and the position shown to a user is computed with it, so that both always
-agree.
+The queue picks with it and the position shown to a user is computed with it (`lines`), so that
+both always agree.
 
 Invariants:
 - The tenant with the fewest running jobs goes first; among equals the one whose last start is
@@ -66,19 +66,6 @@ def fair_order(
         turn += 1
         if line:
             heapq.heappush(heap, (running + 1, turn, line[0].queued_at, tenant))
-
-
-def position(
-    job_id: str,
-    waiting: Iterable[Waiting],
-    shares: Mapping[str, Share],
-    running_limit: int | None = None,
-) -> int | None:
-    """Returns the 1-based place of a job in the fair order; None if its tenant is at its limit."""
-    for place, entry in enumerate(fair_order(waiting, shares, running_limit), start=1):
-        if entry.job_id == job_id:
-            return place
-    return None
 
 
 def _lines(waiting: Iterable[Waiting]) -> dict[str, deque[Waiting]]:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
 
+from adaptery_hub.queue.pace import FAR_SECONDS
+
 __all__ = ["AgentSlots", "Forecast", "Slot", "Turn", "forecasts"]
 
 
@@ -70,10 +72,11 @@ def forecasts(turns: Iterable[Turn], slots: Sequence[Slot], now: datetime) -> di
         if fitting is None:
             continue
         lane = min(fitting, key=lambda times: times[0])  # a heap: its first slot is free first
-        if lane[0] == inf:
-            continue
         start = lane[0]
+        if start == inf:
+            continue
         end = inf if turn.seconds is None else start + turn.seconds
+        end = end if end <= FAR_SECONDS else inf
         heapq.heapreplace(lane, end)
         found[turn.job_id] = Forecast(
             now + timedelta(seconds=start), None if end == inf else now + timedelta(seconds=end)

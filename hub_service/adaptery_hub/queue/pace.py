@@ -16,8 +16,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-__all__ = ["GAPS_MIN", "Mark", "Standing", "end_of", "step_seconds"]
+__all__ = ["FAR_SECONDS", "GAPS_MIN", "Mark", "Standing", "end_of", "step_seconds"]
 
+#: What is further away is not told, and may be beyond what a date can say.
+FAR_SECONDS = 10 * 366 * 24 * 3600
 #: Gaps between steps that make a pace.
 GAPS_MIN = 2
 #: A gap this many times as long as the usual one is a pause. To evaluate on a large split may take
@@ -60,13 +62,18 @@ def step_seconds(marks: Iterable[Mark]) -> float | None:
     return told / sum(steps for _, steps in gaps) if told > 0 else None
 
 
-def end_of(standing: Standing, now: datetime) -> datetime:
-    """Returns when the last step will be done; it moves on while no step comes."""
-    remaining = standing.total_steps - standing.step
+def end_of(standing: Standing, now: datetime) -> datetime | None:
+    """Returns when the last step will be done; it moves on while no step comes.
+
+    None: so far away that it is none.
+    """
+    pace, remaining = standing.step_seconds, standing.total_steps - standing.step
     if remaining <= 0:
         return now
-    pace = timedelta(seconds=standing.step_seconds)
-    return max(standing.stepped_at + pace, now) + (remaining - 1) * pace
+    if remaining * pace > FAR_SECONDS:
+        return None
+    next_at = max(standing.stepped_at + timedelta(seconds=pace), now)
+    return next_at + timedelta(seconds=(remaining - 1) * pace)
 
 
 def _rising(marks: Iterable[Mark]) -> list[Mark]:

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from adaptery.schemas.jobs import OptionValue, Priority
 from adaptery.schemas.spec import InputSpec, JobSpec
+from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import NewInput, RequestKey
 from adaptery_hub.job_inputs import Translation
@@ -149,8 +150,8 @@ class Queue(Protocol):
         """
         ...
 
-    async def cancel(self, job_id: str) -> None:
-        """Cancels a job, or asks its agent to.
+    async def cancel(self, job_id: str, entry: AuditEntry | None = None) -> None:
+        """Cancels a job, or asks its agent to; writes down who asked, if it was the first time.
 
         Raises:
             JobStateError: The job is over.
@@ -159,8 +160,4 @@ class Queue(Protocol):
 
     async def reap(self) -> list[str]:
         """Ends every attempt whose lease is over; returns the ids of their jobs."""
-        ...
-
-    async def position(self, job_id: str, queue: str) -> int | None:
-        """Returns the 1-based place of a queued job; None if its tenant is at its limit."""
         ...

@@ -348,8 +348,8 @@ def release(connection: Connection, held: Claim, reason: str, now: datetime) -> 
     return True
 
 
-def cancel(connection: Connection, job_id: str, now: datetime) -> None:
-    """Cancels a job that does not train, or asks for it.
+def cancel(connection: Connection, job_id: str, now: datetime) -> bool:
+    """Cancels a job that does not train, or asks for it; returns False if that was done before.
 
     Raises:
         NotFoundError: There is no such job.
@@ -360,15 +360,16 @@ def cancel(connection: Connection, job_id: str, now: datetime) -> None:
         raise NotFoundError()
     state = JobState(job["state"])
     if state is JobState.CANCELLED or (state is JobState.TRAINING and job["flag_cancel"]):
-        return
+        return False
     if state in FINAL_STATES:
         raise JobStateError(f"The job is {state} already; there is nothing to cancel.")
     if state is JobState.TRAINING:
         jobs.change_fields(connection, job_id, now, flag_cancel=True)
         tell_state(connection, job_id, NextStep(state, "cancelling"), now)
-        return
+        return True
     step = NextStep(JobState.CANCELLED, "cancelled by its owner")
     move(connection, job, step, now, flag_cancel=True)
+    return True
 
 
 def prioritise(connection: Connection, job_id: str, priority: int, now: datetime) -> None:

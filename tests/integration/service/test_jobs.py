@@ -90,6 +90,10 @@ async def test_each_state_has_its_order_and_count(
     assert await listed("task=another") == []
     problem = await demo.json("GET", "api/jobs?sort=random", 422)
     assert problem["errors"][0]["where"] == "sort"
+    await demo.json("POST", f"api/jobs/{made[1]}/cancel")  # again: it is so already
+    admin = stage.service.client("admin", scopes=(*SCOPES, "admin"))
+    (row,) = (await admin.json("GET", "api/audit?action=job.cancel"))["items"]
+    assert (row["actor"], row["thing_id"]) == ("@demo", made[1])
     counts = await demo.json("GET", "api/jobs/counts")
     assert {state: count for state, count in counts.items() if count} == {
         "queued": 1,

@@ -53,6 +53,8 @@ def test_the_end_moves_on_while_no_step_comes() -> None:
     standing = Standing(step=10, total_steps=20, stepped_at=NOW, step_seconds=3.0)
     assert end_of(standing, at(1)) == at(30)
     assert end_of(standing, at(100)) == at(127)
+    endless = Standing(step=1, total_steps=2**53, stepped_at=NOW, step_seconds=1e9)
+    assert end_of(endless, NOW) is None
     done = Standing(step=20, total_steps=20, stepped_at=NOW, step_seconds=3.0)
     assert end_of(done, at(5)) == at(5)
 
@@ -89,6 +91,7 @@ def test_behind_what_nobody_knows_nothing_is_known() -> None:
     assert starts(turns, [slot(4), slot(None)]) == {"a": 4}
     assert starts(turns, [slot(4), slot(6)]) == {"a": 4, "b": 6}
     assert forecasts(turns, [slot(4)], NOW)["a"].ends_at is None
+    assert forecasts([Turn("a", ONE, 1e300)], [slot(4)], NOW)["a"].ends_at is None
 
 
 @given(
