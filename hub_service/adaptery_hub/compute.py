@@ -23,6 +23,7 @@ from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
+from adaptery_hub.database.statements.jobs import open_queues
 from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.circumstances import Surroundings
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
@@ -238,6 +239,7 @@ async def _start_fleet(
         return None
     identity = await asyncio.to_thread(NetworkIdentity.load_or_create, settings.state_path)
     staging = StagingArea(settings.state_path / "incoming")
+    tasks.keep_queues(await database.read(open_queues))
     running = await database.read(attempts.running)
     await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
     registration = Registration(database, services.objects, staging)

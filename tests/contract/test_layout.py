@@ -71,7 +71,7 @@ def test_the_wheel_holds_every_package_the_views_and_nothing_else(wheel: Path) -
     assert tops == set(COMPONENTS.values())
     assert any(name.endswith("jupyter_server_config.d/adaptery.json") for name in names)
     assert {f"adaptery/views/{name}" for name in VIEW_FILES} <= {*names}
-    assert any(name.endswith("training-v0.yaml") for name in names)
+    assert {"adaptery_hub/tasks/sft.yaml", "adaptery_hub/tasks/sections/adapter.yaml"} <= {*names}
     for package in COMPONENTS.values():
         assert f"{package}/py.typed" in names
 

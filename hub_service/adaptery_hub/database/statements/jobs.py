@@ -192,6 +192,12 @@ def count_open(connection: Connection, tenant_id: str) -> int:
     return connection.execute(statement).scalar_one()
 
 
+def open_queues(connection: Connection) -> frozenset[str]:
+    """Returns the queues of jobs that are not in a final state."""
+    statement = sa.select(_jobs.c.queue).distinct().where(_jobs.c.state.not_in(FINAL_STATES))
+    return frozenset(connection.scalars(statement))
+
+
 def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMapping]:
     """Returns the inputs of jobs with the version, dataset and tenant that each names."""
     inputs, versions, datasets = tables.job_inputs, tables.versions, tables.datasets
