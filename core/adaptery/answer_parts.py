@@ -168,6 +168,11 @@ class Delta:
         return 64 + len(self.text) + 128 * (len(self.tool_pieces) + logprobs)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it adds text and nothing else."""
+        return self.finish_reason is None and not self.tool_pieces and not self.logprobs
+
+    @property
     def is_empty(self) -> bool:
         """Whether it adds nothing."""
         return not (self.text or self.finish_reason or self.tool_pieces or self.logprobs)

@@ -22,6 +22,7 @@ from adaptery.answer_parts import count
 from adaptery.answer_shapes import AnswerHead, AnswerShape, Delta, Json, Usage
 from adaptery.errors import AdapteryError, TooLargeError
 from adaptery.sealed import Frame
+from adaptery_hub.gateway.chunk_texts import ChunkTexts
 
 #: Told once at the end: the outcome, the usage, and how long it took in milliseconds.
 Account = Callable[[str, Usage, int], Awaitable[None]]
@@ -61,22 +62,23 @@ class OpenAnswer:
         self._wants_usage = wants_usage
         self._started_at = started_at  # of time.monotonic
         self.usage = Usage()  # known once the answer has ended
-        self._so_far = Usage(prompt_tokens)
+        self._prompt_tokens = prompt_tokens
+        self._made = 0  # tokens that have come
         self._told = False
         self._ended = False
 
-    async def chunks(self) -> AsyncGenerator[Json, None]:
-        """Yields the chunks of a streamed answer; close it when the caller leaves.
+    async def chunks(self) -> AsyncGenerator[str, None]:
+        """Yields the chunks of a streamed answer as JSON; close it when the caller leaves.
 
         Raises:
             AdapteryError: The agent ended the answer early.
         """
+        texts = ChunkTexts(self.head, self._shape, wants_usage=self._wants_usage)
         async with aclosing(self.deltas()) as deltas:
-            async for delta in deltas:
-                chunk = self._shape.chunk(self.head, delta)
-                yield {**chunk, "usage": None} if self._wants_usage else chunk  # as OpenAI has it
+            async for some in deltas:
+                yield texts.text(some)
         if self._wants_usage:
-            yield self._shape.usage_chunk(self.head, self.usage)
+            yield texts.usage(self.usage)
 
     async def whole(self) -> Json:
         """Returns the plain answer.
@@ -146,14 +148,13 @@ class OpenAnswer:
 
     def _count(self, frame: Frame, deltas: list[Delta]) -> None:
         """Notes how many tokens have come: as many as its agent says, or one in each delta."""
-        before = self._so_far
-        made = before.completion_tokens + sum(not delta.is_empty for delta in deltas)
-        made = min(max(made, count(frame.value.get("made"))), self._shape.limits.made_tokens)
-        self._so_far = Usage(before.prompt_tokens, made)
+        made = self._made + sum(not delta.is_empty for delta in deltas)
+        made = max(made, count(frame.value.get("made")))
+        self._made = min(made, self._shape.limits.made_tokens)
 
     async def _end(self, outcome: str) -> None:
         await self._rest.aclose()
         duration_ms = int((time.monotonic() - self._started_at) * 1000)
-        usage = self.usage if self._told else self._so_far
+        usage = self.usage if self._told else Usage(self._prompt_tokens, self._made)
         await self._account(outcome, usage, duration_ms)
         self._ended = True

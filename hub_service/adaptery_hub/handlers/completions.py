@@ -17,7 +17,7 @@ from adaptery_hub.gateway.rebuild import answer_count, most_tokens
 from adaptery_hub.handlers.admission import may_use, until_closed, while_admitted
 from adaptery_hub.handlers.base import OpenAIHandler
 from adaptery_hub.handlers.computing import compute_of
-from adaptery_hub.handlers.sse import SSE_MEDIA, EventStream
+from adaptery_hub.handlers.sse import SSE_MEDIA, Event, EventStream
 from adaptery_hub.routes import Operation, Route
 
 
@@ -79,7 +79,7 @@ class CompletionsHandler(OpenAIHandler):
         """Answer plainly."""
         self.answer_json(await answer.whole())
 
-    def events(self, answer: OpenAnswer) -> AsyncGenerator[Mapping[str, object], None]:
+    def events(self, answer: OpenAnswer) -> AsyncGenerator[Event, None]:
         """Return what is sent of a streamed answer."""
         return answer.chunks()
 
@@ -110,7 +110,7 @@ class ChatCompletionsHandler(CompletionsHandler):
     schema = ChatRequest
 
 
-async def _send_all(stream: EventStream, chunks: AsyncIterator[Mapping[str, object]]) -> None:
+async def _send_all(stream: EventStream, chunks: AsyncIterator[Event]) -> None:
     async for chunk in chunks:
         await stream.send(chunk)
 

@@ -22,7 +22,7 @@ from adaptery_hub.gateway.rebuild import MAX_TOKENS_LIMIT
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.completions import CompletionsHandler
 from adaptery_hub.handlers.computing import compute_of
-from adaptery_hub.handlers.sse import SSE_MEDIA
+from adaptery_hub.handlers.sse import SSE_MEDIA, Event
 from adaptery_hub.routes import Operation, Route
 
 
@@ -73,7 +73,7 @@ class GenerateHandler(LoraxHandler, CompletionsHandler):
         """Answer plainly."""
         self.answer_json(lorax_answer(self.asked, await answer.all_deltas(), answer.usage))
 
-    async def events(self, answer: OpenAnswer) -> AsyncGenerator[Mapping[str, object], None]:
+    async def events(self, answer: OpenAnswer) -> AsyncGenerator[Event, None]:
         """Yield an event for each token; the last one comes with the whole."""
         stream = LoraxStream(self.asked)
         async with aclosing(answer.deltas()) as deltas:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
+from typing import TypeAlias
 
 from tornado.iostream import StreamClosedError
 
@@ -19,6 +20,9 @@ from adaptery_hub.handlers.base import Handler
 KEEP_ALIVE_SECONDS = 15.0
 SSE_MEDIA = "text/event-stream"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+#: Is sent as JSON, or as it is if it is a text of one line.
+Event: TypeAlias = Mapping[str, object] | str
 
 
 class EventStream:
@@ -52,10 +56,8 @@ class EventStream:
         if at_once:
             await self._handler.flush()
 
-    async def send(
-        self, data: Mapping[str, object] | str, *, event: str | None = None, id: str | None = None
-    ) -> None:
-        """Send one event; `data` as JSON, or as it is if it is a text of one line."""
+    async def send(self, data: Event, *, event: str | None = None, id: str | None = None) -> None:
+        """Send one event."""
         text = data if isinstance(data, str) else _ENCODER.encode(data)
         head = "" if id is None else f"id: {id}\n"
         head += "" if event is None else f"event: {event}\n"

@@ -57,11 +57,11 @@ async def test_a_plain_answer_with_usage_and_one_row(bench: "Bench") -> None:
 
 async def test_a_stream_ends_with_usage_only_if_asked(bench: "Bench") -> None:
     bench.fleet.scripts["ag_a"] = WHOLE
-    plain = [chunk async for chunk in (await ask(bench)).chunks()]
+    plain = [json.loads(chunk) async for chunk in (await ask(bench)).chunks()]
     assert all(chunk["choices"] for chunk in plain)
     body = ASKED.model_dump() | {"stream": True, "stream_options": {"include_usage": True}}
     request = ChatRequest.model_validate(body)
-    counted = [chunk async for chunk in (await ask(bench, request)).chunks()]
+    counted = [json.loads(chunk) async for chunk in (await ask(bench, request)).chunks()]
     assert counted[-1]["choices"] == [] and counted[-1]["usage"]["total_tokens"] == 5
 
 
