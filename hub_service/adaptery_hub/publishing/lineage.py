@@ -5,12 +5,13 @@ Invariants:
 - Each thing is shown by the one predicate of permission: what the caller may not see has no name,
   no id and no details. Upwards it leaves a nameless node (something is there: the manifest says so
   too); downwards it is left out, as whoever uses a version does so in private.
-- A job saw a record only if the record was in the split that the job learnt from.
+- A job saw a record only if the record was in a split that the job learnt from or was evaluated
+  on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -23,6 +24,7 @@ from adaptery.schemas.lineage import (
     ProvenanceGraph,
     Split,
 )
+from adaptery_hub.database.statements import job_inputs
 from adaptery_hub.database.statements import lineage as statements
 from adaptery_hub.database.statements.versions import full_name
 from adaptery_hub.identity import Identity
@@ -88,23 +90,32 @@ class Graph:
         self.add_uses(statements.uses_of(self._connection, every))
 
     def add_uses(self, uses: Sequence[RowMapping]) -> None:
-        """Add the jobs that took versions, and the adapters that they made."""
-        job_ids = {use["job_id"] for use in uses}
+        """Add the jobs that took versions, the adapters that they made, and what came of those."""
+        links = {(use["version_id"], use["job_id"]) for use in uses}
+        while links:  # it ends: a job goes on from what was there before it
+            last = self._add_jobs(links)
+            heirs = job_inputs.heirs_of(self._connection, last)
+            links = {(last[row["source_job_id"]], row["job_id"]) for row in heirs}
+
+    def _add_jobs(self, links: Collection[tuple[str, str]]) -> dict[str, str]:
+        """Add what went into jobs, the jobs and their adapters; return what came last of each."""
+        job_ids = {job_id for _, job_id in links}
         jobs = statements.jobs_by_id(self._connection, self._identity, job_ids)
         adapters = {
             row["job_id"]: row
             for row in statements.adapters_of(self._connection, self._identity, job_ids)
         }
-        for use in uses:
-            job, adapter = jobs.get(use["job_id"]), adapters.get(use["job_id"])
-            before = use["version_id"]
-            if job is not None:
-                self._add(_job_node(job))
-                self.connect(before, job["id"])
-                before = job["id"]
-            if adapter is not None:
-                self._add(_adapter_node(adapter))
-                self.connect(before, adapter["id"])
+        last: dict[str, str] = {}
+        for before, job_id in sorted(links):
+            last[job_id] = before
+            job, adapter = jobs.get(job_id), adapters.get(job_id)
+            nodes = [_job_node(job)] if job is not None else []
+            nodes += [_adapter_node(adapter)] if adapter is not None else []
+            for node in nodes:
+                self._add(node)
+                self.connect(last[job_id], node.id)
+                last[job_id] = node.id
+        return last
 
     def connect_sources(self, version_ids: Sequence[str]) -> None:
         """Say which of the shown versions were made from which."""

@@ -176,6 +176,23 @@ async def test_a_restricted_checkpoint_does_not_answer_on_the_open_channel(
     assert not fleet.asked
 
 
+async def test_what_went_on_from_an_adapter_is_in_the_graph_of_what_that_learnt_from(
+    service: Service, fleet: Fleet, demo: Client
+) -> None:
+    claim = await training(service, demo)
+    adapter = await complete(service, claim)
+    other = await demo.dataset("other")
+    await demo.upload(other, alpaca(2, "fever"))
+    version = (await demo.publish(other))["result"]["version"]["id"]
+    body = {"name": "more", "dataset": version, "start_from": "notes"}
+    more = await demo.json("POST", "api/jobs", 201, json=body)
+    first = claim.spec.inputs[0].version
+    graph = await demo.json("GET", f"api/versions/{first}/provenance")
+    edges = {(edge["source"], edge["target"]) for edge in graph["edges"]}
+    assert {(first, claim.job_id), (claim.job_id, adapter), (adapter, more["id"])} <= edges
+    assert version not in {node["id"] for node in graph["nodes"]}
+
+
 async def test_jobs_go_on_from_what_may_be_viewed_and_are_judged_by_what_may_be_used(
     service: Service, fleet: Fleet, demo: Client, guest: Client, tmp_path: Path
 ) -> None:

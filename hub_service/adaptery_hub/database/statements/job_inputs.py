@@ -94,6 +94,14 @@ def jobs_on(version_ids: Collection[str]) -> sa.Select[tuple[Any]]:
     return sa.select(found.union(heirs).c.job_id)
 
 
+def heirs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMapping]:
+    """Returns which jobs take an adapter of these, and of which."""
+    statement = sa.select(_taken.c.job_id, _taken.c.source_job_id).where(
+        _taken.c.source_job_id.in_(job_ids)
+    )
+    return list(connection.execute(statement.order_by(_taken.c.id)).mappings())
+
+
 def with_teachers(job_ids: Collection[str]) -> sa.CTE:
     """Each of these jobs with itself and with every job whose adapter is in its own.
 
