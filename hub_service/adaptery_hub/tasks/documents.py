@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import cast
 
 import yaml
+from pydantic import ValidationError
 
 from adaptery.errors import FieldProblem, SpecError
+from adaptery.schemas.common import field_problems
 
 FILE_LIMIT_BYTES = 256 * 1024
 DEPTH_LIMIT = 10  # an option of a task has four
 
 #: libyaml's, where it is there: it reads twenty times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Place = tuple[int | str, ...]
+#: The keys and positions that lead to a value.
+Place = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,46 @@ class Document:
 
     name: str  # as people are told of it: no path of this machine
     data: Mapping[str, object]
-    lines: Mapping[_Place, int]
+    lines: Mapping[Place, int]
 
-    def where(self, place: _Place) -> str:
-        """Returns the file, the line and the key of a place, or of what it would be in."""
+    def where(self, place: Place) -> str:
+        """Returns the file, the line and the key of a place; the line of what it would be in."""
         stated = place
         while stated not in self.lines:
             stated = stated[:-1]
         key = ".".join(map(str, place))
         return f"{self.name}:{self.lines[stated]}{' ' if key else ''}{key}"
 
-    def problem(self, place: _Place, reason: str, remedy: str) -> FieldProblem:
-        """Returns a problem at a place of this file."""
-        return FieldProblem(self.where(place), reason, remedy)
+
+class Sources:
+    """The files that say what a task is, its own first, and what is wrong with them."""
+
+    def __init__(self, *documents: Document) -> None:
+        self._documents = documents
+        self._problems: list[FieldProblem] = []
+
+    def note(self, place: Place, reason: str, remedy: str) -> None:
+        """Takes a problem at a place, in the first file that says what is there."""
+        said = next((file for file in self._documents if place in file.lines), self._documents[0])
+        self._problems.append(FieldProblem(said.where(place), reason, remedy))
+
+    def note_all(self, within: Place, problem: ValidationError) -> None:
+        """Takes what is wrong with the data at a place."""
+        for entry in field_problems(problem):
+            self.note((*within, *entry.where.split(".")), entry.reason, entry.remedy)
+
+    def check(self) -> None:
+        """Ends the reading if anything is wrong.
+
+        Raises:
+            SpecError: Something is; names each fault.
+        """
+        if self._problems:
+            raise self.refusal()
+
+    def refusal(self) -> SpecError:
+        """Returns what is wrong as an error."""
+        return SpecError("A task file cannot be used.", errors=self._problems)
 
 
 def read_document(path: Path, name: str) -> Document:
@@ -98,7 +128,7 @@ def _refuse_excess(text: str, name: str) -> None:
             raise _refused(where, "uses an alias", remedy)
 
 
-def _lines(node: yaml.Node, place: _Place, name: str) -> Iterator[tuple[_Place, int]]:
+def _lines(node: yaml.Node, place: Place, name: str) -> Iterator[tuple[Place, int]]:
     yield place, node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
         for position, entry in enumerate(node.value):

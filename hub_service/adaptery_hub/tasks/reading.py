@@ -11,16 +11,14 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from adaptery.errors import FieldProblem, SpecError
-from adaptery.schemas.common import field_problems
+from adaptery.schemas.jobs import OptionValue
 from adaptery.schemas.spec import Stage
 from adaptery_hub.tasks.definitions import (
-    DEFAULT_SECTION,
     HelpText,
     NameText,
     OptionDefinition,
@@ -31,12 +29,13 @@ from adaptery_hub.tasks.definitions import (
     TaskLimits,
     TitleText,
 )
-from adaptery_hub.tasks.documents import Document
+from adaptery_hub.tasks.documents import Document, Place, Sources
 from adaptery_hub.tasks.options import default_faults
-from adaptery_hub.tasks.spec_fields import spec_fields
+from adaptery_hub.tasks.spec_fields import SpecField, spec_fields
 
 #: The last part of `api/tasks/problems`, which would hide a task of this name.
 RESERVED = "problems"
+_FIELDS_REMEDY = f"use one of: {', '.join(spec_fields())}"
 
 _OptionWords = dict[str, object]
 M = TypeVar("M", bound=BaseModel)
@@ -70,30 +69,42 @@ class TaskFile(Part):
 def read_task(name: str, file: Document, sections: Mapping[str, Document]) -> TaskDefinition:
     """Returns the task that a file defines.
 
+    Args:
+        name: What the task is called.
+        file: Its file.
+        sections: The sound sections that it may use, by name.
+
     Raises:
-        SpecError: The file is not a task, or a section that it uses is not one; names each fault.
+        SpecError: The file is not a task; names each fault.
     """
-    said = _parse(TaskFile, file)
-    options = _options(said, file, sections)
-    fixed = dict(_flat(said.fixed))
-    shown = {key: option for key, option in options.items() if option.visibility != "hidden"}
-    hidden = {key: option for key, option in options.items() if option.visibility == "hidden"}
-    _refuse_doubles(file, options, fixed)
-    for option in hidden.values():
-        if option.default is not None:
-            fixed[option.into] = option.to_spec(option.default)
+    own = Sources(file)
+    said = _parse(TaskFile, file, own)
+    for position, section in enumerate(said.uses):
+        if section not in sections:
+            remedy = f"use one of: {', '.join(sorted(sections))}"
+            own.note(("uses", position), f"there is no sound section {section}", remedy)
+    if name == RESERVED:
+        own.note((), "a task cannot have this name", "rename the file")
+    own.check()
+    used = [sections[section] for section in said.uses]
+    sources = Sources(file, *reversed(used))
+    options = _options(_merge(said, used, sources), sources)
+    fixed = _fixed(said, options, sources)
+    _check_template(said, sources)
+    sources.check()
     try:
         task = TaskDefinition(
             name=name,
-            options=shown,
-            hidden=tuple(hidden),
+            options={key: it for key, it in options.items() if it.visibility != "hidden"},
+            hidden=tuple(key for key, it in options.items() if it.visibility == "hidden"),
             fixed=fixed,
             **said.model_dump(exclude={"uses", "options", "fixed"}),
         )
-    except ValidationError as problem:
-        raise _refused(_located(file, (), problem)) from None
-    _check(task, file)
-    _check_defaults(shown, [file, *(sections[name] for name in said.uses)])
+    except ValidationError as problem:  # the name of the file, say
+        sources.note_all((), problem)
+        raise sources.refusal() from None
+    _check_alpha(task, sources)
+    sources.check()
     return task
 
 
@@ -103,138 +114,120 @@ def check_section(file: Document) -> None:
     Raises:
         SpecError: It is not a section; names each fault.
     """
-    section = _parse(SectionFile, file)
-    _check_defaults(
-        {
-            name: _option(name, {**words, "section": section.title}, [file])
-            for name, words in section.options.items()
-        },
-        [file],
-    )
+    sources = Sources(file)
+    _options(_parse(SectionFile, file, sources).options, sources)
+    sources.check()
 
 
-def _options(
-    said: TaskFile, file: Document, sections: Mapping[str, Document]
-) -> dict[str, OptionDefinition]:
-    """Returns the options in the order of the form; where a task says more, its words win."""
+def _merge(
+    said: TaskFile, used: Sequence[Document], sources: Sources
+) -> Mapping[str, _OptionWords]:
+    """Returns what is said of each option, in the order of the form; a task's own words win."""
     words: dict[str, _OptionWords] = {}
-    files: dict[str, list[Document]] = {}
-    for position, section_name in enumerate(said.uses):
-        shared = sections.get(section_name)
-        if shared is None:
-            known = ", ".join(sorted(sections))
-            reason, remedy = f"there is no sound section {section_name}", f"use one of: {known}"
-            raise _refused([file.problem(("uses", position), reason, remedy)])
-        section = _parse(SectionFile, shared)
-        for name, shared_words in section.options.items():
-            words[name] = {"section": section.title, **shared_words}
-            files[name] = [shared]
+    for document in used:
+        section = SectionFile.model_validate(document.data)
+        for name, shared in section.options.items():
+            words[name] = {"section": section.title, **shared}
     for name, own in said.options.items():
-        if own is None and words.pop(name, None) is None:
-            remedy = "leave the line out, or check its spelling"
-            raise _refused([file.problem(("options", name), "is in no section", remedy)])
         if own is not None:
-            words[name] = {**words.get(name, {"section": DEFAULT_SECTION}), **own}
-            files[name] = [file, *files.get(name, ())]
-    return {name: _option(name, said, files[name]) for name, said in words.items()}
+            words[name] = {**words.get(name, {}), **own}
+        elif words.pop(name, None) is None:
+            remedy = "leave the line out, or check its spelling"
+            sources.note(("options", name), "is in no section that is used", remedy)
+    return words
 
 
-def _option(name: str, words: _OptionWords, files: list[Document]) -> OptionDefinition:
-    place = ("options", name)
+def _options(words: Mapping[str, _OptionWords], sources: Sources) -> dict[str, OptionDefinition]:
+    """Returns the options that are sound; what is wrong with others is noted."""
+    read = {name: _option(("options", name), said, sources) for name, said in words.items()}
+    options = {name: option for name, option in read.items() if option is not None}
+    for fault in default_faults(options):
+        place = (*fault.where.split("."), "default")
+        sources.note(place, fault.reason, fault.remedy)
+    return options
+
+
+def _option(place: Place, words: _OptionWords, sources: Sources) -> OptionDefinition | None:
     field = spec_fields().get(str(words.get("into")))
     if field is None:
-        file = _file_of(files, (*place, "into"))
-        remedy = f"use one of: {', '.join(spec_fields())}"
-        raise _refused([file.problem((*place, "into"), "is no field of the spec", remedy)])
+        sources.note((*place, "into"), "is no field of the spec", _FIELDS_REMEDY)
+        return None
     try:
         option = OptionDefinition.model_validate({**_inherited(words, field.says()), **words})
     except ValidationError as problem:
-        raise _refused(_located(files, place, problem)) from None
-    for key, reason, remedy in _faults(option):
-        raise _refused([_file_of(files, (*place, key)).problem((*place, key), reason, remedy)])
-    return option
+        sources.note_all(place, problem)
+        return None
+    faults = list(_faults(option, field))
+    for key, reason, remedy in faults:
+        sources.note((*place, key), reason, remedy)
+    return None if faults else option
 
 
 def _inherited(words: _OptionWords, said: dict[str, object]) -> dict[str, object]:
     """Returns what the spec says of a field, as far as it can be said of the option."""
     values = words.get("values")
     if isinstance(values, Mapping) and "type" not in words:
-        if set(values) <= {True, False}:  # pyright: ignore[reportUnknownArgumentType]
-            return {"type": "boolean"}
-        return {"type": "string", "choices": tuple(map(str, values))}  # pyright: ignore[reportUnknownArgumentType]
-    if words.get("type", said.get("type")) != said.get("type"):
-        return {}
-    return said
+        keys = list(map(str, values))  # pyright: ignore[reportUnknownArgumentType]
+        is_switch = set(keys) <= {"True", "False"}
+        return {"type": "boolean"} if is_switch else {"type": "string", "choices": keys}
+    return said if words.get("type", said.get("type")) == said.get("type") else {}
 
 
-def _faults(option: OptionDefinition) -> Iterator[tuple[str, str, str]]:
+def _faults(option: OptionDefinition, field: SpecField) -> Iterator[tuple[str, str, str]]:
     """Finds what an option would take and its field would not: key, reason, remedy."""
-    field = spec_fields()[option.into]
-    taken = field.says().get("type", option.type)
-    if option.values is None and option.type not in (taken, "integer" if taken == "number" else ""):
-        yield "type", f"is not what {option.into} takes", f"leave it out: it is {taken}"
+    kind = field.says().get("type", option.type)
+    if option.values is None and option.type not in (kind, "integer" if kind == "number" else ""):
+        yield "type", f"is not what {field.path} takes", f"leave it out: it is {kind}"
     if option.type in ("integer", "number"):
         for key in ("minimum", "maximum"):
             if getattr(option, key) is None:
                 yield key, "is missing: every number has bounds", f"add {key}"
     if option.type == "list" and not option.choices:
         yield "choices", "is missing: a list is made of choices", "add choices"
-    stated: dict[str, list[SpecValue]] = {
-        "default": [option.default],
-        "minimum": [option.minimum],
-        "maximum": [option.maximum],
-        "choices": [
-            [choice] if option.type == "list" else choice for choice in option.choices or ()
-        ],
-    }
-    for key, values in stated.items():
-        for value in values:
-            told = None if value is None else option.to_spec(value)
-            if told is not None and not field.takes(told):
-                yield (
-                    key,
-                    f"is not what {option.into} takes",
-                    f"leave it out, or see {option.into} in the reference of tasks",
-                )
+    for key, value in _stated(option):
+        told = option.to_spec(value)
+        if told is not None and not field.takes(told):
+            remedy = f"leave it out, or see {field.path} in the reference of tasks"
+            yield key, f"is not what {field.path} takes", remedy
 
 
-def _check_defaults(options: Mapping[str, OptionDefinition], files: list[Document]) -> None:
-    problems: list[FieldProblem] = []
-    for fault in default_faults(options):
-        place = (*fault.where.split("."), "default")
-        problems.append(_file_of(files, place).problem(place, fault.reason, fault.remedy))
-    if problems:
-        raise _refused(problems)
+def _stated(option: OptionDefinition) -> Iterator[tuple[str, OptionValue]]:
+    """Yields every value that a definition names, with the key that names it."""
+    for key in ("default", "minimum", "maximum"):
+        if (value := getattr(option, key)) is not None:
+            yield key, value
+    for choice in option.choices or ():
+        yield "choices", [choice] if option.type == "list" else choice
 
 
-def _refuse_doubles(
-    file: Document, options: Mapping[str, OptionDefinition], fixed: Mapping[str, SpecValue]
-) -> None:
-    taken: dict[str, str] = {}
+def _fixed(
+    said: TaskFile, options: Mapping[str, OptionDefinition], sources: Sources
+) -> dict[str, SpecValue]:
+    """Returns the values that nobody sets, those of hidden options included."""
+    fixed = dict(_flat(said.fixed))
+    for path, value in fixed.items():
+        field, place = spec_fields().get(path), ("fixed", *path.split("."))
+        if field is None:
+            sources.note(place, "is no field of the spec", _FIELDS_REMEDY)
+        elif value is not None and not field.takes(value):
+            remedy = f"see {path} in the reference of tasks"
+            sources.note(place, "is not what this field takes", remedy)
+    taken = dict.fromkeys(fixed, "a fixed value")
     for name, option in options.items():
-        if (other := taken.setdefault(option.into, name)) != name or option.into in fixed:
-            reason = f"goes where {'a fixed value' if option.into in fixed else other} goes"
+        if (other := taken.setdefault(option.into, name)) != name:
             remedy = "leave one of them out; null drops an option of a section"
-            raise _refused([file.problem(("options", name), reason, remedy)])
+            sources.note(("options", name), f"goes where {other} goes", remedy)
+        elif option.visibility == "hidden" and option.default is not None:
+            fixed[option.into] = option.to_spec(option.default)
+    return fixed
 
 
-def _check(task: TaskDefinition, file: Document) -> None:
-    fields = spec_fields()
-    for path, value in task.fixed.items():
-        place = ("fixed", *path.split("."))
-        if path not in fields:
-            remedy = f"use one of: {', '.join(fields)}"
-            raise _refused([file.problem(place, "is no field of the spec", remedy)])
-        if value is not None and not fields[path].takes(value):
-            raise _refused([file.problem(place, "is not what this field takes", "see the spec")])
-    if not fields["template"].takes(task.template):
-        raise _refused([file.problem(("template",), "is no name of a template", "use: model")])
-    if task.name == RESERVED:
-        raise _refused([file.problem((), "a task cannot have this name", "rename the file")])
-    _check_alpha(task, file)
+def _check_template(said: TaskFile, sources: Sources) -> None:
+    if not spec_fields()["template"].takes(said.template):
+        sources.note(("template",), "is no name of a template", "use: model")
 
 
-def _check_alpha(task: TaskDefinition, file: Document) -> None:
+def _check_alpha(task: TaskDefinition, sources: Sources) -> None:
     """Refuses an alpha, of the largest rank, that the spec would not take."""
     rank = task.option_into("lora.rank")
     highest = task.options[rank].maximum if rank else task.fixed.get("lora.rank")
@@ -242,7 +235,7 @@ def _check_alpha(task: TaskDefinition, file: Document) -> None:
         alpha = highest * task.lora_alpha_per_rank
         if not spec_fields()["lora.alpha"].takes(alpha):
             reason, remedy = f"makes an alpha of {alpha:.10g}", "lower it, or the largest rank"
-            raise _refused([file.problem(("lora_alpha_per_rank",), reason, remedy)])
+            sources.note(("lora_alpha_per_rank",), reason, remedy)
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, SpecValue]]:
@@ -253,28 +246,9 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{name}", value  # pyright: ignore[reportReturnType]
 
 
-def _parse(schema: type[M], file: Document) -> M:
+def _parse(schema: type[M], file: Document, sources: Sources) -> M:
     try:
         return schema.model_validate(file.data)
     except ValidationError as problem:
-        raise _refused(_located([file], (), problem)) from None
-
-
-def _located(
-    files: list[Document] | Document, base: tuple[str, ...], problem: ValidationError
-) -> list[FieldProblem]:
-    among = files if isinstance(files, list) else [files]
-    found: list[FieldProblem] = []
-    for entry in field_problems(problem):
-        place = (*base, *entry.where.split("."))
-        found.append(_file_of(among, place).problem(place, entry.reason, entry.remedy))
-    return found
-
-
-def _file_of(files: list[Document], place: tuple[int | str, ...]) -> Document:
-    """Returns the file that says what is at a place; the task's own comes before its section's."""
-    return next((file for file in files if place in file.lines), files[-1])
-
-
-def _refused(problems: list[FieldProblem]) -> SpecError:
-    return SpecError("A task file cannot be used.", errors=problems)
+        sources.note_all((), problem)
+        raise sources.refusal() from None

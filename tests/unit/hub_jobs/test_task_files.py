@@ -184,6 +184,25 @@ def test_a_file_that_is_not_read_is_told(folder: Folder) -> None:
     assert (problem.where, problem.remedy) == ("notes.yml", "name it .yaml")
 
 
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    bad = TASK.replace("title: Rank", "title: Rank\n    default: 0\n    maximum: 999")
+    second = "  seed: {into: optim.sede, title: Seed, description: Order.}\n"
+    found = faults(bad + second + "fixed: {optim: {epochs: 0}}\ntemplate: A\n")
+    assert [fault.split(" ")[1].rstrip(":") for fault in found] == [
+        "options.rank.default",
+        "options.rank.maximum",
+        "options.seed.into",
+        "fixed.optim.epochs",
+        "template",
+    ]
+
+
+def test_a_file_is_called_as_a_task_can_be(folder: Folder) -> None:
+    folder.write("Our Notes.yaml", TASK)
+    [problem] = folder.catalog().problems
+    assert problem.where == "Our Notes.yaml:1 name" and "pattern" in problem.reason
+
+
 def test_no_task_takes_the_place_of_the_list_of_problems(folder: Folder) -> None:
     folder.write("problems.yaml", TASK)
     assert "cannot have this name" in folder.catalog().problems[0].reason
