@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import RowMapping
+
 from adaptery.states import AttemptOutcome
 from adaptery.times import now, to_text
 from adaptery_hub.compute import Compute
@@ -34,6 +36,16 @@ class JobStage:
         """The computing half of the service."""
         assert self.service.services.compute is not None
         return self.service.services.compute
+
+    async def row(self, job: str) -> RowMapping:
+        """Return a job's row."""
+        row = await self.service.services.db.read(lambda c: jobs.get(c, job))
+        assert row is not None
+        return row
+
+    async def change(self, job: str, **changes: object) -> None:
+        """Change a job's row."""
+        await self.service.services.db.write(lambda c: jobs.change_fields(c, job, now(), **changes))
 
     async def claim(self) -> Claim:
         """Take the job that is next."""
@@ -97,8 +109,7 @@ class JobStage:
     async def complete(self, claim: Claim) -> str:
         """Hand in an adapter and complete the job; return the adapter's id."""
         adapter_id = adapters.adapter_id_of(claim.attempt_id)
-        row = await self.service.services.db.read(lambda c: jobs.get(c, claim.job_id))
-        assert row is not None
+        row = await self.row(claim.job_id)
         values = {
             "id": adapter_id,
             "tenant_id": claim.tenant_id,

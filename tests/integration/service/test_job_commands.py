@@ -40,7 +40,9 @@ async def shell(
     return Shell(capsys, "jobs")
 
 
-async def test_a_job_from_its_submit_to_its_end(stage: JobStage, shell: Shell) -> None:
+async def test_a_job_from_its_submit_to_its_end(
+    stage: JobStage, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = await shell.run(
         *("submit", "--name", "notes", "--dataset", "visits", "--set", "epochs=0.5"),
         *("--set", "max_steps=4", "--priority", "low"),
@@ -65,6 +67,13 @@ async def test_a_job_from_its_submit_to_its_end(stage: JobStage, shell: Shell) -
     await stage.complete(claim)
     told = await watching
     assert "training" in told and "notes made the adapter @demo/notes@1." in told
+    monkeypatch.setattr("adaptery.job_commands.watching.watched", lambda: True)
+    await shell.run("watch", first)
+    assert "notes: 4 of 4 steps · 100%" in shell.err
+    assert "notes-1.zip" in await shell.run("download", "notes")
+    await shell.run("download", "notes", status=1)
+    assert "notes-1.zip exists" in shell.err
+    assert "2.000" not in await shell.run("log", "notes")  # numbers are for charts
     shown = await shell.run("show", "notes")
     assert "max_steps = 4" in shown and "download" in shown and "100%" in shown
     told = await shell.run("statistics", "notes")

@@ -138,13 +138,20 @@ async def test_a_job_is_submitted_again_as_it_was(
     made = [await demo.json("POST", path, 201, json={"key": "again"}) for _ in range(2)]
     assert made[0]["id"] == made[1]["id"] != job
     first = await demo.json("GET", f"api/jobs/{job}")
+    first_digest = (await stage.row(job))["task_digest"]
     kept = ("name", "task", "base_model", "datasets", "options", "priority", "stage")
     assert [made[0][field] for field in kept] == [first[field] for field in kept]
     assert made[0]["cloned_from"] == job
+    specs = [(await stage.row(id))["spec"] for id in (job, made[0]["id"])]
+    assert specs[0] == specs[1]
 
     await guest.json("POST", path, 404, json={})
     await share(demo, f"jobs/{job}", "@guest", "view")
     await guest.json("POST", path, 404, json={})  # not their dataset to use
+    await stage.change(job, task_digest="sha256:" + "0" * 64)
+    problem = await demo.json("POST", path, 409, json={})
+    assert "was changed since" in problem["detail"]
+    await stage.change(job, task_digest=first_digest)
     await demo.json("POST", f"api/versions/{version}/withdraw", json={"reason": "x"})
     problem = await demo.json("POST", path, 422, json={})
     assert "withdrawn" in problem["errors"][0]["reason"]

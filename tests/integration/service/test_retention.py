@@ -158,6 +158,20 @@ async def test_numbers_and_logs_go_and_how_it_ended_stays(
     assert kinds == {"state", "summary", "error"}
 
 
+async def test_what_was_left_of_a_deleted_job_goes_at_once(
+    service: Service, admin: Client, demo: Client
+) -> None:
+    await make_things(service, demo)
+    job = await job_that_ended(service, demo, 1, "completed")
+    gone = tables.jobs.update().where(tables.jobs.c.id == job).values(deleted_at=now())
+    await write(service, gone)  # and the service was killed before it removed the rest
+    events = sa.select(sa.func.count()).where(tables.job_events.c.job_id == job)
+    assert await service.services.db.read(lambda c: c.scalar(events)) > 4
+    await admin.json("POST", "api/retention", json={})
+    assert await service.services.db.read(lambda c: c.scalar(events)) == 0
+    assert await count(service, tables.checkpoints) == 0
+
+
 async def test_a_dataset_that_nobody_touched_goes_unless_it_was_published(
     service: Service, admin: Client, demo: Client
 ) -> None:
