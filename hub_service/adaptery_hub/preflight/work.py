@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from adaptery.errors import DeadlineError
 from adaptery.schemas.common import ProblemEntry
 from adaptery.schemas.preflight import MemoryEstimate, PreflightReport
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.database.statements import training_speeds
+from adaptery_hub.imports.work import Deadline
 from adaptery_hub.job_inputs import Translation
 from adaptery_hub.operations import Progress
 from adaptery_hub.preflight.advice import advise
@@ -28,6 +30,9 @@ from adaptery_hub.preflight.memory import (
 )
 from adaptery_hub.processes import Processes
 from adaptery_hub.tasks import TaskDefinition
+
+#: A template is a stranger's program, and may never end.
+LIMIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ class PreflightWork:
             Cancelled: the operation was cancelled.
         """
         order = self._open_order()
-        progress.check()
-        self._counted = order.spec, self._processes.run(count, progress, order)
+        bounded = Deadline(progress, LIMIT_SECONDS, error=_too_long)
+        self._counted = order.spec, self._processes.run(count, bounded, order)
 
     def commit(self, connection: Connection) -> Mapping[str, object]:
         """Return the report."""
@@ -97,6 +102,12 @@ def _loses(translation: Translation) -> ProblemEntry:
         reason=f"to translate {translation.datasets} to {translation.kind} first leaves out: "
         f"{', '.join(translation.lost)}.",
         remedy=f"Go on if that is meant; else choose versions of kind {translation.kind}.",
+    )
+
+
+def _too_long() -> DeadlineError:
+    return DeadlineError(
+        "Counting these records takes too long.", hint="Count a smaller version, or a sample."
     )
 
 

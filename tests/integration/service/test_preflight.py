@@ -9,10 +9,16 @@ import pytest
 
 import adaptery
 from adaptery.commands import main
+from adaptery_hub.preflight import desk, work
 from support.service import Client, Service, running_service
 from support.tokenizer_folders import END, write_tokenizer
 
-DIGEST = "sha256:" + "a" * 64
+DIGEST, ENDLESS_DIGEST = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+#: A template that goes on for years.
+ENDLESS = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endfor %}"
+)
 CONFIG = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -28,11 +34,16 @@ SECRET = "the patient said so"
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     state = tmp_path / "state"
-    folder = write_tokenizer(state / "base-models" / DIGEST.removeprefix("sha256:"))
+    described = state / "base-models"
+    folder = write_tokenizer(described / DIGEST.removeprefix("sha256:"))
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    models = {"tiny": "/models/tiny", "far": "/models/far"}
+    write_tokenizer(described / ENDLESS_DIGEST.removeprefix("sha256:"), ENDLESS)
+    pins = {"tiny": DIGEST, "endless": ENDLESS_DIGEST}
     async with running_service(
-        state, base_models=models, default_base_model="tiny", pinned_digests={"tiny": DIGEST}
+        state,
+        base_models={name: f"/models/{name}" for name in ("tiny", "far", "endless")},
+        default_base_model="tiny",
+        pinned_digests=pins,
     ) as running:
         yield running
 
@@ -98,7 +109,6 @@ async def test_what_a_translation_leaves_out_is_said_before(demo: Client) -> Non
     assert said["reason"] == "to translate 1 dataset to chat first leaves out: rejected answers."
 
 
-
 async def test_the_first_batch_is_shown_token_by_token(demo: Client) -> None:
     _, version = await published(demo, "batch")
     body = {"dataset": version, "options": {"batch_size": 2}}
@@ -142,6 +152,20 @@ async def test_a_model_that_nobody_described_is_asked_for_later(demo: Client) ->
     for path in ("api/jobs/preflight", "api/jobs/preflight/batch"):
         problem = await demo.json("POST", path, 503, json=body)
         assert "No agent has described" in problem["detail"]
+
+
+async def test_a_template_that_never_ends_is_ended(
+    demo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "BATCH_SECONDS", 0.5)
+    monkeypatch.setattr(work, "LIMIT_SECONDS", 0.5)
+    _, version = await published(demo, "endless", 2)
+    body = {"dataset": version, "base_model": "endless"}
+    problem = await demo.json("POST", "api/jobs/preflight/batch", 504, json=body)
+    assert problem["code"] == "timeout"
+    begun = await demo.json("POST", "api/jobs/preflight", 202, json=body)
+    ended = await demo.ended(begun["id"])
+    assert (ended["state"], ended["error"]["code"]) == ("failed", "timeout")
 
 
 async def test_client_and_command_line_tell_it(
