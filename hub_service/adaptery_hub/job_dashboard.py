@@ -208,7 +208,7 @@ def _reason(row: RowMapping, line: Line | None, agents: ConnectedAgents) -> str 
     """Says why a queued job waits as things are now; other states keep their reason."""
     held = agents.hold(row["weight_digest"])
     is_awaited = not held and row["base_model"] in agents.preparing
-    if row["state"] == JobState.CREATED and is_awaited:
+    if row["state"] == JobState.CREATED and row["translation"] is None and is_awaited:
         return _PREPARING
     if line is None:
         return row["reason"]

@@ -106,7 +106,7 @@ class Translations:
         for job in waiting:
             try:
                 await self._advance(job)
-            except (ConflictError, QuotaError, UnavailableError):
+            except (ConflictError, UnavailableError):
                 continue  # its turn comes: another one works on it, or somebody does not answer
             except AdapteryError as error:
                 await self._fail(job, _told(error.to_problem(None)))
@@ -152,13 +152,16 @@ class Translations:
             lambda c, version: self._note(c, identity, version),
         )
         work.names = lambda c, version: source_names(c, identity, [version])
-        started = await services.operations.start(
-            identity,
-            "merge",
-            dataset["id"],
-            work,
-            may=lambda c: check_may_merge(c, identity, dataset["id"], sources),
-        )
+        try:
+            started = await services.operations.start(
+                identity,
+                "merge",
+                dataset["id"],
+                work,
+                may=lambda c: check_may_merge(c, identity, dataset["id"], sources),
+            )
+        except QuotaError:
+            return  # many of theirs run: its turn comes
         self._begun[job["id"]] = started["id"]
         asyncio.create_task(self._wake_at_end(started["id"]))  # noqa: RUF006 - the loop looks anyway
 
@@ -307,6 +310,8 @@ def _message(translation: Translation, merged: RowMapping) -> str:
 
 def _told(problem: Mapping[str, Any]) -> str:
     """Return a problem as the reason of a job."""
-    entries = problem.get("errors") or ()
-    said = [f"{entry['reason']}: {entry['remedy']}" for entry in entries]
-    return " ".join(filter(None, [problem["detail"], *said, problem.get("hint")]))
+    said = [
+        f"{entry['where']} {entry['reason']}; {entry['remedy']}"
+        for entry in problem.get("errors") or ()
+    ]
+    return " ".join(said or filter(None, (problem["detail"], problem.get("hint"))))
