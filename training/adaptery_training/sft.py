@@ -33,6 +33,7 @@ class SftTrainer(ResumableTrainer):
             run,
             partial(_in_one_row, collate) if optim.attention == "flash" else collate,
         )
+        self._samples = len(examples.examples)  # a packed row holds several
         causal = cast("PreTrainedModel", model.get_base_model())
         self._head = cast("torch.nn.Module", causal.get_output_embeddings())
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -39,6 +39,7 @@ from adaptery_training.held_out import HeldOut
 from adaptery_training.machine import peak_memory_bytes
 from adaptery_training.plain_lora import Weights
 from adaptery_training.run import Metrics, Outcome, ResumePoint, Run
+from adaptery_training.trainer_arguments import training_arguments
 
 #: The adapter in the form it is trained in, where that is not the form it is handed in.
 TRAINED_WEIGHTS = "trained.safetensors"
@@ -46,7 +47,6 @@ TRAINED_WEIGHTS = "trained.safetensors"
 BEST_WEIGHTS = "best.safetensors"
 TRAINER_STATE = "trainer_state.json"
 
-ArgumentsT = TypeVar("ArgumentsT", bound=TrainingArguments)
 Collate = Callable[[Sequence[Any]], dict[str, Tensor]]
 
 
@@ -74,6 +74,7 @@ class ResumableTrainer(Trainer):
         self._held_out = HeldOut(held_out, run.spec)
         self._best_weights: Weights | None = None
         self._lengths = [len(example) for example in examples]
+        self._samples = len(examples)
         self._before = Progress()
         self._best = self._before.best
         self._started = self._logged_at = run.clock()
@@ -144,7 +145,7 @@ class ResumableTrainer(Trainer):
         summary = {
             "epoch": epoch,
             "train_runtime": round(progress.train_seconds, 3),
-            "train_samples_per_second": round(epoch * len(self._lengths) / seconds, 3),
+            "train_samples_per_second": round(epoch * self._samples / seconds, 3),
             "train_steps_per_second": round(self.state.global_step / seconds, 3),
             "total_flos": float(self.state.total_flos),
             "train_loss": progress.loss_sum / steps,
@@ -375,40 +376,3 @@ class _StopAndLog(TrainerCallback):
 def _trainable(model: torch.nn.Module | None) -> Iterator[torch.nn.Parameter]:
     assert model is not None
     return (parameter for parameter in model.parameters() if parameter.requires_grad)
-
-
-def training_arguments(run: Run, kind: type[ArgumentsT], **more: Any) -> ArgumentsT:
-    """Return the Trainer's arguments of a job; `more` are those of a kind of trl's."""
-    optim = run.spec.optim
-    warm_constant = optim.scheduler == "constant" and optim.warmup_ratio > 0
-    arguments = dict(
-        output_dir=str(run.checkpoints),
-        per_device_train_batch_size=optim.batch_size,
-        gradient_accumulation_steps=optim.gradient_accumulation,
-        num_train_epochs=optim.epochs,
-        max_steps=optim.max_steps or -1,  # the Trainer's word for "by epochs"
-        learning_rate=optim.learning_rate,
-        lr_scheduler_type="constant_with_warmup" if warm_constant else optim.scheduler,
-        warmup_steps=min(optim.warmup_ratio, 1 - 1e-6),  # from 1 on it would mean steps
-        lr_scheduler_kwargs={"lr_end": 0.0} if optim.scheduler == "polynomial" else None,
-        weight_decay=optim.weight_decay,
-        max_grad_norm=optim.max_grad_norm,
-        neftune_noise_alpha=optim.neftune_alpha,
-        activation_checkpointing=optim.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
-        fp16=optim.precision == "fp16",
-        optim="adamw_torch",
-        seed=optim.seed,
-        logging_steps=optim.logging_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,  # it would hide a diverged run behind the last mean
-        save_strategy="steps",
-        save_steps=optim.save_steps,
-        include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,  # the columns of a batch are ours
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        disable_tqdm=True,
-        report_to=[],
-    )
-    return kind(**{**arguments, **more})

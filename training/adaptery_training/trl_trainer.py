@@ -22,7 +22,8 @@ from adaptery.examples import ChatTokenizer, Example, ExampleSet
 from adaptery.spec_rules import MOVING_INITS
 from adaptery_training.labelled_loss import IGNORED, Collator
 from adaptery_training.run import Run
-from adaptery_training.trainer import Collate, ResumableTrainer, training_arguments
+from adaptery_training.trainer import Collate, ResumableTrainer
+from adaptery_training.trainer_arguments import training_arguments
 
 #: trl's name of the copy of an adapter that training began with.
 REFERENCE_NAME = "ref"
