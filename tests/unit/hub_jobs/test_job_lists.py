@@ -8,7 +8,7 @@ from adaptery.schemas.jobs import JobCreate
 from adaptery.states import JobState
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import job_lists
-from adaptery_hub.database.statements.job_lists import JobFilter
+from adaptery_hub.database.statements.job_lists import ORDERS, JobFilter
 from adaptery_hub.handlers.jobs import parse_states
 from support.hub_tables import HubTables
 
@@ -69,6 +69,31 @@ async def test_other_jobs_come_newest_first(hub: HubTables) -> None:
     assert await listed(hub, both) == ["three", "two", "one"]
     assert await listed(hub, both, after=made[2]) == ["two", "one"]
     assert await listed(hub, QUEUED) == []
+
+
+async def test_each_order_goes_on_behind_the_page_before(hub: HubTables) -> None:
+    ids = {name: await submit(hub, name) for name in ("b", "c", "a", "d")}
+    await hub.bind()
+    for name in ("c", "b"):
+        hub.clock.forward(1)
+        await hub.queue.cancel(ids[name])
+    orders = {
+        "newest": ["d", "a", "c", "b"],
+        "oldest": ["b", "c", "a", "d"],
+        "queue": ["b", "c", "a", "d"],
+        "changed": ["b", "c", "d", "a"],
+        "name": ["a", "b", "c", "d"],
+    }
+    for order in ORDERS:
+        wanted = JobFilter(sort=order)
+        assert await listed(hub, wanted) == orders[order]
+        for place, name in enumerate(orders[order]):
+            assert (
+                await listed(hub, wanted, after=ids[name], limit=2)
+                == (orders[order][place + 1 : place + 3])
+            )
+    ended = JobFilter(states=frozenset({JobState.CANCELLED, JobState.FAILED}))
+    assert await listed(hub, ended) == ["b", "c"]
 
 
 async def test_a_search_is_for_letters_and_knows_no_wildcards(hub: HubTables) -> None:

@@ -103,5 +103,5 @@ _PLACES: Mapping[JobOrder, tuple[tuple[sa.ColumnElement[object], ...], bool]] = 
         False,
     ),
     "changed": ((sa.func.coalesce(_jobs.c.state_at, _jobs.c.created_at), _jobs.c.id), True),
-    "name": ((sa.func.lower(_jobs.c.name), _jobs.c.id), False),
+    "name": ((_jobs.c.name, _jobs.c.id), False),
 }
