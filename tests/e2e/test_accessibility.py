@@ -186,6 +186,8 @@ def curate_nothing(stage: Stage) -> Page:
 def train(stage: Stage) -> Page:
     stage.demo.go_to("Overview", "panel")
     view = stage.demo.open(f"train?version={stage.journey.version['id']}")
+    task = view.get_by_label("Task", exact=True)
+    task.select_option("training-v0", timeout=PATIENCE_MS)
     epochs = view.get_by_label("Epochs")
     epochs.fill("1000", timeout=PATIENCE_MS)
     view.page.keyboard.press("Enter")
@@ -197,6 +199,53 @@ def train(stage: Stage) -> Page:
 def train_on_nothing(stage: Stage) -> Page:
     view = stage.guest.go_to("Train", "train")
     expect(view.locator("form")).to_be_visible(timeout=PATIENCE_MS)
+    return view.page
+
+
+def train_all_options(stage: Stage) -> Page:
+    page = train(stage)
+    view = stage.demo.view("train")
+    view.get_by_label("Task", exact=True).select_option("sft")
+    view.get_by_text("Advanced options").click()
+    view.get_by_role("button", name="Add another version").click()
+    page.keyboard.press("Escape")
+    view.get_by_role("button", name="Remove dataset 2").click()
+    return page
+
+
+def train_preflight(stage: Stage) -> Page:
+    stage.demo.go_to("Overview", "panel")
+    view = stage.demo.open(f"train?job={stage.journey.job['id']}")
+    view.get_by_label("Epochs").fill("2", timeout=PATIENCE_MS)
+    view.get_by_text("More about this job").click()
+    view.get_by_role("button", name="Run the pre-flight").click()
+    view.get_by_role("button", name="Show the first batch").click(timeout=PATIENCE_MS)
+    expect(view.locator(".tokens").first).to_be_visible(timeout=PATIENCE_MS)
+    view.get_by_text("All numbers").click()
+    return view.page
+
+
+def jobs_more(stage: Stage) -> Page:
+    page = jobs(stage)
+    view = stage.demo.view("jobs")
+    view.get_by_label("Compare soap", exact=True).check()
+    view.get_by_label("More for soap", exact=True).click()
+    return page
+
+
+def jobs_statistics(stage: Stage) -> Page:
+    page = jobs_more(stage)
+    page.locator(".menu[open]").get_by_text("Statistics", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("Attempts", timeout=PATIENCE_MS)
+    return page
+
+
+def jobs_compared(stage: Stage) -> Page:
+    stage.demo.go_to("Overview", "panel")
+    job = stage.journey.job["id"]
+    view = stage.demo.open(f"jobs?compare={job},{job}")
+    expect(view.get_by_role("img").first).to_be_visible(timeout=PATIENCE_MS)
+    view.get_by_label("Show what is the same too").check()
     return view.page
 
 
@@ -317,8 +366,13 @@ STATES: tuple[State, ...] = (
     curate_publish,
     curate_nothing,
     train,
+    train_all_options,
+    train_preflight,
     train_on_nothing,
     jobs,
+    jobs_more,
+    jobs_statistics,
+    jobs_compared,
     jobs_none,
     watch,
     watch_nothing,
@@ -345,7 +399,11 @@ BUSY: tuple[State, ...] = (
     curate_review,
     curate_splits,
     train,
+    train_all_options,
+    train_preflight,
     jobs,
+    jobs_more,
+    jobs_compared,
     watch,
     chat,
     keys,

@@ -14,7 +14,7 @@ export interface Task {
   description: string;
   stage: string;
   schema: Json;
-  /** The base models that a job of it may take; missing or empty: all. */
+  /** The base models that a job of it may take; all, if a service of another release does not tell. */
   base_models?: string[];
   /** The kinds of records that it learns from; missing or empty: not told. */
   kinds?: Kind[];

@@ -24,7 +24,7 @@ interface Listener {
 const PRIORITIES: Readonly<Record<Priority, string>> = { low: "Low: after your other jobs", normal: "Normal", high: "High: before other jobs" };
 /** What the service takes where no task is named: the short form comes first. */
 const USUAL_TASK = "training-v0";
-const NO_MODEL = "No base model is registered: ask whoever runs this Hub.";
+const NO_MODEL = "No base model is registered that suits: ask whoever runs this Hub.";
 const NO_TASK = "There is no task for you: ask whoever runs this Hub.";
 
 export class JobForm {
@@ -211,8 +211,8 @@ export class JobForm {
   }
 
   private offerBaseModels(): void {
-    const names = this.taskChosen?.base_models ?? [];
-    const offered = this.baseModels.filter(({ name }) => names.length === 0 || names.includes(name));
+    const names = this.taskChosen?.base_models;
+    const offered = this.baseModels.filter(({ name }) => names?.includes(name) ?? true);
     const wanted = offered.find(({ name }) => name === this.baseModel.value) ?? offered.find((model) => model.default) ?? offered[0];
     this.baseModel.replaceChildren(...offered.map(({ name }) => element("option", { value: name }, name)));
     if (wanted) this.baseModel.value = wanted.name;
