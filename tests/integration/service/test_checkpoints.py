@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import adaptery
 from adaptery.adapter_folders import inspect_adapter
+from adaptery.errors import NotFoundError
 from adaptery.ids import new_id
 from adaptery.states import AttemptOutcome
 from adaptery.times import now
@@ -165,6 +170,27 @@ async def test_with_its_adapter_a_checkpoint_has_the_rights_and_the_end_of_that(
     await demo.json("DELETE", f"api/adapters/{adapter}", 204)
     assert await ask(demo, model) == await ask(demo, f"{job}-step{STEP}") == 404
     assert [item["model"] for item in (await demo.json("GET", path))["items"]] == [None]
+
+
+async def test_the_client_lists_and_saves_checkpoints(
+    service: Service, fleet: Fleet, demo: Client, tmp_path: Path
+) -> None:
+    claim = await training(service, demo)
+    await add_checkpoint(service, claim, tmp_path / "checkpoint")
+    token = demo.headers["Authorization"].removeprefix("Bearer ")
+
+    def work() -> None:
+        with adaptery.connect(service.url, token) as hub:
+            job = hub.jobs.get(claim.job_id)
+            (kept,) = job.checkpoints()
+            assert (kept.step, kept.model) == (STEP, f"{claim.job_id}-step{STEP}")
+            saved = job.download_checkpoint(STEP, tmp_path / "saved.zip")
+            assert zipfile.is_zipfile(saved)
+            with pytest.raises(NotFoundError):
+                job.download_checkpoint(STEP + 1, tmp_path / "none.zip")
+            assert not (tmp_path / "none.zip").exists()
+
+    await asyncio.to_thread(work)
 
 
 async def test_a_restricted_checkpoint_does_not_answer_on_the_open_channel(
