@@ -141,7 +141,7 @@ class TaskCatalog:
             groups=tuple(group for group in task.groups if group in groups),
             base_models=tuple(task.allowed(base_models)),
             kinds=STAGE_KINDS[task.stage],
-            takes=TaskTakes(start_from=task.start_from, reward=task.stage == "grpo"),
+            takes=TaskTakes(start_from=task.start_from, reward=task.takes_reward),
         )
 
     def _compiled(self, name: str) -> _Compiled:

@@ -15,7 +15,7 @@ from adaptery.examples import OWN_TEMPLATE, TEMPLATE_NAMES
 from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
 from adaptery_hub.tasks.definitions import TaskDefinition
-from adaptery_hub.tasks.freezing import parse_frozen, place_of
+from adaptery_hub.tasks.freezing import as_submitted, parse_frozen
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def check_combinations(
     if problems:
         raise SpecError(
             "The options do not combine.",
-            errors=[FieldProblem(place_of(task, p.where), p.reason, p.remedy) for p in problems],
+            errors=[as_submitted(task, problem) for problem in problems],
         )
 
 

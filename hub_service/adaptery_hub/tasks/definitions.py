@@ -112,6 +112,11 @@ class TaskDefinition(Part):
         """The digest of everything above."""
         return sha256_bytes(canonical_json(self.model_dump(mode="json")))
 
+    @property
+    def takes_reward(self) -> bool:
+        """Whether its jobs need an adapter that judges answers."""
+        return self.stage == "grpo"
+
     def is_for(self, groups: Collection[str]) -> bool:
         """Whether somebody in these groups of the Hub may know of the task."""
         return not self.groups or not set(self.groups).isdisjoint(groups)

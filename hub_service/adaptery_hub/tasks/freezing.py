@@ -21,7 +21,9 @@ from adaptery.schemas.spec import SPEC_VERSION, InputSpec, JobSpec, StartSpec
 from adaptery_hub.tasks.definitions import SpecValue, TaskDefinition
 
 #: Stands for weights that no agent has reported yet, while a spec is checked.
-_UNKNOWN_DIGEST = "sha256:" + "0" * 64
+UNKNOWN_DIGEST = "sha256:" + "0" * 64
+#: Where a problem is that only the administrator can mend.
+_TASK = "task"
 
 
 def freeze_spec(
@@ -75,18 +77,22 @@ def parse_frozen(task: TaskDefinition, spec: Mapping[str, object]) -> JobSpec:
         "job": new_id("jb"),
         "attempt": new_id("at"),
         "fencing_token": 1,
-        "base_model": {"name": "unknown", "weight_digest": _UNKNOWN_DIGEST},
+        "base_model": {"name": "unknown", "weight_digest": UNKNOWN_DIGEST},
     }
     try:
         return JobSpec.model_validate({**spec, **attempt})
     except ValidationError as problem:
         raise SpecError(
             f"The options do not fit the task {task.name}.",
-            errors=[
-                FieldProblem(place_of(task, entry.where), entry.reason, entry.remedy)
-                for entry in field_problems(problem)
-            ],
+            errors=[as_submitted(task, entry) for entry in field_problems(problem)],
         ) from None
+
+
+def as_submitted(task: TaskDefinition, problem: FieldProblem) -> FieldProblem:
+    """Returns a problem of a spec as one of what was submitted."""
+    where = place_of(task, problem.where)
+    named = problem.where if where == _TASK else ""
+    return FieldProblem(where, f"{named} {problem.reason}".lstrip(), problem.remedy)
 
 
 def place_of(task: TaskDefinition, path: str) -> str:
@@ -94,7 +100,7 @@ def place_of(task: TaskDefinition, path: str) -> str:
     option = task.option_into(path)
     if option is not None:
         return f"options.{option}"
-    return {"reward": "reward", "start_from": "start_from"}.get(path.split(".")[0], "task")
+    return {"reward": "reward", "start_from": "start_from"}.get(path.split(".")[0], _TASK)
 
 
 def _nested(values: Mapping[str, SpecValue]) -> dict[str, object]:

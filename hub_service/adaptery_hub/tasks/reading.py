@@ -16,8 +16,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from adaptery.errors import SpecError
 from adaptery.schemas.jobs import OptionValue
-from adaptery.schemas.spec import Stage
+from adaptery.schemas.spec import InputSpec, Stage
+from adaptery_hub.tasks.combinations import Circumstances, check_combinations
 from adaptery_hub.tasks.definitions import (
     HelpText,
     NameText,
@@ -30,11 +32,17 @@ from adaptery_hub.tasks.definitions import (
     TitleText,
 )
 from adaptery_hub.tasks.documents import Document, Place, Sources
+from adaptery_hub.tasks.freezing import UNKNOWN_DIGEST, freeze_spec
 from adaptery_hub.tasks.options import default_faults
 from adaptery_hub.tasks.spec_fields import SpecField, spec_fields
 
 #: The last part of `api/tasks/problems`, which would hide a task of this name.
 RESERVED = "problems"
+#: Stand for what a job would learn from and be measured on.
+_INPUTS = tuple(
+    InputSpec(version=f"dv_{'0' * 26}", content_digest=UNKNOWN_DIGEST, split=split)
+    for split in ("train", "validation")
+)
 _FIELDS_REMEDY = f"use one of: {', '.join(spec_fields())}"
 
 _OptionWords = dict[str, object]
@@ -104,6 +112,7 @@ def read_task(name: str, file: Document, sections: Mapping[str, Document]) -> Ta
         sources.note_all((), problem)
         raise sources.refusal() from None
     _check_alpha(task, sources)
+    _check_defaults(task, sources)
     sources.check()
     return task
 
@@ -236,6 +245,19 @@ def _check_alpha(task: TaskDefinition, sources: Sources) -> None:
         if not spec_fields()["lora.alpha"].takes(alpha):
             reason, remedy = f"makes an alpha of {alpha:.10g}", "lower it, or the largest rank"
             sources.note(("lora_alpha_per_rank",), reason, remedy)
+
+
+def _check_defaults(task: TaskDefinition, sources: Sources) -> None:
+    """Refuses a task of which nothing could be submitted as its form first shows it."""
+    defaults = {key: it.default for key, it in task.options.items() if it.default is not None}
+    try:
+        judge = UNKNOWN_DIGEST if task.takes_reward else None
+        frozen = freeze_spec(task, defaults, _INPUTS, reward=judge)
+        check_combinations(task, frozen, Circumstances())
+    except SpecError as refused:
+        for fault in refused.errors:
+            place = tuple(fault.where.split(".")) if "." in fault.where else ()
+            sources.note(place, f"by its defaults, {fault.reason}", fault.remedy)
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, SpecValue]]:

@@ -146,6 +146,8 @@ def test_the_digest_is_of_what_a_task_means(folder: Folder) -> None:
         ("title: Notes", "title: &it Notes\nqueue: *it", "notes.yaml:2: uses an alias"),
         ("title: Notes", "title: !!python/name:os.system", "is not valid YAML"),
         ("title: Notes", "title: [", "is not valid YAML"),
+        ("stage: sft", "stage: sft\nfixed: {lora: {dora: true}}", "defaults, lora.dora cannot"),
+        ("stage: sft", "stage: sft\nfixed: {optim: {rope: {factor: 2}}}", "optim.rope.kind is re"),
         (TASK, "- a list", "notes.yaml:1: is not a mapping"),
         (TASK, "", "notes.yaml:1: is not a mapping"),
         (TASK, "\t", "is not valid YAML"),
