@@ -31,7 +31,7 @@ __all__ = ["POINTS_MAX", "POINTS_MIN", "SERIES", "JobCharts", "Metrics", "read_m
 #: Points of one chart that can be asked for: fewer cannot keep what is worth keeping.
 POINTS_MIN = 50
 POINTS_MAX = 5_000
-#: Numbers of a point that are no coordinate of it.
+#: Of a point, what says where it is, or is part of every event.
 _PLACES = frozenset({"seq", "at", "kind", "step", "epoch", "step_epoch"})
 SERIES = tuple(name for name in MetricsEvent.model_fields if name not in _PLACES)
 

@@ -1,9 +1,11 @@
 """The queue: from a submitted job to its end, behind one port.
 
 rules, fairness, outcomes   pure
+priorities, pace, forecast  pure
 port                        what the service asks of a back end
 transitions, reports        each step as one transaction
 embedded                    the back end on the service's own database
+lines                       places and forecasts of those that wait, for dashboards
 signals                     wakes who waits for news of a job
 """
 
