@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import Connection
 
+from adaptery_hub.database import tables
 from adaptery_hub.fleet.live import BaseModelReport
+from adaptery_hub.identity import HubModel
+from adaptery_hub.operations import Progress
 from support.hub_tables import BASE, WEIGHTS
-from support.service import Client, Service, alpaca, running_service
+from support.service import CREATED_AT, Client, Service, alpaca, running_service
 from support.waiting import eventually
 
 BASE_MODELS = {BASE: "/models/tiny"}
@@ -111,6 +116,49 @@ async def test_a_translation_outlives_the_service_and_ends_with_its_job(tmp_path
         demo = service.client("demo")
         assert (await job_in(demo, left, "queued"))["dataset"].startswith("@demo/visits-as-chat-")
         assert len(await merged_versions(demo)) == 1
+
+
+class Waiting:
+    """Work that keeps a seat until it is let go."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def run(self, progress: Progress) -> None:
+        while not self.free.wait(0.01):
+            progress.check()
+
+    def commit(self, connection: Connection) -> Mapping[str, object]:
+        return {}
+
+    def abandon(self) -> None:
+        pass
+
+
+async def test_a_translation_that_runs_ends_when_its_job_is_cancelled(
+    demo: Client, service: Service
+) -> None:
+    _, version = await published(demo, preferences(3))
+    services, blocker = service.services, Waiting()
+    me = await services.tenants.identity_of(
+        HubModel("demo", "user", (), frozenset(), created_at=CREATED_AT)
+    )
+    for seat in range(2):  # all that one tenant has at once
+        await services.operations.start(me, "wait", f"ds_{seat}", blocker)
+    body = {"name": "notes", "dataset": version}
+    job = (await demo.json("POST", "api/jobs", 201, json=body))["id"]
+    operations = tables.operations
+    merges = operations.select().where(operations.c.kind == "merge")
+
+    async def merge(state: str) -> bool:
+        rows = await services.db.read(lambda c: c.execute(merges).mappings().all())
+        return [row["state"] for row in rows] == [state]
+
+    await eventually(lambda: merge("running"))
+    await demo.json("POST", f"api/jobs/{job}/cancel")
+    await eventually(lambda: merge("cancelled"))
+    blocker.free.set()
+    assert not await merged_versions(demo)
 
 
 async def test_a_translation_that_cannot_be_made_fails_its_job_and_says_why(

@@ -1,5 +1,6 @@
 """What a job learns from: versions side by side, splits, kinds that suit or are translated."""
 
+import itertools
 from typing import get_args
 
 import pytest
@@ -101,22 +102,21 @@ async def test_a_version_is_named_once_and_not_withdrawn(hub: HubTables) -> None
     assert "withdrawn" in caught.value.errors[0].reason
 
 
-@pytest.mark.parametrize("stage", get_args(Stage))
-@pytest.mark.parametrize("kind", get_args(Kind))
-async def test_a_kind_suits_or_is_translated_or_is_refused(
-    hub: HubTables, stage: Stage, kind: Kind
-) -> None:
-    version = await of_kinds(hub, kind)
-    if kind in STAGE_KINDS[stage]:
-        assert await plan(hub, "demo", stage, version) is None
-    elif "chat" in STAGE_KINDS[stage] and kind in ("preference", "kto"):
-        planned = await plan(hub, "demo", stage, version)
-        assert planned is not None and planned.kind == "chat"
-        assert planned.versions == (version,) and planned.lost
-    else:
-        with pytest.raises(SpecError) as caught:
-            await plan(hub, "demo", stage, version)
-        assert f"2 of kind {kind}" in caught.value.errors[0].reason
+async def test_a_kind_suits_or_is_translated_or_is_refused(hub: HubTables) -> None:
+    versions: dict[Kind, str] = {kind: await of_kinds(hub, kind) for kind in get_args(Kind)}
+    stages: tuple[Stage, ...] = get_args(Stage)
+    for stage, kind in itertools.product(stages, versions):
+        version = versions[kind]
+        if kind in STAGE_KINDS[stage]:
+            assert await plan(hub, "demo", stage, version) is None
+        elif "chat" in STAGE_KINDS[stage] and kind in ("preference", "kto"):
+            planned = await plan(hub, "demo", stage, version)
+            assert planned is not None and planned.kind == "chat"
+            assert planned.versions == (version,) and planned.lost
+        else:
+            with pytest.raises(SpecError) as caught:
+                await plan(hub, "demo", stage, version)
+            assert f"2 of kind {kind}" in caught.value.errors[0].reason
 
 
 async def test_only_what_does_not_suit_is_translated(hub: HubTables) -> None:
