@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adaptery.client import Hub
     from adaptery.commands import Subparsers
 
-__all__ = ["actions_of", "register"]
+__all__ = ["actions_of", "register", "say_problem"]
 
 _TITLES = ("TASK", "STAGE", "TITLE")
 
@@ -27,11 +27,22 @@ def register(subparsers: Subparsers) -> None:
     add_action(actions, "list", "list the tasks that I may use", _list)
     showing = add_action(actions, "show", "show a task and its options", _show)
     showing.add_argument("task", metavar="TASK", help="its name")
+    add_action(
+        actions,
+        "problems",
+        "say what is wrong with the files of a running service; for administrators",
+        _problems,
+    )
 
 
 def actions_of(subparsers: Subparsers) -> Subparsers:
     """Return the actions of `adaptery tasks`, so that a component can add its own."""
     return cast("Subparsers", subparsers.choices["tasks"].get_default("actions"))
+
+
+def say_problem(where: str, reason: str, remedy: str) -> None:
+    """Write what is wrong with a task file."""
+    say(f"{where}: {reason} ({remedy})")
 
 
 def _list(hub: Hub, arguments: argparse.Namespace) -> None:
@@ -42,3 +53,10 @@ def _list(hub: Hub, arguments: argparse.Namespace) -> None:
 
 def _show(hub: Hub, arguments: argparse.Namespace) -> None:
     say_options(hub.task(arguments.task))
+
+
+def _problems(hub: Hub, arguments: argparse.Namespace) -> int:
+    problems = hub.task_problems()
+    for problem in problems:
+        say_problem(problem.where, problem.reason, problem.remedy)
+    return 1 if problems else 0

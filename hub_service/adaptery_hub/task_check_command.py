@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.errors import NotFoundError
-from adaptery.task_commands import actions_of
+from adaptery.task_commands import actions_of, say_problem
 from adaptery.terminal import say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _check(arguments: argparse.Namespace) -> int:
         raise NotFoundError(f"There is no folder {folder}.")
     catalog = TaskCatalog(folder)
     for problem in catalog.problems:
-        say(f"{problem.where}: {problem.reason} ({problem.remedy})")
+        say_problem(problem.where, problem.reason, problem.remedy)
     if catalog.problems:
         return 1
     say(f"Sound, with the shipped ones: {', '.join(task.name for task in catalog)}.")

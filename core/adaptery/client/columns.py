@@ -12,7 +12,7 @@ from adaptery.schemas.datasets import FileInfo
 from adaptery.schemas.grants import Grant
 from adaptery.schemas.jobs import Job as JobInfo
 from adaptery.schemas.keys import Key
-from adaptery.schemas.tasks import Task
+from adaptery.schemas.tasks import Task, TaskProblem
 from adaptery.schemas.tenants import Storage, Tenant
 from adaptery.times import now
 
@@ -83,6 +83,13 @@ TASKS: Columns[Task] = (
     ("Stage", lambda it: it.stage),
     ("Queue", lambda it: it.queue),
     ("Description", lambda it: it.description),
+)
+
+TASK_PROBLEMS: Columns[TaskProblem] = (
+    ("File and line", lambda it: it.where),
+    ("What is wrong", lambda it: it.reason),
+    ("What to do", lambda it: it.remedy),
+    ("Task", lambda it: it.task),
 )
 
 GRANTS: Columns[Grant] = (

@@ -15,7 +15,7 @@ import httpx
 from adaptery.client.adapters import Adapters
 from adaptery.client.agents import Agents
 from adaptery.client.chats import ChatAnswer, ChatStream, Messages, chat_request, complete
-from adaptery.client.columns import BASE_MODELS, STORAGE, TASKS
+from adaptery.client.columns import BASE_MODELS, STORAGE, TASK_PROBLEMS, TASKS
 from adaptery.client.connection import Connection, path_of
 from adaptery.client.datasets import Datasets
 from adaptery.client.embeddings import Embeddings, embed
@@ -29,7 +29,7 @@ from adaptery.errors import InvalidInputError, NotAuthenticatedError
 from adaptery.schemas.adapters import BaseModelCard
 from adaptery.schemas.agents import Whoami
 from adaptery.schemas.stores import Store
-from adaptery.schemas.tasks import Task
+from adaptery.schemas.tasks import Task, TaskProblem
 from adaptery.schemas.tenants import Storage
 from adaptery.schemas.usage import AuditRow, UsageOf
 
@@ -125,6 +125,18 @@ class Hub:
         """
         found = self._connection.pages("api/tasks", Task, lambda task: task.name)
         return Listing(found, "task", TASKS, "An administrator writes them.")
+
+    def task_problems(self) -> Listing[TaskProblem]:
+        """Return what is wrong with task files; their tasks go on as they were.
+
+        Raises:
+            NotAllowedError: the caller is no administrator.
+            AdapteryError: what the service raised.
+        """
+        found = self._connection.pages(
+            "api/tasks/problems", TaskProblem, lambda problem: problem.where
+        )
+        return Listing(found, "problem", TASK_PROBLEMS, "All task files are sound.")
 
     def task(self, name: str) -> Task:
         """Return a task by name.

@@ -179,6 +179,8 @@ async def test_tasks_on_the_command_line(
     told = await shell.run("check", folder, status=1)
     (folder / "bad.yaml").unlink()
     assert told.startswith("bad.yaml:8 options.rank.maximum: is not what lora.rank takes")
+    await shell.run("problems", status=1)
+    assert "admin" in shell.err, "whose files they are is not for everyone"
 
 
 async def test_the_schema_of_a_form_is_plain_json_schema(stage: JobStage) -> None:
