@@ -20,6 +20,7 @@ from adaptery_hub.database.tables import (
     datasets,
     erasures,
     files,
+    job_inputs,
     jobs,
     tenants,
     version_sources,
@@ -157,9 +158,10 @@ def merged_shown(
 
 
 def open_jobs(connection: Connection, version_ids: Sequence[str]) -> int:
-    """Return how many jobs that are not over learn from these versions."""
+    """Return how many jobs that are not over learn from these versions themselves."""
+    readers = sa.select(job_inputs.c.job_id).where(job_inputs.c.version_id.in_(version_ids))
     statement = sa.select(sa.func.count(sa.distinct(jobs.c.id))).where(
-        jobs.c.id.in_(jobs_on(version_ids)), jobs.c.state.not_in([s.value for s in FINAL_STATES])
+        jobs.c.id.in_(readers), jobs.c.state.not_in([s.value for s in FINAL_STATES])
     )
     return connection.scalar(statement) or 0
 
