@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from math import sqrt
-from typing import cast
+from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
@@ -51,17 +52,22 @@ def scoring_model(model: PreTrainedModel, pairs: ExampleSet[Pair]) -> PreTrained
     config = copy.deepcopy(model.config)
     config.num_labels = 1
     config.pad_token_id = _filler(config.pad_token_id, pairs)
-    try:
-        with torch.device("meta"):
-            scoring = AutoModelForSequenceClassification.from_config(config)
-    except ValueError:
-        raise SpecRefusedError(
-            "stage: a base model of this family cannot be taught to score.",
-            remedy="Choose another base model, or stage dpo, which needs no scores.",
-        ) from None
+    with torch.device("meta"):
+        scoring = _without_weights(config)
     setattr(scoring, scoring.base_model_prefix, model.base_model)
     scoring.score = ScoreHead(config.get_text_config().hidden_size, model.device)
-    return cast("PreTrainedModel", scoring)
+    return scoring
+
+
+def _without_weights(config: PretrainedConfig) -> Any:
+    with suppress(ValueError):  # transformers knows no scoring model of this family
+        scoring = AutoModelForSequenceClassification.from_config(config)
+        if hasattr(scoring, "score"):
+            return scoring
+    raise SpecRefusedError(
+        "stage: a base model of this family cannot be taught to score.",
+        remedy="Choose another base model, or stage dpo, which needs no scores.",
+    )
 
 
 def _filler(wanted: int | None, pairs: ExampleSet[Pair]) -> int:
