@@ -51,6 +51,7 @@ class JobBase:
     stage: Stage
     base_model: str
     weight_digest: str | None  # None: no agent has ever reported the base model
+    takes_start: bool = True  # whether its task lets it go on from an adapter
 
 
 def take_adapters(
@@ -66,6 +67,8 @@ def take_adapters(
     if (base.stage == "grpo") != (wanted.reward is not None):
         reason = "is needed: the judge of the answers" if wanted.reward is None else "is not taken"
         raise _wrong("reward", reason, "name an adapter of stage rm in a job of stage grpo")
+    if wanted.start_from is not None and not base.takes_start:
+        raise _wrong("start_from", "is not taken by this task", "leave it out, or use another task")
     named: dict[Role, str | None] = {"start": wanted.start_from, "reward": wanted.reward}
     return tuple(
         _take(connection, identity, role, name, base)

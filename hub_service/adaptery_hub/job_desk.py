@@ -177,7 +177,9 @@ class JobDesk:
             identity.check_scope("admin")
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(task, wanted.base_model)
-        base = JobBase(task.stage, base_model, self._base_models.digest(base_model))
+        base = JobBase(
+            task.stage, base_model, self._base_models.digest(base_model), task.start_from
+        )
         chosen, translation, taken = await self._database.read(
             lambda c: _resolve(c, identity, wanted, base)
         )

@@ -16,6 +16,7 @@ from adaptery.schemas.spec import InputSpec, Stage
 from adaptery.stages import STAGE_KINDS
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import jobs
+from adaptery_hub.job_adapters import JobBase, take_adapters
 from adaptery_hub.job_inputs import (
     Chosen,
     Translation,
@@ -24,7 +25,7 @@ from adaptery_hub.job_inputs import (
     plan_translation,
 )
 from adaptery_hub.permissions import Right
-from support.hub_tables import HubTables
+from support.hub_tables import BASE, WEIGHTS, HubTables
 
 
 async def chosen(hub: HubTables, user: str, *names: str) -> list[Chosen]:
@@ -212,3 +213,15 @@ async def test_a_job_whose_version_is_withdrawn_while_it_waits_fails_and_says_wh
     states = [(await hub.row(job))["state"] for job in waiting]
     assert states == ["failed", "training", "failed"]
     assert "@demo/a@1 is withdrawn" in (await hub.row(waiting[0]))["reason"]
+
+
+async def test_a_task_may_take_no_adapter_to_go_on_from(hub: HubTables) -> None:
+    await hub.bind()
+    demo, version = await hub.identity("demo"), await hub.version("demo")
+    wanted = JobCreate(name="notes", dataset=version, start_from="soap")
+    base = JobBase("sft", BASE, WEIGHTS, takes_start=False)
+    with pytest.raises(SpecError) as caught:
+        await hub.database.read(lambda c: take_adapters(c, demo, wanted, base))
+    assert caught.value.errors[0].where == "start_from"
+    with pytest.raises(NotFoundError):
+        await hub.desk.submit(demo, wanted)
