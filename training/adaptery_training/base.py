@@ -150,5 +150,6 @@ def _with_rope(config: PretrainedConfig, optim: OptimSpec) -> PretrainedConfig:
             "factor": optim.rope.factor,
             "original_max_position_embeddings": trained,
         }
-        config.max_position_embeddings = int(trained * optim.rope.factor)
+        if optim.rope.kind != "dynamic":  # which stretches only beyond this
+            config.max_position_embeddings = int(trained * optim.rope.factor)
     return config

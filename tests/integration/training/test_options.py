@@ -17,6 +17,7 @@ from adaptery_training.failures import SpecRefusedError
 from adaptery_training.labelled_loss import Collator, labelled_loss
 from adaptery_training.machine import choose_precision
 from support.training_runs import job_spec, train
+from tiny.models import CONTEXT_TOKENS
 
 HALF = 3
 STILL = {"max_steps": 1, "scheduler": "constant"}
@@ -151,8 +152,18 @@ def test_positions_are_stretched(base):
     assert stretched.max_position_embeddings == 4 * config.max_position_embeddings
     yarn, _ = frequencies(kind="yarn", factor=4)
     assert yarn[0] == plain[0] and yarn[-1] == pytest.approx(float(plain[-1] / 4))
-    _, dynamic = frequencies(kind="dynamic", factor=2)
-    assert dynamic.rope_parameters["rope_type"] == "dynamic"
+
+
+def test_dynamic_stretching_changes_nothing_within_the_context(base):
+    def states(tokens, rope):
+        spec = job_spec({"rope": rope})
+        model = load_base_model(base, spec.base_model, "fp32", optim=spec.optim).model
+        with torch.no_grad():
+            return model(input_ids=torch.full((1, tokens), 20)).logits
+
+    dynamic = {"kind": "dynamic", "factor": 2}
+    assert torch.equal(states(CONTEXT_TOKENS, dynamic), states(CONTEXT_TOKENS, None))
+    assert not torch.allclose(states(CONTEXT_TOKENS + 9, dynamic), states(CONTEXT_TOKENS + 9, None))
 
 
 def test_shuffled_batches_are_in_no_order_of_length(base, tmp_path):
