@@ -402,7 +402,6 @@ BUSY: tuple[State, ...] = (
     train_all_options,
     train_preflight,
     jobs,
-    jobs_more,
     jobs_compared,
     watch,
     chat,

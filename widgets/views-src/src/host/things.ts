@@ -65,6 +65,9 @@ export interface Adapter {
 export interface Checkpoint {
   id: string;
   step: number;
+  bytes: number;
+  metrics: Record<string, number | null> | null;
+  created_at: string;
   /** Its name as a model; null if it cannot be served, or not to the reader. */
   model: string | null;
 }

@@ -14,11 +14,14 @@ const POINTS = 2000;
 /** Jobs that go on are looked at again. */
 const LOOK_EVERY_MS = 10_000;
 const FINAL = new Set(["completed", "failed", "cancelled"]);
-const CHARTS: { field: string; title: string; stepped?: boolean; logarithmic?: boolean }[] = [
+const CHARTS: { field: string; title: string; unit?: string; stepped?: boolean; logarithmic?: boolean }[] = [
   { field: "loss", title: "Loss", logarithmic: true },
   { field: "eval_loss", title: "Eval loss", logarithmic: true },
   { field: "learning_rate", title: "Learning rate" },
   { field: "step_epoch", title: "Step epoch", stepped: true },
+  { field: "reward", title: "Reward" },
+  { field: "reward_accuracy", title: "Accuracy" },
+  { field: "tokens_per_second", title: "Speed", unit: "tokens/s" },
 ];
 
 interface Run {
@@ -139,7 +142,7 @@ export class Comparison {
     const [unit] = unitOf(this.runs.map(({ steps }) => steps));
     const series = this.runs.map(({ job }) => ({ label: job.name, joined: true }));
     const along = this.axis === "step" ? "step" : unit;
-    this.charts = CHARTS.map(({ title, stepped = false, logarithmic = false }) => new Chart({ title, series, stepped, logarithmic, along }));
+    this.charts = CHARTS.map((kind) => new Chart({ ...kind, series, along }));
     this.grid.replaceChildren(...this.charts.map((chart) => chart.element));
     this.fillCharts();
   }

@@ -63,11 +63,13 @@ export class Preflight {
       this.form.refused(error);
     } finally {
       this.tell();
+      if (document.activeElement === document.body) this.start.focus(); // the button to cancel it is gone
     }
   }
 
+  /** Not `disabled`: that would take the focus away. */
   private tell(): void {
-    this.start.disabled = this.work.busy;
+    this.start.setAttribute("aria-disabled", String(this.work.busy));
     this.start.textContent = this.asked === null ? "Run the pre-flight" : "Run it again";
   }
 
@@ -78,7 +80,7 @@ export class Preflight {
     const options = (wanted.options ?? {}) as { cutoff_len?: number };
     this.report.replaceChildren(reportOf(report, options.cutoff_len ?? null, (warning) => this.wayTo(warning)));
     this.changed();
-    this.report.focus();
+    if (this.element.contains(document.activeElement)) this.report.focus();
   }
 
   /** A way to the field that a warning is about. */

@@ -19,6 +19,7 @@ export const TRAIN_STYLE = `
 .ady-train .report:focus { outline: none; }
 .ady-train .report > div, .ady-train .batch > div { display: flex; flex-direction: column; gap: 16px; }
 .ady-train .report ul { margin: 0; padding-left: 18px; display: flex; flex-direction: column; gap: 4px; }
+.ady-train .report .link { color: var(--ink); }
 .ady-train .clear { font-weight: 600; }
 .ady-train .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 11.5em), 1fr)); }
 .ady-train .tile { display: flex; flex-direction: column; gap: 2px; padding: 10px 12px; border-radius: 6px; background: var(--tint); font-size: 12px; }

@@ -2,20 +2,20 @@
 
 import { type Host, isMissing } from "../host/host";
 import { persist, repeat } from "../host/persist";
-import { ask, type Job, type Page, type Task } from "../host/things";
-import { Chart } from "../parts/chart";
+import { ask, type Checkpoint, type Job, type Page, PAGE_LIMIT, type Task } from "../host/things";
 import { button, element } from "../parts/elements";
 import { type Deed, JobActions, Said } from "../parts/job-actions";
 import { Notices } from "../parts/notice";
-import type { Point } from "../parts/points";
 import { type Shared, shareButton } from "../parts/share";
 import { nameWords } from "../parts/words";
+import { Charts } from "./charts";
+import { Checkpoints } from "./checkpoints";
 import { Facts, type OptionTitles } from "./facts";
 import { Feed } from "./feed";
 import { Header } from "./header";
 import { type Adapter, failureWords, isFinal } from "./job";
 import { lineOf, LogTail } from "./log-tail";
-import { type ChartName, CHARTS, type JobEvent, pointsOf, Run } from "./run";
+import { type JobEvent, Run } from "./run";
 
 const LOOK_EVERY_MS = 4000;
 const TICK_MS = 1000;
@@ -29,15 +29,10 @@ export class JobPage {
   private readonly said = new Said();
   private readonly actions: JobActions;
   private readonly failure = element("div", { class: "notice bad failure", hidden: true });
-  private readonly charts: Record<ChartName, Chart> = {
-    loss: new Chart({ title: "Loss", series: [{ label: "Loss" }, { label: "Eval loss", sparse: true }], logarithmic: true }),
-    learning_rate: new Chart({ title: "Learning rate", series: [{ label: "Learning rate" }] }),
-    epoch: new Chart({ title: "Epoch", about: "Passes over the dataset, the present one in part.", series: [{ label: "Epoch" }] }),
-    step_epoch: new Chart({ title: "Step epoch", about: "Whole passes over the dataset: 0 until the first is complete.", series: [{ label: "Completed epochs" }], stepped: true }),
-  };
-  private readonly chartGrid: HTMLElement;
+  private readonly charts = new Charts();
   private readonly log = new LogTail();
   private readonly facts = new Facts();
+  private readonly checkpoints = new Checkpoints((model) => this.actions.open("chat", { model }));
   private readonly over = new AbortController();
   private adapter: Adapter | null = null;
   private lacksAdapter = false;
@@ -57,7 +52,6 @@ export class JobPage {
       adapter: shareButton(host, () => this.sharedAdapter(), life.signal, "Share adapter"),
     });
     this.feed = new Feed(host, job.id, this.run, (events) => this.take(events));
-    this.chartGrid = element("div", { class: "charts", hidden: true }, ...CHARTS.map((name) => this.charts[name].element));
     this.element = element(
       "div",
       { class: "page" },
@@ -65,8 +59,9 @@ export class JobPage {
       this.said.element,
       this.notices.element,
       this.failure,
-      this.chartGrid,
+      this.charts.element,
       this.facts.element,
+      this.checkpoints.element,
       this.log.element,
     );
     this.actions = new JobActions({ host, notices: this.notices, signal: life.signal, root: this.element }, {
@@ -81,10 +76,11 @@ export class JobPage {
     void this.watch();
     this.lookAtReader().catch(() => undefined);
     this.lookAtTask().catch(() => undefined);
+    this.lookAtCheckpoints().catch(() => undefined);
     const ticking = setInterval(() => this.header.tick(this.job), TICK_MS);
     this.life.signal.addEventListener("abort", () => {
       clearInterval(ticking);
-      for (const chart of Object.values(this.charts)) chart.close();
+      this.charts.close();
     });
   }
 
@@ -152,6 +148,12 @@ export class JobPage {
     this.show();
   }
 
+  /** They can be done without. */
+  private async lookAtCheckpoints(): Promise<void> {
+    const { items } = await ask<Page<Checkpoint>>(this.host, "jobs.checkpoints", { job: this.job.id, limit: PAGE_LIMIT });
+    if (!this.life.signal.aborted) this.checkpoints.show(items, this.job.stage !== "rm");
+  }
+
   /** Whether the reader may do what only an administrator may. */
   private async lookAtReader(): Promise<void> {
     const { scopes } = await ask<{ scopes?: string[] }>(this.host, "whoami");
@@ -169,14 +171,9 @@ export class JobPage {
   }
 
   private take(events: JobEvent[]): void {
-    const points: Record<ChartName, Point[]> = { loss: [], learning_rate: [], epoch: [], step_epoch: [] };
-    for (const event of events) {
-      if (event.kind !== "metrics") continue;
-      const made = pointsOf(event);
-      for (const name of CHARTS) points[name].push(made[name]);
-    }
-    for (const name of CHARTS) if (points[name].length > 0) this.charts[name].append(points[name]);
+    this.charts.append(events);
     this.log.append(events.map(lineOf).filter((line) => line !== null));
+    if (events.some(({ kind }) => kind === "checkpoint" || kind === "summary")) this.lookAtCheckpoints().catch(() => undefined);
     // What is wrong with looking now is said by those who look regularly.
     if (events.some(({ kind }) => kind === "state" || kind === "summary")) this.look().catch(() => undefined);
     this.show();
@@ -189,7 +186,6 @@ export class JobPage {
     this.header.show(this.job, this.lacksAdapter ? "none" : this.adapter, this.run);
     this.facts.show(this.job, this.adapter, this.titles);
     this.showFailure();
-    this.chartGrid.hidden = this.run.step === 0;
   }
 
   private showFailure(): void {

@@ -3,18 +3,12 @@
 // - An event is taken once, however often it comes: pages of the past and the live stream overlap.
 // - Numbers of a step that comes again replace those of a lost attempt; the charts' `Points` do that.
 
-import type { Point } from "../parts/points";
-
 export interface JobEvent {
   seq: number;
   at: string;
   kind: string;
   data: Partial<Record<string, string | number | null>>;
 }
-
-/** Numbers of one logging step, in the order of `CHARTS`. */
-export const CHARTS = ["loss", "learning_rate", "epoch", "step_epoch"] as const;
-export type ChartName = (typeof CHARTS)[number];
 
 export interface Failure {
   reason: string;
@@ -75,16 +69,6 @@ export class Run {
 function kindOf(event: JobEvent): Kind {
   if (event.kind === "metrics") return "metrics";
   return event.kind === "log" || event.kind === "error" ? "log" : "other";
-}
-
-/** The point that an event of metrics is in each chart. */
-export function pointsOf(event: JobEvent): Record<ChartName, Point> {
-  const at = (...names: string[]): Point => ({ x: Number(event.data.step), values: names.map((name) => numberOf(event.data[name])) });
-  return { loss: at("loss", "eval_loss"), learning_rate: at("learning_rate"), epoch: at("epoch"), step_epoch: at("step_epoch") };
-}
-
-function numberOf(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
 }
 
 function words(value: unknown): string {

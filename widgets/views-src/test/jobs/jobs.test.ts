@@ -274,7 +274,7 @@ describe("the comparison", () => {
     host.answer("view.start", () => ({ compare: "jb_1,jb_2" }));
     await shown();
     await settled(200);
-    const charts = (): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(".ady-chart")];
+    const charts = (): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(".ady-chart")].filter(({ hidden }) => !hidden);
     expect(charts().map((chart) => chart.querySelector(".title")!.textContent)).toEqual(["Loss", "Eval loss", "Learning rate", "Step epoch"]);
     expect(charts()[0]!.querySelector("[role=img]")!.getAttribute("aria-label")).toBe("one: 3 at step 1, now 2.6 at step 5, lowest 2.6 at step 5. two: 3 at step 1, now 2.3 at step 8, lowest 2.3 at step 8.");
     const rows = (): string[] => [...el.querySelectorAll(".differences tbody tr")].map((row) => [...row.children].map(({ textContent }) => textContent).join("|"));

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { Points } from "../../src/parts/points";
-import { type JobEvent, pointsOf, Run } from "../../src/watch/run";
+import { pointOf } from "../../src/watch/charts";
+import { type JobEvent, Run } from "../../src/watch/run";
 import { eventOf, metricsOf } from "./events";
 
 function lossesOf(events: JobEvent[]): [number, number][] {
   const run = new Run();
   const points = new Points(2);
-  points.append(events.filter((event) => run.take(event) && event.kind === "metrics").map((event) => pointsOf(event).loss));
+  points.append(events.filter((event) => run.take(event) && event.kind === "metrics").map((event) => pointOf(event, ["loss", "eval_loss"])));
   return Array.from({ length: points.length }, (_, index) => [points.x(index), points.value(0, index)]);
 }
 
@@ -35,7 +36,7 @@ describe("the events of a run", () => {
     const points = new Points(2);
     for (const event of [metricsOf(1, 40), eventOf(2, "metrics", { step: 40, epoch: 1, eval_loss: 2.5 })]) {
       run.take(event);
-      points.append([pointsOf(event).loss]);
+      points.append([pointOf(event, ["loss", "eval_loss"])]);
     }
     expect([points.length, points.value(0, 0), points.value(1, 0)]).toEqual([1, 2.6, 2.5]);
   });

@@ -20,6 +20,7 @@ class Service {
   readonly host = new ScriptedHost({
     "view.start": () => ({ job: "jb_01" }),
     "jobs.get": () => ({ ...this.job }),
+    "jobs.checkpoints": () => page(),
     whoami: () => ({ scopes: ["read", "write"] }),
     "jobs.metrics": () => page(...this.events.filter(({ kind }) => kind === "metrics")),
     "jobs.log": (args) => this.page(args, ["log", "error"]),
@@ -131,6 +132,30 @@ describe("the view of a running job", () => {
     service.tell(metricsOf(200_005, 200_001, { eval_loss: 1 }));
     await eventually(() => steps().length === 4);
     expect(text(".ady-chart")).toContain("Eval loss 1");
+  });
+
+  it("has a chart of what the stage tells, and none of what it does not", async () => {
+    const charts = (): string[] => [...root.querySelectorAll<HTMLElement>(".ady-chart")].filter((chart) => !chart.hidden && !chart.closest("[hidden]")).map((chart) => chart.querySelector(".title")!.textContent!);
+    show();
+    await eventually(() => charts().length > 0);
+    expect(charts()).toEqual(["Loss", "Learning rate", "Epoch", "Step epoch"]);
+    service.tell(metricsOf(5, 3, { reward_accuracy: 0.75, tokens_per_second: 300 }));
+    await eventually(() => charts().length === 6);
+    expect(charts().slice(4)).toEqual(["Accuracy", "Speed"]);
+  });
+
+  it("lists the checkpoints that are kept, which can be talked to", async () => {
+    const kept = (step: number, model: string | null): object => ({ id: `ck_${step}`, step, bytes: 4_000_000, metrics: { loss: 2.5, eval_loss: null }, created_at: "2026-03-01T10:00:30Z", model });
+    service.host.answer("jobs.checkpoints", () => page(kept(50, null)));
+    show();
+    await eventually(() => text(".checkpoints").includes("4 MB"));
+    expect(button("Chat")).toBeUndefined();
+    service.host.answer("jobs.checkpoints", () => page(kept(50, null), kept(100, "jb_01-step100")));
+    service.tell(eventOf(5, "checkpoint", { step: 100 }));
+    await eventually(() => button("Chat"));
+    expect([...root.querySelectorAll(".checkpoints tbody th")].map(({ textContent }) => textContent)).toEqual(["100", "50"]);
+    button("Chat")!.click();
+    expect(opened()).toEqual([{ view: "chat", start: { model: "jb_01-step100" } }]);
   });
 
   it("offers what else can be done", async () => {
