@@ -95,7 +95,7 @@ class Translations:
             self._news.clear()
             try:
                 await self._look()
-            except Exception as error:  # one bad row must not keep everyone's jobs waiting
+            except Exception as error:  # the database may be away for a moment
                 logs.log_exception(logger, "translating_failed", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), LOOK_SECONDS)
@@ -110,6 +110,8 @@ class Translations:
                 continue  # its turn comes: another one works on it, or somebody does not answer
             except AdapteryError as error:
                 await self._fail(job, _told(error.to_problem(None)))
+            except Exception as error:  # one bad row must not keep everyone's jobs waiting
+                logs.log_exception(logger, "translating_failed", error)
 
     async def _drop_others(self, waiting: set[str]) -> None:
         """End the operations of jobs that do not wait any more."""
