@@ -11,7 +11,6 @@ from adaptery.errors import ConflictError
 from adaptery.times import now
 from adaptery_hub.database.tables import operations
 
-
 #: Operations that change nothing: they run beside others.
 _READING = frozenset({"preflight"})
 
