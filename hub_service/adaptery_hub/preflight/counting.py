@@ -6,7 +6,7 @@ Invariants:
 
 - Examples, masks, held out ones, rows and the order of batches are made by the functions that the
   worker calls (`adaptery.examples`), so that what is told is what is trained.
-- What comes back of `count` is numbers; `first_batch` returns tokens of that batch alone.
+- What comes back is numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from adaptery.examples.judged import Judged, Pair, Prompt
 from adaptery.examples.packing import pack
 from adaptery.formats import convert_kind
 from adaptery.records import Kind, Record
-from adaptery.schemas.preflight import BatchRow, Token
 from adaptery.schemas.review import LengthBin
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.objects.encryption import Readable
@@ -38,8 +37,6 @@ from adaptery_hub.publishing.shards import read_rows
 from adaptery_hub.review.lengths import length_bins
 
 REPORT_EVERY = 200
-#: Tokens of a first batch that are shown; a screen holds some hundreds.
-SHOWN_TOKENS = 20_000
 #: What people leave in records that they meant to fill in.
 _PLACEHOLDER = re.compile(
     r"\{\{[^{}\n]{1,40}\}\}|\[(?:INSERT|YOUR|NAME|DATE|TODO)\b[^\]\n]{0,40}\]|\bTODO\b"
@@ -97,7 +94,9 @@ class Counts:
 
 
 @dataclass
-class _Tally:
+class Tally:
+    """What is counted while records are read."""
+
     records: int = 0
     untranslated: int = 0
     placeholders: int = 0
@@ -111,10 +110,11 @@ def count(report: Report, order: CountOrder) -> Counts:
     Raises:
         InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
     """
-    tally = _Tally()
+    tally = Tally()
     shape = read_shape(order.model)
+    tokenizer = ChatTokenizer(order.model, order.spec.template)
     try:
-        made = _prepare(report, order, ChatTokenizer(order.model, order.spec.template), tally)
+        made = prepare_examples(report, order, tokenizer, tally)
     except RecordError as error:
         refusal = (error.message, error.hint or "")
         return Counts(
@@ -125,36 +125,18 @@ def count(report: Report, order: CountOrder) -> Counts:
             shape=shape,
             refusal=refusal,
         )
-    return _counted(order, made, tally, shape)
+    counts = _counted(order.spec, made, tally)
+    return replace(counts, shape=shape, unended=_unended(order.spec, made.learnt, tokenizer))
 
 
-def first_batch(report: Report, order: CountOrder) -> tuple[BatchRow, ...]:
-    """Return the first batch of the first epoch, token by token.
+def prepare_examples(
+    report: Report, order: CountOrder, tokenizer: ChatTokenizer, tally: Tally
+) -> Prepared:
+    """Return what the trainer would get.
 
     Raises:
         RecordError: a worker would refuse these records.
-        InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
     """
-    tokenizer = ChatTokenizer(order.model, order.spec.template)
-    made = _prepare(report, order, tokenizer, _Tally()).learnt
-    rows = _rows(made.lengths, order.spec)
-    lengths = _row_lengths(made.lengths, rows)
-    batch = epoch_order(lengths, order.spec.optim, 0)[: order.spec.optim.batch_size]
-    shown: list[BatchRow] = []
-    left = SHOWN_TOKENS
-    for place in (place for row in batch for place in rows[row]):
-        origin = made.origins[place]
-        for example in _sequences(made.examples[place]):
-            fits = len(example) <= left
-            left -= len(example) if fits else 0
-            tokens = tuple(_tokens(example, tokenizer)) if fits else ()
-            shown.append(BatchRow(record=origin.record, tokens=tokens, cut=origin.cut, shown=fits))
-    return tuple(shown)
-
-
-def _prepare(
-    report: Report, order: CountOrder, tokenizer: ChatTokenizer, tally: _Tally
-) -> Prepared:
     total = sum(entry.records for entry in order.inputs)
     learnt = [entry for entry in order.inputs if not entry.held_out]
     kept = [entry for entry in order.inputs if entry.held_out]
@@ -165,7 +147,7 @@ def _prepare(
 
 
 def _records(
-    report: Report, inputs: Sequence[CountInput], tally: _Tally, total: int
+    report: Report, inputs: Sequence[CountInput], tally: Tally, total: int
 ) -> Iterator[Record]:
     for entry in inputs:
         for row in read_rows(list(entry.shards), entry.shards.__getitem__, 0):
@@ -195,11 +177,11 @@ def _translated(record: Record, kind: Kind | None) -> Record | None:
         return None
 
 
-def _counted(order: CountOrder, made: Prepared, tally: _Tally, shape: ModelShape | None) -> Counts:
-    spec, learnt = order.spec, made.learnt
+def _counted(spec: JobSpec, made: Prepared, tally: Tally) -> Counts:
+    learnt = made.learnt
     lengths = learnt.lengths
-    rows = _rows(lengths, spec)
-    row_lengths = _row_lengths(lengths, rows)
+    rows = rows_of(lengths, spec)
+    row_lengths = row_lengths_of(lengths, rows)
     sequence = epoch_order(row_lengths, spec.optim, 0)
     steps_per_epoch, steps = _steps(len(rows), spec)
     tokens = sum(lengths)
@@ -226,19 +208,18 @@ def _counted(order: CountOrder, made: Prepared, tally: _Tally, shape: ModelShape
         untranslated=tally.untranslated,
         placeholders=tally.placeholders,
         leaked=tally.leaked,
-        unended=_unended(order, learnt),
-        shape=shape,
     )
 
 
-def _rows(lengths: Sequence[int], spec: JobSpec) -> list[list[int]]:
+def rows_of(lengths: Sequence[int], spec: JobSpec) -> list[list[int]]:
     """Return which examples share a row."""
     if spec.optim.batching == "packed":
         return pack(lengths, spec.optim.cutoff_len)
     return [[place] for place in range(len(lengths))]
 
 
-def _row_lengths(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> list[int]:
+def row_lengths_of(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> list[int]:
+    """Return the tokens of each row."""
     return [sum(lengths[place] for place in row) for row in rows]
 
 
@@ -260,21 +241,26 @@ def _bins(lengths: Sequence[int]) -> Iterator[LengthBin]:
     return length_bins(counts, max(highest, 1))
 
 
-def _unended(order: CountOrder, learnt: ExampleSet[Any]) -> int:
-    ends = ChatTokenizer(order.model, order.spec.template).end_tokens()
+def _unended(spec: JobSpec, learnt: ExampleSet[Any], tokenizer: ChatTokenizer) -> int:
+    if spec.stage == "pt":  # a long text is several examples, and no answer
+        return 0
+    ends = tokenizer.end_tokens()
     return sum(
-        not origin.cut and not {sequence.token_ids[end - 1] for end in _ends(sequence)} & ends
+        not (origin.cut or _last_targets(example) <= ends)
         for example, origin in zip(learnt.examples, learnt.origins, strict=True)
-        for sequence in _sequences(example)
-        if sequence.targets
     )
 
 
-def _ends(example: Example) -> Iterator[int]:
-    return (target.end for target in example.targets)
+def _last_targets(example: Example | Pair | Judged | Prompt) -> set[int]:
+    """Return the tokens that answers end with."""
+    return {
+        sequence.token_ids[sequence.targets[-1].end - 1]
+        for sequence in sequences_of(example)
+        if sequence.targets
+    }
 
 
-def _sequences(example: Example | Pair | Judged | Prompt) -> tuple[Example, ...]:
+def sequences_of(example: Example | Pair | Judged | Prompt) -> tuple[Example, ...]:
     """Return the token sequences of an example, whatever the stage learns from."""
     if isinstance(example, Pair):
         return example.chosen, example.rejected
@@ -283,25 +269,3 @@ def _sequences(example: Example | Pair | Judged | Prompt) -> tuple[Example, ...]
     if isinstance(example, Prompt):
         return (Example(example.token_ids, ()),)
     return (example,)
-
-
-def _tokens(example: Example, tokenizer: ChatTokenizer) -> Iterator[Token]:
-    weights = [0.0] * len(example)
-    for target in example.targets:
-        weights[target.start : target.end] = [target.weight] * (target.end - target.start)
-    for text, weight in zip(_pieces(example, tokenizer), weights, strict=True):
-        yield Token(text=text, weight=weight)
-
-
-def _pieces(example: Example, tokenizer: ChatTokenizer) -> Iterator[str]:
-    """Yield what each token adds to the text; of a character in several tokens, the last one."""
-    ids = list(example.token_ids)
-    start = done = 0  # a token is read with the one before it, which decides about white space
-    for end in range(1, len(ids) + 1):
-        before = tokenizer.decode(ids[start:done], special=True)
-        text = tokenizer.decode(ids[start:end], special=True)
-        if text.endswith("\ufffd") and end < len(ids):
-            yield ""
-            continue
-        yield text[len(before) :]
-        start, done = done, end

@@ -20,7 +20,8 @@ from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.imports.work import Deadline
 from adaptery_hub.job_desk import JobPlan
 from adaptery_hub.operations import Progress
-from adaptery_hub.preflight.counting import CountInput, CountOrder, first_batch
+from adaptery_hub.preflight.counting import CountInput, CountOrder
+from adaptery_hub.preflight.first_batch import find_first_batch
 from adaptery_hub.preflight.work import Agents
 from adaptery_hub.processes import Processes
 from adaptery_hub.publishing import PublishedVersions, prefix_of
@@ -89,14 +90,14 @@ class PreflightDesk:
 
         Raises:
             DeadlineError: It takes too long to find.
-            AdapteryError: As `counting.first_batch`, or as `open`.
+            AdapteryError: As `find_first_batch`, or as `open`.
         """
         model, loop = self.model_of(plan), asyncio.get_running_loop()
         progress = Deadline(Progress(loop), BATCH_SECONDS, error=_too_long)
 
         def make() -> FirstBatch:
             order = self.open(plan, model)
-            return FirstBatch(rows=self._processes.run(first_batch, progress, order))
+            return FirstBatch(rows=self._processes.run(find_first_batch, progress, order))
 
         return await loop.run_in_executor(self._threads, make)
 

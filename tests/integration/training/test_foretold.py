@@ -6,7 +6,7 @@ import pytest
 
 from adaptery.examples import ChatTokenizer
 from adaptery.records import Record
-from adaptery_hub.preflight import CountInput, CountOrder, first_batch
+from adaptery_hub.preflight import CountInput, CountOrder, find_first_batch
 from adaptery_hub.preflight.counting import count
 from support.training_runs import job_spec, train
 from support.version_folders import write_version
@@ -33,7 +33,7 @@ def test_steps_and_the_first_batch_are_those_of_the_worker(base, shard, tmp_path
     spec = job_spec(wanted, eval={"val_size": held_out})
     inputs = (CountInput({"data-00000.parquet": shard}, "all", 20),)
     order = CountOrder(inputs, spec, base)
-    told, batch = count(lambda *_: None, order), first_batch(lambda *_: None, order)
+    told, batch = count(lambda *_: None, order), find_first_batch(lambda *_: None, order)
 
     run = train(base, tmp_path, spec, stop_after=1)
     assert (told.steps, told.held_out) == (run.trainer.total_steps, held_out)
