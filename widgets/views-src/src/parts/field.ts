@@ -85,8 +85,10 @@ export class Field {
       .join(" ");
     this.errorLine.hidden = !wrong;
     this.hintLine.hidden = wrong || this.hintLine.textContent === "";
-    if (wrong) this.control.setAttribute("aria-invalid", "true");
-    else this.control.removeAttribute("aria-invalid");
+    for (const marked of this.control instanceof HTMLFieldSetElement ? this.control.elements : [this.control]) {
+      if (wrong) marked.setAttribute("aria-invalid", "true");
+      else marked.removeAttribute("aria-invalid");
+    }
   }
 
   focus(): void {

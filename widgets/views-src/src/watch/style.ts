@@ -18,7 +18,7 @@ export const WATCH_STYLE = `
 .ady-watch .failure { display: flex; flex-direction: column; align-items: flex-start; gap: 6px; padding: 14px 16px; overflow-wrap: anywhere; }
 .ady-watch .failure .row { margin-top: 4px; }
 .ady-watch .none { display: flex; flex-direction: column; gap: 14px; align-items: center; }
-.ady-watch .curves { display: flex; flex-direction: column; gap: 12px; } .ady-watch .curves > details { padding: 0; border: 0; }
+.ady-watch .curves { display: flex; flex-direction: column; gap: 12px; } .ady-watch .curves > details { padding: 0; border: 0; } .ady-watch .curves > details > summary { width: fit-content; padding: 4px 0; font-weight: 600; cursor: pointer; }
 .ady-watch .charts { display: grid; align-items: start; gap: 12px; grid-template-columns: minmax(0, 1fr); }
 .ady-watch .facts { display: grid; gap: 20px 28px; grid-template-columns: minmax(0, 1fr); align-items: start; }
 .ady-watch .facts h3 { padding-bottom: 4px; }

@@ -97,6 +97,9 @@ describe("a form", () => {
     expect(form.values).toEqual({ targets: ["q", "v"], words: ["a", "b"] });
     form.values = { targets: ["k", "elsewhere"] };
     expect(form.values).toEqual({ targets: ["k", "elsewhere"] }); // what is no choice here is not lost
+    place(form.fields, [{ where: "options.targets", reason: "is too much", remedy: "" }]);
+    expect(group.querySelectorAll("input[aria-invalid]")).toHaveLength(3);
+    expect(document.activeElement).toBe(group);
   });
 
   it("says of each field what it was before, where that differs", () => {
