@@ -9,17 +9,18 @@ A stage derives from `TrlTrainer` and then from trl's trainer, in this order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from adaptery.examples import ChatTokenizer, Example, ExampleSet
 from adaptery.spec_rules import MOVING_INITS
+from adaptery_training.answer_head import see_only_answers
 from adaptery_training.labelled_loss import IGNORED, Collator
 from adaptery_training.run import Run
 from adaptery_training.trainer import Collate, ResumableTrainer
@@ -60,6 +61,9 @@ class TrlTrainer(ResumableTrainer):
             processing_class=trl_tokenizer(run.base.tokenizer, padding),
             **more,
         )
+        base = cast("PreTrainedModel", model.get_base_model())
+        if base.get_output_embeddings() is not None:  # it makes words; see `rm` for what does not
+            see_only_answers(base)
         if REFERENCE_NAME in model.peft_config and _starts_as_base(run):
             # The base model without the adapter is the same, and costs nothing.
             model.delete_adapter(REFERENCE_NAME)
