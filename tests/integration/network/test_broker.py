@@ -214,6 +214,7 @@ async def test_a_killed_broker_is_found_again_and_subscriptions_come_back(broker
     states: list[str] = []
     lost: list[bool] = []
     heard: list[bytes] = []
+    heard_at_once: list[bytes] = []
     service = await NatsTransport.connect(
         broker.url,
         broker.identity.service_credentials(),
@@ -227,6 +228,10 @@ async def test_a_killed_broker_is_found_again_and_subscriptions_come_back(broker
 
     await service.subscribe(
         subjects.healths(broker.identity.owner), hear, on_lost=lambda: lost.append(True)
+    )
+    await service.hear(
+        subjects.healths(broker.identity.owner),
+        lambda message: heard_at_once.append(message.payload),
     )
     await service.flush()
     waiting = asyncio.create_task(
@@ -242,11 +247,39 @@ async def test_a_killed_broker_is_found_again_and_subscriptions_come_back(broker
     await eventually(lambda: service.connected and agent_side.connected)
     await service.flush()
     await agent_side.publish(subjects.health(broker.identity.owner, agent.id), b"alive")
-    await eventually(lambda: heard == [b"alive"])
+    await eventually(lambda: heard == heard_at_once == [b"alive"])
     assert states == ["connected", "disconnected", "connected"]
     await agent_side.close()
     await service.close()
     assert states[-1] == "closed"
+
+
+async def test_an_ear_that_fails_does_not_end_the_hearing(
+    broker: BrokerProcess, caplog: pytest.LogCaptureFixture
+):
+    agent = BrokerAgent(broker.identity)
+    service, agent_side = await broker.service(), await broker.connect_agent(agent)
+    heard: list[bytes] = []
+
+    def hear(message: Message) -> None:
+        heard.append(message.payload)
+        if message.payload == b"secret":
+            raise ValueError(message.payload)
+
+    subject = subjects.health(broker.identity.owner, agent.id)
+    subscription = await service.hear(subjects.healths(broker.identity.owner), hear)
+    await service.flush()
+    for payload in (b"secret", b"after"):
+        await agent_side.publish(subject, payload)
+    await eventually(lambda: heard == [b"secret", b"after"])
+    assert "ValueError" in caplog.text and "secret" not in caplog.text
+    await subscription.unsubscribe()
+    await agent_side.publish(subject, b"nobody listens")
+    await agent_side.flush()
+    await service.flush()
+    assert heard == [b"secret", b"after"]
+    await agent_side.close()
+    await service.close()
 
 
 async def test_a_request_in_flight_fails_at_once_when_the_broker_dies(broker: BrokerProcess):
