@@ -142,5 +142,5 @@ def _memory_of(load: Mapping[str, object]) -> int | None:
 def _too_long() -> DeadlineError:
     return DeadlineError(
         "It takes too long to find the first batch of so many records.",
-        hint="Ask for a job with a sample limit, or of a smaller version.",
+        hint="Ask for that of a smaller version; the numbers may take longer.",
     )

@@ -106,9 +106,7 @@ def _loses(translation: Translation) -> ProblemEntry:
 
 
 def _too_long() -> DeadlineError:
-    return DeadlineError(
-        "Counting these records takes too long.", hint="Count a smaller version, or a sample."
-    )
+    return DeadlineError("Counting these records takes too long.", hint="Count a smaller version.")
 
 
 def describe(
