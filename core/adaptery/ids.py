@@ -48,6 +48,7 @@ PREFIXES = MappingProxyType(
         "sf": "stored file",
         "er": "erasure",
         "ts": "training speed",
+        "qu": "queue",
     }
 )
 

@@ -204,8 +204,22 @@ jobs = _table(
     sa.Column("request_digest", Digest()),  # of what came with the key
     sa.Column("cloned_from", Id()),  # the job that it was made from; it may be deleted by now
     sa.Column("deleted_at", UtcTime()),  # what its adapter learnt from is still told by its inputs
+    sa.Column("lost_by", Id()),  # the agent that lost it last, since then it was not given out
+    sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again
     sa.Index(None, "creator_id", "key", unique=True),
     sa.Index(None, "queue", "state", "state_at"),
+    # Whose turn it is: the first of each owner's line, and who started one last.
+    sa.Index(None, "queue", "state", "tenant_id", "creator_id", "priority", "queued_at"),
+    sa.Index(None, "queue", "tenant_id", "started_at"),
+)
+
+queues = _table(
+    "queues",  # those that an administrator or a claim touched; others are open
+    sa.Column("name", sa.String(80), nullable=False, unique=True),
+    sa.Column("state", sa.String(10), nullable=False),  # open | paused | draining
+    sa.Column("reason", sa.String(200)),
+    sa.Column("changed_by", Id()),  # the administrator
+    sa.Column("changed_at", UtcTime()),
 )
 
 job_inputs = _table(
@@ -236,13 +250,19 @@ attempts = _table(
     _parent("job_id", "jobs"),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("agent_id", Id(), index=True),
-    sa.Column("lease_until", UtcTime(), index=True),
+    sa.Column("lease_until", UtcTime()),
     sa.Column("fencing_token", sa.String(80), nullable=False),
     sa.Column("outcome", sa.String(12)),  # null while it runs
     sa.Column("reason", sa.Text),
     sa.Column("started_at", UtcTime()),
     sa.Column("finished_at", UtcTime()),
     sa.UniqueConstraint("job_id", "number"),
+    sa.Index(  # of those that run
+        None,
+        "lease_until",
+        sqlite_where=sa.text("outcome IS NULL"),
+        postgresql_where=sa.text("outcome IS NULL"),
+    ),
 )
 
 job_events = _table(
