@@ -92,6 +92,8 @@ export interface Job {
   datasets: string[];
   /** The adapter or checkpoint that training goes on from. */
   start_from: string | null;
+  /** The reward model that judged its answers. */
+  reward: string | null;
   state: JobState;
   /** When it came into this state; null of a job that is older than this field. */
   state_at: string | null;

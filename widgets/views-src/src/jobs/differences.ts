@@ -16,6 +16,7 @@ const FACTS: [title: string, of: (job: Job) => OptionValue | null][] = [
   ["Base model", ({ base_model }) => base_model],
   ["Data", ({ datasets }) => datasets],
   ["Went on from", ({ start_from }) => start_from],
+  ["Reward model", ({ reward }) => reward],
 ];
 
 /** What went into the jobs: what they share, too. `titles` are what their tasks call the options. */

@@ -132,7 +132,7 @@ export class JobForm {
     this.name.value = job.name;
     this.nameIsOwn = true;
     if (this.task.value === job.task) this.shown.values = job.options;
-    await this.startFrom.choose(job.start_from);
+    await Promise.all([this.startFrom.choose(job.start_from), this.reward.choose(job.reward)]);
     gone.push(...(await this.versions.showNamed(job.datasets)).map((name) => `the data ${name}`));
     this.compareTo(job);
     return gone;
@@ -254,6 +254,7 @@ export class JobForm {
     was(this.taskField, job?.task, this.task.value);
     was(this.priorityField, job?.priority, this.priority.value);
     was(this.startFrom.field, job?.start_from ?? "", this.startFrom.chosen ?? "");
+    was(this.reward.field, job?.reward ?? "", this.reward.chosen ?? "");
     was(this.versions.fields[0]!, job?.datasets.join(", "), this.versions.names.join(", "));
   }
 }

@@ -9,7 +9,7 @@ import type { Notices } from "../parts/notice";
 import { type Step, Work } from "../parts/work";
 import { type Batch, batchOf } from "./first-batch";
 import { type Report, reportOf, type Warning } from "./report";
-import type { Wanted } from "./wanted";
+import { placed, type Wanted } from "./wanted";
 
 const STEP: Step = { title: "Pre-flight", unit: "record", cancelled: "The pre-flight was cancelled." };
 const ABOUT = "Counts tokens, steps, time and memory, and shows the first batch. Nothing is started.";
@@ -85,7 +85,7 @@ export class Preflight {
 
   /** A way to the field that a warning is about. */
   private wayTo(warning: Warning): HTMLElement | null {
-    const field = this.form.fields().find((one) => fits(one, warning) && !one.element.hidden);
+    const field = this.form.fields().find((one) => fits(one, placed(warning)) && !one.element.hidden);
     return field ? button(`Go to ${field.title}`, () => field.focus(), "link") : null;
   }
 

@@ -1,6 +1,6 @@
 // The Train view: a form for one job, what it would come to, and the way to start it.
 
-import { type FieldProblem, type Host, HostError, type Mount } from "../host/host";
+import { type Host, HostError, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import type { ViewName } from "../host/shell";
@@ -18,7 +18,7 @@ import { JobForm } from "./job-form";
 import { Preflight } from "./preflight";
 import { TRAIN_STYLE } from "./style";
 import { submittedPanel } from "./submitted";
-import { type Wanted, wantedOf } from "./wanted";
+import { placed, type Wanted, wantedOf } from "./wanted";
 
 class Train {
   private readonly ending = new AbortController();
@@ -196,7 +196,7 @@ class Train {
 
   private refused(error: unknown): void {
     if (!(error instanceof HostError)) return this.problem(error);
-    const rest = place(this.job.fields, error.fields.map(named));
+    const rest = place(this.job.fields, error.fields.map(placed));
     if (error.fields.length > 0 && rest.length === 0) return;
     this.problem(new HostError(error.code, error.message, error.hint, rest));
   }
@@ -230,11 +230,6 @@ class Train {
     if (this.signal.aborted) return;
     this.notices.problem(error, retry);
   }
-}
-
-/** One version alone is `dataset` to the service. */
-function named(problem: FieldProblem): FieldProblem {
-  return problem.where === "dataset" || problem.where === "datasets" ? { ...problem, where: "datasets.0" } : problem;
 }
 
 export const mount: Mount = (el, host) => {

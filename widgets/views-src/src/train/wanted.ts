@@ -1,6 +1,6 @@
 // What a job is asked for with: the body of `jobs.submit` and of a pre-flight, without its key.
 
-import type { Json } from "../host/host";
+import type { FieldProblem, Json } from "../host/host";
 import type { OptionValue, Priority } from "../host/things";
 
 /** What a form holds. */
@@ -34,4 +34,9 @@ export function wantedOf(filled: Filled): Wanted {
     ...(clonedFrom ? { cloned_from: clonedFrom } : {}),
     options,
   };
+}
+
+/** What the service says of the data as a whole is shown at the first of them. */
+export function placed(problem: FieldProblem): FieldProblem {
+  return problem.where === "dataset" || problem.where === "datasets" ? { ...problem, where: "datasets.0" } : problem;
 }

@@ -52,6 +52,7 @@ function sourceFacts(job: Job): Fact[] {
     ["Base model", job.base_model],
     [job.datasets.length > 1 ? "Datasets" : "Dataset", job.datasets.join(", ")],
     ...(job.start_from ? [["Went on from", job.start_from] as Fact] : []),
+    ...(job.reward ? [["Reward model", job.reward] as Fact] : []),
     ["Task", `${job.task} (${job.stage})`],
     ...(job.priority === "normal" ? [] : [["Priority", job.priority] as Fact]),
     ["Submitted", momentWords(job.created_at)],

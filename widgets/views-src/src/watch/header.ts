@@ -67,7 +67,6 @@ export class Header {
     say(this.status, statusWords(job, run));
     this.status.hidden = this.status.textContent === "";
     this.showActions(deedsOf(job, this.isAdmin), adapter === "none");
-    this.first.cancel.disabled = cancelling;
     this.shareJob.hidden = !manages(job);
     this.shareAdapter.hidden = adapter === null || adapter === "none" || !manages(adapter);
     this.showProgress(job, run);

@@ -45,6 +45,7 @@ export function job(id: string, changes: Partial<Job> = {}): Job {
     dataset: "@demo/visits@2",
     datasets: [changes.dataset ?? "@demo/visits@2"],
     start_from: null,
+    reward: null,
     state: "created",
     state_at: "2026-03-01T10:00:00.000Z",
     reason: null,
