@@ -13,6 +13,9 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import cast
+
+import uvloop
 
 PIECES = 64
 PIECE_SECONDS = {"paced": 0.02, "soak": 1.0}
@@ -81,8 +84,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by type
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -150,4 +152,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file")
-    asyncio.run(main(*(vars(parser.parse_known_args()[0]).values())))
+    uvloop.run(main(*(vars(parser.parse_known_args()[0]).values())))
