@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 from datasets import Dataset
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
@@ -22,6 +22,7 @@ from adaptery.examples import ChatTokenizer, Example, ExampleSet
 from adaptery.spec_rules import MOVING_INITS
 from adaptery_training.answer_head import see_only_answers
 from adaptery_training.labelled_loss import IGNORED, Collator
+from adaptery_training.plain_lora import ADAPTER_NAME
 from adaptery_training.run import Run
 from adaptery_training.trainer import Collate, ResumableTrainer
 from adaptery_training.trainer_arguments import training_arguments
@@ -50,6 +51,9 @@ class TrlTrainer(ResumableTrainer):
         pad_token_id: int | None = None,
         **more: Any,
     ) -> None:
+        if run.spec.lora.init in MOVING_INITS:
+            # trl makes its copy as this one was made, which would move base weights again.
+            cast("LoraConfig", model.peft_config[ADAPTER_NAME]).init_lora_weights = True
         padding = run.base.pad_token_id if pad_token_id is None else pad_token_id
         super().__init__(
             model,

@@ -93,6 +93,18 @@ def test_a_judge_teaches_what_it_likes(bench, judge):
     assert sum(rewards[-5:]) > sum(rewards[:5]) + 1, rewards
 
 
+def test_a_start_that_moves_base_weights_is_made_once(bench):
+    """trl makes its reference as the adapter was made; the chosen answers stay as likely."""
+    first = {}
+    for init in ("default", "pissa", "olora"):
+        attempt = bench.attempt(preferences(), stage="dpo", lora={"init": init}, max_steps=1)
+        attempt.spec |= {"spec_version": 2, "preference": {"sft_weight": 1.0}}
+        assert attempt.run() == 0, attempt.log
+        first[init] = attempt.losses[1]
+    assert first["default"] > 1  # of which 0.6931 are of dpo itself
+    assert first == pytest.approx(dict.fromkeys(first, first["default"]), rel=1e-3)
+
+
 def test_a_reward_model_goes_on_where_another_ended_in_whatever_form_it_is_trained(bench, judge):
     goes_on = bench.attempt(preferences(), stage="rm", max_steps=2, learning_rate=1e-6)
     shutil.copytree(judge.path / "adapter", goes_on.path / "start")
