@@ -17,13 +17,14 @@ from pathlib import Path
 
 from adaptery.errors import NoAgentError
 from adaptery.files import write_atomic
+from adaptery.schemas.common import parse
+from adaptery.schemas.queues import QueueOptions
 from adaptery.sealed import Frame
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
-from adaptery_hub.database.statements.jobs import open_queues
 from adaptery_hub.embedding_models import EmbeddingModels
 from adaptery_hub.fleet.circumstances import Surroundings
 from adaptery_hub.fleet.fleet import Fleet, FleetParts
@@ -41,7 +42,7 @@ from adaptery_hub.gateway.sealed import Desk, SealedChannel
 from adaptery_hub.job_dashboard import ConnectedAgents, JobDashboard
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.preflight.desk import PreflightDesk
-from adaptery_hub.queue import EmbeddedQueue, QueueRules
+from adaptery_hub.queue import EmbeddedQueue, QueueRules, RuleBook
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.services import Services
 from adaptery_hub.settings import ServiceSettings
@@ -89,6 +90,7 @@ class Compute:
                 view.agent_id,
                 view.beat.workers,
                 frozenset(model.weight_digest for model in view.beat.base_models),
+                self.fleet.labels(view.agent_id) if self.fleet is not None else frozenset(),
             )
             for view in live
         )
@@ -101,6 +103,9 @@ class _NoNetwork:
 
     def views(self) -> Iterable[AgentView]:
         return ()
+
+    def serves(self, agent_id: str, queue: str) -> bool:
+        return False
 
     async def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
         raise NoAgentError("No network of agents is configured.")
@@ -121,12 +126,12 @@ async def start_compute(services: Services) -> None:
     tasks = await asyncio.to_thread(_load_tasks, settings)
     base_models, embedding_models = await _start_models(settings, database, audit)
     services.model_files.digest_of = base_models.digest
-    queue = EmbeddedQueue(database, audit, _rules(settings))
+    queue = EmbeddedQueue(database, audit, rule_book(settings))
     spool = await asyncio.to_thread(Spool, settings.state_path / "usage")
     usage = UsageLog(database, audit, spool=spool)
     await usage.start()
     services.key_limits.pending_tokens = usage.pending_tokens
-    fleet = await _start_fleet(services, audit, tasks, base_models, embedding_models, queue)
+    fleet = await _start_fleet(services, audit, base_models, embedding_models, queue)
     salts = await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret")
     resolver = Resolver(database, base_models, embedding_models.names)
     network = fleet or _NoNetwork()
@@ -140,7 +145,7 @@ async def start_compute(services: Services) -> None:
         tasks,
         base_models,
         services.storage,
-        Surroundings(network.views, services.model_files).of,
+        Surroundings(network.views, services.model_files, network.serves).of,
     )
     embeddings = EmbeddingGateway(
         embedding_models, base_models.names, network, usage, services.limits
@@ -153,7 +158,7 @@ async def start_compute(services: Services) -> None:
         base_models,
         queue,
         jobs,
-        JobDashboard(database, queue.rules),
+        JobDashboard(database, queue.book),
         gateway,
         embeddings,
         sealed,
@@ -229,7 +234,6 @@ async def _start_models(
 async def _start_fleet(
     services: Services,
     audit: AuditLog,
-    tasks: TaskCatalog,
     base_models: BaseModels,
     embedding_models: EmbeddingModels,
     queue: EmbeddedQueue,
@@ -239,7 +243,6 @@ async def _start_fleet(
         return None
     identity = await asyncio.to_thread(NetworkIdentity.load_or_create, settings.state_path)
     staging = StagingArea(settings.state_path / "incoming")
-    tasks.keep_queues(await database.read(open_queues))
     running = await database.read(attempts.running)
     await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
     registration = Registration(database, services.objects, staging)
@@ -258,8 +261,7 @@ async def _start_fleet(
             roster=roster,
             identity=identity,
             desk=desk,
-            queues=tasks.queues,
-            lease_seconds=queue.rules.lease_seconds,
+            book=queue.book,
             broker_url=settings.broker_url,
         )
     )
@@ -297,10 +299,22 @@ def _load_tasks(settings: ServiceSettings) -> TaskCatalog:
     return TaskCatalog(*folders)
 
 
-def _rules(settings: ServiceSettings) -> QueueRules:
-    return QueueRules(
+def rule_book(settings: ServiceSettings) -> RuleBook:
+    """Returns the rules of every queue, as the settings say."""
+    usual = QueueRules(
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        retry_seconds=settings.retry_seconds,
         running_limit=settings.max_running_jobs_per_tenant or None,
+        user_running_limit=settings.max_running_jobs_per_user or None,
+    )
+    queues = {
+        name: usual.changed_by(parse(QueueOptions, options))
+        for name, options in settings.queues.items()
+    }
+    return RuleBook(
+        usual,
+        queues,
         open_jobs_limit=settings.max_open_jobs_per_tenant,
+        user_open_jobs_limit=settings.max_open_jobs_per_user or None,
     )

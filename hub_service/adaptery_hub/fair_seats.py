@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adaptery.times import now
-from adaptery_hub.queue.fairness import Share, Waiting, fair_order
+from adaptery_hub.queue.fairness import Limits, Share, Taken, Waiting, fair_order
 
 
 @dataclass
@@ -45,7 +45,7 @@ class FairSeats:
     async def seat(self, tenant_id: str) -> AsyncIterator[None]:
         """Wait for a seat, and have it."""
         number = f"{next(self._numbers):020}"
-        ticket = self._tickets[number] = _Ticket(Waiting(number, tenant_id, 0, now()))
+        ticket = self._tickets[number] = _Ticket(Waiting(number, tenant_id, tenant_id, 0, now()))
         self._call()
         try:
             await ticket.seated
@@ -65,7 +65,7 @@ class FairSeats:
                 for tenant in {ticket.waiting.tenant_id for ticket in self._tickets.values()}
             }
             waiting = (ticket.waiting for ticket in self._tickets.values())
-            found = next(fair_order(waiting, shares, self._per_tenant), None)
+            found = next(fair_order(waiting, Taken(shares), Limits(self._per_tenant)), None)
             if found is None:
                 return
             self._free -= 1

@@ -17,13 +17,20 @@ from adaptery.schemas.jobs import Job
 from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import adapters, attempts, job_inputs, jobs, tenants
+from adaptery_hub.database.statements import (
+    adapters,
+    attempts,
+    job_inputs,
+    jobs,
+    queues,
+    tenants,
+)
 from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 from adaptery_hub.job_actions import Standing, actions_of
 from adaptery_hub.job_charts import JobCharts
 from adaptery_hub.permissions import Right
-from adaptery_hub.queue import QueueRules
+from adaptery_hub.queue import RuleBook
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.queue.lines import Line, Lines, standing_of
 from adaptery_hub.queue.pace import end_of
@@ -41,9 +48,9 @@ class ConnectedAgents:
     slots: tuple[AgentSlots, ...] = ()
     preparing: frozenset[str] = frozenset()  # names of base models that will be there soon
 
-    def hold(self, weight_digest: str | None) -> bool:
-        """Whether one of them holds these base weights."""
-        return any(weight_digest in agent.weight_digests for agent in self.slots)
+    def serving(self, labels: frozenset[str]) -> list[AgentSlots]:
+        """Returns those that carry the labels of a queue."""
+        return [agent for agent in self.slots if agent.labels >= labels]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class _Facts:
     attempts: Mapping[str, int]
     prefixes: Mapping[str, str]
     lines: Mapping[str, Line]
+    closed: Mapping[str, RowMapping]  # queues that give no job out
+    book: RuleBook
     agents: ConnectedAgents
     moment: datetime
 
@@ -63,8 +72,9 @@ class _Facts:
 class JobDashboard:
     """Where jobs are looked at."""
 
-    def __init__(self, database: Database, rules: QueueRules, clock: Clock = now) -> None:
-        self.lines = Lines(rules, clock)
+    def __init__(self, database: Database, book: RuleBook, clock: Clock = now) -> None:
+        self.lines = Lines(book, clock)
+        self._book = book
         self.charts = JobCharts(database)
         self._database = database
         self._clock = clock
@@ -112,6 +122,8 @@ class JobDashboard:
                 for row in owners
             },
             lines=self._lines_of(connection, rows, agents),
+            closed=queues.closed(connection),
+            book=self._book,
             agents=agents,
             moment=self._clock(),
         )
@@ -134,7 +146,7 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
     line = facts.lines[row["queue"]] if row["state"] == JobState.QUEUED else None
     datasets = list(dict.fromkeys(map(_version_name, facts.inputs[job_id])))
     adapter = facts.made.get(job_id)
-    starts_at, ends_at = _times(row, line, facts.moment)
+    starts_at, ends_at = _times(row, line, facts)
     return Job(
         id=job_id,
         name=row["name"],
@@ -147,7 +159,7 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
         start_from=facts.taken.get((job_id, "start")),
         reward=facts.taken.get((job_id, "reward")),
         state=JobState(row["state"]),
-        reason=_reason(row, line, facts.agents),
+        reason=_reason(row, line, facts),
         position=line.places.get(job_id) if line is not None else None,
         cancel_requested=row["flag_cancel"],
         queue=row["queue"],
@@ -174,13 +186,15 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
 
 
 def _times(
-    row: RowMapping, line: Line | None, moment: datetime
+    row: RowMapping, line: Line | None, facts: _Facts
 ) -> tuple[datetime | None, datetime | None]:
     """Returns when a job will start and end, as far as that is known."""
     if row["state"] == JobState.TRAINING:
         standing = standing_of(row)
-        return None, None if standing is None else end_of(standing, moment)
-    forecast = line.forecasts.get(row["id"]) if line is not None else None
+        return None, None if standing is None else end_of(standing, facts.moment)
+    if line is None or row["queue"] in facts.closed:
+        return None, None
+    forecast = line.forecasts.get(row["id"])
     return (None, None) if forecast is None else (forecast.starts_at, forecast.ends_at)
 
 
@@ -204,18 +218,31 @@ def _adapter_name(row: RowMapping) -> str:
     return full_name(row["tenant_kind"], row["slug"], row["name"], row["number"])
 
 
-def _reason(row: RowMapping, line: Line | None, agents: ConnectedAgents) -> str | None:
+def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
     """Says why a queued job waits as things are now; other states keep their reason."""
-    held = agents.hold(row["weight_digest"])
-    is_awaited = not held and row["base_model"] in agents.preparing
+    labels = facts.book.of(row["queue"]).labels
+    serving = facts.agents.serving(labels)
+    held = any(row["weight_digest"] in agent.weight_digests for agent in serving)
+    is_awaited = not held and row["base_model"] in facts.agents.preparing
     if row["state"] == JobState.CREATED and row["translation"] is None and is_awaited:
         return _PREPARING
     if line is None:
         return row["reason"]
+    if row["queue"] in facts.closed:
+        return _why_closed(facts.closed[row["queue"]])
     if row["id"] not in line.places:
         return "your other jobs use all the slots that you may use at once"
+    if line.full:
+        return "as many jobs of its queue train as may at once"
     if is_awaited:
         return _PREPARING
     if not held:
-        return "no agent that has this base model is connected"
+        whose = f" of the queue {row['queue']}" if labels else ""
+        return f"no agent{whose} that has this base model is connected"
     return row["reason"] or "waiting for a free slot"
+
+
+def _why_closed(queue: RowMapping) -> str:
+    done = "paused" if queue["state"] == "paused" else "being emptied"
+    told = f": {queue['reason']}" if queue["reason"] else ""
+    return f"the queue {queue['name']} is {done}{told}"

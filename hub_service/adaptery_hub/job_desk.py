@@ -83,7 +83,7 @@ class JobDesk:
         tasks: TaskCatalog,
         base_models: BaseModels,
         storage: StorageDesk | None = None,
-        circumstances: Callable[[str | None], Circumstances] = lambda weight_digest: (
+        circumstances: Callable[[str | None, str], Circumstances] = lambda weight_digest, queue: (
             Circumstances()
         ),
     ) -> None:
@@ -195,7 +195,7 @@ class JobDesk:
         check_rank(taken, spec)
         inputs = input_specs(chosen, holds_out=holds_out(spec))
         spec["inputs"] = as_json(inputs)
-        known = self._circumstances(base.weight_digest)
+        known = self._circumstances(base.weight_digest, task.queue)
         has_turns = any(entry.kinds - {"text"} for entry in chosen)
         check_combinations(task, spec, replace(known, has_turns=has_turns))
         return JobPlan(task, options, base, chosen, translation, taken, spec, inputs)

@@ -25,7 +25,9 @@ from traitlets import (
 )
 from traitlets.config import Configurable
 
-from adaptery.schemas.common import SENSITIVITIES
+from adaptery.errors import InvalidInputError
+from adaptery.schemas.common import SENSITIVITIES, parse
+from adaptery.schemas.queues import QueueOptions
 from adaptery.schemas.review import QUEUES
 
 MEBIBYTE = 1024 * 1024
@@ -315,12 +317,44 @@ class ServiceSettings(Configurable):
         "step, before the job fails.",
     ).tag(config=True)
 
+    retry_seconds = Float(
+        5.0,
+        min=0.0,
+        help="How long a job is kept from the agent that lost it twice in a row without progress, "
+        "in seconds; twice as long after each further loss. Other agents take it at once.",
+    ).tag(config=True)
+
     max_running_jobs_per_tenant = Int(
-        0, help="How many jobs of one user or group may train at once; 0 means no limit."
+        0,
+        min=0,
+        help="How many jobs of one user or group may train at once in a queue; 0 means no limit.",
+    ).tag(config=True)
+
+    max_running_jobs_per_user = Int(
+        0,
+        min=0,
+        help="How many jobs that one user submitted may train at once in a queue, whosever they "
+        "are by now; 0 means no limit.",
     ).tag(config=True)
 
     max_open_jobs_per_tenant = Int(
         100, help="How many jobs of one user or group may be open at once."
+    ).tag(config=True)
+
+    max_open_jobs_per_user = Int(
+        0,
+        min=0,
+        help="How many jobs that one user submitted may be open at once, whosever they are by now; "
+        "0 means no limit.",
+    ).tag(config=True)
+
+    queues = Dict(
+        key_trait=Unicode(),
+        value_trait=Dict(),
+        help="Queues that are not as all others: name -> `labels` (an agent must carry all of them "
+        "to serve it), `max_running_jobs` (of everybody together) and, in place of the options of "
+        "these names, `max_running_jobs_per_tenant`, `max_running_jobs_per_user`, `max_attempts`, "
+        "`lease_seconds` and `retry_seconds`. A queue that is not here is served by every agent.",
     ).tag(config=True)
 
     storage_quota_bytes = Int(
@@ -436,6 +470,18 @@ class ServiceSettings(Configurable):
     @validate("prefix")
     def _check_prefix(self, proposal: dict[str, str]) -> str:
         return "/" + proposal["value"].strip("/") + "/" if proposal["value"].strip("/") else "/"
+
+    @validate("queues")
+    def _check_queues(
+        self, proposal: dict[str, dict[str, dict[str, object]]]
+    ) -> dict[str, dict[str, object]]:
+        for name, options in proposal["value"].items():
+            try:
+                parse(QueueOptions, options)
+            except InvalidInputError as error:
+                wrong = "; ".join(f"{fault.where}: {fault.reason}" for fault in error.errors)
+                raise TraitError(f"queues[{name!r}]: {wrong}") from None
+        return proposal["value"]
 
     @validate("logging_level")
     def _check_logging_level(self, proposal: dict[str, str]) -> str:

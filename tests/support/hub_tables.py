@@ -19,7 +19,7 @@ from adaptery_hub.identity import Identity
 from adaptery_hub.job_dashboard import ConnectedAgents, JobDashboard
 from adaptery_hub.job_desk import JobDesk
 from adaptery_hub.permissions import Right, fetch
-from adaptery_hub.queue import EmbeddedQueue, Fence, Offer, QueueRules
+from adaptery_hub.queue import EmbeddedQueue, Fence, Offer, RuleBook
 from adaptery_hub.queue.port import Claim
 from adaptery_hub.tasks import TaskCatalog
 from support.schema import open_database
@@ -184,13 +184,13 @@ def fence_of(claim: Claim) -> Fence:
     return Fence(claim.attempt_id, claim.agent_id, claim.fencing_token)
 
 
-def open_tables(folder: Path, rules: QueueRules | None = None) -> HubTables:
+def open_tables(folder: Path, book: RuleBook | None = None) -> HubTables:
     """Make the database in a folder."""
     database = open_database(folder / "hub.sqlite")
     clock = Clock()
     audit = AuditLog("service", clock)
     base_models = BaseModels(database, audit, {BASE: "/models/tiny"}, BASE, {}, clock)
-    queue = EmbeddedQueue(database, audit, rules, clock=clock)
+    queue = EmbeddedQueue(database, audit, book, clock=clock)
     desk = JobDesk(database, queue, TaskCatalog.load(), base_models)
-    dashboard = JobDashboard(database, queue.rules, clock)
+    dashboard = JobDashboard(database, queue.book, clock)
     return HubTables(database, clock, audit, queue, base_models, desk, dashboard)

@@ -204,7 +204,7 @@ jobs = _table(
     sa.Column("request_digest", Digest()),  # of what came with the key
     sa.Column("cloned_from", Id()),  # the job that it was made from; it may be deleted by now
     sa.Column("deleted_at", UtcTime()),  # what its adapter learnt from is still told by its inputs
-    sa.Column("lost_by", Id()),  # the agent that lost it last, since then it was not given out
+    sa.Column("lost_by", Id()),  # the agent that lost it last
     sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again
     sa.Index(None, "creator_id", "key", unique=True),
     sa.Index(None, "queue", "state", "state_at"),
@@ -455,6 +455,19 @@ clearml_links = _table(
     sa.Column("reason", sa.String(500)),  # why the last one did not work
 )
 
+clearml_tasks = _table(
+    "clearml_tasks",  # what carries a job through ClearML's queues; one for each try
+    _parent("job_id", "jobs"),
+    sa.Column("queue", sa.String(80), nullable=False),  # of ours
+    # placing: ClearML may not have it yet | waiting | begun: its ticket was used | over
+    sa.Column("state", sa.String(10), nullable=False, index=True),
+    sa.Column("code_digest", Digest(), nullable=False),  # of the code in its ticket
+    sa.Column("task", sa.String(64)),  # ClearML's id
+    sa.Column("status", sa.String(20)),  # ClearML's word, when it answered last
+    sa.Column("seen_at", UtcTime()),  # when that was
+    sa.Column("attempt_id", Id()),  # that its worker began
+)
+
 training_speeds = _table(
     "training_speeds",  # what completed attempts measured; numbers, and nobody's
     sa.Column("agent_id", Id(), nullable=False),
@@ -476,6 +489,7 @@ PARENTS: dict[sa.Table, tuple[sa.Column, sa.Table]] = {
     job_inputs: (job_inputs.c.job_id, jobs),
     job_adapters: (job_adapters.c.job_id, jobs),
     checkpoints: (checkpoints.c.job_id, jobs),
+    clearml_tasks: (clearml_tasks.c.job_id, jobs),
 }
 
 #: Rows of these tables are there for nobody unless this holds: an adapter that is still staged, or

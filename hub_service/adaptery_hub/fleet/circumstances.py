@@ -1,4 +1,4 @@
-"""Where a job may run: the agents that hold its base model, and what is known of that model.
+"""Where a job may run: agents of its queue that hold its base model, and what is known of that.
 
 For: the check of a job's options, before it waits. Only what agents said of themselves and of the
 base model counts; nothing here is a guess.
@@ -21,19 +21,27 @@ from adaptery_hub.tasks import BaseFacts, Circumstances, Machine
 class Surroundings:
     """Looks around for a job."""
 
-    def __init__(self, views: Callable[[], Iterable[AgentView]], files: BaseModelFiles) -> None:
+    def __init__(
+        self,
+        views: Callable[[], Iterable[AgentView]],
+        files: BaseModelFiles,
+        serves: Callable[[str, str], bool],
+    ) -> None:
         self._views = views
+        self._serves = serves
         self._files = files
         self._facts: dict[Path, BaseFacts] = {}
 
-    def of(self, weight_digest: str | None) -> Circumstances:
-        """Returns what is known of where a job on these base weights may run."""
+    def of(self, weight_digest: str | None, queue: str) -> Circumstances:
+        """Returns what is known of where a job of this queue on these base weights may run."""
         if weight_digest is None:
             return Circumstances()
         machines = [
             machine_of(view)
             for view in self._views()
-            if view.state == "live" and view.holds(weight_digest)
+            if view.state == "live"
+            and view.holds(weight_digest)
+            and self._serves(view.agent_id, queue)
         ]
         return Circumstances(machines, self._base_facts(weight_digest))
 

@@ -1,9 +1,11 @@
 """Brings waiting jobs to free slots.
 
 For each live agent with a free slot: claim the next job it can take, then order it to start. Not
-here: who is next (`queue`), how an order travels (`orders`).
+here: who is next in a queue (`queue`), how an order travels (`orders`).
 
 Invariants:
+- An agent gets jobs of a queue only if its card carries all labels of that queue.
+- Queues that an agent serves take turns: the one that gave out a job longest ago goes first.
 - An order that was surely not taken gives the job back at once. If nobody knows, the lease decides:
   either the agent reports within it, or it runs out. So no job runs twice at the same time.
 - An agent that refuses orders is left alone for a while, so that a job never spins between
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from adaptery.errors import (
@@ -27,9 +29,10 @@ from adaptery.errors import (
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.base_models import BaseModels
+from adaptery_hub.database.statements.jobs import Offer
 from adaptery_hub.fleet.live import AgentView, LiveView
 from adaptery_hub.fleet.orders import Orders
-from adaptery_hub.queue.port import Claim, Offer, Queue
+from adaptery_hub.queue.port import Claim, Queue
 
 logger = logging.getLogger(__name__)
 
@@ -46,27 +49,25 @@ class Dispatcher:
         live: LiveView,
         orders: Orders,
         base_models: BaseModels,
-        queues: Callable[[], Collection[str]],
-        lease_seconds: float,
+        serves: Callable[[str, str], bool],
         clock: Clock = now,
     ) -> None:
         self._queue = queue
         self._live = live
         self._orders = orders
         self._base_models = base_models
-        self._queues = queues
-        self._lease_seconds = lease_seconds
+        self._serves = serves
         self._clock = clock
         self._paused_until: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: dict[str, int] = {}  # of each queue: when it gave out a job last
 
     async def dispatch(self) -> int:
         """Fills every free slot that some job fits; returns how many jobs were claimed."""
-        claimed = 0
-        for view in self._live.live(self._has_room):
-            for queue in self._queues():
-                claimed += await self._fill(view, queue)
-        return claimed
+        giving = await self._queue.giving()
+        if not giving:
+            return 0
+        return sum([await self._fill(view, giving) for view in self._live.live(self._has_room)])
 
     async def stop(self) -> None:
         """Waits for nothing: orders under way are dropped, and their leases decide."""
@@ -80,19 +81,38 @@ class Dispatcher:
             paused_until is None or paused_until <= self._clock()
         )
 
-    async def _fill(self, view: AgentView, queue: str) -> int:
-        offer = Offer(view.agent_id, queue, self._digests(view))
-        claimed = 0
-        for _ in range(view.beat.workers_free - claimed):
-            claim = await self._queue.claim(offer)
+    async def _fill(self, view: AgentView, giving: Sequence[str]) -> int:
+        served = [queue for queue in giving if self._serves(view.agent_id, queue)]
+        for claimed in range(view.beat.workers_free):
+            claim = await self._claim(view, served)
             if claim is None:
-                break
-            claimed += 1
+                return claimed
             self._live.take_slot(view.agent_id)
             task = asyncio.create_task(self._order(claim), name=f"order {claim.attempt_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return claimed
+        return view.beat.workers_free
+
+    async def _claim(self, view: AgentView, served: list[str]) -> Claim | None:
+        """Claims a job of one of the queues; those that have none for the agent are taken out."""
+        served.sort(key=lambda queue: self._turns.get(queue, 0))
+        while served:
+            queue = served[0]
+            claim = await self._queue.claim(self._offer(view, queue))
+            if claim is not None:
+                self._turns[queue] = 1 + max(self._turns.values(), default=0)
+                return claim
+            del served[0]
+        return None
+
+    def _offer(self, view: AgentView, queue: str) -> Offer:
+        others = [
+            self._digests(other)
+            for other in self._live.live(self._has_room)
+            if other.agent_id != view.agent_id and self._serves(other.agent_id, queue)
+        ]
+        elsewhere = frozenset[str]().union(*others)
+        return Offer(view.agent_id, queue, self._digests(view), elsewhere)
 
     def _digests(self, view: AgentView) -> frozenset[str]:
         """The base weights that the agent holds under the name that is bound to them."""
@@ -104,7 +124,7 @@ class Dispatcher:
 
     async def _order(self, claim: Claim) -> None:
         try:
-            await self._orders.start(claim, self._lease_seconds)
+            await self._orders.start(claim)
         except AdapteryError as error:
             self._pause(claim.agent_id)
             logs.log(

@@ -42,7 +42,7 @@ from adaptery_hub.fleet.session_desk import SessionDesk
 from adaptery_hub.gateway.embedding import EmbedOrder
 from adaptery_hub.gateway.gateway import InferOrder
 from adaptery_hub.queue.port import Queue
-from adaptery_hub.queue.rules import REAP_SECONDS
+from adaptery_hub.queue.rules import REAP_SECONDS, RuleBook
 from adaptery_network import subjects
 from adaptery_network.broker import NetworkIdentity, push_account, revoke_user
 from adaptery_network.caller import Caller
@@ -71,8 +71,7 @@ class FleetParts:
     roster: Roster
     identity: NetworkIdentity
     desk: SessionDesk
-    queues: Callable[[], frozenset[str]]
-    lease_seconds: float
+    book: RuleBook
     broker_url: str
 
 
@@ -131,6 +130,15 @@ class Fleet:
     def views(self) -> Iterable[AgentView]:
         """Returns every agent as it was last heard."""
         return list(self.live)
+
+    def labels(self, agent_id: str) -> frozenset[str]:
+        """Returns what the card of an agent carries."""
+        known = self.roster.get(agent_id)
+        return frozenset(known.card.labels) if known is not None else frozenset()
+
+    def serves(self, agent_id: str, queue: str) -> bool:
+        """Whether an agent carries all labels of a queue."""
+        return self.labels(agent_id) >= self._parts.book.of(queue).labels
 
     def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
         """Asks one agent and gives its frames; see `gateway.InferenceFleet`.
@@ -223,8 +231,7 @@ class Fleet:
             self.live,
             self._orders,
             parts.base_models,
-            parts.queues,
-            parts.lease_seconds,
+            self.serves,
             self._clock,
         )
         owner = parts.identity.owner
@@ -351,7 +358,9 @@ class Fleet:
             return
         moment = self._clock()
         self._hearing_since = self._hearing_since or moment
-        if moment - self._hearing_since >= timedelta(seconds=self._parts.lease_seconds):
+        if moment - self._hearing_since >= timedelta(
+            seconds=self._parts.book.longest_lease_seconds
+        ):
             await self._parts.queue.reap()
 
     async def _sweep(self) -> None:

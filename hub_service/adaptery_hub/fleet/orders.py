@@ -47,7 +47,7 @@ class Orders:
         self._clock = clock
         self._book = GrantBook(identity.signing_key, clock)
 
-    async def start(self, claim: Claim, lease_seconds: float) -> None:
+    async def start(self, claim: Claim) -> None:
         """Orders an agent to start an attempt.
 
         Raises:
@@ -58,7 +58,7 @@ class Orders:
             "spec": claim.spec.model_dump(mode="json", exclude_none=True),
             "session": self._session(claim.attempt_id, claim.agent_id),
             "lease_until": to_text(claim.lease_until),
-            "lease_seconds": lease_seconds,
+            "lease_seconds": claim.lease_seconds,
         }
         not_after = claim.lease_until + timedelta(seconds=GRANT_BEYOND_LEASE_SECONDS)
         grant = self._granter("train", claim.job_id, claim.tenant_id, not_after)

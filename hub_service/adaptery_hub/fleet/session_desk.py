@@ -186,6 +186,7 @@ class SessionDesk:
         answer = {
             "lease_until": to_text(renewal.lease_until),
             "cancel": renewal.cancel,
+            "drain": renewal.drain,
             "acked_seq": renewal.acked_seq,
         }
         return answer, b""

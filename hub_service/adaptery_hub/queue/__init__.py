@@ -9,10 +9,11 @@ lines                       places and forecasts of those that wait, for dashboa
 signals                     wakes who waits for news of a job
 """
 
+from adaptery_hub.database.statements.jobs import Offer
 from adaptery_hub.queue.embedded import EmbeddedQueue
 from adaptery_hub.queue.outcomes import AttemptEnd
-from adaptery_hub.queue.port import Claim, Fence, Offer, Queue, Renewal, Submission
-from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.port import Claim, Fence, Queue, Renewal, Submission
+from adaptery_hub.queue.rules import QueueRules, RuleBook
 from adaptery_hub.queue.signals import JobSignals
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Queue",
     "QueueRules",
     "Renewal",
+    "RuleBook",
     "Submission",
 ]

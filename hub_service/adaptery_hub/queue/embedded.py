@@ -17,11 +17,12 @@ from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
-from adaptery_hub.database.statements import attempts, job_inputs, jobs, tenants
+from adaptery_hub.database.statements import attempts, job_inputs, jobs, queues, tenants
+from adaptery_hub.database.statements.jobs import Offer
 from adaptery_hub.queue import priorities, reports, transitions
 from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
-from adaptery_hub.queue.port import Claim, Fence, Offer, Renewal, Submission
-from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.port import Claim, Fence, Renewal, Submission
+from adaptery_hub.queue.rules import RuleBook
 from adaptery_hub.queue.signals import JobSignals
 
 
@@ -32,11 +33,11 @@ class EmbeddedQueue:
         self,
         database: Database,
         audit: AuditLog,
-        rules: QueueRules | None = None,
+        book: RuleBook | None = None,
         signals: JobSignals | None = None,
         clock: Clock = now,
     ) -> None:
-        self.rules = rules or QueueRules()
+        self.book = book or RuleBook()
         self.signals = signals or JobSignals()
         self._database = database
         self._audit = audit
@@ -81,10 +82,15 @@ class EmbeddedQueue:
             await self._database.write(lambda c, job_id=job_id: self._fail_lossy(c, job_id))
             self.signals.notify(job_id)
 
+    async def giving(self) -> list[str]:
+        """Returns the queues that are open and in which a job waits."""
+        return await self._database.read(queues.giving)
+
     async def claim(self, offer: Offer) -> Claim | None:
         """Leases the job that is next for this slot; None if there is none."""
+        rules = self.book.of(offer.queue)
         held = await self._database.write(
-            lambda c: transitions.claim(c, offer, self.rules, self._audit, self._clock())
+            lambda c: transitions.claim(c, offer, rules, self._audit, self._clock())
         )
         if held is not None:
             self.signals.notify(held.job_id)
@@ -119,7 +125,7 @@ class EmbeddedQueue:
             ConflictError: It says `completed` but no adapter was committed.
         """
         job_id = await self._database.write(
-            lambda c: transitions.finish(c, fence, end, self.rules, self._audit, self._clock())
+            lambda c: transitions.finish(c, fence, end, self.book, self._audit, self._clock())
         )
         self.signals.notify(job_id)
 
@@ -144,7 +150,7 @@ class EmbeddedQueue:
         for row in expired:
             job_id = await self._database.write(
                 lambda c, attempt_id=row["id"]: transitions.expire(
-                    c, attempt_id, self.rules, self._audit, self._clock()
+                    c, attempt_id, self.book, self._audit, self._clock()
                 )
             )
             if job_id is not None:
@@ -159,12 +165,7 @@ class EmbeddedQueue:
         made = request and jobs.find_keyed(connection, submission.creator_id, request)
         if made is not None:
             return made
-        open_jobs = jobs.count_open(connection, submission.tenant_id)
-        if open_jobs >= self.rules.open_jobs_limit:
-            raise QuotaError(
-                f"There are {open_jobs} open jobs; the limit is {self.rules.open_jobs_limit}.",
-                hint="Wait for a job to end, or cancel one.",
-            )
+        self._check_room(connection, submission)
         moment = self._clock()
         row = self._row(submission)
         jobs.insert_job(connection, row, submission.inputs, moment)
@@ -184,6 +185,19 @@ class EmbeddedQueue:
         )
         transitions.enqueue(connection, submission.job_id, moment)
         return submission.job_id
+
+    def _check_room(self, connection: Connection, submission: Submission) -> None:
+        book = self.book
+        counts = [(jobs.count_open(connection, submission.tenant_id), book.open_jobs_limit)]
+        if book.user_open_jobs_limit is not None:
+            own = jobs.count_open_by(connection, submission.creator_id)
+            counts.append((own, book.user_open_jobs_limit))
+        for open_jobs, limit in counts:
+            if open_jobs >= limit:
+                raise QuotaError(
+                    f"There are {open_jobs} open jobs; the limit is {limit}.",
+                    hint="Wait for a job to end, or cancel one.",
+                )
 
     def _fail_lossy(self, connection: Connection, job_id: str) -> None:
         reason = job_inputs.loss(connection, job_id)
@@ -215,7 +229,7 @@ class EmbeddedQueue:
         self, connection: Connection, fence: Fence, events: Sequence[Mapping[str, object]]
     ) -> tuple[str, Renewal]:
         renewal = reports.take_report(
-            connection, fence, events, self.rules, self._audit, self._clock()
+            connection, fence, events, self.book, self._audit, self._clock()
         )
         attempt = attempts.get(connection, fence.attempt_id)
         assert attempt is not None

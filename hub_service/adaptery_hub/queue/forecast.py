@@ -25,11 +25,12 @@ __all__ = ["AgentSlots", "Forecast", "Slot", "Turn", "forecasts"]
 
 @dataclass(frozen=True)
 class AgentSlots:
-    """How many jobs an agent trains at once, and on which base weights."""
+    """How many jobs an agent trains at once, on which base weights, and for which queues."""
 
     agent_id: str
     slots: int
     weight_digests: frozenset[str]
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from statistics import median
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.times import Clock, now
-from adaptery_hub.database.statements import job_lines
+from adaptery_hub.database.statements import job_lines, jobs, queues
 from adaptery_hub.queue import transitions
 from adaptery_hub.queue.fairness import fair_order
 from adaptery_hub.queue.forecast import AgentSlots, Forecast, Slot, Turn, forecasts
 from adaptery_hub.queue.pace import Standing, end_of
-from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.rules import RuleBook
 
 __all__ = ["Line", "Lines", "standing_of"]
 
@@ -48,6 +48,7 @@ class Line:
     waiting: frozenset[str]
     places: Mapping[str, int]  # from 1; without those whose owner is at the limit
     forecasts: Mapping[str, Forecast]
+    full: bool = False  # as many of its jobs train as may at once
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,11 @@ class Lines:
 
     def __init__(
         self,
-        rules: QueueRules,
+        book: RuleBook,
         clock: Clock = now,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rules = rules
+        self._book = book
         self._clock = clock
         self._seconds = seconds
         self._kept: dict[str, _Kept] = {}
@@ -111,14 +112,23 @@ class Lines:
         return is_fresh and kept.line.waiting.issuperset(asked)
 
     def _build(self, connection: Connection, queue: str, agents: Sequence[AgentSlots]) -> Line:
-        rows, shares = transitions.waiting_line(connection, queue)
-        jobs = {row["id"]: row for row in rows}
-        order = fair_order(map(transitions.as_waiting, rows), shares, self._rules.running_limit)
+        rules = self._book.of(queue)
+        rows = jobs.waiting(connection, queue)
+        by_id = {row["id"]: row for row in rows}
+        taken = transitions.taken(connection, queue, rows)
+        order = fair_order(map(transitions.as_waiting, rows), taken, rules.limits)
         places = {entry.job_id: place for place, entry in enumerate(order, start=1)}
         usual = _usual_seconds(job_lines.past(connection, queue))
-        slots = _slots(agents, job_lines.running(connection), usual, self._clock())
-        turns = [_turn(jobs[job_id], usual) for job_id in places]
-        return Line(frozenset(jobs), places, forecasts(turns, slots, self._clock()))
+        serving = [agent for agent in agents if agent.labels >= rules.labels]
+        slots = _slots(serving, job_lines.running(connection), usual, self._clock())
+        turns = [_turn(by_id[job_id], usual) for job_id in places]
+        limit = rules.queue_running_limit
+        return Line(
+            frozenset(by_id),
+            places,
+            forecasts(turns, slots, self._clock()),
+            full=limit is not None and queues.count_training(connection, queue) >= limit,
+        )
 
 
 def standing_of(row: RowMapping) -> Standing | None:

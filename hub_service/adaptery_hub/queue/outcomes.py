@@ -10,8 +10,11 @@ Invariants:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from adaptery.states import AttemptOutcome, JobState, check_transition
+
+_MAX_DOUBLINGS = 10
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,16 @@ def _after_loss(
             ),
         )
     return NextStep(JobState.QUEUED, f"starts again from its last checkpoint because {why}")
+
+
+def retry_after(lost_attempts: int, retry_seconds: float) -> timedelta:
+    """Returns how long a job is kept from the agent that lost it, once it may go to others.
+
+    One loss is as good as always a restart of the agent: the job goes on at once. Then the time
+    doubles with each attempt that is lost without progress.
+    """
+    doublings = min(lost_attempts - 2, _MAX_DOUBLINGS)
+    return timedelta(seconds=retry_seconds * 2**doublings if doublings >= 0 else 0.0)
 
 
 def _with_remedy(reason: str, remedy: str | None) -> str:

@@ -23,7 +23,7 @@ from adaptery.schemas.jobs import OptionValue, Priority
 from adaptery.schemas.spec import InputSpec, JobSpec
 from adaptery_hub.audit import AuditEntry
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
-from adaptery_hub.database.statements.jobs import NewInput, RequestKey
+from adaptery_hub.database.statements.jobs import NewInput, Offer, RequestKey
 from adaptery_hub.job_inputs import Translation
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.tasks import TaskDefinition
@@ -51,15 +51,6 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A free slot of one agent and what it can take."""
-
-    agent_id: str
-    queue: str
-    weight_digests: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Claim:
     """One attempt, leased to one agent."""
 
@@ -70,6 +61,7 @@ class Claim:
     agent_id: str
     fencing_token: int
     lease_until: datetime
+    lease_seconds: float
     spec: JobSpec
 
 
@@ -88,6 +80,7 @@ class Renewal:
 
     lease_until: datetime
     cancel: bool
+    drain: bool  # to save a checkpoint and give the job back
     acked_seq: int
 
 
@@ -119,6 +112,10 @@ class Queue(Protocol):
 
     async def fail_lossy(self) -> None:
         """Fails every job that waits in vain: what it takes was withdrawn or deleted."""
+        ...
+
+    async def giving(self) -> list[str]:
+        """Returns the queues that are open and in which a job waits."""
         ...
 
     async def claim(self, offer: Offer) -> Claim | None:

@@ -30,14 +30,14 @@ from adaptery.schemas.events import (
 )
 from adaptery.states import AttemptOutcome
 from adaptery_hub.audit import AuditLog
-from adaptery_hub.database.statements import attempts, job_events, jobs, training_speeds
+from adaptery_hub.database.statements import attempts, job_events, jobs, queues, training_speeds
 from adaptery_hub.database.statements.job_events import NewEvent
 from adaptery_hub.database.statements.training_speeds import Measured
 from adaptery_hub.queue import transitions
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.queue.pace import Mark, step_seconds
 from adaptery_hub.queue.port import Fence, Renewal
-from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.rules import RuleBook
 
 #: A worker's `state` is told as `phase`: the word `state` is the job's own in its events.
 _KIND_OF_STATE = "phase"
@@ -55,7 +55,7 @@ def take_report(
     connection: Connection,
     fence: Fence,
     sent: Sequence[Mapping[str, object]],
-    rules: QueueRules,
+    book: RuleBook,
     audit: AuditLog,
     now: datetime,
 ) -> Renewal:
@@ -79,15 +79,20 @@ def take_report(
     lease_until: datetime = attempt["lease_until"]
     overdue = _overdue(connection, job, attempt, now)
     if not overdue:
-        lease_until = now + timedelta(seconds=rules.lease_seconds)
+        lease_until = now + timedelta(seconds=book.of(job["queue"]).lease_seconds)
         attempts.renew(connection, fence.attempt_id, str(fence.fencing_token), lease_until)
     attempts.mark_started(connection, fence.attempt_id, now)
     failure = next((event for event in fresh if isinstance(event, ErrorEvent)), None)
     if failure is not None:
         end = AttemptEnd(AttemptOutcome.FAILED, failure.reason, failure.remedy or None)
-        transitions.end_attempt(connection, job, attempt, end, rules, audit, now)
+        transitions.end_attempt(connection, job, attempt, end, book, audit, now)
     acked = max(known_seq, transitions.requested_events(sent))
-    return Renewal(lease_until, cancel=job["flag_cancel"] or overdue, acked_seq=acked)
+    return Renewal(
+        lease_until,
+        cancel=job["flag_cancel"] or overdue,
+        drain=queues.state_of(connection, job["queue"]) == "draining",
+        acked_seq=acked,
+    )
 
 
 def _overdue(connection: Connection, job: RowMapping, attempt: RowMapping, now: datetime) -> bool:

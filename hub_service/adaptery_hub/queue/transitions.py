@@ -12,6 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -30,14 +31,15 @@ from adaptery_hub.database.statements import (
     job_events,
     job_inputs,
     jobs,
+    queues,
 )
 from adaptery_hub.database.statements.job_events import NewEvent
-from adaptery_hub.database.statements.jobs import NewInput
+from adaptery_hub.database.statements.jobs import NewInput, Offer
 from adaptery_hub.job_actions import check_action
-from adaptery_hub.queue.fairness import Share, Waiting, fair_order
-from adaptery_hub.queue.outcomes import AttemptEnd, NextStep, next_step
-from adaptery_hub.queue.port import Claim, Fence, Offer
-from adaptery_hub.queue.rules import QueueRules
+from adaptery_hub.queue.fairness import Share, Taken, Waiting, fair_order
+from adaptery_hub.queue.outcomes import AttemptEnd, NextStep, next_step, retry_after
+from adaptery_hub.queue.port import Claim, Fence
+from adaptery_hub.queue.rules import QueueRules, RuleBook
 
 #: Microseconds since the epoch grow with time and stay below 2^53 until the year 2255.
 _TOKENS_PER_SECOND = 1_000_000
@@ -141,36 +143,53 @@ def _why_created(job: RowMapping) -> str:
     return f"waiting for an agent that has the base model {job['base_model']}"
 
 
-def waiting_line(connection: Connection, queue: str) -> tuple[list[RowMapping], dict[str, Share]]:
-    """Returns the jobs that wait in a queue and what each tenant has of it."""
-    shares = {
-        row["tenant_id"]: Share(row["running"], row["last_started_at"])
-        for row in jobs.shares(connection, queue)
-    }
-    return jobs.waiting(connection, queue), shares
+def taken(connection: Connection, queue: str, waiting: Sequence[RowMapping]) -> Taken:
+    """Returns who has what of a queue already, as far as that matters to those who wait."""
+    tenants, creators = Counter[str](), Counter[str]()
+    for row in jobs.running(connection, queue):
+        tenants[row["tenant_id"]] += row["jobs"]
+        creators[row["creator_id"]] += row["jobs"]
+    starts = jobs.last_starts(connection, queue, {row["tenant_id"] for row in waiting})
+    shares = {tenant: Share(tenants[tenant], at) for tenant, at in starts.items()}
+    return Taken(shares, creators)
 
 
 def as_waiting(row: RowMapping) -> Waiting:
     """Returns a waiting job as the fair order sees it."""
-    return Waiting(row["id"], row["tenant_id"], row["priority"], row["queued_at"])
+    return Waiting(
+        row["id"], row["tenant_id"], row["creator_id"], row["priority"], row["queued_at"]
+    )
 
 
 def claim(
     connection: Connection, offer: Offer, rules: QueueRules, audit: AuditLog, now: datetime
 ) -> Claim | None:
-    """Leases the next job that the offered slot can take."""
-    rows, shares = waiting_line(connection, offer.queue)
-    fitting = [as_waiting(row) for row in rows if row["weight_digest"] in offer.weight_digests]
-    for entry in fair_order(fitting, shares, rules.running_limit):
-        job = jobs.lock_job(connection, entry.job_id)
+    """Leases the next job that the offered slot can take.
+
+    Claims of one queue come one after the other, so that no limit is overstepped.
+    """
+    if queues.lock(connection, offer.queue, now)["state"] != "open":
+        return None
+    limit = rules.queue_running_limit
+    if limit is not None and queues.count_training(connection, offer.queue) >= limit:
+        return None
+    while (job_id := _next(connection, offer, rules, now)) is not None:
+        job = jobs.lock_job(connection, job_id)
         if job is None or job["state"] != JobState.QUEUED:
             continue
-        lost = job_inputs.loss(connection, entry.job_id)
+        lost = job_inputs.loss(connection, job_id)
         if lost is not None:
             move(connection, job, NextStep(JobState.FAILED, lost), now)
             continue
         return _lease(connection, job, offer, rules, audit, now)
     return None
+
+
+def _next(connection: Connection, offer: Offer, rules: QueueRules, now: datetime) -> str | None:
+    rows = jobs.firsts(connection, offer, now)
+    order = fair_order(map(as_waiting, rows), taken(connection, offer.queue, rows), rules.limits)
+    first = next(order, None)
+    return first and first.job_id
 
 
 def _lease(
@@ -210,6 +229,7 @@ def _lease(
         agent_id=offer.agent_id,
         fencing_token=token,
         lease_until=lease_until,
+        lease_seconds=rules.lease_seconds,
         spec=_spec(connection, job, attempt_id, token),
     )
 
@@ -260,7 +280,7 @@ def finish(
     connection: Connection,
     fence: Fence,
     end: AttemptEnd,
-    rules: QueueRules,
+    book: RuleBook,
     audit: AuditLog,
     now: datetime,
 ) -> str:
@@ -274,7 +294,7 @@ def finish(
     if attempt is not None and _is_repeated(attempt, fence, end):
         return attempt["job_id"]
     job, attempt = lock_fenced(connection, fence)
-    end_attempt(connection, job, attempt, _believed(end, job), rules, audit, now)
+    end_attempt(connection, job, attempt, _believed(end, job), book, audit, now)
     return job["id"]
 
 
@@ -298,11 +318,12 @@ def end_attempt(
     job: RowMapping,
     attempt: RowMapping,
     end: AttemptEnd,
-    rules: QueueRules,
+    book: RuleBook,
     audit: AuditLog,
     now: datetime,
 ) -> None:
     """Ends a running attempt of a locked job and moves the job on."""
+    rules = book.of(job["queue"])
     adapter = _handed_in(connection, job["id"], attempt["id"])
     if end.outcome is AttemptOutcome.COMPLETED and adapter is None:
         raise ConflictError(
@@ -310,13 +331,18 @@ def end_attempt(
         )
     if not attempts.end(connection, attempt["id"], end.outcome, end.reason, now):
         raise LeaseLostError()
+    drained = queues.state_of(connection, job["queue"]) == "draining"
+    lost_attempts = 0 if drained else attempts.count_lost(connection, job["id"])
     step = next_step(
         end,
-        lost_attempts=attempts.count_lost(connection, job["id"]),
+        lost_attempts=lost_attempts,
         max_attempts=rules.max_attempts,
         cancel_requested=job["flag_cancel"],
     )
     changes: dict[str, object] = {}
+    if step.state is JobState.QUEUED and not drained:
+        changes["lost_by"] = attempt["agent_id"]
+        changes["retry_at"] = now + retry_after(lost_attempts, rules.retry_seconds)
     if step.state is JobState.COMPLETED and adapter is not None:
         adapters.set_state(connection, adapter["id"], adapters.STAGED, adapters.COMPLETED)
         changes["progress"] = 1.0
@@ -344,7 +370,8 @@ def release(connection: Connection, held: Claim, reason: str, now: datetime) -> 
     if job["flag_cancel"]:
         move(connection, job, NextStep(JobState.CANCELLED, "cancelled by its owner"), now)
     else:
-        move(connection, job, NextStep(JobState.QUEUED, reason), now)
+        step = NextStep(JobState.QUEUED, reason)
+        move(connection, job, step, now, lost_by=held.agent_id, retry_at=None)
     return True
 
 
@@ -387,7 +414,7 @@ def prioritise(connection: Connection, job_id: str, priority: int, now: datetime
 
 
 def expire(
-    connection: Connection, attempt_id: str, rules: QueueRules, audit: AuditLog, now: datetime
+    connection: Connection, attempt_id: str, book: RuleBook, audit: AuditLog, now: datetime
 ) -> str | None:
     """Ends one attempt if its lease is still over; returns the id of its job."""
     attempt = attempts.get(connection, attempt_id)
@@ -400,7 +427,7 @@ def expire(
     if attempt["lease_until"] >= now:
         return None
     end = AttemptEnd(AttemptOutcome.LOST, "its agent stopped reporting")
-    end_attempt(connection, job, attempt, end, rules, audit, now)
+    end_attempt(connection, job, attempt, end, book, audit, now)
     return job["id"]
 
 

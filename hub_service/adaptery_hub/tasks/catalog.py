@@ -64,7 +64,6 @@ class TaskCatalog:
         self._clock = clock
         self._looked_at = clock()
         self._state = _read(_look(folders), folders, _State())
-        self._kept: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, *folders: Path) -> Self:
@@ -92,7 +91,6 @@ class TaskCatalog:
         before = self._state
         looks = await asyncio.to_thread(_look, self._folders)
         if looks != before.looks:
-            self._kept = self.queues()
             self._state = await asyncio.to_thread(_read, looks, self._folders, before)
             _tell(before, self._state)
 
@@ -119,12 +117,8 @@ class TaskCatalog:
         return self._compiled(name).options.check(values)
 
     def queues(self) -> frozenset[str]:
-        """Returns the queues that some task feeds or has fed: jobs may still wait there."""
-        return self._kept.union(task.queue for task in self)
-
-    def keep_queues(self, queues: Collection[str]) -> None:
-        """Counts queues among those that are fed, whose tasks may be gone."""
-        self._kept = self._kept.union(queues)
+        """Returns the queues that some task feeds."""
+        return frozenset(task.queue for task in self)
 
     def describe(
         self, task: TaskDefinition, base_models: Collection[str], groups: Collection[str] = ()

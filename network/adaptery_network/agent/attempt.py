@@ -39,6 +39,7 @@ from adaptery_network.agent.endings import (
     CANCELLED,
     COMPLETED,
     DRAINED,
+    EMPTIED,
     ORPHANED,
     Ending,
     judge_exit,
@@ -125,6 +126,10 @@ class Attempt:
     def on_cancel(self) -> None:
         """End because the owner wants it."""
         self._worker.end(CANCELLED)
+
+    def on_drain(self) -> None:
+        """End early because the queue is emptied; what is saved is handed in."""
+        self._worker.end(EMPTIED)
 
     def on_lapse(self) -> None:
         """Stand still: the lease is over and the job may run elsewhere."""

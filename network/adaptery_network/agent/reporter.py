@@ -44,6 +44,10 @@ class LeaseHolder(Protocol):
         """The service wants the attempt to end."""
         ...
 
+    def on_drain(self) -> None:
+        """The service wants the attempt to save a checkpoint and end; its job waits again."""
+        ...
+
     def on_lapse(self) -> None:
         """The lease is over and not renewed: stand still."""
         ...
@@ -157,6 +161,8 @@ class Reporter:
         self._renew(sent_at)
         if answer.get("cancel") is True:
             self._holder.on_cancel()
+        elif answer.get("drain") is True:
+            self._holder.on_drain()
 
     def _next_events(self) -> list[dict[str, object]]:
         events: list[dict[str, object]] = []

@@ -178,12 +178,18 @@ def test_all_refusals_come_at_once() -> None:
     }
 
 
-def around(folder: Path, **said: Any) -> Callable[[str | None], Circumstances]:
-    """Return what is known around an agent that says this of itself."""
+def around(folder: Path, **said: Any) -> Callable[..., Circumstances]:
+    """Return what is known around an agent of the queue `training` that says this of itself."""
     clock, live = Clock(), LiveView()
     models = (BaseModelReport("tiny/tiny", WEIGHTS),)
     live.observe(Heartbeat(AGENT, 1, clock.now, base_models=models, **said), clock.now)
-    return Surroundings(lambda: live, BaseModelFiles(folder)).of
+    files = BaseModelFiles(folder)
+    around = Surroundings(lambda: live, files, lambda agent, queue: queue == "training")
+
+    def known(weight_digest: str | None, queue: str = "training") -> Circumstances:
+        return around.of(weight_digest, queue)
+
+    return known
 
 
 def test_machines_are_what_live_agents_say_of_themselves(tmp_path: Path) -> None:
@@ -195,6 +201,7 @@ def test_machines_are_what_live_agents_say_of_themselves(tmp_path: Path) -> None
     silent = around(tmp_path)
     assert silent(WEIGHTS).machines == [UNKNOWN], "earlier releases say nothing"
     assert not silent("sha256:" + "d" * 64).machines and not silent(None).machines
+    assert not silent(WEIGHTS, "night").machines, "another queue is another agent's"
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptery_hub.queue.fairness import Share, Waiting, fair_order
+from adaptery_hub.queue.fairness import Limits, Share, Taken, Waiting, fair_order
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def waiting(job: str, tenant: str, minute: int = 0, priority: int = 0) -> Waiting:
-    return Waiting(job, tenant, priority, START + timedelta(minutes=minute))
+def waiting(
+    job: str, tenant: str, minute: int = 0, priority: int = 0, creator: str = "u"
+) -> Waiting:
+    return Waiting(job, tenant, creator, priority, START + timedelta(minutes=minute))
 
 
 def names(line: list[Waiting], shares: dict[str, Share] | None = None, limit: int | None = None):
-    return [entry.job_id for entry in fair_order(line, shares or {}, limit)]
+    return [entry.job_id for entry in fair_order(line, Taken(shares or {}), Limits(limit))]
 
 
 def test_tenants_take_turns_whoever_queued_more() -> None:
@@ -49,7 +51,7 @@ def test_a_tenant_at_its_limit_is_passed_over() -> None:
 )
 def test_every_job_comes_once_and_no_tenant_is_more_than_one_turn_ahead(jobs: list) -> None:
     line = [waiting(f"j{n}", tenant, m, p) for n, (tenant, m, p) in enumerate(jobs)]
-    order = list(fair_order(line, {}))
+    order = list(fair_order(line))
     assert sorted(e.job_id for e in order) == sorted(e.job_id for e in line)
     left = {t: sum(e.tenant_id == t for e in line) for t in "abcd"}
     given_to = dict.fromkeys("abcd", 0)

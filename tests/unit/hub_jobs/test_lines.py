@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from adaptery.schemas.jobs import JobCreate
 from adaptery_hub.database import tables
 from adaptery_hub.job_dashboard import ConnectedAgents
-from adaptery_hub.queue import QueueRules
+from adaptery_hub.queue import RuleBook
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.queue.lines import KEEP_SECONDS, PAST_MIN, QUICK_SECONDS, Line, Lines
 from support.hub_tables import AGENT, WEIGHTS, HubTables, fence_of
@@ -107,7 +107,7 @@ def seconds() -> Seconds:
 
 @pytest.fixture
 def lines(hub: HubTables, seconds: Seconds) -> Lines:
-    return Lines(QueueRules(), hub.clock, seconds)
+    return Lines(RuleBook(), hub.clock, seconds)
 
 
 async def look(hub: HubTables, lines: Lines, *asked: str) -> Line:

@@ -22,7 +22,7 @@ from adaptery_hub import audit
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import adapters, attempts, checkpoints, job_events
 from adaptery_hub.job_dashboard import ConnectedAgents
-from adaptery_hub.queue import AttemptEnd, Fence, QueueRules
+from adaptery_hub.queue import AttemptEnd, Fence, QueueRules, RuleBook
 from adaptery_hub.queue.forecast import AgentSlots
 from support.hub_tables import (
     AGENT,
@@ -213,7 +213,7 @@ async def test_an_error_of_the_worker_fails_the_job_with_reason_and_remedy(
 
 
 async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, QueueRules(max_attempts=2))
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)))
     job = await queued(hub)
     for expected in ("queued", "failed"):
         claim = await hub.claim()
@@ -226,7 +226,7 @@ async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path) -> None:
 
 
 async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, QueueRules(max_attempts=2))
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)))
     job = await queued(hub)
 
     async def lose(step: int | None) -> str:
@@ -250,7 +250,7 @@ async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(tmp_pat
 
 
 async def test_an_order_that_was_never_taken_does_not_count_as_lost(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, QueueRules(max_attempts=1))
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=1)))
     job = await queued(hub)
     for _ in range(3):
         claim = await hub.claim()
@@ -302,7 +302,7 @@ async def test_a_finished_job_cannot_be_cancelled(hub: HubTables) -> None:
 
 
 async def test_the_limit_of_open_jobs(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, QueueRules(open_jobs_limit=1))
+    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1))
     await submit(hub, name="one")
     with pytest.raises(QuotaError):
         await submit(hub, name="two")
@@ -393,7 +393,7 @@ async def test_requests_with_one_key_at_once_make_one_job(hub: HubTables) -> Non
 
 
 async def test_a_repeated_request_needs_no_room_for_another_job(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, QueueRules(open_jobs_limit=1))
+    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1))
     demo = await hub.identity("demo")
     wanted = JobCreate(name="notes", dataset=await hub.version("demo"), key="k")
     job = await hub.desk.submit(demo, wanted)

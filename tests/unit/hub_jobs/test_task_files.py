@@ -249,16 +249,6 @@ async def test_changes_are_taken_in_without_a_restart(folder: Folder) -> None:
         catalog.get("notes")
 
 
-async def test_jobs_are_fetched_from_the_queue_of_a_task_that_is_gone(folder: Folder) -> None:
-    folder.write("notes.yaml", TASK + "queue: night\n")
-    catalog = folder.catalog()
-    (folder.path / "notes.yaml").unlink()
-    await folder.look(catalog)
-    assert catalog.queues() == {"night", "training"}
-    catalog.keep_queues({"older"})
-    assert catalog.queues() == {"night", "older", "training"}
-
-
 async def test_a_file_that_went_bad_takes_nothing_away(
     folder: Folder, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -36,6 +36,17 @@ class RequestKey:
     request_digest: str
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A free slot of one agent and what it can take."""
+
+    agent_id: str
+    queue: str
+    weight_digests: frozenset[str]
+    #: Of those, what another agent of the queue has a free slot for.
+    elsewhere: frozenset[str] = frozenset()
+
+
 def insert_job(
     connection: Connection, values: Mapping[str, object], inputs: Sequence[NewInput], now: datetime
 ) -> None:
@@ -158,6 +169,7 @@ def waiting(connection: Connection, queue: str) -> list[RowMapping]:
     statement = sa.select(
         _jobs.c.id,
         _jobs.c.tenant_id,
+        _jobs.c.creator_id,
         _jobs.c.priority,
         _jobs.c.queued_at,
         _jobs.c.task,
@@ -169,33 +181,75 @@ def waiting(connection: Connection, queue: str) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
-def shares(connection: Connection, queue: str) -> list[RowMapping]:
-    """Returns for each tenant how many of its jobs train and when it last started one."""
-    running = sa.func.sum(sa.case((_jobs.c.state == JobState.TRAINING, 1), else_=0))
-    statement = (
+def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMapping]:
+    """Returns of the jobs that a slot can take the first one of each user in each tenant."""
+    rank = sa.func.row_number().over(
+        partition_by=[_jobs.c.tenant_id, _jobs.c.creator_id],
+        order_by=[_jobs.c.priority.desc(), _jobs.c.queued_at, _jobs.c.id],
+    )
+    may_return = sa.and_(
+        sa.or_(_jobs.c.retry_at.is_(None), _jobs.c.retry_at <= now),
+        _jobs.c.weight_digest.not_in(offer.elsewhere),
+    )
+    ranked = (
         sa.select(
+            _jobs.c.id,
             _jobs.c.tenant_id,
-            running.label("running"),
-            sa.func.max(_jobs.c.started_at).label("last_started_at"),
+            _jobs.c.creator_id,
+            _jobs.c.priority,
+            _jobs.c.queued_at,
+            rank.label("rank"),
         )
-        .where(_jobs.c.queue == queue, _jobs.c.started_at.is_not(None))
-        .group_by(_jobs.c.tenant_id)
+        .where(
+            _jobs.c.queue == offer.queue,
+            _jobs.c.state == JobState.QUEUED,
+            _jobs.c.weight_digest.in_(offer.weight_digests),
+            sa.or_(_jobs.c.lost_by.is_(None), _jobs.c.lost_by != offer.agent_id, may_return),
+        )
+        .subquery()
+    )
+    statement = sa.select(ranked).where(ranked.c.rank == 1)
+    return list(connection.execute(statement).mappings())
+
+
+def running(connection: Connection, queue: str) -> list[RowMapping]:
+    """Returns how many jobs train of each user in each tenant."""
+    statement = (
+        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id, sa.func.count().label("jobs"))
+        .where(_jobs.c.queue == queue, _jobs.c.state == JobState.TRAINING)
+        .group_by(_jobs.c.tenant_id, _jobs.c.creator_id)
     )
     return list(connection.execute(statement).mappings())
 
 
+def last_starts(
+    connection: Connection, queue: str, tenant_ids: Collection[str]
+) -> dict[str, datetime | None]:
+    """Returns when each of the tenants last started a job."""
+    owners = tables.tenants
+    # One look into an index for each tenant; a GROUP BY would read all their jobs.
+    last = (
+        sa.select(sa.func.max(_jobs.c.started_at))
+        .where(_jobs.c.queue == queue, _jobs.c.tenant_id == owners.c.id)
+        .scalar_subquery()
+    )
+    statement = sa.select(owners.c.id, last).where(owners.c.id.in_(tenant_ids))
+    return {tenant_id: at for tenant_id, at in connection.execute(statement)}
+
+
 def count_open(connection: Connection, tenant_id: str) -> int:
     """Returns how many jobs of a tenant are not in a final state."""
-    statement = sa.select(sa.func.count()).where(
-        _jobs.c.tenant_id == tenant_id, _jobs.c.state.not_in(FINAL_STATES)
-    )
+    return _count_open(connection, _jobs.c.tenant_id == tenant_id)
+
+
+def count_open_by(connection: Connection, creator_id: str) -> int:
+    """Returns how many jobs that a user submitted are not in a final state."""
+    return _count_open(connection, _jobs.c.creator_id == creator_id)
+
+
+def _count_open(connection: Connection, whose: sa.ColumnElement[bool]) -> int:
+    statement = sa.select(sa.func.count()).where(whose, _jobs.c.state.not_in(FINAL_STATES))
     return connection.execute(statement).scalar_one()
-
-
-def open_queues(connection: Connection) -> frozenset[str]:
-    """Returns the queues of jobs that are not in a final state."""
-    statement = sa.select(_jobs.c.queue).distinct().where(_jobs.c.state.not_in(FINAL_STATES))
-    return frozenset(connection.scalars(statement))
 
 
 def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMapping]:
