@@ -49,6 +49,7 @@ PREFIXES = MappingProxyType(
         "er": "erasure",
         "ts": "training speed",
         "qu": "queue",
+        "ct": "ClearML task of a job",
     }
 )
 

@@ -22,9 +22,7 @@ def upgrade() -> None:
         sa.Column(
             "job_id",
             Id(),
-            sa.ForeignKey(
-                "jobs.id", name="fk_clearml_tasks_job_id_jobs", ondelete="CASCADE"
-            ),
+            sa.ForeignKey("jobs.id", name="fk_clearml_tasks_job_id_jobs", ondelete="CASCADE"),
             nullable=False,
         ),
         sa.Column("queue", sa.String(80), nullable=False),
