@@ -1,9 +1,12 @@
-"""The signed manifest of a dataset version: which files it is made of, and what they hold.
+"""Signed manifests: which files a dataset version is made of, and what they hold.
 
 For: writing it when a version is published, and checking it before anyone reads the version. The
-manifest is what still holds if the object store itself lies.
+manifest is what still holds if the object store itself lies. `SignedManifest` is what manifests of
+other things share; that of an adapter is in `adaptery.adapter_manifests`.
 
 What always holds:
+- A manifest of one thing is none of another, though one key signs both: each kind refuses fields
+  that it does not know and demands some that only it has.
 - `manifest_digest` and the signature cover the same bytes: the canonical JSON without the
   signature.
 - `verify_files` accepts a folder only if it holds exactly the files that are named (and
@@ -19,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints
 
@@ -43,9 +46,9 @@ __all__ = [
     "ManifestSource",
     "PlainFile",
     "Signature",
+    "SignedManifest",
     "is_shard",
     "manifest_digest",
-    "read_manifest",
     "sign_manifest",
     "split_of",
     "splits_of",
@@ -114,7 +117,36 @@ class Signature(Model):
     value: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86}$")]
 
 
-class Manifest(Model):
+class SignedManifest(Model):
+    """What every manifest has: the files of a thing, when it was made, and who says so."""
+
+    files: tuple[ManifestFile, ...] = Field(min_length=1, max_length=FILES_LIMIT)
+    created_at: Instant
+    signature: Signature | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return the content of `manifest.json`: canonical JSON, with the signature if any."""
+        return canonical_json(self.model_dump(mode="json", exclude_none=True))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return the manifest that a `manifest.json` holds; its signature is not checked yet.
+
+        Raises:
+            IntegrityError: if it is no manifest of this kind, or larger than the limit.
+        """
+        if len(data) > MANIFEST_LIMIT_BYTES:
+            raise IntegrityError("The manifest is larger than the limit.")
+        try:
+            return parse_json(cls, data)
+        except InvalidInputError as exc:
+            raise IntegrityError("This is not a manifest.", errors=exc.errors) from None
+
+
+_M = TypeVar("_M", bound=SignedManifest)
+
+
+class Manifest(SignedManifest):
     """All that identifies a version."""
 
     #: 1: records in `data-*.parquet`, without positions. 2: in `data/<split>-*.parquet`.
@@ -124,8 +156,6 @@ class Manifest(Model):
     number: int = Field(ge=1)
     content_digest: DigestText
     records: int = Field(ge=0)
-    files: tuple[ManifestFile, ...] = Field(min_length=1, max_length=FILES_LIMIT)
-    created_at: Instant
     #: Records by split, and which record is in which; absent if there are no splits.
     splits: dict[str, int] | None = None
     split_digest: DigestText | None = None
@@ -133,32 +163,27 @@ class Manifest(Model):
     recipe: JsonObject | None = None
     sources: tuple[ManifestSource, ...] | None = None
     at_rest: AtRest | None = None
-    signature: Signature | None = None
-
-    def to_bytes(self) -> bytes:
-        """Return the content of `manifest.json`: canonical JSON, with the signature if any."""
-        return canonical_json(self.model_dump(mode="json", exclude_none=True))
 
 
-def _signed_bytes(manifest: Manifest) -> bytes:
+def _signed_bytes(manifest: SignedManifest) -> bytes:
     # Absent fields are left out, so that a field more changes no manifest of before.
     return canonical_json(
         manifest.model_dump(mode="json", exclude={"signature"}, exclude_none=True)
     )
 
 
-def manifest_digest(manifest: Manifest) -> str:
+def manifest_digest(manifest: SignedManifest) -> str:
     """Return `sha256:<hex>` of the manifest without its signature."""
     return sha256_bytes(_signed_bytes(manifest))
 
 
-def sign_manifest(manifest: Manifest, key: SigningKey) -> Manifest:
+def sign_manifest(manifest: _M, key: SigningKey) -> _M:
     """Return the manifest with a signature by the key."""
     value = base64url.encode(key.sign(_signed_bytes(manifest)))
     return manifest.model_copy(update={"signature": Signature(key=key.public_text, value=value)})
 
 
-def verify_manifest(manifest: Manifest, trusted: VerifyKey) -> Manifest:
+def verify_manifest(manifest: _M, trusted: VerifyKey) -> _M:
     """Return the manifest if the trusted key signed it.
 
     Raises:
@@ -172,20 +197,6 @@ def verify_manifest(manifest: Manifest, trusted: VerifyKey) -> Manifest:
         raise IntegrityError("The signature of the manifest is not readable.") from None
     trusted.verify(signature, _signed_bytes(manifest))
     return manifest
-
-
-def read_manifest(data: bytes) -> Manifest:
-    """Return the manifest that a `manifest.json` holds; its signature is not checked yet.
-
-    Raises:
-        IntegrityError: if it is no manifest, or larger than the limit.
-    """
-    if len(data) > MANIFEST_LIMIT_BYTES:
-        raise IntegrityError("The manifest is larger than the limit.")
-    try:
-        return parse_json(Manifest, data)
-    except InvalidInputError as exc:
-        raise IntegrityError("This is not a manifest.", errors=exc.errors) from None
 
 
 def is_shard(path: str) -> bool:
@@ -215,7 +226,7 @@ def splits_of(paths: Iterable[str]) -> dict[str, list[str]]:
     }
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
+def verify_files(folder: Path, manifest: SignedManifest) -> None:
     """Check that a folder, as a reader gets it, holds exactly what the manifest names.
 
     Raises:
@@ -224,7 +235,9 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     verify_some_files(folder, manifest, manifest.files)
 
 
-def verify_some_files(folder: Path, manifest: Manifest, needed: Iterable[ManifestFile]) -> None:
+def verify_some_files(
+    folder: Path, manifest: SignedManifest, needed: Iterable[ManifestFile]
+) -> None:
     """Check that a folder holds these files of a manifest; of the others, it may hold some.
 
     Raises:
@@ -251,9 +264,7 @@ def _verify_file(folder: Path, entry: ManifestFile) -> None:
     except InvalidInputError:
         raise IntegrityError("The manifest names a path outside its folder.") from None
     if not path.is_file():
-        raise IntegrityError(f"The file {entry.path} of the version is missing.")
+        raise IntegrityError(f"The file {entry.path} is missing.")
     content = entry.content
     if path.stat().st_size != content.bytes or sha256_file(path) != content.digest:
-        raise IntegrityError(
-            f"The file {entry.path} of the version is not the one that was signed."
-        )
+        raise IntegrityError(f"The file {entry.path} is not the one that was signed.")

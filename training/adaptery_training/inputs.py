@@ -31,7 +31,6 @@ from adaptery.manifests import (
     WHOLE,
     Manifest,
     is_shard,
-    read_manifest,
     split_of,
     verify_some_files,
 )
@@ -104,7 +103,7 @@ def _read_version(folder: Path, wanted: InputSpec) -> list[_Row]:
 def _verified_manifest(folder: Path, wanted: InputSpec) -> Manifest:
     """Check the files of records against the manifest of a version and return it."""
     try:
-        manifest = read_manifest((folder / MANIFEST_NAME).read_bytes())
+        manifest = Manifest.from_bytes((folder / MANIFEST_NAME).read_bytes())
         shards = [entry for entry in manifest.files if is_shard(entry.path)]
         verify_some_files(folder, manifest, shards)
     except (AdapteryError, OSError) as error:

@@ -23,7 +23,6 @@ from adaptery.manifests import (
     Manifest,
     ManifestFile,
     manifest_digest,
-    read_manifest,
     verify_manifest,
 )
 from adaptery.records import Record
@@ -260,7 +259,7 @@ class Version:
         return report
 
     def _checked_manifest(self, raw: bytes, trusted: VerifyKey | None) -> Manifest:
-        manifest = read_manifest(raw)
+        manifest = Manifest.from_bytes(raw)
         if manifest_digest(manifest) != self.info.manifest_digest:
             raise IntegrityError("The manifest is not the one that was published.")
         return manifest if trusted is None else verify_manifest(manifest, trusted)
@@ -273,7 +272,7 @@ class Version:
             return ()
         query = {"made": "true"}
         answer = self._connection.send("GET", self._path("manifest"), query=query)
-        made = read_manifest(answer.content)
+        made = Manifest.from_bytes(answer.content)
         if (made.version, made.content_digest) != (manifest.version, manifest.content_digest):
             raise IntegrityError("The records are not those of the version.")
         return made.files if trusted is None else verify_manifest(made, trusted).files

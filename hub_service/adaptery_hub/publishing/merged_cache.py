@@ -33,7 +33,6 @@ from adaptery.manifests import (
     ManifestFile,
     PlainFile,
     manifest_digest,
-    read_manifest,
     sign_manifest,
     verify_files,
     verify_manifest,
@@ -144,7 +143,7 @@ class MergedCache:
         if known is not None and folder.is_dir():
             return known
         try:
-            manifest = read_manifest((folder / MANIFEST_NAME).read_bytes())
+            manifest = Manifest.from_bytes((folder / MANIFEST_NAME).read_bytes())
             verify_manifest(manifest, self._key.verify_key)
             verify_files(folder, _as_stored(manifest))
         except (OSError, AdapteryError):

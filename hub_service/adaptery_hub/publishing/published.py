@@ -27,7 +27,6 @@ from adaptery.manifests import (
     Manifest,
     ManifestFile,
     manifest_digest,
-    read_manifest,
     verify_manifest,
 )
 from adaptery.schemas.lineage import Split
@@ -252,7 +251,7 @@ class PublishedVersions:
             known = self._manifests.get(prefix)
         if known is not None:
             return known
-        manifest = verify_manifest(read_manifest(self._read_manifest(prefix)), self._trusted)
+        manifest = verify_manifest(Manifest.from_bytes(self._read_manifest(prefix)), self._trusted)
         with self._lock:
             if len(self._manifests) >= REMEMBERED_VERSIONS:
                 self._manifests.clear()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adaptery.digests import sha256_bytes
-from adaptery.manifests import read_manifest
+from adaptery.manifests import Manifest
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.compute import AUDIT_WRITER
 from adaptery_hub.erasure import Eraser, Tell
@@ -91,7 +91,7 @@ async def check_encrypted(demo: Client, version: str, state: Path) -> None:
     page = await demo.json("GET", f"api/versions/{version}/records?limit=3&after=88")
     assert [item["id"] for item in page["items"]] == ["89", "90"]
     assert WORD in json.dumps(page)
-    manifest = read_manifest((await demo.get(f"api/versions/{version}/manifest")).content)
+    manifest = Manifest.from_bytes((await demo.get(f"api/versions/{version}/manifest")).content)
     for entry in manifest.files:
         answer = await demo.get(f"api/versions/{version}/download", params={"file": entry.path})
         assert entry.plain is not None and sha256_bytes(answer.content) == entry.plain.digest

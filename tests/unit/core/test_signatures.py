@@ -13,7 +13,6 @@ from adaptery.manifests import (
     Manifest,
     ManifestFile,
     manifest_digest,
-    read_manifest,
     sign_manifest,
     verify_files,
     verify_manifest,
@@ -79,7 +78,7 @@ def manifest(**changes):
 
 def test_a_manifest_survives_its_file():
     signed = sign_manifest(manifest(), KEY)
-    read = read_manifest(signed.to_bytes())
+    read = Manifest.from_bytes(signed.to_bytes())
     verify_manifest(read, KEY.verify_key)
     assert manifest_digest(read) == manifest_digest(signed) == manifest_digest(manifest())
 
@@ -104,7 +103,7 @@ def test_a_manifest_of_another_signer_or_of_none_is_refused():
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b'{"manifest_version": 2}'])
 def test_other_bytes_are_no_manifest(data):
     with pytest.raises(IntegrityError):
-        read_manifest(data)
+        Manifest.from_bytes(data)
 
 
 @pytest.fixture
