@@ -184,9 +184,11 @@ def fence_of(claim: Claim) -> Fence:
     return Fence(claim.attempt_id, claim.agent_id, claim.fencing_token)
 
 
-def open_tables(folder: Path, book: RuleBook | None = None) -> HubTables:
-    """Make the database in a folder."""
-    database = open_database(folder / "hub.sqlite")
+def open_tables(
+    folder: Path, book: RuleBook | None = None, database: Database | None = None
+) -> HubTables:
+    """Make the database in a folder, unless there is another."""
+    database = database or open_database(folder / "hub.sqlite")
     clock = Clock()
     audit = AuditLog("service", clock)
     base_models = BaseModels(database, audit, {BASE: "/models/tiny"}, BASE, {}, clock)

@@ -19,7 +19,7 @@ from adaptery.schemas.jobs import JobCreate
 from adaptery.states import AttemptOutcome, JobState
 from adaptery.times import to_text
 from adaptery_hub import audit
-from adaptery_hub.database import tables
+from adaptery_hub.database import Database, tables
 from adaptery_hub.database.statements import adapters, attempts, checkpoints, job_events
 from adaptery_hub.job_dashboard import ConnectedAgents
 from adaptery_hub.queue import AttemptEnd, Fence, QueueRules, RuleBook
@@ -212,8 +212,8 @@ async def test_an_error_of_the_worker_fails_the_job_with_reason_and_remedy(
     await hub.queue.finish(fence_of(claim), AttemptEnd(AttemptOutcome.FAILED, "x"))
 
 
-async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)))
+async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path, database: Database) -> None:
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)), database)
     job = await queued(hub)
     for expected in ("queued", "failed"):
         claim = await hub.claim()
@@ -222,11 +222,12 @@ async def test_a_job_fails_after_too_many_lost_attempts(tmp_path: Path) -> None:
         await hub.queue.finish(fence_of(claim), LOST)
         assert (await hub.row(job))["state"] == expected
     assert "administrator" in (await hub.row(job))["reason"]
-    hub.database.close()
 
 
-async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)))
+async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(
+    tmp_path: Path, database: Database
+) -> None:
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=2)), database)
     job = await queued(hub)
 
     async def lose(step: int | None) -> str:
@@ -246,18 +247,18 @@ async def test_a_lost_attempt_that_handed_in_a_later_step_does_not_count(tmp_pat
     assert await lose(100) == "queued", "the same step again is no progress"
     assert await lose(None) == "failed"
     assert (await hub.row(job))["reason"].startswith("2 attempts in a row were lost")
-    hub.database.close()
 
 
-async def test_an_order_that_was_never_taken_does_not_count_as_lost(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=1)))
+async def test_an_order_that_was_never_taken_does_not_count_as_lost(
+    tmp_path: Path, database: Database
+) -> None:
+    hub = open_tables(tmp_path, RuleBook(QueueRules(max_attempts=1)), database)
     job = await queued(hub)
     for _ in range(3):
         claim = await hub.claim()
         assert claim is not None
         await hub.queue.release(claim, "the agent has no room")
     assert (await hub.row(job))["state"] == "queued"
-    hub.database.close()
 
 
 async def test_cancelling_before_and_while_training(hub: HubTables) -> None:
@@ -301,13 +302,12 @@ async def test_a_finished_job_cannot_be_cancelled(hub: HubTables) -> None:
         await hub.queue.cancel(job)
 
 
-async def test_the_limit_of_open_jobs(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1))
+async def test_the_limit_of_open_jobs(tmp_path: Path, database: Database) -> None:
+    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1), database)
     await submit(hub, name="one")
     with pytest.raises(QuotaError):
         await submit(hub, name="two")
     await submit(hub, owner="guest")
-    hub.database.close()
 
 
 async def test_answers_say_position_and_why_a_job_waits(hub: HubTables) -> None:
@@ -392,15 +392,16 @@ async def test_requests_with_one_key_at_once_make_one_job(hub: HubTables) -> Non
     assert await hub.database.read(lambda c: c.scalar(count)) == 1
 
 
-async def test_a_repeated_request_needs_no_room_for_another_job(tmp_path: Path) -> None:
-    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1))
+async def test_a_repeated_request_needs_no_room_for_another_job(
+    tmp_path: Path, database: Database
+) -> None:
+    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1), database)
     demo = await hub.identity("demo")
     wanted = JobCreate(name="notes", dataset=await hub.version("demo"), key="k")
     job = await hub.desk.submit(demo, wanted)
     assert await hub.desk.submit(demo, wanted) == job
     with pytest.raises(QuotaError):
         await hub.desk.submit(demo, wanted.model_copy(update={"key": "other"}))
-    hub.database.close()
 
 
 async def test_the_audit_chain_holds_and_shows_a_changed_row(hub: HubTables) -> None:
