@@ -112,6 +112,14 @@ def test_what_columns_mean_is_suggested(tmp_path, row, format, columns, certain)
     assert len(good(path, suggestion.mapping)) == 3
 
 
+def test_a_broken_record_does_not_hide_what_the_columns_are(tmp_path):
+    path = tmp_path / "half.json"
+    path.write_text(json.dumps([{"instruction": "a", "output": "b"}, {"instruction": 3}]))
+    suggestion = suggest(path)
+    assert suggestion.confident
+    assert suggestion.mapping.format == "alpaca"
+
+
 def test_both_answers_may_be_whole_conversations(tmp_path):
     question = {"role": "user", "content": "q"}
     row = {
