@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adaptery.adapter_manifests import verify_adapter
     from adaptery.client import Hub, connect
     from adaptery.client.magics import MagicShell
     from adaptery.client.sealing import AsyncSealingClient, SealingClient
@@ -25,6 +26,7 @@ __all__ = [
     "SealingClient",
     "__version__",
     "connect",
+    "verify_adapter",
 ]
 
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
     "AdapteryError": "adaptery.errors",
     "SealingClient": "adaptery.client.sealing",
     "AsyncSealingClient": "adaptery.client.sealing",
+    "verify_adapter": "adaptery.adapter_manifests",
 }
 
 

@@ -29,6 +29,7 @@ from typing import Literal, TypeAlias, cast
 
 from adaptery.canonical import CanonicalError
 from adaptery.errors import InvalidInputError
+from adaptery.manifests import MANIFEST_NAME
 from adaptery.tensor_files import HashedTensor, hash_tensors, tensors_digest
 
 __all__ = [
@@ -54,7 +55,7 @@ BESIDE_LIMIT_BYTES = 4 * 1024 * 1024
 #: Of the header of the weights: some 200 bytes for each of the matrices of the largest models.
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024
 #: Files that may lie beside the weights; an engine reads none of them.
-_BESIDE = frozenset({"README.md", "card.json", CONFIG_NAME, WEIGHTS_NAME})
+_BESIDE = frozenset({"README.md", "card.json", MANIFEST_NAME, CONFIG_NAME, WEIGHTS_NAME})
 _DTYPES = frozenset({"F32", "F16", "BF16"})
 #: The head of a reward adapter: [1, hidden].
 HEAD_NAME = "base_model.model.score.weight"

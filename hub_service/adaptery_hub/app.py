@@ -256,6 +256,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
             lambda: store_desk.level,
             published.forget,
         ),
+        manifest_key=key,
         published=published,
         diffs=diffs,
         exports=Exports(cache / "exports", published, processes),

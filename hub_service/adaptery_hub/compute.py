@@ -23,6 +23,8 @@ from adaptery.sealed import Frame
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.base_models import BaseModels
+from adaptery_hub.clearml.carriage import Carriage, build_carriage
+from adaptery_hub.clearml.workers import WorkerDesk
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts
 from adaptery_hub.embedding_models import EmbeddingModels
@@ -81,6 +83,13 @@ class Compute:
     translations: Translations
     preflights: PreflightDesk
     fleet: Fleet | None = None
+    #: Takes jobs through ClearML, and lets its workers in; None: no queue leads there.
+    carriage: Carriage | None = None
+
+    @property
+    def workers(self) -> WorkerDesk | None:
+        """Where workers of ClearML come."""
+        return self.carriage and self.carriage.workers
 
     def connected_agents(self) -> ConnectedAgents:
         """Returns what the live agents offer to jobs."""
@@ -131,7 +140,9 @@ async def start_compute(services: Services) -> None:
     usage = UsageLog(database, audit, spool=spool)
     await usage.start()
     services.key_limits.pending_tokens = usage.pending_tokens
-    fleet = await _start_fleet(services, audit, base_models, embedding_models, queue)
+    parts = await _fleet_parts(services, audit, base_models, embedding_models, queue)
+    fleet = await _start_fleet(settings, parts) if parts is not None else None
+    carriage = await asyncio.to_thread(build_carriage, settings, parts, audit)
     salts = await asyncio.to_thread(_load_salts, settings.state_path / "keys" / "cache.secret")
     resolver = Resolver(database, base_models, embedding_models.names)
     network = fleet or _NoNetwork()
@@ -166,7 +177,10 @@ async def start_compute(services: Services) -> None:
         translations,
         PreflightDesk(services.published, services.processes, services.model_files),
         fleet,
+        carriage,
     )
+    if carriage is not None:
+        carriage.carrier.start()
     await log_audit_tail(services)
 
 
@@ -201,6 +215,8 @@ async def stop_compute(services: Services) -> None:
     if compute is None:
         return
     await compute.translations.stop()
+    if compute.carriage is not None:
+        await compute.carriage.carrier.stop()
     if compute.fleet is not None:
         await compute.fleet.stop()
     await compute.usage.stop()
@@ -231,13 +247,13 @@ async def _start_models(
     return base_models, embedding_models
 
 
-async def _start_fleet(
+async def _fleet_parts(
     services: Services,
     audit: AuditLog,
     base_models: BaseModels,
     embedding_models: EmbeddingModels,
     queue: EmbeddedQueue,
-) -> Fleet | None:
+) -> FleetParts | None:
     settings, database = services.settings, services.db
     if not settings.broker_url:
         return None
@@ -245,29 +261,31 @@ async def _start_fleet(
     staging = StagingArea(settings.state_path / "incoming")
     running = await database.read(attempts.running)
     await asyncio.to_thread(staging.discard_others, [row["id"] for row in running])
-    registration = Registration(database, services.objects, staging)
+    registration = Registration(database, services.objects, staging, services.manifest_key)
     desk = SessionDesk(
         database, queue, FileOffers(services.objects, services.published), staging, registration
     )
     public_url = settings.broker_public_url or settings.broker_url
     roster = Roster(database, audit, identity, public_url)
-    fleet = Fleet(
-        FleetParts(
-            database=database,
-            queue=queue,
-            base_models=base_models,
-            embedding_models=embedding_models,
-            model_files=services.model_files,
-            roster=roster,
-            identity=identity,
-            desk=desk,
-            book=queue.book,
-            broker_url=settings.broker_url,
-        )
+    return FleetParts(
+        database=database,
+        queue=queue,
+        base_models=base_models,
+        embedding_models=embedding_models,
+        model_files=services.model_files,
+        roster=roster,
+        identity=identity,
+        desk=desk,
+        book=queue.book,
+        broker_url=settings.broker_url,
     )
+
+
+async def _start_fleet(settings: ServiceSettings, parts: FleetParts) -> Fleet:
+    fleet = Fleet(parts)
     await fleet.start()
     if settings.local_agent_token_file:
-        await _mint_local_token(roster, Path(settings.local_agent_token_file))
+        await _mint_local_token(parts.roster, Path(settings.local_agent_token_file))
     return fleet
 
 

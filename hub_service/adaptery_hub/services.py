@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from adaptery.signing import SigningKey
 from adaptery.single_file import SingleFile
 from adaptery_hub.admissions import Admissions
 from adaptery_hub.turnstile import Turnstile
@@ -93,6 +94,8 @@ class Services:
     operations: Operations
     processes: Processes
     publisher: Publisher
+    #: Signs manifests of versions and adapters.
+    manifest_key: SigningKey
     published: PublishedVersions
     diffs: DiffCache
     exports: Exports

@@ -314,6 +314,8 @@ adapters = _table(
     sa.Column("content_digests", sa.JSON, nullable=False),  # of the versions it learnt from
     sa.Column("card", sa.JSON, nullable=False),
     sa.Column("limits", sa.JSON(none_as_null=True)),  # of its manager: `limits.Limit`
+    # The signed `adaptery.adapter_manifests`, as it is handed out; null: of a release before.
+    sa.Column("manifest", sa.Text),
     sa.Column("state", sa.String(12), nullable=False, default="completed"),
     sa.UniqueConstraint("tenant_id", "name", "number"),
 )

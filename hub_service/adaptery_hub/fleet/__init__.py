@@ -6,6 +6,7 @@ orders, dispatcher        sealed orders; jobs to free slots
 sealed_desk               grants for callers that seal, and the relay
 session_desk              what agents ask within sessions
 offers, staging, registration   files out, files in, and what becomes of them
+adapter_manifests         what adapters are, signed
 fleet                     the whole
 """
 

@@ -100,7 +100,7 @@ def folders_of_attempt(
         weights = job_inputs.weights_of(connection, taken)
         if weights is None:
             raise NotFoundError(f"{taken['name']} is not there any more.")
-        folders.append(_folder_of_weights(connection, taken["role"], weights))
+        folders.append(folder_of_weights(connection, taken["role"], weights))
     return folders
 
 
@@ -114,10 +114,11 @@ def folder_of_adapter(connection: Connection, weights_id: str) -> OfferedFolder:
     row = found(connection, weights_id)
     if row is None:
         raise NotFoundError("There is no such adapter any more.")
-    return _folder_of_weights(connection, "adapter", row)
+    return folder_of_weights(connection, "adapter", row)
 
 
-def _folder_of_weights(connection: Connection, name: str, row: RowMapping) -> OfferedFolder:
+def folder_of_weights(connection: Connection, name: str, row: Row) -> OfferedFolder:
+    """Returns the folder of a row of `adapters`, or of `checkpoints`, under a name."""
     if is_id(row["id"], "ad"):
         return OfferedFolder(name, adapter_prefix(row["id"]), row["files"])
     job = jobs.get(connection, row["job_id"])
@@ -128,7 +129,7 @@ def _folder_of_weights(connection: Connection, name: str, row: RowMapping) -> Of
     )
 
 
-def checkpoint_card(job: RowMapping, row: RowMapping) -> bytes:
+def checkpoint_card(job: RowMapping, row: Row) -> bytes:
     """Returns what `card.json` says of a checkpoint, for engines and for whoever downloads it."""
     spec = {name: value for name, value in job["spec"].items() if name != "limits"}
     card = {

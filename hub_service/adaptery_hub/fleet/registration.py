@@ -8,6 +8,7 @@ Invariants:
 - Every step may be repeated, also after a crash between store and database: places follow from
   attempt and step.
 - Registered is only what lies in the store whole, and only while the attempt holds its lease.
+- What is registered is signed in the same transaction; nobody else's manifest is taken.
 - An adapter is `staged` until its job completes; nobody sees it before.
 """
 
@@ -21,10 +22,13 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter, inspect_weights
 from adaptery.errors import DigestMismatchError, InvalidInputError
+from adaptery.manifests import MANIFEST_NAME
+from adaptery.signing import SigningKey
 from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import adapters, checkpoints, job_inputs, jobs, versions
+from adaptery_hub.fleet.adapter_manifests import sign_adapter
 from adaptery_hub.fleet.offers import (
     CARD_NAME,
     WEIGHT_FILES,
@@ -54,11 +58,13 @@ class Registration:
         database: Database,
         objects: ObjectStore,
         staging: StagingArea,
+        key: SigningKey,
         clock: Clock = now,
     ) -> None:
         self._database = database
         self._objects = objects
         self._staging = staging
+        self._key = key  # signs what is registered
         self._clock = clock
 
     def checkpoint(
@@ -96,6 +102,8 @@ class Registration:
             DigestMismatchError: The files are not what was announced.
             LeaseLostError: The attempt does not hold its lease any more.
         """
+        if any(file.path == MANIFEST_NAME for file in files):
+            raise InvalidInputError("The adapter has a manifest: only the service signs one.")
         adapter_id = adapters.adapter_id_of(fence.attempt_id)
         prefix = adapter_prefix(adapter_id)
         self._store(fence.attempt_id, "adapter", files, prefix, inspect=True)
@@ -242,7 +250,9 @@ class Registration:
             "content_digests": digests,
             "card": dict(card),
         }
-        adapters.stage(connection, values, self._clock())
+        row = adapters.stage(connection, values, self._clock())
+        manifest = sign_adapter(connection, row, self._key).to_bytes().decode()
+        adapters.set_manifest(connection, adapter_id, manifest)
 
 
 def _learnt(connection: Connection, job_id: str) -> tuple[str, list[str]]:

@@ -19,6 +19,7 @@ from adaptery_hub.database import tables
 from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters as statements
 from adaptery_hub.database.statements import grants, lineage
+from adaptery_hub.fleet.adapter_manifests import downloaded_folder
 from adaptery_hub.fleet.offers import OfferedFolder, adapter_prefix
 from adaptery_hub.handlers.admission import Check, while_admitted
 from adaptery_hub.handlers.base import Handler
@@ -99,10 +100,11 @@ class AdapterDownloadHandler(AdapterHandler):
     """The files of one adapter."""
 
     async def get(self, adapter: str) -> None:
-        """Answer the adapter's folder as one zip file."""
+        """Answer the adapter's folder, with its signed manifest, as one zip file."""
         self.check_query()
         row = await self.find(adapter, Right.VIEW)
-        folder = OfferedFolder("adapter", adapter_prefix(adapter), row["files"])
+        key = self.services.manifest_key
+        folder = await self.services.db.read(lambda c: downloaded_folder(c, row, key))
         packed = await asyncio.to_thread(pack, self.services.objects, folder)
         with packed:
             await note_download(self, "adapter.download", row)
@@ -255,6 +257,12 @@ ROUTES = [
     Route(
         "api/adapters/{adapter}/download",
         AdapterDownloadHandler,
-        {"GET": Operation("read", "The adapter's folder as a zip file.", media=DOWNLOAD_MEDIA)},
+        {
+            "GET": Operation(
+                "read",
+                "The adapter's folder and its signed manifest as a zip file.",
+                media=DOWNLOAD_MEDIA,
+            )
+        },
     ),
 ]

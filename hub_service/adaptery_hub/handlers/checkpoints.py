@@ -11,7 +11,7 @@ from adaptery.schemas.checkpoints import Checkpoint
 from adaptery.schemas.common import Page
 from adaptery.states import JobState
 from adaptery_hub.database.statements import adapters, checkpoints
-from adaptery_hub.fleet.offers import folder_of_adapter
+from adaptery_hub.fleet.adapter_manifests import downloaded_folder
 from adaptery_hub.handlers.adapters import (
     DOWNLOAD_MEDIA,
     check_right,
@@ -64,7 +64,8 @@ class CheckpointDownloadHandler(Handler):
 
         identity = self.identity
         row = await self.services.db.read(lambda c: find(c, identity))
-        folder = await self.services.db.read(lambda c: folder_of_adapter(c, row["id"]))
+        key = self.services.manifest_key
+        folder = await self.services.db.read(lambda c: downloaded_folder(c, row, key))
         packed = await asyncio.to_thread(pack, self.services.objects, folder)
         with packed:
             await note_download(self, "checkpoint.download", row)
@@ -125,7 +126,9 @@ ROUTES = [
         CheckpointDownloadHandler,
         {
             "GET": Operation(
-                "read", "The adapter in a checkpoint as a zip file.", media=DOWNLOAD_MEDIA
+                "read",
+                "The adapter in a checkpoint and its signed manifest as a zip file.",
+                media=DOWNLOAD_MEDIA,
             )
         },
     ),

@@ -160,8 +160,8 @@ async def test_with_its_adapter_a_checkpoint_has_the_rights_and_the_end_of_that(
     await share(demo, f"adapters/{adapter}", "view")
     answer = await guest.get(f"{path}/{STEP}/download")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
-        names = {"adapter_config.json", "adapter_model.safetensors", "card.json"}
-        assert set(packed.namelist()) == names
+        names = ["adapter_config.json", "adapter_model.safetensors", "card.json", "manifest.json"]
+        assert sorted(packed.namelist()) == names
         packed.extractall(tmp_path / "downloaded")
     assert inspect_adapter(tmp_path / "downloaded").rank == 2
     keyed = await new_program(service, demo, adapter)

@@ -92,7 +92,7 @@ async def running(hub: HubTables, sensitivity: str = "internal") -> Claim:
 def open_desk(hub: HubTables, root: Path) -> SessionDesk:
     objects = FilesystemStore(root / "objects")
     staging = StagingArea(root / "incoming")
-    registration = Registration(hub.database, objects, staging, hub.clock)
+    registration = Registration(hub.database, objects, staging, KEY, hub.clock)
     offers = FileOffers(objects, published_in(objects, root))
     return SessionDesk(hub.database, hub.queue, offers, staging, registration)
 

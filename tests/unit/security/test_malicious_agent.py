@@ -28,7 +28,7 @@ from adaptery_hub.queue.port import Claim
 from adaptery_hub.queue.reports import CANCEL_SECONDS, JOB_EVENTS_LIMIT, OVERTIME_SECONDS
 from support.agent_side.folders import make_adapter
 from support.hub_tables import AGENT, WEIGHTS, HubTables, fence_of
-from support.published import published_in
+from support.published import KEY, published_in
 
 OTHER_AGENT = "ag_01hzzzzzzzzzzzzzzzzzzzzzzy"
 COMPLETED = AttemptEnd(AttemptOutcome.COMPLETED)
@@ -48,7 +48,7 @@ async def claimed(hub: HubTables, name: str = "notes") -> Claim:
 def desk(hub: HubTables, tmp_path: Path) -> SessionDesk:
     objects = FilesystemStore(tmp_path / "objects")
     staging = StagingArea(tmp_path / "incoming")
-    registration = Registration(hub.database, objects, staging, hub.clock)
+    registration = Registration(hub.database, objects, staging, KEY, hub.clock)
     offers = FileOffers(objects, published_in(objects, tmp_path))
     return SessionDesk(hub.database, hub.queue, offers, staging, registration)
 

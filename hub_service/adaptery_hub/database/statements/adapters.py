@@ -180,8 +180,8 @@ def get(connection: Connection, adapter_id: str) -> RowMapping | None:
     return connection.execute(statement).mappings().first()
 
 
-def stage(connection: Connection, values: Mapping[str, object], now: datetime) -> int:
-    """Inserts the staged adapter of a job in place of an earlier attempt's; returns its number."""
+def stage(connection: Connection, values: Mapping[str, object], now: datetime) -> Row:
+    """Inserts the staged adapter of a job in place of an earlier attempt's; returns its row."""
     connection.execute(
         _adapters.delete().where(
             _adapters.c.job_id == values["job_id"], _adapters.c.state == STAGED
@@ -197,10 +197,15 @@ def stage(connection: Connection, values: Mapping[str, object], now: datetime) -
             sa.select(sa.func.coalesce(sa.func.max(_adapters.c.number), 0)).where(*same_name)
         ).scalar_one()
     )
-    connection.execute(
-        _adapters.insert().values(**values, number=number, state=STAGED, created_at=now)
-    )
-    return number
+    row = {**values, "number": number, "state": STAGED, "created_at": now}
+    connection.execute(_adapters.insert().values(row))
+    return row
+
+
+def set_manifest(connection: Connection, adapter_id: str, manifest: str) -> None:
+    """Keeps the signed manifest of an adapter."""
+    changed = _adapters.update().where(_adapters.c.id == adapter_id)
+    connection.execute(changed.values(manifest=manifest))
 
 
 def staged_of_job(connection: Connection, job_id: str) -> RowMapping | None:
