@@ -43,7 +43,7 @@ GROUP = "readers"
 ADAPTER = f"{GROUP}/soap"
 PREFIX = "/services/adaptery/"
 SERVICE_TOKEN = "token-of-the-service"
-SCOPES = ["access:services!service=adaptery", "custom:adaptery:read", "custom:adaptery:infer"]
+SCOPES = ["access:services!service=adaptery", "custom:adaptery:write", "custom:adaptery:infer"]
 ADMIN, ADMIN_SCOPE = "boss", "custom:adaptery:admin"
 START_SECONDS = 60
 
@@ -103,6 +103,8 @@ class Deployment:
     before: Mapping[str, Sequence[str]] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     adapter_id: str = field(default_factory=lambda: new_id("ad"))
+    #: What the small programs of the agents do.
+    behaviour: str = "finish"
 
     def __post_init__(self) -> None:
         self.port, self.broker_port, self.hub_port = free_port(), free_port(), free_port()
@@ -125,12 +127,17 @@ class Deployment:
 
     def start(self) -> None:
         """Start everything, and wait until an answer comes through."""
+        self.start_processes()
+        eventually_sync(self._answers, timeout_seconds=START_SECONDS, every_seconds=0.2)
+
+    def start_processes(self) -> None:
+        """Start everything."""
         self._prepare()
         self.start_broker()
         self.start_service()
         for number in range(self.agents):
-            self._start_agent(number)
-        eventually_sync(self._answers, timeout_seconds=START_SECONDS, every_seconds=0.2)
+            self._prepare_agent(number)
+            self.start_agent(number)
 
     def start_broker(self) -> None:
         """Start the broker."""
@@ -152,6 +159,11 @@ class Deployment:
         }
         self._run("service", command, environment)
         eventually_sync(self.is_up, timeout_seconds=START_SECONDS)
+
+    def start_agent(self, number: int) -> None:
+        """Start an agent; it joins by its token if it has not."""
+        command = [sys.executable, "-m", "adaptery.commands", "agent", "run", "--state"]
+        self._run(f"agent{number}", [*command, str(self.root / f"agent{number}")])
 
     def is_up(self) -> bool:
         """Whether the service answers."""
@@ -206,12 +218,12 @@ class Deployment:
                 env={**os.environ, **(environment or {})},
             )
 
-    def _start_agent(self, number: int) -> None:
+    def _prepare_agent(self, number: int) -> None:
         folder = self.root / f"agent{number}"
         source = folder / "source"
         source.mkdir(parents=True)
         folder.chmod(0o700)
-        (source / "behaviour").write_text("finish")
+        (source / "behaviour").write_text(self.behaviour)
         config = {
             "base_models": {BASE: str(source)},
             "engine_command": list(self.engine),
@@ -221,8 +233,6 @@ class Deployment:
         }
         (folder / "agent.json").write_text(json.dumps(config))
         write_atomic(folder / "join.token", self._mint_token().encode(), 0o600)
-        command = [sys.executable, "-m", "adaptery.commands", "agent", "run", "--state"]
-        self._run(f"agent{number}", [*command, str(folder)])
 
     def _mint_token(self) -> str:
         """Mint a join token, once the service has reached the broker."""

@@ -5,9 +5,10 @@
 Beside that course runs the reporter, which keeps the lease. If the service no longer acknowledges
 the fencing token, everything stops at once and nothing more is said: another attempt may run.
 
-While service or broker are away, the worker goes on until its lease is over and then stands still
-(SIGSTOP). It goes on when the service acknowledges the token again; so work survives a restart of
-the service of any length, and yet no job ever runs twice at once.
+While service, broker or agent are away, the worker goes on until its lease is over and then stands
+still (SIGSTOP). It goes on when the service acknowledges the token again; so work survives restarts
+of any length, and yet no job ever runs twice at once. A worker that still runs when its agent comes
+back is adopted.
 
 Invariants:
 - the ending is on disk before anyone hears of it, so a killed agent says the same thing again;
@@ -45,6 +46,8 @@ from adaptery_network.agent.endings import (
     judge_exit,
 )
 from adaptery_network.agent.folders import AttemptFolder, AttemptRecord
+from adaptery_network.agent.guard import renew
+from adaptery_network.agent.guarded import GuardedProcess, read_exit
 from adaptery_network.agent.lines import Line, PatientLine
 from adaptery_network.agent.reporter import Reporter, ReportTiming
 from adaptery_network.agent.tasks import end_tasks
@@ -67,6 +70,8 @@ class AttemptTools:
     worker: WorkerSettings
     report: ReportTiming = field(default_factory=ReportTiming)
     keep_failed: bool = False
+    #: Who else hears what the worker tells.
+    listener: Callable[[WorkerEvent], None] | None = None
 
 
 class Attempt:
@@ -78,14 +83,17 @@ class Attempt:
         spec: JobSpec,
         folder: AttemptFolder,
         *,
-        base_model: Path | None,
+        base_model: Path | None = None,
+        left: GuardedProcess | None = None,
         line: Line,
         tools: AttemptTools,
     ) -> None:
+        """Make an attempt on a base model, or one that was left, with the worker it still has."""
         self.record = record
         self._spec = spec
         self._folder = folder
         self._base_model = base_model
+        self._left = left
         self._line = PatientLine(line)
         self._tools = tools
         self._worker = Worker(spec, folder, tools.worker, self._on_event)
@@ -131,13 +139,9 @@ class Attempt:
         """End early because the queue is emptied; what is saved is handed in."""
         self._worker.end(EMPTIED)
 
-    def on_lapse(self) -> None:
-        """Stand still: the lease is over and the job may run elsewhere."""
-        self._worker.stand_still(True)
-
-    def on_renewed(self) -> None:
+    def on_renewed(self, until: float) -> None:
         """Go on: the service acknowledged the fencing token."""
-        self._worker.stand_still(False)
+        renew(self._folder.lease, until)
 
     async def _course(self) -> None:
         ending = await self._end_of_work()
@@ -160,10 +164,8 @@ class Attempt:
         if self.record.ending is not None:
             self._worker.read_events()
             return self.record.ending
-        if self._base_model is None:
-            return self._read_what_was_left()
         try:
-            return await self._work(self._base_model)
+            return await self._work()
         except _NOT_OURS:
             raise
         except AdapteryError as error:
@@ -172,10 +174,15 @@ class Attempt:
             logger.exception("attempt %s failed in the agent", self.record.attempt)
             return Ending("lost", "The agent had an internal error.")
 
-    async def _work(self, base_model: Path) -> Ending:
-        if not await self._fetch():
+    async def _work(self) -> Ending:
+        if self._left is not None:
+            code = await self._worker.adopt(self._left)
+        elif self._base_model is None:
+            return self._read_what_was_left()
+        elif await self._fetch():
+            code = await self._worker.run(self._base_model)
+        else:
             return self._worker.decided or CANCELLED
-        code = await self._worker.run(base_model)
         return judge_exit(code, self._worker.decided, self._error)
 
     async def _fetch(self) -> bool:
@@ -191,8 +198,11 @@ class Attempt:
             await end_tasks(fetching, asked)
 
     def _read_what_was_left(self) -> Ending:
-        """Decide about an attempt whose worker was ended after a restart of the agent."""
+        """Decide about an attempt whose worker ended while there was no agent."""
         self._worker.read_events()
+        code = read_exit(self._folder)
+        if code is not None:
+            return judge_exit(code, None, self._error)
         if self._summarised and self._folder.adapter.is_dir():
             return COMPLETED
         return ORPHANED
@@ -237,6 +247,8 @@ class Attempt:
     def _on_event(self, event: WorkerEvent) -> None:
         fields = event.model_dump(mode="json", exclude_none=True)
         self._reporter.add(fields, len(event.model_dump_json()))
+        if self._tools.listener is not None:
+            self._tools.listener(event)
         match event:
             case MetricsEvent():
                 kept = ("step", "epoch", "loss", "eval_loss", "learning_rate")

@@ -28,6 +28,7 @@ from pathlib import Path
 from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.files import write_atomic
 from adaptery.ids import is_id
+from adaptery_network.agent import guard
 from adaptery_network.agent.endings import Ending
 
 _PRIVATE_FILE = 0o600
@@ -79,6 +80,10 @@ class AttemptFolder:
         self.work = path / "work"
         self.log = path / "worker.log"
         self.spec = path / "spec.json"
+        #: Until when the worker may run: see `guard.renew`.
+        self.lease = path / "lease"
+        #: The exit code of the worker, once it has ended.
+        self.exit = path / "exit"
         self.job = self.work / "job.json"
         self.events = self.work / "events.jsonl"
         self.adapter = self.work / "adapter"
@@ -91,6 +96,8 @@ class AttemptFolder:
         self.path.chmod(_PRIVATE_FOLDER)
         for path in (self.spec, self.job):
             write_atomic(path, spec, mode=_PRIVATE_FILE)
+        self.lease.touch(mode=_PRIVATE_FILE)
+        guard.renew(self.lease, guard.boot_seconds())  # the first report renews it
         self.save(record)  # last: a folder with a record is complete
 
     def save(self, record: AttemptRecord) -> None:

@@ -108,7 +108,6 @@ class ChildProcess:
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
-            self.resume()  # a stopped process sees SIGTERM only once it goes on
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: before Python 3.12 it can swallow a cancellation.
                 async with asyncio.timeout(grace_seconds):
@@ -120,33 +119,9 @@ class ChildProcess:
         self._signal_group(signal.SIGKILL)
         return await self.wait()
 
-    def suspend(self) -> None:
-        """Freeze the group where it is (SIGSTOP)."""
-        self._signal_group(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a frozen group go on (SIGCONT)."""
-        self._signal_group(signal.SIGCONT)
-
-    def memory_bytes(self) -> int:
-        """Return the resident memory of the leader and all it started."""
-        try:
-            leader = psutil.Process(self.pid)
-            family = [leader, *leader.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return 0
-        return sum(_resident_bytes(process) for process in family)
-
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-
-
-def _resident_bytes(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.Error:
-        return 0
 
 
 def find_marked(marks: Mapping[str, str]) -> list[psutil.Process]:

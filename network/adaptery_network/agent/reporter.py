@@ -4,10 +4,10 @@ One loop does both: a report with no events is a renewal. Not here: what the eve
 ending the worker; that is told to the `LeaseHolder`.
 
 Invariants:
-- a lease is counted from the moment a report was *sent*, on this host's monotonic clock, so
+- a lease is counted from the moment a report was *sent*, on this host's clock since its boot, so
   neither a slow answer nor a wrong clock makes it longer than the service thinks;
-- when it is over and nobody has renewed it, the holder is told to stand still, and to go on only
-  when the service acknowledges the fencing token again: no job ever runs twice at once;
+- only the service's acknowledgement of the fencing token makes it longer, and the holder works no
+  longer than it is told: no job ever runs twice at once;
 - an event leaves the list only when the service has acknowledged its number.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from adaptery.errors import (
     QuotaError,
     UnavailableError,
 )
+from adaptery_network.agent.guard import boot_seconds
 from adaptery_network.agent.lines import DOUBTFUL, DOUBTFUL_TRIES, Backoff, Line
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,8 @@ class LeaseHolder(Protocol):
         """The service wants the attempt to save a checkpoint and end; its job waits again."""
         ...
 
-    def on_lapse(self) -> None:
-        """The lease is over and not renewed: stand still."""
-        ...
-
-    def on_renewed(self) -> None:
-        """The service acknowledged the fencing token again: go on."""
+    def on_renewed(self, until: float) -> None:
+        """The service acknowledged the fencing token: go on until then (`guard.boot_seconds`)."""
         ...
 
 
@@ -93,9 +89,7 @@ class Reporter:
         self._news = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
-        self._lapsed = False
-        self._renewed_at = time.monotonic()
-        self._timer: asyncio.TimerHandle | None = None
+        self._renewed_at = boot_seconds()
 
     def add(self, event: Mapping[str, object], size_bytes: int = 0) -> None:
         """Queue an event for the next report."""
@@ -110,14 +104,9 @@ class Reporter:
             LeaseLostError: the service no longer acknowledges this attempt.
             AdapteryError: the service refuses the reports for another reason.
         """
-        self._arm()
-        try:
-            while True:
-                await self._report_patiently()
-                await self._wait_for_turn()
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
+        while True:
+            await self._report_patiently()
+            await self._wait_for_turn()
 
     async def flushed(self) -> None:
         """Wait until every event is acknowledged; `keep` has to be running."""
@@ -154,7 +143,7 @@ class Reporter:
     async def _report(self) -> None:
         self._news.clear()
         events = self._next_events()
-        sent_at = time.monotonic()
+        sent_at = boot_seconds()
         header = {"op": "report", "fencing_token": self._fencing_token, "events": events}
         answer, _ = await self._line.request("report", header)
         self._acknowledge(events, answer.get("acked_seq"))
@@ -186,25 +175,10 @@ class Reporter:
 
     def _renew(self, sent_at: float) -> None:
         self._renewed_at = sent_at
-        self._arm()
-        if self._lapsed:
-            self._lapsed = False
-            logger.info("lease renewed after it was over")
-            self._holder.on_renewed()
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        left = self._renewed_at + self._lease_seconds * self._timing.safe_share - time.monotonic()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, left), self._lapse)
-
-    def _lapse(self) -> None:
-        self._lapsed = True
-        logger.warning("lease is over and not renewed; the worker stands still")
-        self._holder.on_lapse()
+        self._holder.on_renewed(sent_at + self._lease_seconds * self._timing.safe_share)
 
     def _give_up_if_hopeless(self) -> None:
-        if time.monotonic() - self._renewed_at > self._timing.abandon_seconds:
+        if boot_seconds() - self._renewed_at > self._timing.abandon_seconds:
             raise LeaseLostError("The service has not answered for too long.")
 
 

@@ -4,14 +4,14 @@ Not here: the course of one attempt (`attempt`), or opening orders. Invariants:
 - never more attempts with a worker than slots; settling old attempts needs none;
 - two attempts of one job never run here at once: the one with the lower fencing token is ended
   before the other starts;
-- orphans are ended before any order is taken.
+- workers that an earlier life left are adopted or ended before any order is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from adaptery.errors import (
     AdapteryError,
@@ -27,6 +27,7 @@ from adaptery.sealed import Grant, JsonObject
 from adaptery_network.agent.attempt import Attempt, AttemptTools
 from adaptery_network.agent.base_models import BaseModels
 from adaptery_network.agent.folders import AgentFolders, AttemptFolder, AttemptRecord
+from adaptery_network.agent.guarded import GuardedProcess
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.orders import CancelOrder, SessionKey, StartOrder, read_order
 from adaptery_network.agent.processes import end_marked
@@ -70,7 +71,7 @@ class WorkerSlots:
     @property
     def free(self) -> int:
         """How many more attempts would be taken."""
-        return 0 if self._draining else self.count - len(self._running)
+        return 0 if self._draining else max(0, self.count - len(self._running))
 
     async def handle(self, grant: Grant, body: JsonObject) -> AsyncGenerator[Item, None]:
         """Carry out an order of the service and yield the one answer.
@@ -88,7 +89,7 @@ class WorkerSlots:
             yield "data", {"accepted": True}
 
     async def recover(self) -> None:
-        """End the workers that an earlier life of the agent left, and settle their attempts."""
+        """Adopt the workers that an earlier life of the agent left, and settle other attempts."""
         for folder in self._folders.left_attempts():
             try:
                 record = folder.record()
@@ -97,11 +98,14 @@ class WorkerSlots:
                 logger.warning("attempt %s has no readable record and is dropped", folder.path.name)
                 folder.remove()
                 continue
-            await self._end_orphan(record)
-            attempt = self._make(record, spec, folder)
-            task = asyncio.create_task(self._run(attempt), name=f"settle {record.attempt}")
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            marks = worker_marks(record.attempt, record.fencing_token)
+            left = await asyncio.to_thread(GuardedProcess.find, folder, marks)
+            if left is None or record.ending is not None:
+                await self._end_orphan(record.attempt, marks)
+                self._settle(self._make(record, spec, folder))
+            else:
+                logger.warning("worker of %s is adopted pid=%d", record.attempt, left.pid)
+                self._occupy(self._make(record, spec, folder, left))
 
     async def drain(self, seconds: float) -> None:
         """Take no more orders, stop the workers, and hand in what they saved while time lasts."""
@@ -147,9 +151,18 @@ class WorkerSlots:
             line=self._open_line(order.session),
             tools=self._tools,
         )
-        task = asyncio.create_task(self._run(attempt), name=f"attempt {spec.attempt}")
-        self._running[spec.attempt] = (attempt, task)
-        task.add_done_callback(lambda _: self._running.pop(spec.attempt, None))
+        self._occupy(attempt)
+
+    def _occupy(self, attempt: Attempt) -> None:
+        name = attempt.record.attempt
+        task = asyncio.create_task(self._run(attempt), name=f"attempt {name}")
+        self._running[name] = (attempt, task)
+        task.add_done_callback(lambda _: self._running.pop(name, None))
+
+    def _settle(self, attempt: Attempt) -> None:
+        task = asyncio.create_task(self._run(attempt), name=f"settle {attempt.record.attempt}")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     async def _end_older(self, spec: JobSpec) -> None:
         for attempt, task in list(self._running.values()):
@@ -162,19 +175,24 @@ class WorkerSlots:
             await end_tasks(task)
             self._folders.attempt(record.attempt).remove()
 
-    async def _end_orphan(self, record: AttemptRecord) -> None:
-        marks = worker_marks(record.attempt, record.fencing_token)
+    async def _end_orphan(self, attempt: str, marks: Mapping[str, str]) -> None:
         grace_seconds = self._tools.worker.grace_seconds
         if ended := await asyncio.to_thread(end_marked, marks, grace_seconds):
-            logger.warning("orphans of %s ended processes=%d", record.attempt, ended)
+            logger.warning("orphans of %s ended processes=%d", attempt, ended)
 
-    def _make(self, record: AttemptRecord, spec: JobSpec, folder: AttemptFolder) -> Attempt:
+    def _make(
+        self,
+        record: AttemptRecord,
+        spec: JobSpec,
+        folder: AttemptFolder,
+        left: GuardedProcess | None = None,
+    ) -> Attempt:
         session = SessionKey(id=record.session_id, key=record.session_key)
         return Attempt(
             record,
             spec,
             folder,
-            base_model=None,
+            left=left,
             line=self._open_line(session),
             tools=self._tools,
         )

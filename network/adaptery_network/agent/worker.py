@@ -3,6 +3,7 @@
 Not here: what it reports to whom, leases, transfers. Invariants:
 - the process group is gone when `run` returns or is cancelled;
 - every event written before the end has been handed on by then;
+- it runs under a guard, which outlives a killed agent; the next life of the agent adopts it;
 - the environment carries the attempt and its fencing token, by which an orphan is known.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from adaptery.schemas.spec import JobSpec
 from adaptery_network.agent.endings import Ending
 from adaptery_network.agent.event_tail import EventTail
 from adaptery_network.agent.folders import AttemptFolder, folder_bytes
-from adaptery_network.agent.processes import ChildProcess, clean_environment
+from adaptery_network.agent.guarded import Confinement, GuardedProcess
+from adaptery_network.agent.processes import clean_environment
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,6 @@ class Worker:
         self._settings = settings
         self._on_event = on_event
         self._tail = EventTail(folder.events)
-        self._child: ChildProcess | None = None
-        self._standing_still = False
         self._asked = asyncio.Event()
         #: Why it was asked to end, if it was.
         self.decided: Ending | None = None
@@ -78,28 +77,23 @@ class Worker:
         """Set when somebody asked for the end, also before the process is there."""
         return self._asked
 
-    def stand_still(self, still: bool) -> None:
-        """Freeze the process, or let it go on."""
-        self._standing_still = still
-        if self._child is not None and self._child.exit_code is None and not self._asked.is_set():
-            (self._child.suspend if still else self._child.resume)()
-
     async def run(self, base_model: Path) -> int:
         """Run the worker to its end and return its exit code.
 
         Raises:
             OSError: it cannot be started.
         """
-        child = self._child = await self._start(base_model)
-        if self._standing_still:
-            child.suspend()
+        return await self.adopt(await self._start(base_model))
+
+    async def adopt(self, process: GuardedProcess) -> int:
+        """Take a running worker to its end and return its exit code."""
         try:
-            return await self._watch(child)
+            return await self._watch(process)
         finally:
-            if child.exit_code is None:
-                await child.kill()
+            if process.exit_code is None:
+                await process.kill()
             self.read_events()
-            logger.info("worker of %s ended code=%s", self._spec.attempt, child.exit_code)
+            logger.info("worker of %s ended code=%s", self._spec.attempt, process.exit_code)
 
     def read_events(self) -> None:
         """Hand on what the worker has written since the last time."""
@@ -113,7 +107,7 @@ class Worker:
                 self._tail.rejected - rejected,
             )
 
-    async def _start(self, base_model: Path) -> ChildProcess:
+    async def _start(self, base_model: Path) -> GuardedProcess:
         work = self._folder.work
         spec = self._spec
         (work / "tmp").mkdir(exist_ok=True)
@@ -122,19 +116,27 @@ class Worker:
             self._settings.threads,
             {"TMPDIR": str(work / "tmp"), **worker_marks(spec.attempt, spec.fencing_token)},
         )
-        child = await ChildProcess.start(
+        process = await GuardedProcess.start(
             (*self._settings.command, "--spec", "job.json", "--base-model", str(base_model)),
-            cwd=work,
-            environment=environment,
-            log=self._folder.log,
+            self._folder,
+            self._confinement(),
+            environment,
         )
-        logger.info("worker of %s started pid=%d", spec.attempt, child.pid)
-        return child
+        logger.info("worker of %s started pid=%d", spec.attempt, process.pid)
+        return process
 
-    async def _watch(self, child: ChildProcess) -> int:
-        exited = asyncio.create_task(child.wait())
+    def _confinement(self) -> Confinement:
+        limits = self._spec.limits
+        return Confinement(
+            file_bytes=limits.disk_bytes,
+            memory_bytes=limits.memory_bytes,
+            grace_seconds=self._settings.grace_seconds,
+        )
+
+    async def _watch(self, process: GuardedProcess) -> int:
+        exited = asyncio.create_task(process.wait())
         asked = asyncio.create_task(self._asked.wait())
-        limits = asyncio.create_task(self._watch_limits(child))
+        limits = asyncio.create_task(self._watch_limits(process))
         try:
             done: set[asyncio.Task[int] | asyncio.Task[bool]] = set()
             while not done:
@@ -144,20 +146,19 @@ class Worker:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 self.read_events()
-            return await child.stop(self._settings.grace_seconds)
+            return await process.stop(self._settings.grace_seconds)
         finally:
             for task in (exited, asked, limits):
                 task.cancel()
             await asyncio.gather(exited, asked, limits, return_exceptions=True)
 
-    async def _watch_limits(self, child: ChildProcess) -> None:
-        started = time.monotonic()
+    async def _watch_limits(self, process: GuardedProcess) -> None:
         limits = self._spec.limits
         while True:
             await asyncio.sleep(self._settings.limits_poll_seconds)
-            memory_bytes = await asyncio.to_thread(child.memory_bytes)
+            memory_bytes = await asyncio.to_thread(process.memory_bytes)
             disk_bytes = await asyncio.to_thread(folder_bytes, self._folder.work)
-            if time.monotonic() - started > limits.wall_seconds:
+            if process.age_seconds() > limits.wall_seconds:
                 self.end(_over("time", f"{limits.wall_seconds} seconds", "fewer epochs"))
             elif memory_bytes > limits.memory_bytes:
                 self.end(_over("memory", f"{limits.memory_bytes} bytes", "a smaller batch"))

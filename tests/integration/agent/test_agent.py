@@ -13,9 +13,9 @@ from adaptery.errors import NoAgentError, NotFoundError, RefusedError
 from adaptery.ids import new_id
 from adaptery_network.agent.engine import ENGINE_MARK
 from adaptery_network.agent.processes import find_marked
-from adaptery_network.agent.worker import ATTEMPT_MARK
 from support.agent_side.folders import make_adapter
 from support.agent_side.specs import BASE_DIGEST, make_spec
+from support.agent_side.workers import workers_of
 from support.waiting import eventually
 
 from .conftest import join_and_run, live
@@ -25,7 +25,7 @@ LONG = 60
 
 
 def workers(spec):
-    return find_marked({ATTEMPT_MARK: spec.attempt})
+    return workers_of(spec.attempt)
 
 
 def engines(agent):
@@ -111,7 +111,28 @@ async def test_an_adapter_is_fetched_over_its_session_and_a_reader_who_leaves_fr
         await answer(service, unknown)
 
 
-async def test_a_killed_agent_ends_its_orphan_and_the_job_resumes_and_completes_once(network):
+async def test_a_killed_agent_adopts_its_worker_when_it_comes_back(network):
+    _, service, agent = network
+    await join_and_run(service, agent, "gated")
+    spec = make_spec()
+    desk = offer_inputs(service.desk(spec.attempt))
+    await service.order(spec)
+    await eventually(lambda: (agent.work(spec) / "ticks").exists(), timeout_seconds=LONG)
+    await agent.kill()
+    (worker,) = workers(spec)
+    await agent.start()
+    await live(service)
+    with pytest.raises(NoAgentError):
+        await service.order(make_spec())
+    assert workers(spec) == [worker]
+    (agent.models / "tiny" / "go").touch()
+    await eventually(lambda: desk.finish, timeout_seconds=LONG)
+    assert desk.finish["outcome"] == "completed"
+    assert sorted(desk.events) == list(range(1, len(desk.events) + 1))
+    await eventually(lambda: not list((agent.state / "attempts").iterdir()))
+
+
+async def test_what_was_saved_is_handed_in_when_agent_and_worker_are_killed(network):
     _, service, agent = network
     await join_and_run(service, agent, "hang")
     spec = make_spec()
@@ -119,27 +140,28 @@ async def test_a_killed_agent_ends_its_orphan_and_the_job_resumes_and_completes_
     await service.order(spec)
     await eventually(lambda: (agent.work(spec) / "ticks").exists(), timeout_seconds=LONG)
     await agent.kill()
-    assert len(workers(spec)) == 1, "the worker outlives its agent"
     assert len(engines(agent)) == 1
     with pytest.raises(NoAgentError):
         await service.order(make_spec())
+    for worker in workers(spec):
+        worker.kill()
     await agent.start()
     await live(service)
     await eventually(lambda: desk.finish, timeout_seconds=LONG)
     assert desk.finish["outcome"] == "lost"
     assert not workers(spec)
     assert len(engines(agent)) == 1
-    assert desk.commits[-1]["folder"] == "checkpoints/3", "saved by the orphan on its way out"
-    resume = {"step": 3, "digest": "sha256:" + "0" * 64}
+    assert desk.commits[-1]["folder"] == "checkpoints/2"
+    resume = {"step": 2, "digest": "sha256:" + "0" * 64}
     again = make_spec(job=spec.job, fencing_token=2, resume_from=resume)
     second = offer_inputs(service.desk(again.attempt, 2))
     for path, data in desk.received.items():
-        if path.startswith("checkpoints/3/"):
-            second.offered[path.replace("checkpoints/3/", "checkpoint/")] = bytes(data)
+        if path.startswith("checkpoints/2/"):
+            second.offered[path.replace("checkpoints/2/", "checkpoint/")] = bytes(data)
     await service.order(again)
     await eventually(lambda: second.finish, timeout_seconds=LONG)
     assert second.finish["outcome"] == "completed"
-    assert second.events[1]["resumed_step"] == 3
+    assert second.events[1]["resumed_step"] == 2
 
 
 async def test_a_broker_that_dies_in_the_middle_costs_nothing(network):

@@ -14,9 +14,8 @@ from adaptery.ids import new_id
 from adaptery.manifests import Manifest, ManifestFile
 from adaptery.records import Record
 from adaptery.times import now
-from adaptery_network.agent.processes import find_marked
-from adaptery_network.agent.worker import ATTEMPT_MARK
 from support.agent_side.specs import make_spec
+from support.agent_side.workers import workers_of
 from support.waiting import eventually
 from tiny import build_tiny_model, tiny_records
 
@@ -92,7 +91,7 @@ async def test_a_job_that_is_killed_once_trains_an_adapter_that_answers(network,
     await service.order(first)
     await eventually(lambda: desk.commits or desk.finish, timeout_seconds=LONG)
     assert not desk.finish, desk.finish
-    for worker in find_marked({ATTEMPT_MARK: first.attempt}):
+    for worker in workers_of(first.attempt):
         os.kill(worker.pid, signal.SIGKILL)
     await eventually(lambda: desk.finish, timeout_seconds=LONG)
     assert desk.finish["outcome"] == "lost"

@@ -18,7 +18,7 @@ from support.broker import BrokerProcess
 from support.service import Client, Service, alpaca, running_service
 from support.waiting import eventually
 
-WORKER = [sys.executable, str(Path(__file__).with_name("carded_worker.py"))]
+WORKER = program("carded_worker")
 LONG_SECONDS = 60
 
 

@@ -15,16 +15,17 @@ from adaptery.errors import (
     UnavailableError,
 )
 from adaptery_network.agent.folders import AttemptRecord
-from adaptery_network.agent.processes import ChildProcess, clean_environment, find_marked
-from adaptery_network.agent.worker import ATTEMPT_MARK, worker_marks
+from adaptery_network.agent.processes import ChildProcess, clean_environment
+from adaptery_network.agent.worker import worker_marks
 from support.agent_side import program
 from support.agent_side.orders import SESSION_KEY, cancel, make_grant, order, start_body
 from support.agent_side.specs import make_spec
+from support.agent_side.workers import workers_of
 from support.waiting import eventually
 
 
 def workers(spec):
-    return find_marked({ATTEMPT_MARK: spec.attempt})
+    return workers_of(spec.attempt)
 
 
 def has_ticked(bench, spec, more_than=0):

@@ -67,13 +67,6 @@ async def test_what_a_child_started_ends_with_it(tmp_path):
     await eventually(lambda: not find_marked({"MARK": str(tmp_path)}))
 
 
-async def test_a_frozen_child_still_sees_the_request_to_end(tmp_path):
-    child = await start(tmp_path, SLEEPER)
-    child.suspend()
-    await eventually(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
-    assert await child.stop(5) == -signal.SIGTERM
-
-
 async def test_an_orphan_is_known_by_its_marks_and_no_one_else_is_touched(tmp_path):
     mine = await start(tmp_path, DEAF, ATTEMPT=str(tmp_path), FENCE="7")
     newer = await start(tmp_path, SLEEPER, ATTEMPT=str(tmp_path), FENCE="8")
@@ -88,7 +81,7 @@ async def test_an_orphan_is_known_by_its_marks_and_no_one_else_is_touched(tmp_pa
 
 async def test_a_frozen_orphan_is_ended_too(tmp_path):
     child = await start(tmp_path, SLEEPER, ATTEMPT=str(tmp_path))
-    child.suspend()
+    psutil.Process(child.pid).suspend()
     assert end_marked({"ATTEMPT": str(tmp_path)}, 5) == 1
     assert not find_marked({"ATTEMPT": str(tmp_path)})
     await child.wait()

@@ -9,6 +9,7 @@ from adaptery.errors import (
     NotFoundError,
     UnavailableError,
 )
+from adaptery_network.agent.guard import boot_seconds
 from adaptery_network.agent.lines import Backoff
 from adaptery_network.agent.load import LoadMeter
 from adaptery_network.agent.reporter import EVENTS_PER_REPORT, Reporter, ReportTiming
@@ -20,15 +21,13 @@ from support.waiting import eventually
 class Holder:
     def __init__(self):
         self.told = []
+        self.until = 0.0
 
     def on_cancel(self):
         self.told.append("cancel")
 
-    def on_lapse(self):
-        self.told.append("lapse")
-
-    def on_renewed(self):
-        self.told.append("renewed")
+    def on_renewed(self, until):
+        self.until = until
 
 
 def make(desk, lease_seconds=60.0, **timing):
@@ -80,14 +79,17 @@ async def test_without_news_the_lease_is_renewed_thrice_in_its_time():
     await end_tasks(keeping)
 
 
-async def test_a_lease_that_is_over_is_told_and_so_is_its_return():
+async def test_only_an_answer_makes_the_lease_longer_and_it_counts_from_the_question():
     desk = ServiceDesk()
     desk.away = DeadlineError()
-    reporter, holder = make(desk, lease_seconds=0.05)
+    reporter, holder = make(desk, lease_seconds=100.0)
+    before = boot_seconds()
     keeping = asyncio.create_task(reporter.keep())
-    await eventually(lambda: holder.told == ["lapse"])
+    await eventually(lambda: desk.counts["report"] >= 3)
+    assert holder.until == 0.0
     desk.away = None
-    await eventually(lambda: holder.told[:2] == ["lapse", "renewed"])
+    await eventually(lambda: holder.until)
+    assert before + 90.0 <= holder.until <= boot_seconds() + 90.0
     await end_tasks(keeping)
 
 

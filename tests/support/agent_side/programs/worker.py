@@ -1,7 +1,8 @@
 """A worker without torch: speaks the files and exit codes of one, and learns nothing.
 
 What it does is written in ``behaviour`` in the folder given as base model:
-finish | hang | fail | crash | deaf | untold | gated (waits for a file ``go`` beside it).
+finish | hang | fail | crash | deaf | untold | gated (waits for a file ``go`` beside it) | steady
+(as many steps as the spec says, a twentieth of a second each).
 """
 
 import argparse
@@ -38,7 +39,7 @@ def save_checkpoint(events, step):
         return
     draft = Path(f"checkpoints/.step-{step}")
     draft.mkdir(parents=True)
-    (draft / "state.bin").write_bytes(bytes([step]) * 300_000)
+    (draft / "state.bin").write_bytes(bytes([step % 256]) * 300_000)
     (draft / "step").write_text(str(step))
     draft.rename(folder)
     events.tell("checkpoint", step=step, path=str(folder), digest="sha256:" + "0" * 64)
@@ -84,19 +85,25 @@ def main():
         sys.exit(3)
     resumed = Path("resume/step")
     step = int(resumed.read_text()) if resumed.exists() else 0
-    events.tell("state", state="training", total_steps=STEPS, resumed_step=step)
+    optim = spec["optim"]
+    steps, save_steps = (
+        (optim["max_steps"], optim["save_steps"]) if behaviour == "steady" else (STEPS, STEPS)
+    )
+    events.tell("state", state="training", total_steps=steps, resumed_step=step)
     if behaviour == "fail":
         events.tell("error", code="no_memory", reason="Not enough memory.", remedy="Less rank.")
         sys.exit(1)
-    while step < STEPS:
+    while step < steps:
         step += 1
-        events.tell("metrics", step=step, epoch=step / STEPS, loss=1.0 / step)
-        if step == 2:
+        events.tell("metrics", step=step, epoch=step / steps, loss=1.0 / step)
+        if step == 2 or step % save_steps == 0:
             save_checkpoint(events, step)
         if behaviour == "crash" and step == 3 and not resumed.exists():
             os.kill(os.getpid(), signal.SIGKILL)
         hangs = behaviour in ("hang", "deaf", "gated") and step == 3 and not resumed.exists()
         ticks = 0
+        if behaviour == "steady":
+            time.sleep(0.05)
         while hangs and not stopping and not (behaviour == "gated" and (base / "go").exists()):
             ticks += 1
             Path("ticks").write_text(str(ticks))

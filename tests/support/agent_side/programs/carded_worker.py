@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adaptery.adapter_folders import inspect_adapter
 
-PROGRAM = Path(__file__).parents[2] / "support" / "agent_side" / "programs" / "worker.py"
+PROGRAM = Path(__file__).with_name("worker.py")
 
 
 def main() -> None:
