@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from adaptery.records import Kind
 from adaptery.schemas.spec import Stage
 
-__all__ = ["STAGE_KINDS"]
+__all__ = ["EVALUATED_STAGES", "STAGE_KINDS"]
 
 #: The kinds of records that a stage takes as they are.
 STAGE_KINDS: Mapping[Stage, tuple[Kind, ...]] = {
@@ -21,3 +21,7 @@ STAGE_KINDS: Mapping[Stage, tuple[Kind, ...]] = {
     "kto": ("kto", "preference"),  # a preference is two labelled answers
     "grpo": ("chat",),  # up to the last answer: the model writes its own
 }
+
+#: Those after which base model and adapter are compared on held out answers: not those whose
+#: adapter writes no answers, or learns from no answers of others.
+EVALUATED_STAGES: frozenset[Stage] = frozenset(("pt", "sft", "dpo", "kto"))

@@ -24,7 +24,7 @@ from adaptery.records import Kind
 from adaptery.schemas.common import Model, parse
 from adaptery.schemas.jobs import JobCreate
 from adaptery.schemas.spec import EvalSpec, InputSpec, Stage
-from adaptery.stages import STAGE_KINDS
+from adaptery.stages import EVALUATED_STAGES, STAGE_KINDS
 from adaptery_hub.database.statements import versions
 from adaptery_hub.database.statements.jobs import NewInput
 from adaptery_hub.identity import Identity
@@ -147,7 +147,7 @@ def as_rows(specs: Sequence[InputSpec]) -> tuple[NewInput, ...]:
 def holds_out(spec: Mapping[str, object]) -> bool:
     """Whether a frozen spec wants something to evaluate on."""
     wanted = parse(EvalSpec, spec.get("eval", {}), SpecError)
-    return wanted.val_size > 0 or wanted.steps is not None or wanted.patience is not None
+    return wanted.on_the_way or (wanted.examples > 0 and spec["stage"] in EVALUATED_STAGES)
 
 
 def plan_translation(

@@ -60,6 +60,7 @@ class TrainedRun:
     trainer: Any
     observer: Recorder
     outcome: Outcome
+    held_out: Any = None
 
     @property
     def losses(self) -> dict[int, float]:
@@ -142,4 +143,4 @@ def train(
             saved.path, step=saved.step, digest=saved.digest, fingerprint=fingerprint(spec)
         )
         point = ResumePoint(saved.step, saved.path, progress)
-    return TrainedRun(spec, trainer, observer, trainer.train_from(point))
+    return TrainedRun(spec, trainer, observer, trainer.train_from(point), examples.held_out)

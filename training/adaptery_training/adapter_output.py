@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.files import rename_atomic
+from adaptery.schemas.events import Evaluation
 from adaptery.schemas.spec import InputSpec, JobSpec, Stage
 from adaptery.times import Clock, now, to_text
 
@@ -47,7 +48,8 @@ def write_adapter(
     work_folder: Path,
     plain: PlainLora,
     spec: JobSpec,
-    summary: dict[str, float],
+    summary: Mapping[str, float],
+    evaluation: Evaluation | None,
     *,
     precision: str,
     clock: Clock = now,
@@ -63,8 +65,11 @@ def write_adapter(
         plain.save(temporary, plain.trained())
         info = inspect_adapter(temporary)
         card = _card(spec, summary, info, precision, to_text(clock()))
+        if evaluation is not None:
+            card["evaluation"] = evaluation.model_dump(mode="json", exclude_none=True)
         (temporary / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (temporary / "README.md").write_text(_readme(spec, summary, info), encoding="utf-8")
+        readme = _readme(spec, summary, info, evaluation)
+        (temporary / "README.md").write_text(readme, encoding="utf-8")
         if target.exists():  # the same work folder, trained again
             shutil.rmtree(target)
         rename_atomic(temporary, target)
@@ -75,7 +80,7 @@ def write_adapter(
 
 
 def _card(
-    spec: JobSpec, summary: dict[str, float], info: AdapterInfo, precision: str, at: str
+    spec: JobSpec, summary: Mapping[str, float], info: AdapterInfo, precision: str, at: str
 ) -> dict[str, object]:
     return {
         "card_version": CARD_VERSION,
@@ -93,7 +98,7 @@ def _card(
         },
         "spec": spec.model_dump(mode="json", exclude=set(_PRIVATE_FIELDS), exclude_none=True),
         "precision": precision,
-        "summary": summary,
+        "summary": dict(summary),
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
 
@@ -103,7 +108,9 @@ def _named(entry: InputSpec) -> list[tuple[str, str]]:
     return [(entry.version, entry.content_digest), *sources]
 
 
-def _readme(spec: JobSpec, summary: dict[str, float], info: AdapterInfo) -> str:
+def _readme(
+    spec: JobSpec, summary: Mapping[str, float], info: AdapterInfo, evaluation: Evaluation | None
+) -> str:
     datasets = "\n".join(
         f"| `{version}` | `{digest}` |"
         for entry in spec.inputs
@@ -135,11 +142,32 @@ It fits the base weights with this digest and no others:
 |---|---|
 {_table(spec, summary)}
 
+{_evaluated(evaluation)}
 `card.json` holds the same for programs.
 """
 
 
-def _table(spec: JobSpec, summary: dict[str, float]) -> str:
+def _evaluated(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "It was not evaluated.\n"
+    base, adapter = evaluation.base, evaluation.adapter
+    rows = [("loss on the answers", base.loss, adapter.loss)]
+    if base.rouge_l is not None and adapter.rouge_l is not None:
+        rows.append(("ROUGE-L (F1)", base.rouge_l, adapter.rouge_l))
+    if base.exact_match is not None and adapter.exact_match is not None:
+        rows.append(("exact match", base.exact_match, adapter.exact_match))
+    lines = "\n".join(f"| {name} | {one:.4f} | {other:.4f} |" for name, one, other in rows)
+    return f"""## Evaluation
+
+On {evaluation.examples} examples that were held out:
+
+| | base model | adapter |
+|---|---|---|
+{lines}
+"""
+
+
+def _table(spec: JobSpec, summary: Mapping[str, float]) -> str:
     """Return what a reader wants to know first; every option is in the card."""
     lora, optim = spec.lora, spec.optim
     rows = [

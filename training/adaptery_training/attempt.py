@@ -34,8 +34,10 @@ from adaptery.examples import (
     row_lengths,
 )
 from adaptery.schemas.common import parse_json
+from adaptery.schemas.events import Evaluation
 from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
+from adaptery.stages import EVALUATED_STAGES
 from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoint
 from adaptery_training.events import EVENTS_NAME, EventLog
 from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
@@ -46,6 +48,7 @@ from adaptery_training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from adaptery.examples import ExampleSet
+    from adaptery_training.trainer import ResumableTrainer
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -171,11 +174,41 @@ def _train(
     outcome = trainer.train_from(resume)
     _check_end(outcome, watch)
 
+    evaluation = _evaluate(trainer, examples.held_out, run, watch)
     events.state("saving")
     watch.on_saving(0)
-    info = write_adapter(work_folder, plain, spec, outcome.summary, precision=precision)
+    info = write_adapter(work_folder, plain, spec, outcome.summary, evaluation, precision=precision)
     events.log(f"adapter of rank {info.rank} written, {info.bytes} bytes")
-    events.summary(outcome.summary)
+    events.summary(outcome.summary, evaluation)
+
+
+def _evaluate(
+    trainer: ResumableTrainer, held_out: ExampleSet | None, run: Run, watch: _Watch
+) -> Evaluation | None:
+    """Compare base model and adapter; whatever goes wrong, there is an adapter to hand in.
+
+    Raises:
+        StoppedEarly: the attempt was asked to stop; all steps are in the last checkpoint.
+    """
+    from adaptery_training.evaluation import EvaluationEndedError, Evaluator
+
+    if not run.spec.eval.examples or run.spec.stage not in EVALUATED_STAGES:
+        return None
+    if held_out is None:
+        watch.events.log("nothing was held out, so the adapter is not evaluated")
+        return None
+    watch.events.state("evaluating")
+    try:
+        autocast = trainer.compute_loss_context_manager
+        return Evaluator(trainer.adapted, held_out, run, autocast).evaluate()
+    except EvaluationEndedError:
+        _stop_here_if_asked(watch.stop)
+        watch.events.log("time was up before the adapter was evaluated", "warning")
+    except Exception as error:
+        _write_places(error)
+        reason = explain(error).message
+        watch.events.log(f"the adapter was not evaluated: {reason}", "warning")
+    return None
 
 
 def read_spec(work_folder: Path, name: str) -> JobSpec:
@@ -237,7 +270,7 @@ def _check_end(outcome: Outcome, watch: _Watch) -> None:
 
 def _stop_here_if_asked(stop: StopRequest) -> None:
     if stop.requested:
-        raise StoppedEarly  # nothing is trained yet, so nothing is lost
+        raise StoppedEarly  # nothing is lost: no step was done, or the last one is saved
 
 
 def _fail(error: Exception, events: EventLog) -> int:

@@ -29,10 +29,12 @@ from typing import BinaryIO, Literal
 from adaptery.schemas.events import (
     CheckpointEvent,
     ErrorEvent,
+    Evaluation,
     LogEvent,
     MetricsEvent,
     StateEvent,
     WorkerEvent,
+    WorkerState,
     event_line,
     parse_event,
 )
@@ -40,8 +42,6 @@ from adaptery.times import Clock, now
 from adaptery_training.failures import TrainingError
 
 EVENTS_NAME = "events.jsonl"
-
-WorkerState = Literal["loading", "preparing", "training", "saving", "stopped"]
 
 
 class EventLog:
@@ -119,10 +119,10 @@ class EventLog:
         """Tell a line for the job's log, in our own words."""
         self._write(LogEvent(seq=self._seq + 1, at=self._clock(), level=level, message=message))
 
-    def summary(self, values: dict[str, float]) -> None:
-        """Tell the Trainer's summary: the fields of `SummaryEvent`."""
+    def summary(self, values: Mapping[str, float], evaluation: Evaluation | None) -> None:
+        """Tell the Trainer's summary, the fields of `SummaryEvent`, and what was measured last."""
         line = {"kind": "summary", "seq": self._seq + 1, "at": self._clock(), **values}
-        self._write(parse_event(line))
+        self._write(parse_event({**line, "evaluation": evaluation}))
 
     def error(self, error: TrainingError) -> None:
         """Tell why the attempt failed; the last event of the file."""

@@ -42,12 +42,13 @@ class HeldOut:
     def __init__(self, examples: Sequence[Sized], spec: JobSpec) -> None:
         self._by_length = sorted(examples, key=len)
         self._batch_size = spec.optim.batch_size
+        self._is_measured = bool(examples) and spec.eval.on_the_way
         self._every = spec.eval.steps or spec.optim.save_steps
         self._patience = spec.eval.patience if examples else None
 
     def is_due(self, step: int, last_step: int) -> bool:
         """Say whether the loss is measured after this step."""
-        return bool(self._by_length) and (step % self._every == 0 or step == last_step)
+        return self._is_measured and (step % self._every == 0 or step == last_step)
 
     def batches(self) -> Iterator[Sequence[Sized]]:
         """Yield all examples, like lengths side by side."""

@@ -17,13 +17,14 @@ the weights as its paper has them, the quantized ones plus A0 and B0, which are 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 
 from adaptery.adapter_folders import RANK_LIMIT, WEIGHTS_NAME
@@ -74,6 +75,20 @@ class PlainLora:
         """Return a copy of the weights in the form they are trained in, by Peft's names."""
         weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
         return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+
+    @contextmanager
+    def as_base(self) -> Iterator[None]:
+        """Let the model compute what the base model alone does."""
+        if self._start is None:
+            with self._model.disable_adapter():
+                yield
+            return
+        learnt = self.trained()
+        set_peft_model_state_dict(self._model, self._start)  # the base holds the rest
+        try:
+            yield
+        finally:
+            set_peft_model_state_dict(self._model, learnt)
 
     def save(self, folder: Path, trained: Weights) -> None:
         """Write Peft's two files of the plain LoRA that computes what `trained` does.

@@ -69,7 +69,7 @@ class ResumableTrainer(Trainer):
         **more: Any,
     ) -> None:
         self._run = run
-        self._adapted = model
+        self.adapted = model
         self._collate = collate
         self._held_out = HeldOut(held_out, run.spec)
         self._best_weights: Weights | None = None
@@ -129,7 +129,7 @@ class ResumableTrainer(Trainer):
             self.train(resume_from_checkpoint=str(resume.folder) if resume else None)
         finished = self._is_done(self.state.global_step)
         if finished and self._best_weights is not None:
-            set_peft_model_state_dict(self._adapted, self._best_weights)
+            set_peft_model_state_dict(self.adapted, self._best_weights)
         return Outcome(finished, self.state.global_step, self._summary())
 
     def _is_done(self, step: int) -> bool:
@@ -179,7 +179,7 @@ class ResumableTrainer(Trainer):
             return super().create_optimizer(model)
         kind, options = self.get_optimizer_cls_and_kwargs(self.args)
         self.optimizer = create_loraplus_optimizer(
-            self._adapted,
+            self.adapted,
             kind,
             loraplus_lr_ratio=ratio,
             loraplus_weight_decay=self.args.weight_decay,
@@ -264,15 +264,15 @@ class ResumableTrainer(Trainer):
         Raises:
             DivergedError: it is not a number.
         """
-        self._adapted.eval()
+        self.adapted.eval()
         loss, weight = 0.0, 0.0
         for examples in self._held_out.batches():
             # Not by a data loader: that would draw from torch's random state.
             batch: dict[str, Any] = self._prepare_inputs(self._collate(examples))
             with self.compute_loss_context_manager():
-                loss += float(self.batch_loss(self._adapted, batch, 1.0))
+                loss += float(self.batch_loss(self.adapted, batch, 1.0))
             weight += float(batch["weights"].sum())
-        self._adapted.train()
+        self.adapted.train()
         if not math.isfinite(loss):
             raise DivergedError(f"The held out loss is no number at step {self.state.global_step}.")
         return loss / weight
@@ -312,7 +312,7 @@ class ResumableTrainer(Trainer):
         folder = Path(resume_from_checkpoint)
         as_handed_in = self._run.plain.is_trained_form
         weights = self._read_weights(folder / (WEIGHTS_NAME if as_handed_in else TRAINED_WEIGHTS))
-        set_peft_model_state_dict(self._adapted, weights)
+        set_peft_model_state_dict(self.adapted, weights)
         if (folder / BEST_WEIGHTS).exists():
             self._best_weights = self._read_weights(folder / BEST_WEIGHTS)
         state = TrainerState.load_from_json(str(folder / TRAINER_STATE))

@@ -17,11 +17,14 @@ from adaptery.schemas.common import DigestText, Instant, Model, field_problems
 __all__ = [
     "CheckpointEvent",
     "ErrorEvent",
+    "Evaluation",
     "LogEvent",
     "MetricsEvent",
+    "Scores",
     "StateEvent",
     "SummaryEvent",
     "WorkerEvent",
+    "WorkerState",
     "event_line",
     "parse_event",
 ]
@@ -30,6 +33,7 @@ __all__ = [
 LINE_LIMIT_BYTES = 16 * 1024
 MESSAGE_LIMIT = 2_000  # characters of a log message, reason or remedy
 
+WorkerState = Literal["loading", "preparing", "training", "evaluating", "saving", "stopped"]
 Step = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
 MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
 
@@ -43,7 +47,7 @@ class StateEvent(_Event):
     """What the worker is about."""
 
     kind: Literal["state"] = "state"
-    state: Literal["loading", "preparing", "training", "saving", "stopped"]
+    state: WorkerState
     #: Optimiser steps of the whole job, once they are known; progress is step / total_steps.
     total_steps: Step | None = None
     #: The step that training goes on from; 0 or absent for a fresh start.
@@ -89,6 +93,26 @@ class LogEvent(_Event):
     message: MessageText
 
 
+class Scores(Model):
+    """How well one model does on held out answers."""
+
+    loss: float = Field(description="mean over the tokens of the answers, in nats")
+    rouge_l: float | None = Field(
+        default=None, ge=0, le=1, description="mean F1 of ROUGE-L; absent where nothing is asked"
+    )
+    exact_match: float | None = Field(
+        default=None, ge=0, le=1, description="share of answers written word for word"
+    )
+
+
+class Evaluation(Model):
+    """Base model and adapter on the same held out examples."""
+
+    examples: Annotated[int, Field(ge=1, le=SAFE_INTEGER)]
+    base: Scores
+    adapter: Scores
+
+
 class SummaryEvent(_Event):
     """The summary of the Hugging Face Trainer, at the end."""
 
@@ -105,6 +129,7 @@ class SummaryEvent(_Event):
     peak_memory_bytes: Annotated[int, Field(ge=0, le=SAFE_INTEGER)] | None = None
     eval_loss: float | None = None  # the best
     best_step: Step | None = None  # where it was
+    evaluation: Evaluation | None = None  # where something was held out
 
 
 class ErrorEvent(_Event):

@@ -136,7 +136,7 @@ class OptimSpec(Model):
 
 
 class EvalSpec(Model):
-    """What is held out, and what is done with its loss."""
+    """What is held out, and what is measured on it."""
 
     #: Held out where the version has no validation split: a share below 1, or a number of examples.
     val_size: float = Field(default=0.0, ge=0, le=1_000_000)
@@ -144,6 +144,15 @@ class EvalSpec(Model):
     steps: int | None = Field(default=None, ge=1, le=1_000_000)
     #: Evaluations without a better loss after which training ends; absent: never.
     patience: int | None = Field(default=None, ge=1, le=1_000)
+    #: Held out examples that base model and adapter are compared on at the end; 0: they are not.
+    examples: int = Field(default=50, ge=0, le=10_000)
+    #: Where an answer of theirs is cut off.
+    max_new_tokens: int = Field(default=128, ge=1, le=8192)
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether the loss on what is held out is measured while training goes on."""
+        return self.val_size > 0 or self.steps is not None or self.patience is not None
 
 
 class PreferenceSpec(Model):

@@ -65,12 +65,17 @@ async def test_several_versions_go_side_by_side(hub: HubTables) -> None:
     assert [(one["version"], one["split"]) for one in spec["inputs"]] == [
         (parted, "train"),
         (plain, "all"),
+        (parted, "validation"),  # what the adapter is evaluated on
     ]
     rows = await hub.database.read(lambda c: jobs.inputs_of(c, [job]))
     assert [(row["version_id"], row["split"]) for row in rows] == [
         (parted, "train"),
         (plain, "all"),
+        (parted, "validation"),
     ]
+    unasked = JobCreate(name="notes", task="sft", dataset=parted, options={"eval_examples": 0})
+    spec = (await hub.row(await hub.desk.submit(demo, unasked)))["spec"]
+    assert [one["split"] for one in spec["inputs"]] == ["train"]
 
 
 async def test_a_validation_split_is_an_input_where_something_is_held_out(hub: HubTables) -> None:
