@@ -1,7 +1,8 @@
 """`api/jobs/preflight`: what a job would do, told before it is submitted.
 
-Numbers need what submitting needs: `use` on each dataset. The first batch is content: it needs
-`view` on each, and is answered only, never kept or logged.
+Numbers need what submitting needs: `use` on each dataset; how datasets overlap is told to whoever
+may view them all, or a guess could be tried on one that may only be used. The first batch is
+content: it needs `view` on each, and is answered only, never kept or logged.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from sqlalchemy.engine import Connection
 
 from adaptery.schemas.datasets import Operation as OperationAnswer
 from adaptery.schemas.preflight import FirstBatch, PreflightRequest
+from adaptery_hub.database import tables
 from adaptery_hub.database.statements import versions
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.operations import describe_operation
+from adaptery_hub.identity import Identity
+from adaptery_hub.job_desk import JobPlan
 from adaptery_hub.job_inputs import choose_versions
-from adaptery_hub.permissions import Right
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.preflight import PreflightWork
 from adaptery_hub.preflight.desk import agents_of
 from adaptery_hub.routes import Operation, Route
@@ -33,10 +37,11 @@ class PreflightHandler(Handler):
         services, compute, identity = self.services, compute_of(self), self.identity
         plan = await compute.jobs.plan(identity, wanted)
         model = compute.preflights.model_of(plan)
+        compares = await services.db.read(lambda c: may_compare(c, identity, plan))
         views = compute.fleet.views() if compute.fleet is not None else ()
         work = PreflightWork(
             services.processes,
-            partial(compute.preflights.open, plan, model),
+            partial(compute.preflights.open, plan, model, compares),
             plan.task,
             plan.translation,
             agents_of(views, plan.base.weight_digest),
@@ -49,6 +54,15 @@ class PreflightHandler(Handler):
             may=lambda c: choose_versions(c, identity, wanted),
         )
         self.answer(describe_operation(row, services.operations), 202)
+
+
+def may_compare(connection: Connection, identity: Identity, plan: JobPlan) -> bool:
+    """Whether the caller may be told how datasets overlap: of one, or where they may view all."""
+    rights = [
+        fetch(connection, tables.versions, identity, entry.row["id"], Right.USE)["right"]
+        for entry in plan.chosen
+    ]
+    return len(rights) == 1 or min(rights) >= Right.VIEW
 
 
 class FirstBatchHandler(Handler):

@@ -62,6 +62,9 @@ class CountOrder:
     inputs: tuple[CountInput, ...]
     spec: JobSpec
     model: Path  # what describes the base model
+    #: Whether it may be told that a held out record is learnt too: of data that may only be used,
+    #: that would tell whoever guesses a record whether it is there.
+    tells_leaks: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Counts:
 class Tally:
     """What is counted while records are read."""
 
+    tells_leaks: bool = False
     records: int = 0
     untranslated: int = 0
     placeholders: int = 0
@@ -110,7 +114,7 @@ def count(report: Report, order: CountOrder) -> Counts:
     Raises:
         InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
     """
-    tally = Tally()
+    tally = Tally(order.tells_leaks)
     shape = read_shape(order.model)
     tokenizer = ChatTokenizer(order.model, order.spec.template)
     try:
@@ -158,7 +162,7 @@ def _records(
                 report(min(tally.records, total), total)
             tally.placeholders += _PLACEHOLDER.search(row.text) is not None
             if entry.held_out:
-                tally.leaked += row.record_id in tally.learnt_ids
+                tally.leaked += tally.tells_leaks and row.record_id in tally.learnt_ids
             else:
                 tally.learnt_ids.add(row.record_id)
             record = _translated(Record.from_dict(json.loads(row.text)), entry.kind)

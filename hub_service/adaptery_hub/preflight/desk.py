@@ -60,8 +60,13 @@ class PreflightDesk:
             )
         return folder
 
-    def open(self, plan: JobPlan, model: Path) -> CountOrder:
+    def open(self, plan: JobPlan, model: Path, tells_leaks: bool = False) -> CountOrder:
         """Returns what is to be counted, its files verified. Blocking.
+
+        Args:
+            plan: What would be submitted.
+            model: The folder that describes its base model.
+            tells_leaks: Whether it may be told that a held out record is learnt too.
 
         Raises:
             IntegrityError: A file of a version is not what was signed.
@@ -83,7 +88,7 @@ class PreflightDesk:
                     place in held_out,
                 )
             )
-        return CountOrder(tuple(inputs), _spec(plan), model)
+        return CountOrder(tuple(inputs), _spec(plan), model, tells_leaks)
 
     async def first_batch(self, plan: JobPlan) -> FirstBatch:
         """Returns the first batch of a job.

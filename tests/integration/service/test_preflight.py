@@ -189,3 +189,29 @@ async def test_client_and_command_line_tell_it(
     await asyncio.to_thread(run)
     told = capsys.readouterr().out
     assert "Steps" in told and "! dataset: 12 records are few" in told
+
+
+async def test_numbers_of_data_that_may_only_be_used_are_no_test_of_what_is_in_it(
+    demo: Client, guest: Client
+) -> None:
+    """Whoever guesses a record must not be told that it is there."""
+    dataset, _ = await published(demo, "guarded")
+    version = await split_again(demo, dataset)
+    _, guesses = await published(guest, "guesses")
+    options = {"eval_steps": 1, "cutoff_len": 256}
+    body = {"task": "sft", "datasets": [guesses, version], "options": options}
+    for right, told in (("use", False), ("view", True)):
+        grant = {"principal": "@guest", "right": right}
+        await demo.json("PUT", f"api/datasets/{dataset}/grants", json=grant)
+        found = await report_of(guest, body)
+        assert found["held_out"] > 0
+        assert ("learnt too" in json.dumps(found["warnings"])) == told
+
+
+async def split_again(client: Client, dataset: str) -> str:
+    """Split a draft and publish it; return the version."""
+    begun = await client.json(
+        "POST", f"api/datasets/{dataset}/splits", 202, json={"validation": 0.5}
+    )
+    assert (await client.ended(begun["id"]))["state"] == "completed"
+    return (await client.publish(dataset))["result"]["version"]["id"]
