@@ -22,7 +22,7 @@ from adaptery.embedding_models import EMBEDDING_MODEL_NAME, locate_embedding_mod
 from adaptery.errors import AdapteryError
 from adaptery.schemas.common import SENSITIVITIES
 from adaptery.schemas.review import QUEUES
-from adaptery_hub.clearml.choosing import check_addresses, check_clearml
+from adaptery_hub.clearml.choosing import check_addresses, check_clearml, clearml_queues
 from adaptery_hub.objects.credentials import read_credentials
 from adaptery_hub.objects.place import refuse_other
 from adaptery_hub.objects.seaweedfs import seaweedfs_binary
@@ -159,6 +159,7 @@ def check_links(options: Mapping[str, Any]) -> None:
     """
     settings = ServiceSettings(**options)
     try:
+        clearml_queues(settings)
         if settings.clearml_credentials_file:
             check_clearml(settings)
         elif settings.clearml_api_url:

@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 
 #: What a token must hold. `open`: nothing, not even a token. `any`: a valid token, any scope.
 #: `session`: a browser session (or token) of a user, redirected to the login if there is none.
-#: Two words joined by "|" mean either.
+#: `worker`: a secret of workers of ClearML, which no user has. Two words joined by "|" mean either.
 Scope = Literal[
-    "open", "any", "session", "read", "write", "infer", "admin", "read|infer", "admin|scrape"
+    "open",
+    "any",
+    "session",
+    "read",
+    "write",
+    "infer",
+    "admin",
+    "worker",
+    "read|infer",
+    "admin|scrape",
 ]
 
 

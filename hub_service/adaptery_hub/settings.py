@@ -215,6 +215,11 @@ class ServiceSettings(Configurable):
         help="Interpreter with the ClearML SDK, if it is not the service's own."
     ).tag(config=True)
 
+    clearml_service_url = Unicode(
+        help="Address of Adaptery as the machines of ClearML's workers reach it, such as "
+        "https://hub.example.org/services/adaptery/. Needed with a `clearml_queue` in `queues`."
+    ).tag(config=True)
+
     clearml_deadline_seconds = Float(
         180.0,
         min=1.0,
@@ -354,7 +359,9 @@ class ServiceSettings(Configurable):
         help="Queues that are not as all others: name -> `labels` (an agent must carry all of them "
         "to serve it), `max_running_jobs` (of everybody together) and, in place of the options of "
         "these names, `max_running_jobs_per_tenant`, `max_running_jobs_per_user`, `max_attempts`, "
-        "`lease_seconds` and `retry_seconds`. A queue that is not here is served by every agent.",
+        "`lease_seconds` and `retry_seconds`. With `clearml_queue`, the name of a queue of "
+        "ClearML, its jobs are trained by ClearML's workers; `clearml_restricted` lets them have "
+        "restricted data, too. A queue that is not here is served by every agent.",
     ).tag(config=True)
 
     storage_quota_bytes = Int(

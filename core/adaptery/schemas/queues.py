@@ -28,6 +28,9 @@ class QueueOptions(Model):
     max_attempts: Annotated[int, Field(ge=1)] | None = None
     lease_seconds: Annotated[float, Field(ge=1)] | None = None
     retry_seconds: Annotated[float, Field(ge=0)] | None = None
+    #: The queue of ClearML whose workers serve it; None: our agents do.
+    clearml_queue: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    clearml_restricted: bool = False  # whether its workers get what is restricted
 
 
 class QueueChange(Model):

@@ -7,6 +7,7 @@
                                                     sessions (service and one agent)
                                                     heartbeats, receipts (signed, not sealed)
                                                     pieces (a reply over HTTP)
+                                                    tickets (of jobs, signed, not sealed)
 
 The wire format is specified in `network/protocol.md`; `tests/unit/sealed/vectors.json` holds test
 vectors. Importing this package needs `cryptography` (the extras `sealed`, `notebook`, `hub` and
@@ -46,6 +47,7 @@ from adaptery.sealed.sessions import (
 )
 from adaptery.sealed.suites import MESSAGE_LIMIT_BYTES, SUITE, SealingKey, seal
 from adaptery.sealed.terms import Terms, derive_cancel_key, open_terms, seal_terms
+from adaptery.sealed.tickets import Ticket, open_ticket, sign_ticket
 
 __all__ = [
     "CANCEL",
@@ -76,6 +78,7 @@ __all__ = [
     "Session",
     "SessionMessage",
     "Terms",
+    "Ticket",
     "Verb",
     "derive_cancel_key",
     "derive_session_key",
@@ -86,6 +89,7 @@ __all__ = [
     "open_heartbeat",
     "open_receipt",
     "open_terms",
+    "open_ticket",
     "peek_session_id",
     "request_info",
     "seal",
@@ -95,6 +99,7 @@ __all__ = [
     "sign_grant",
     "sign_heartbeat",
     "sign_receipt",
+    "sign_ticket",
     "signed_bytes",
     "write_piece",
 ]

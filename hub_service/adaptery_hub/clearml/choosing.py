@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from adaptery.schemas.common import parse
+from adaptery.schemas.queues import QueueOptions
 from adaptery_hub.audit import AuditLog
 from adaptery_hub.clearml.addresses import s3_host
 from adaptery_hub.clearml.credentials import ClearmlConfigurationError, ClearmlKey, read_key
@@ -94,6 +96,27 @@ def check_addresses(settings: ServiceSettings) -> None:
             "clearml_project cannot be a project of ClearML.",
             hint="Use at least three characters, and no quotes.",
         )
+
+
+def clearml_queues(settings: ServiceSettings) -> Mapping[str, QueueOptions]:
+    """Return the queues that lead to ClearML.
+
+    Raises:
+        ClearmlConfigurationError: there are some, and no ClearML, or no way back for its workers.
+    """
+    options = {name: parse(QueueOptions, said) for name, said in settings.queues.items()}
+    found = {name: said for name, said in options.items() if said.clearml_queue is not None}
+    if found and not settings.clearml_api_url:
+        raise ClearmlConfigurationError(
+            f"The queue {min(found)} leads to a ClearML, and there is none.",
+            hint="Set clearml_api_url.",
+        )
+    if found and urlsplit(settings.clearml_service_url).scheme not in ("http", "https"):
+        raise ClearmlConfigurationError(
+            "The workers of ClearML do not know where Adaptery is.",
+            hint="Set clearml_service_url.",
+        )
+    return found
 
 
 def sdk_configuration(

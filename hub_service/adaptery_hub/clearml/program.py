@@ -46,10 +46,21 @@ _KINDS: dict[str, FailureKind] = {
 
 
 @dataclass(frozen=True)
+class Round:
+    """What came of one round about jobs: ids of ClearML's tasks, and their states."""
+
+    placed: Mapping[str, str]  # by our ids
+    refused: Mapping[str, str]  # why, by our ids
+    ended: frozenset[str]
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Done:
     """It worked."""
 
     dataset: str | None  # None: of a dataset that ClearML has no more
+    round: Round | None = None
 
 
 @dataclass(frozen=True)
@@ -151,10 +162,35 @@ def read_outcome(said: bytes) -> Done | Failed:
         kind = _KINDS.get(str(outcome["failure"]))
         reason = str(outcome.get("reason"))
         return broken if kind is None or not _REASON.fullmatch(reason) else Failed(kind, reason)
+    if "round" in outcome:
+        found_round = _read_round(outcome["round"])
+        return broken if found_round is None else Done(None, found_round)
     dataset = outcome.get("dataset", "")
     if dataset is None:
         return Done(None)
     return Done(str(dataset)) if _ID.fullmatch(str(dataset)) else broken
+
+
+def _read_round(said: object) -> Round | None:
+    if not isinstance(said, dict):
+        return None
+    known = cast("dict[str, object]", said)
+    placed, refused, states = (_texts(known.get(n)) for n in ("placed", "refused", "states"))
+    ended = known.get("ended")
+    if placed is None or refused is None or states is None or not isinstance(ended, list):
+        return None
+    ids = [str(id) for id in cast("list[object]", ended)]
+    if not all(map(_ID.fullmatch, [*placed.values(), *states.values(), *ids])):
+        return None
+    reasons = {ref: why for ref, why in refused.items() if _REASON.fullmatch(why)}
+    return Round(placed, reasons, frozenset(ids), states)
+
+
+def _texts(said: object) -> Mapping[str, str] | None:
+    if not isinstance(said, dict):
+        return None
+    found = {str(name): str(text) for name, text in cast("dict[object, object]", said).items()}
+    return found if all(map(_ID.fullmatch, found)) else None
 
 
 async def _read(stream: asyncio.StreamReader) -> bytes:

@@ -1,4 +1,4 @@
-"""Makes one ClearML Dataset of links, or marks one; a program of its own, ended by its deadline.
+"""Makes one ClearML Dataset of links, or marks one, or sees to jobs; ended by its deadline.
 
 Run as: `python -I register.py` (or `-m adaptery_hub.clearml.register`) with CLEARML_CONFIG_FILE in
 the environment: one line of JSON on stdin, one on stdout. It needs the standard library and
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import importlib.util
 import json
 import os
 import posixpath
@@ -112,7 +113,11 @@ def stay_within(folder: Path) -> None:
 
 def perform(order: Mapping[str, Any]) -> dict[str, Any]:
     """Do what an order says; return `{"dataset": id}` or `{"failure", "reason"}`."""
-    actions: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"link": link, "mark": mark}
+    actions: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+        "link": link,
+        "mark": mark,
+        "carry": see_to_jobs,
+    }
     try:
         probe(json.loads(Path(os.environ["CLEARML_CONFIG_FILE"]).read_text())["api"])
         return actions[order["action"]](order)
@@ -197,6 +202,24 @@ def mark(order: Mapping[str, Any]) -> dict[str, Any]:
     tags = sorted({*(tasks[0].get("tags") or []), *order["tags"]})
     _ask("edit", task=order["dataset"], tags=tags, force=True)
     return {"dataset": order["dataset"]}
+
+
+def see_to_jobs(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one round about jobs; see `carry.py`, which lies beside this file.
+
+    Raises:
+        Failure: ClearML does not answer, or refuses all of it.
+    """
+    spec = importlib.util.spec_from_file_location("carry", Path(__file__).with_name("carry.py"))
+    assert spec is not None and spec.loader is not None
+    carry = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(carry)
+    try:
+        return {"round": carry.carry(order, carry.open_session())}
+    except carry.Refused as no:
+        raise Failure("refused", str(no)) from None
+    except carry.Away:
+        raise Failure("away", "ClearML does not answer as it must.") from None
 
 
 def _find(tag: str) -> str | None:

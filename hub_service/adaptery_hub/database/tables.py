@@ -461,7 +461,8 @@ clearml_tasks = _table(
     "clearml_tasks",  # what carries a job through ClearML's queues; one for each try
     _parent("job_id", "jobs"),
     sa.Column("queue", sa.String(80), nullable=False),  # of ours
-    # placing: ClearML may not have it yet | waiting | begun: its ticket was used | over
+    # placing: ClearML may not have it yet | waiting | begun: its ticket was used | ending: ClearML
+    # may not know yet that it is over | over
     sa.Column("state", sa.String(10), nullable=False, index=True),
     sa.Column("code_digest", Digest(), nullable=False),  # of the code in its ticket
     sa.Column("task", sa.String(64)),  # ClearML's id

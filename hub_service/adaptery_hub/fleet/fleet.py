@@ -137,8 +137,9 @@ class Fleet:
         return frozenset(known.card.labels) if known is not None else frozenset()
 
     def serves(self, agent_id: str, queue: str) -> bool:
-        """Whether an agent carries all labels of a queue."""
-        return self.labels(agent_id) >= self._parts.book.of(queue).labels
+        """Whether a queue is one for agents, and this one carries all its labels."""
+        rules = self._parts.book.of(queue)
+        return rules.agents and self.labels(agent_id) >= rules.labels
 
     def infer(self, agent_id: str, order: InferOrder) -> AsyncGenerator[Frame, None]:
         """Asks one agent and gives its frames; see `gateway.InferenceFleet`.

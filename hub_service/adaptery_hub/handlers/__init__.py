@@ -33,6 +33,7 @@ from adaptery_hub.handlers import (
     operations,
     page,
     preflight,
+    queues,
     records,
     retention,
     review,
@@ -45,6 +46,7 @@ from adaptery_hub.handlers import (
     usage,
     versions,
     whoami,
+    worker,
 )
 
 #: Every module with a list `ROUTES`. A new handler module is added here and nowhere else.
@@ -70,10 +72,12 @@ ROUTE_MODULES = (
     job_events,
     checkpoints,
     preflight,
+    queues,
     jobs,
     adapters,
     grants,
     agents,
+    worker,
     keys,
     storage,
     stores,

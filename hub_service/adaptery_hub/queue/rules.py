@@ -27,6 +27,7 @@ class QueueRules:
     user_running_limit: int | None = None  # jobs that one user submitted, whosever they are
     queue_running_limit: int | None = None  # jobs of all together
     labels: frozenset[str] = frozenset()  # that an agent must carry to serve it
+    agents: bool = True  # whether agents serve it; False: ClearML's workers do
 
     @property
     def limits(self) -> Limits:
@@ -51,6 +52,7 @@ class QueueRules:
             user_running_limit=self.user_running_limit if per_user is None else per_user or None,
             queue_running_limit=options.max_running_jobs or None,
             labels=frozenset(options.labels),
+            agents=options.clearml_queue is None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Each endpoint that the SDK's datasets call, and no other."""
+"""Each endpoint that datasets, jobs and their agents call, and no other."""
 
 from __future__ import annotations
 
@@ -111,7 +111,54 @@ def _update_project(double: ClearmlDouble, given: Document) -> Document:
     return {"updated": 1, "fields": fields}
 
 
+def _enqueue(double: ClearmlDouble, given: Document) -> Document:
+    row = double.tasks.get(given["task"])
+    double.queues.get(given["queue"])
+    if row["status"] == "queued":
+        raise Refused(400, 706, "Task already queued")
+    row |= {"status": "queued", "queue": given["queue"]}
+    return {"queued": 1, "fields": {"status": "queued"}}
+
+
+def _dequeue(double: ClearmlDouble, given: Document) -> Document:
+    row = double.tasks.get(given["task"])
+    if row["status"] != "queued":
+        raise Refused(400, 704, "Task is not queued")
+    row |= {"status": given.get("new_status") or "created", "queue": None}
+    return {"dequeued": 1, "updated": 1, "fields": {}}
+
+
+def _stop(double: ClearmlDouble, given: Document) -> Document:
+    """Ask an agent to end a task; without an agent it ends at once."""
+    row = double.tasks.get(given["task"])
+    if row["status"] == "in_progress":
+        row["status_message"] = "stopping"
+    else:
+        row["status"] = "stopped"
+    return {"updated": 1, "fields": {"status": row["status"]}}
+
+
+def _next_task(double: ClearmlDouble, given: Document) -> Document:
+    double.queues.get(given["queue"])
+    waiting = [
+        row
+        for row in double.tasks.rows.values()
+        if row["status"] == "queued" and row.get("queue") == given["queue"]
+    ]
+    if not waiting:
+        return {}
+    waiting[0]["queue"] = None
+    return {"entry": {"task": waiting[0]["id"], "added": waiting[0]["created"]}}
+
+
 ENDPOINTS: dict[str, Endpoint] = {
+    "tasks.enqueue": _enqueue,
+    "tasks.dequeue": _dequeue,
+    "tasks.stop": _stop,
+    "queues.create": lambda double, given: {"id": double.queues.add({"name": given["name"]})["id"]},
+    "queues.get_all": lambda double, given: {"queues": double.queues.find(given)},
+    "queues.get_by_id": lambda double, given: {"queue": double.queues.get(given["queue"])},
+    "queues.get_next_task": _next_task,
     "tasks.create": _create_task,
     "tasks.edit": _edit_task,
     "tasks.update": _update_task,

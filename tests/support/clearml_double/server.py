@@ -35,6 +35,7 @@ class ClearmlDouble:
     def __init__(self) -> None:
         self.tasks = Records("task")
         self.projects = Records("project")
+        self.queues = Records("queue")
         self.files: dict[str, bytes] = {}
         self.events: list[Document] = []
         self.calls: list[str] = []

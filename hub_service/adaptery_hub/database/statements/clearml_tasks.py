@@ -21,7 +21,9 @@ from adaptery_hub.database.tables import (
     versions,
 )
 
-PLACING, WAITING, BEGUN, OVER = "placing", "waiting", "begun", "over"
+PLACING, WAITING, BEGUN, ENDING, OVER = "placing", "waiting", "begun", "ending", "over"
+#: Nothing comes of it any more.
+_IDLE = (ENDING, OVER)
 #: Sensitivity that ClearML's workers do not get unless the administrator says so.
 GUARDED = "restricted"
 
@@ -48,31 +50,46 @@ def open_tasks(connection: Connection) -> list[RowMapping]:
 
 def waiting_jobs(connection: Connection, queue: str) -> list[RowMapping]:
     """Return the jobs of a queue that wait and that ClearML was not given."""
-    given = sa.select(clearml_tasks.c.job_id).where(clearml_tasks.c.state != OVER)
-    statement = (
-        sa.select(jobs, prefix_column().label("prefix"))
-        .join(tenants, tenants.c.id == jobs.c.tenant_id)
-        .where(jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.id.not_in(given))
+    given = sa.select(clearml_tasks.c.job_id).where(clearml_tasks.c.state.not_in(_IDLE))
+    statement = sa.select(jobs).where(
+        jobs.c.queue == queue, jobs.c.state == JobState.QUEUED, jobs.c.id.not_in(given)
     )
     return list(connection.execute(statement).mappings())
 
 
-def count_unbegun(connection: Connection, job_id: str, since: datetime) -> int:
-    """Return how often ClearML gave up on a job, since then, before a worker had begun it."""
-    statement = sa.select(sa.func.count()).where(
-        clearml_tasks.c.job_id == job_id,
-        clearml_tasks.c.state == OVER,
-        clearml_tasks.c.attempt_id.is_(None),
-        clearml_tasks.c.status.is_not(None),
-        clearml_tasks.c.created_at >= since,
+def carried_job(connection: Connection, job_id: str) -> RowMapping:
+    """Return a job with the prefix of its owner."""
+    statement = (
+        sa.select(jobs, prefix_column().label("prefix"))
+        .join(tenants, tenants.c.id == jobs.c.tenant_id)
+        .where(jobs.c.id == job_id)
     )
-    return connection.execute(statement).scalar_one()
+    return connection.execute(statement).mappings().one()
 
 
-def change(connection: Connection, id: str, *states: str, **values: Any) -> bool:
+def given_up(connection: Connection, job_id: str) -> list[datetime]:
+    """Return when ClearML was given a job's tasks since its last attempt, that no worker began."""
+    begun = (
+        sa.select(sa.func.max(clearml_tasks.c.id))
+        .where(clearml_tasks.c.job_id == job_id, clearml_tasks.c.attempt_id.is_not(None))
+        .scalar_subquery()
+    )
+    statement = (
+        sa.select(clearml_tasks.c.created_at)
+        .where(
+            clearml_tasks.c.job_id == job_id,
+            clearml_tasks.c.state.in_(_IDLE),
+            clearml_tasks.c.id > sa.func.coalesce(begun, ""),
+        )
+        .order_by(clearml_tasks.c.id)
+    )
+    return list(connection.scalars(statement))
+
+
+def change(connection: Connection, id: str, *held: str, **values: Any) -> bool:
     """Change what is in one of some states; False: it is in none of them."""
     statement = clearml_tasks.update().where(
-        clearml_tasks.c.id == id, clearml_tasks.c.state.in_(states)
+        clearml_tasks.c.id == id, clearml_tasks.c.state.in_(held)
     )
     return connection.execute(statement.values(**values)).rowcount == 1
 

@@ -45,6 +45,8 @@ class Offer:
     weight_digests: frozenset[str]
     #: Of those, what another agent of the queue has a free slot for.
     elsewhere: frozenset[str] = frozenset()
+    #: The one job that it is for; None: whichever is next.
+    job_id: str | None = None
 
 
 def insert_job(
@@ -205,6 +207,7 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
             _jobs.c.state == JobState.QUEUED,
             _jobs.c.weight_digest.in_(offer.weight_digests),
             sa.or_(_jobs.c.lost_by.is_(None), _jobs.c.lost_by != offer.agent_id, may_return),
+            sa.true() if offer.job_id is None else _jobs.c.id == offer.job_id,
         )
         .subquery()
     )
