@@ -1,10 +1,10 @@
 """The command `adaptery`.
 
-Core brings `adaptery data`, `adaptery jobs`, `adaptery keys`, `adaptery usage`, `adaptery tasks`
-and `adaptery tenant`. The other components add theirs through the entry-point group
-`adaptery.commands`: each entry is a function `register(subparsers)` that adds parsers and sets, for
-each, `set_defaults(run=function)`; the function takes the parsed arguments and returns the exit
-status.
+Core brings `adaptery adapters`, `adaptery data`, `adaptery jobs`, `adaptery queues`, `adaptery
+keys`, `adaptery usage`, `adaptery tasks` and `adaptery tenant`. The other components add theirs through the entry-point
+group `adaptery.commands`: each entry is a function `register(subparsers)` that adds parsers and
+sets, for each, `set_defaults(run=function)`; the function takes the parsed arguments and returns
+the exit status.
 
 What always holds: an error of ours ends with status 1 and its message on stderr, never with a
 traceback; secrets are never taken from the command line.
@@ -21,9 +21,11 @@ from typing import Protocol, cast
 
 import adaptery
 from adaptery import (
+    adapter_commands,
     data_commands,
     job_commands,
     key_commands,
+    queue_commands,
     task_commands,
     tenant_commands,
     usage_commands,
@@ -77,8 +79,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="adaptery", description="Adaptery on the command line.")
     parser.add_argument("--version", action="version", version=f"adaptery {adaptery.__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    adapter_commands.register(subparsers)
     data_commands.register(subparsers)
     job_commands.register(subparsers)
+    queue_commands.register(subparsers)
     key_commands.register(subparsers)
     usage_commands.register(subparsers)
     task_commands.register(subparsers)

@@ -12,6 +12,7 @@ from adaptery.schemas.datasets import FileInfo
 from adaptery.schemas.grants import Grant
 from adaptery.schemas.jobs import Job as JobInfo
 from adaptery.schemas.keys import Key
+from adaptery.schemas.queues import Queue
 from adaptery.schemas.tasks import Task, TaskProblem
 from adaptery.schemas.tenants import Storage, Tenant
 from adaptery.times import now
@@ -105,6 +106,16 @@ AGENTS: Columns[Agent] = (
     ("Labels", lambda it: ", ".join(it.labels)),
     ("Last seen", lambda it: it.last_seen_at),
     ("Version", lambda it: it.version),
+)
+
+QUEUES: Columns[Queue] = (
+    ("Queue", lambda it: it.name),
+    ("State", lambda it: it.state),
+    ("Queued", lambda it: it.queued),
+    ("Training", lambda it: it.training),
+    ("Agents", lambda it: it.agents),
+    ("Waits since", lambda it: it.waits_since),
+    ("Reason", lambda it: it.reason),
 )
 
 KEYS: Columns[Key] = (

@@ -22,6 +22,7 @@ from adaptery.client.embeddings import Embeddings, embed
 from adaptery.client.jobs import Jobs
 from adaptery.client.keys import Keys
 from adaptery.client.listing import Listing, card
+from adaptery.client.queues import Queues
 from adaptery.client.tenants import Tenants
 from adaptery.client.usage import Moment, UsageListing, fetch_audit, fetch_usage
 from adaptery.client.verbs import Verbs
@@ -53,6 +54,7 @@ class Hub:
         self.jobs = Jobs(connection)
         self.adapters = Adapters(connection)
         self.agents = Agents(connection)
+        self.queues = Queues(connection)
         self.keys = Keys(connection)
         #: For administrators.
         self.tenants = Tenants(connection)

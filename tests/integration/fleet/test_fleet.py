@@ -182,6 +182,25 @@ async def test_cancelling_ends_the_worker(spine: Spine) -> None:
     await eventually(lambda: agent["slots"]["workers"] == 1)
 
 
+async def test_a_queue_that_is_emptied_saves_what_it_trains_and_goes_on_when_it_opens(
+    spine: Spine,
+) -> None:
+    demo, admin = spine.demo, spine.admin
+    spine.agent.behave("hang")
+    job = await submit(demo, (await published(demo))["name"])
+    await at_step(demo, job, 3)
+    await admin.json("PATCH", "api/queues/training", json={"state": "draining"})
+    waiting = await in_state(demo, job, "queued", "completed")
+    assert waiting["reason"] == "the queue training is being emptied"
+    (queue,) = (await demo.json("GET", "api/queues"))["items"]
+    assert (queue["queued"], queue["training"], queue["agents"]) == (1, 0, 1)
+    await admin.json("PATCH", "api/queues/training", json={"state": "open"})
+    done = await in_state(demo, job, "completed", "failed")
+    assert (done["state"], done["attempts"]) == ("completed", 2)
+    steps = [e["data"]["step"] for e in await events(demo, job) if e["kind"] == "metrics"]
+    assert steps == [1, 2, 3, 4], "from the checkpoint that it saved"
+
+
 async def test_a_failed_worker_says_why_and_what_to_do(spine: Spine) -> None:
     demo = spine.demo
     spine.agent.behave("fail")

@@ -46,6 +46,44 @@ def test_a_tenant_at_its_limit_is_passed_over() -> None:
     assert names(line, {"a": Share(2, START)}, limit=2) == ["b0"]
 
 
+def test_a_user_at_the_limit_is_passed_over_and_the_others_of_the_group_are_not() -> None:
+    line = [waiting(f"u{n}", "a", n, creator="u") for n in range(3)]
+    line += [waiting("v0", "a", 9, creator="v"), waiting("b0", "b", 9, creator="u")]
+    order = fair_order(line, Taken(by_creator={"u": 1}), Limits(of_creator=2))
+    assert [entry.job_id for entry in order] == ["u0", "v0"]
+
+
+JOBS = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.integers(0, 9), st.integers(-1, 1), st.sampled_from("uvw")
+    ),
+    max_size=30,
+)
+COUNTS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 4))
+LIMIT = st.none() | st.integers(1, 4)
+
+
+@given(JOBS, COUNTS, st.dictionaries(st.sampled_from("uvw"), st.integers(0, 4)), LIMIT, LIMIT)
+def test_who_is_first_follows_from_the_firsts_of_each_user_in_each_tenant(
+    jobs: list, running: dict, by_creator: dict, of_tenant: int | None, of_creator: int | None
+) -> None:
+    """What a claim reads is enough to pick as the whole line would."""
+    line = [waiting(f"j{n}", t, minute, p, c) for n, (t, minute, p, c) in enumerate(jobs)]
+    firsts: dict[tuple[str, str], Waiting] = {}
+    for entry in sorted(line, key=lambda w: (-w.priority, w.queued_at, w.job_id)):
+        firsts.setdefault((entry.tenant_id, entry.creator_id), entry)
+    taken = Taken({tenant: Share(number) for tenant, number in running.items()}, by_creator)
+    limits = Limits(of_tenant, of_creator)
+    whole = list(fair_order(line, taken, limits))
+    assert next(fair_order(firsts.values(), taken, limits), None) == next(iter(whole), None)
+    for tenant in "abcd":
+        started = running.get(tenant, 0) + sum(entry.tenant_id == tenant for entry in whole)
+        assert of_tenant is None or started <= max(of_tenant, running.get(tenant, 0))
+    for creator in "uvw":
+        started = by_creator.get(creator, 0) + sum(e.creator_id == creator for e in whole)
+        assert of_creator is None or started <= max(of_creator, by_creator.get(creator, 0))
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 50), st.integers(0, 2)), max_size=30)
 )
