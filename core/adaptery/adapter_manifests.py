@@ -44,7 +44,7 @@ class AdapterManifest(SignedManifest):
     adapter: AdapterId | None = None
     #: As it was when the manifest was signed: `@demo/soap@2`, or `jb_…-step100`.
     name: Annotated[str, Field(min_length=1, max_length=400)]
-    job: JobId | None = None
+    job: JobId
     step: int | None = Field(default=None, ge=1)
     base_model: BaseModelRef
     weight_digest: DigestText

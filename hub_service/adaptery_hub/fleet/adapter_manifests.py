@@ -56,6 +56,7 @@ def _sign(
 ) -> AdapterManifest:
     job_id, step = row["job_id"], row.get("step")
     job = jobs.get(connection, job_id)
+    assert job is not None  # of a job that was deleted, the row stays
     taken = {
         entry["role"]: StartSpec(weight_digest=entry["weight_digest"], name=entry["name"])
         for entry in job_inputs.adapters_of(connection, [job_id])
@@ -68,7 +69,7 @@ def _sign(
         step=step,
         base_model=BaseModelRef(name=row["base_model"], weight_digest=row["base_weight_digest"]),
         weight_digest=row["weight_digest"],
-        inputs=tuple(map(InputSpec.model_validate, job["spec"]["inputs"] if job else ())),
+        inputs=tuple(map(InputSpec.model_validate, job["spec"]["inputs"])),
         content_digests=tuple(row["content_digests"]),
         start_from=taken.get("start"),
         reward=judge and judge.weight_digest,

@@ -12,6 +12,8 @@ import pytest
 
 import adaptery
 from adaptery.adapter_folders import inspect_adapter
+from adaptery.adapter_manifests import verify_adapter
+from adaptery.digests import sha256_file
 from adaptery.errors import NotFoundError
 from adaptery.ids import new_id
 from adaptery.states import AttemptOutcome
@@ -53,7 +55,12 @@ async def add_checkpoint(
     (folder / "optimizer.pt").write_bytes(b"moments")
     names = sorted(path.name for path in folder.iterdir())
     files = [
-        {"path": name, "bytes": (folder / name).stat().st_size, "digest": WEIGHTS} for name in names
+        {
+            "path": name,
+            "bytes": (folder / name).stat().st_size,
+            "digest": sha256_file(folder / name),
+        }
+        for name in names
     ]
     prefix = checkpoint_prefix(claim.job_id, claim.attempt_id, STEP)
     service.services.objects.put_folder(prefix, folder)
@@ -164,6 +171,8 @@ async def test_with_its_adapter_a_checkpoint_has_the_rights_and_the_end_of_that(
         assert sorted(packed.namelist()) == names
         packed.extractall(tmp_path / "downloaded")
     assert inspect_adapter(tmp_path / "downloaded").rank == 2
+    manifest = verify_adapter(tmp_path / "downloaded", service.services.manifest_key.verify_key)
+    assert (manifest.name, manifest.step) == (f"{job}-step{STEP}", STEP)
     keyed = await new_program(service, demo, adapter)
     assert await ask(keyed, "notes@1") == 200 and await ask(keyed, "notes@1-step10") == 404
     await demo.json("DELETE", f"v1/models/{model}", 400)

@@ -1,11 +1,13 @@
 """What agents hand in: chunks in any order, checked whole, registered once, under the fence."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from adaptery.adapter_manifests import AdapterManifest, verify_adapter
 from adaptery.digests import sha256_bytes, sha256_file
 from adaptery.errors import (
     DigestMismatchError,
@@ -16,9 +18,11 @@ from adaptery.errors import (
 from adaptery.manifests import MANIFEST_NAME, Manifest, ManifestFile, sign_manifest
 from adaptery.schemas.jobs import JobCreate
 from adaptery_hub.database import tables
+from adaptery_hub.database.prepared import Row
 from adaptery_hub.database.statements import adapters, checkpoints, jobs
 from adaptery_hub.database.statements.job_inputs import jobs_on
 from adaptery_hub.database.statements.lineage import withdrawn_jobs
+from adaptery_hub.fleet.adapter_manifests import downloaded_folder
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration, strictest
 from adaptery_hub.fleet.session_desk import SessionDesk
@@ -111,6 +115,17 @@ async def send(desk: SessionDesk, claim: Claim, folder: Path, remote: str, **fac
     await desk.handle(claim.agent_id, claim.attempt_id, commit, b"")  # the answer got lost
 
 
+async def downloaded(hub: HubTables, row: Row, stored: Path, target: Path) -> AdapterManifest:
+    """Put a folder together as a download has it; return what it was signed as."""
+    folder = await hub.database.read(lambda c: downloaded_folder(c, row, KEY))
+    target.mkdir()
+    for file in folder.files or ():
+        shutil.copy(stored / str(file["path"]), target)
+    for name, raw in folder.made.items():
+        (target / name).write_bytes(raw)
+    return verify_adapter(target, KEY.verify_key)
+
+
 async def make_folder(hub: HubTables, claim: Claim, folder: Path) -> str:
     digest = make_adapter(folder, 0.5)
     inputs = await hub.database.read(lambda c: jobs.inputs_of(c, [claim.job_id]))
@@ -153,7 +168,28 @@ async def test_an_adapter_is_checked_stored_and_staged_once(hub: HubTables, tmp_
     row = await hub.database.read(lambda c: adapters.staged_of_job(c, claim.job_id))
     assert row is not None and (row["weight_digest"], row["rank"]) == (digest, 2)
     assert row["sensitivity"] == "restricted" and row["id"] == f"ad_{claim.attempt_id[3:]}"
-    assert (tmp_path / "objects" / "adapters" / row["id"] / "card.json").exists()
+    stored = tmp_path / "objects" / "adapters" / row["id"]
+    assert (stored / "card.json").exists()
+    # It is signed as it was registered, and the folder that is downloaded proves it.
+    manifest = AdapterManifest.from_bytes(row["manifest"].encode())
+    assert (manifest.adapter, manifest.name) == (row["id"], "@demo/notes@1")
+    assert (manifest.job, manifest.base_model.weight_digest) == (claim.job_id, WEIGHTS)
+    assert manifest.inputs == claim.spec.inputs
+    assert manifest.created_at == row["created_at"]
+    assert await downloaded(hub, row, stored, tmp_path / "saved") == manifest
+    # One that an earlier release registered is signed when it is needed, always alike.
+    old = {**row, "manifest": None}
+    assert await downloaded(hub, old, stored, tmp_path / "old") == manifest
+    desk.close()
+
+
+async def test_a_manifest_that_an_agent_makes_is_refused(hub: HubTables, tmp_path: Path) -> None:
+    claim, desk = await running(hub), open_desk(hub, tmp_path)
+    await make_folder(hub, claim, tmp_path / "made")
+    (tmp_path / "made" / MANIFEST_NAME).write_bytes(b"{}")
+    with pytest.raises(InvalidInputError, match="only the service"):
+        await send(desk, claim, tmp_path / "made", "adapter")
+    assert await hub.database.read(lambda c: adapters.staged_of_job(c, claim.job_id)) is None
     desk.close()
 
 
@@ -295,6 +331,9 @@ async def test_a_checkpoint_that_holds_an_adapter_can_be_served_and_gone_on_from
     made = await hub.database.read(lambda c: adapters.staged_of_job(c, second.job_id))
     assert made is not None and made["sensitivity"] == "restricted"
     assert set(row["content_digests"]) <= set(made["content_digests"])
+    manifest = AdapterManifest.from_bytes(made["manifest"].encode())
+    assert manifest.start_from == second.spec.start_from
+    assert list(manifest.content_digests) == made["content_digests"]
     # Who withdraws the first version hears of both, and both say so.
     (first,) = await hub.database.read(lambda c: jobs.inputs_of(c, [claim.job_id]))
     heirs = [claim.job_id, second.job_id]
