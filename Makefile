@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Tests start many processes: our modules are compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help dev check test test-all bench docs demo views model store clean pins chromium
+.PHONY: help dev check test test-all chaos bench docs demo views model store clean pins chromium
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ test: check ## Everything that CI runs; ends with pytest's closing line.
 
 test-all: check model store chromium ## The slow tier too: the real base model, real browsers, chaos.
 	$(BIN)/python -m pytest -m "not gpu"
+
+chaos: dev ## Kill processes at random over small jobs, 200 times: make chaos KILLS=200 SEED=1
+	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m slow tests/integration/chaos
 
 chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \

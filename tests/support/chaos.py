@@ -12,9 +12,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import psutil
@@ -23,13 +24,31 @@ import sqlalchemy as sa
 from adaptery_hub.database import tables
 from adaptery_network.agent.worker import ATTEMPT_MARK
 from support.api import Api, alpaca, make_version
-from support.deployment import Deployment, token_of
+from support.deployment import Deployment, hub_of_tokens, token_of
 from support.waiting import eventually_sync
 
 USERS = ("anna", "bert", "cleo")
 #: How often a part is killed; workers most, for they have most to lose.
 WEIGHTS = {"worker": 5, "agent0": 3, "agent1": 3, "service": 2, "broker": 2}
 OVER = ("completed", "failed", "cancelled")
+
+
+@contextmanager
+def stage(root: Path, **agent_options: object) -> Iterator[Deployment]:
+    """Run a deployment that chaos may come over."""
+    made = Deployment(
+        root,
+        options={"lease_seconds": 15.0, "max_attempts": 50},
+        agents=2,
+        agent_options={"engine_start": "first_use", "worker_grace_seconds": 5, **agent_options},
+        behaviour="steady",
+    )
+    with hub_of_tokens(made.hub_port):
+        try:
+            made.start_processes()
+            yield made
+        finally:
+            made.close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,7 +157,9 @@ class Attempt:
             finish["adapter"] = adapter
         await self._line.request("report", finish)
         logger.info("attempt %s ended: %s", self.record.attempt, ending.outcome)
-        if not (ending.outcome == "failed" and self._tools.keep_failed):
+        if ending.outcome == "failed" and self._tools.keep_failed:
+            self._folder.take_back()
+        else:
             self._folder.remove()
 
     async def _end_of_work(self) -> Ending:

@@ -70,6 +70,10 @@ class AgentConfig:
     #: What a draining agent gets in all to stop workers and hand in their checkpoints; less than
     #: the 20 s after which the supervisor kills it.
     drain_seconds: float = 15.0
+    #: Accounts of this host that workers run as, one for each slot; the agent has to be root's.
+    worker_users: tuple[str, ...] = ()
+    #: ``none`` takes the network from workers, which need none: what they learn from is on disk.
+    worker_network: Literal["host", "none"] = "host"
     #: Keeps the work folders of failed attempts for an operator. They hold records of tenants.
     keep_failed_attempts: bool = False
     #: Starts a worker; the agent adds `--spec` and `--base-model`.

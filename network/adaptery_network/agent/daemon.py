@@ -35,6 +35,7 @@ from adaptery_network.agent.engine import Engine, EngineTiming
 from adaptery_network.agent.folders import AgentFolders
 from adaptery_network.agent.heartbeats import FEATURES, Pulse, worker_features
 from adaptery_network.agent.inference import EngineSeat, InferenceServer
+from adaptery_network.agent.isolation import isolate
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.load import LoadMeter
 from adaptery_network.agent.model_files import ModelFilesServer
@@ -73,7 +74,12 @@ class Agent:
         self._transport = transport
         self._clock = clock
         self._engine_timing = engine or EngineTiming()
-        self._folders = AgentFolders(config.state_dir, config.models_folder)
+        self._isolation = isolate(
+            config.worker_users, config.worker_slots, network=config.worker_network == "host"
+        )
+        self._folders = AgentFolders(
+            config.state_dir, config.models_folder, passable=bool(config.worker_users)
+        )
         self._folders.create()
         self._base_models = BaseModels(
             config.base_models,
@@ -217,6 +223,7 @@ class Agent:
                 command=config.worker_command,
                 threads=config.threads_per_worker,
                 grace_seconds=config.worker_grace_seconds,
+                isolation=self._isolation,
             ),
             report=report,
             keep_failed=config.keep_failed_attempts,

@@ -30,9 +30,12 @@ from adaptery.files import write_atomic
 from adaptery.ids import is_id
 from adaptery_network.agent import guard
 from adaptery_network.agent.endings import Ending
+from adaptery_network.agent.isolation import Account
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
+#: Others may pass through it to what is theirs, and see nothing on the way.
+_PASSAGE = 0o711
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -90,15 +93,33 @@ class AttemptFolder:
         self.checkpoints = self.work / "checkpoints"
         self.resume = self.work / "resume"
 
-    def create(self, record: AttemptRecord, spec: bytes) -> None:
-        """Make the folder and write its spec, for the worker too, and its record."""
+    def create(self, record: AttemptRecord, spec: bytes, owner: Account | None = None) -> None:
+        """Make the folder and write its spec, for the worker too, and its record.
+
+        The work folder is the `owner`'s, if the worker has an account of its own.
+        """
         self.work.mkdir(parents=True, mode=_PRIVATE_FOLDER, exist_ok=True)
-        self.path.chmod(_PRIVATE_FOLDER)
+        self.path.chmod(_PASSAGE if owner else _PRIVATE_FOLDER)
+        if owner is not None:
+            os.chown(self.work, owner.user, owner.group)
         for path in (self.spec, self.job):
             write_atomic(path, spec, mode=_PRIVATE_FILE)
         self.lease.touch(mode=_PRIVATE_FILE)
         guard.renew(self.lease, guard.boot_seconds())  # the first report renews it
         self.save(record)  # last: a folder with a record is complete
+
+    def hand_over(self) -> Account | None:
+        """Give all in the work folder to its owner; return who that is, if not the agent itself."""
+        facts = self.work.stat()
+        if facts.st_uid == os.geteuid():
+            return None
+        for path in self.work.rglob("*"):
+            os.chown(path, facts.st_uid, facts.st_gid, follow_symlinks=False)
+        return Account(facts.st_uid, facts.st_gid)
+
+    def take_back(self) -> None:
+        """Close a work folder that is kept to whoever has its owner's account next."""
+        os.chown(self.work, os.geteuid(), os.getegid())
 
     def save(self, record: AttemptRecord) -> None:
         """Replace the record."""
@@ -134,7 +155,9 @@ class AttemptFolder:
 class AgentFolders:
     """The state folder of an agent."""
 
-    def __init__(self, root: Path, models: Path | None = None) -> None:
+    def __init__(self, root: Path, models: Path | None = None, *, passable: bool = False) -> None:
+        """Name the folders; `passable` for workers that have accounts of their own."""
+        self._passage = _PASSAGE if passable else _PRIVATE_FOLDER
         self.root = root
         self.attempts = root / "attempts"
         self.adapters = root / "adapters"
@@ -148,6 +171,8 @@ class AgentFolders:
         for folder in (self.root, self.attempts, self.adapters, self.engines):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(_PRIVATE_FOLDER)
+        for folder in (self.root, self.attempts):
+            folder.chmod(self._passage)
         self.models.mkdir(parents=True, exist_ok=True)
 
     def attempt(self, attempt: str) -> AttemptFolder:

@@ -128,7 +128,7 @@ class Guard:
     def _confine(self) -> None:
         options = self._options
         if options.no_network:
-            _leave_network()
+            leave_network()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file holds records
         for limit, value in (
             (resource.RLIMIT_FSIZE, max(options.file_bytes, LEAST_FILE_BYTES)),
@@ -138,7 +138,7 @@ class Guard:
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(limit, (value, value))
         if options.user is not None:
-            os.setgroups([])
+            os.setgroups([])  # none of the agent's groups
             os.setgid(options.group)
             os.setuid(options.user)
         _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -170,7 +170,7 @@ def _signal_all(processes: Sequence[int], number: signal.Signals) -> bool:
     return bool(processes)
 
 
-def _leave_network() -> None:
+def leave_network() -> None:
     """Move into a network that has no way out; who is not root needs a user namespace for it."""
     user, group = os.geteuid(), os.getegid()
     if user == 0:

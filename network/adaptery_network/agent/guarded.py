@@ -23,6 +23,7 @@ import psutil
 from adaptery.errors import UnavailableError
 from adaptery_network.agent import guard
 from adaptery_network.agent.folders import AttemptFolder
+from adaptery_network.agent.isolation import Account
 from adaptery_network.agent.processes import ChildProcess, find_marked
 
 _PROGRAM = str(Path(guard.__file__))
@@ -39,8 +40,8 @@ class Confinement:
     grace_seconds: float
     #: After so long without a lease the guard ends the worker by itself.
     abandon_seconds: float = 3600.0
-    #: Another account of the operating system than the agent's: user and group.
-    account: tuple[int, int] | None = None
+    #: Another account of the operating system than the agent's.
+    account: Account | None = None
     network: bool = True
 
     def options(self) -> list[str]:
@@ -52,7 +53,7 @@ class Confinement:
             f"--abandon-seconds={self.abandon_seconds}",
         ]
         if self.account is not None:
-            words += [f"--user={self.account[0]}", f"--group={self.account[1]}"]
+            words += [f"--user={self.account.user}", f"--group={self.account.group}"]
         return words if self.network else [*words, "--no-network"]
 
 

@@ -142,7 +142,8 @@ class WorkerSlots:
             lease_seconds=order.lease_seconds,
         )
         folder = self._folders.attempt(spec.attempt)
-        folder.create(record, spec.model_dump_json(exclude_none=True).encode())
+        owner = self._tools.worker.isolation.free_account(self._users())
+        folder.create(record, spec.model_dump_json(exclude_none=True).encode(), owner)
         attempt = Attempt(
             record,
             spec,
@@ -152,6 +153,11 @@ class WorkerSlots:
             tools=self._tools,
         )
         self._occupy(attempt)
+
+    def _users(self) -> set[int]:
+        """Return whose the work folders are; ended attempts keep theirs until they are gone."""
+        works = [folder.work for folder in self._folders.left_attempts()]
+        return {work.stat().st_uid for work in works if work.exists()}
 
     def _occupy(self, attempt: Attempt) -> None:
         name = attempt.record.attempt

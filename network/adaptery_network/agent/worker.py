@@ -13,7 +13,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptery.schemas.events import WorkerEvent
@@ -22,6 +22,7 @@ from adaptery_network.agent.endings import Ending
 from adaptery_network.agent.event_tail import EventTail
 from adaptery_network.agent.folders import AttemptFolder, folder_bytes
 from adaptery_network.agent.guarded import Confinement, GuardedProcess
+from adaptery_network.agent.isolation import Isolation
 from adaptery_network.agent.processes import clean_environment
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class WorkerSettings:
     """How workers are run on this host."""
 
     command: Sequence[str] = (sys.executable, "-P", "-m", "adaptery_training")
+    isolation: Isolation = field(default_factory=Isolation)
     threads: int = 1
     grace_seconds: float = 15.0
     #: A chart that is a fifth of a second late is not late.
@@ -131,6 +133,8 @@ class Worker:
             file_bytes=limits.disk_bytes,
             memory_bytes=limits.memory_bytes,
             grace_seconds=self._settings.grace_seconds,
+            account=self._folder.hand_over(),
+            network=self._settings.isolation.network,
         )
 
     async def _watch(self, process: GuardedProcess) -> int:
