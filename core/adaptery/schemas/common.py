@@ -67,7 +67,10 @@ class Answer(BaseModel):
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this moment is beyond the calendar") from None
 
 
 #: An aware moment in UTC; RFC 3339 with milliseconds in JSON.

@@ -19,6 +19,7 @@ __all__ = [
     "ErrorEvent",
     "Evaluation",
     "LogEvent",
+    "MessageText",
     "MetricsEvent",
     "Scores",
     "StateEvent",
@@ -35,7 +36,8 @@ MESSAGE_LIMIT = 2_000  # characters of a log message, reason or remedy
 
 WorkerState = Literal["loading", "preparing", "training", "evaluating", "saving", "stopped"]
 Step = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
-MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
+#: Without NUL, at which some databases end a text.
+MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT, pattern=r"^[^\x00]*$")]
 
 
 class _Event(Model):

@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.errors import InvalidInputError, LeaseLostError
 from adaptery.ids import is_id
 from adaptery.schemas.common import DigestText, Model, parse
+from adaptery.schemas.events import MessageText
 from adaptery.states import AttemptOutcome
 from adaptery.times import to_text
 from adaptery_hub.database import Database
@@ -44,9 +45,9 @@ Reply = tuple[Mapping[str, object], bytes]
 BULK_THREADS = 4
 #: Sessions whose list of files is remembered; a list is a few kilobytes.
 REMEMBERED_LISTS = 500
-REASON_LIMIT = 2_000  # characters
 STEP_LIMIT = 10_000_000  # optimiser steps; more than any job spec allows
 METRICS_LIMIT = 32  # numbers beside one checkpoint
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _DONE: Mapping[str, object] = {"ok": True}
 
 
@@ -84,8 +85,8 @@ class FinishOp(Model):
     op: Literal["finish"]
     fencing_token: int
     outcome: AttemptOutcome
-    reason: Annotated[str, Field(max_length=REASON_LIMIT)] | None = None
-    remedy: Annotated[str, Field(max_length=REASON_LIMIT)] | None = None
+    reason: MessageText | None = None
+    remedy: MessageText | None = None
     adapter: HandedAdapter | None = None
 
 
@@ -123,7 +124,9 @@ class CommitOp(Model):
     files: list[ListedFile]
     step: int | None = Field(default=None, ge=1, le=STEP_LIMIT)
     digest: DigestText | None = None
-    metrics: Annotated[dict[str, int | float | None], Field(max_length=METRICS_LIMIT)] | None = None
+    metrics: Annotated[dict[MetricName, float | None], Field(max_length=METRICS_LIMIT)] | None = (
+        None
+    )
     fencing_token: int | None = None
 
 

@@ -8,6 +8,7 @@ Invariants:
 - An `error` event ends the attempt as failed, with its reason and remedy.
 - Reports hold a job no longer than it may run, nor long after its owner cancelled it: then they are
   still taken, but the agent is told to end the attempt and the lease runs out.
+- What pre-flights of others are told from is kept only if a machine can have measured it.
 - A job has at most some `JOB_EVENTS_LIMIT` events; later ones are acknowledged and dropped.
 """
 
@@ -45,6 +46,10 @@ EVENTS_LIMIT = 1000  # of one report; an agent sends 200
 JOB_EVENTS_LIMIT = 1_000_000  # of one job: far more than any chart or log needs
 #: The last points of the charts that a job's pace is taken from.
 PACE_MARKS = 64
+#: Tokens a second that a machine may have, and tokens of a row: what is beyond is no measurement,
+#: and the pre-flights of others are told from it.
+SPEEDS = (0.001, 1e8)
+ROW_TOKENS = (1.0, 1e7)
 #: An agent ends an attempt at its time limit by itself; it gets so much longer to hand in.
 OVERTIME_SECONDS = 3600
 #: How long an agent may take to end an attempt that was cancelled.
@@ -160,18 +165,25 @@ def _note_speed(
         return
     recent = job_events.recent_metrics(connection, attempt["id"], PACE_MARKS)
     speeds = [speed for row in recent if (speed := row["data"].get("tokens_per_second"))]
-    if not speeds:
+    speed = _plausible(median(speeds), SPEEDS) if speeds else None
+    if speed is None:
         return
     rows = summary.train_samples_per_second * summary.train_runtime
+    row_tokens = summary.tokens / rows if summary.tokens and rows else 0.0
     measured = Measured(
         agent_id=attempt["agent_id"],
         precision=spec.get("optim", {}).get("precision", "auto"),
-        tokens_per_second=median(speeds),
+        tokens_per_second=speed,
         peak_memory_bytes=summary.peak_memory_bytes,
-        row_tokens=summary.tokens / rows if summary.tokens and rows else None,
+        row_tokens=_plausible(row_tokens, ROW_TOKENS),
         spec={name: spec.get(name, {}) for name in ("lora", "optim")},
     )
     training_speeds.note(connection, job["weight_digest"], spec.get("stage", "sft"), measured, now)
+
+
+def _plausible(value: float, bounds: tuple[float, float]) -> float | None:
+    least, most = bounds
+    return value if least <= value <= most else None
 
 
 def _progress(
