@@ -169,7 +169,9 @@ async def start_compute(services: Services) -> None:
         base_models,
         queue,
         jobs,
-        JobDashboard(database, queue.book),
+        JobDashboard(
+            database, queue.book, clearml_url=settings.clearml_web_url or settings.clearml_api_url
+        ),
         gateway,
         embeddings,
         sealed,

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.schemas.clearml import ClearmlTask
 from adaptery.schemas.jobs import Job
 from adaptery.states import JobState
 from adaptery.times import Clock, now
@@ -20,6 +21,7 @@ from adaptery_hub.database import Database
 from adaptery_hub.database.statements import (
     adapters,
     attempts,
+    clearml_tasks,
     job_inputs,
     jobs,
     queues,
@@ -62,6 +64,7 @@ class _Facts:
     made: Mapping[str, RowMapping]
     attempts: Mapping[str, int]
     prefixes: Mapping[str, str]
+    clearml: Mapping[str, ClearmlTask]
     lines: Mapping[str, Line]
     closed: Mapping[str, RowMapping]  # queues that give no job out
     book: RuleBook
@@ -72,7 +75,10 @@ class _Facts:
 class JobDashboard:
     """Where jobs are looked at."""
 
-    def __init__(self, database: Database, book: RuleBook, clock: Clock = now) -> None:
+    def __init__(
+        self, database: Database, book: RuleBook, clock: Clock = now, clearml_url: str = ""
+    ) -> None:
+        self._clearml_url = clearml_url.rstrip("/")
         self.lines = Lines(book, clock)
         self._book = book
         self.charts = JobCharts(database)
@@ -121,12 +127,29 @@ class JobDashboard:
                 row["id"]: row["slug"] if row["kind"] == "group" else f"@{row['slug']}"
                 for row in owners
             },
+            clearml=self._clearml_tasks(connection, rows),
             lines=self._lines_of(connection, rows, agents),
             closed=queues.closed(connection),
             book=self._book,
             agents=agents,
             moment=self._clock(),
         )
+
+    def _clearml_tasks(
+        self, connection: Connection, rows: Sequence[RowMapping]
+    ) -> dict[str, ClearmlTask]:
+        ids = [row["id"] for row in rows if not self._book.of(row["queue"]).agents]
+        if not ids:
+            return {}
+        return {
+            job_id: ClearmlTask(
+                task=row["task"],
+                url=f"{self._clearml_url}/projects/*/experiments/{row['task']}",
+                status=row["status"],
+                seen_at=row["seen_at"],
+            )
+            for job_id, row in clearml_tasks.last_of_jobs(connection, ids).items()
+        }
 
     def _lines_of(
         self, connection: Connection, rows: Sequence[RowMapping], agents: ConnectedAgents
@@ -181,6 +204,7 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
         summary=row["summary"],
         options=row["options"],
         right=Right(row["right"]).word,
+        clearml=facts.clearml.get(job_id),
         actions=actions_of(_standing(row, adapter)),
     )
 
@@ -220,7 +244,8 @@ def _adapter_name(row: RowMapping) -> str:
 
 def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
     """Says why a queued job waits as things are now; other states keep their reason."""
-    labels = facts.book.of(row["queue"]).labels
+    rules = facts.book.of(row["queue"])
+    labels = rules.labels
     serving = facts.agents.serving(labels)
     held = any(row["weight_digest"] in agent.weight_digests for agent in serving)
     is_awaited = not held and row["base_model"] in facts.agents.preparing
@@ -234,6 +259,8 @@ def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
         return "your other jobs use all the slots that you may use at once"
     if line.full:
         return "as many jobs of its queue train as may at once"
+    if not rules.agents:
+        return row["reason"] or "waiting for ClearML"
     if is_awaited:
         return _PREPARING
     if not held:

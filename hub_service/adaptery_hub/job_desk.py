@@ -45,6 +45,7 @@ from adaptery_hub.job_inputs import (
     holds_out,
     input_specs,
     plan_translation,
+    refuse_restricted,
 )
 from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.queue import EmbeddedQueue, Submission
@@ -183,6 +184,8 @@ class JobDesk:
         chosen, translation, taken = await self._database.read(
             lambda c: _resolve(c, identity, wanted, base)
         )
+        if not self._queue.book.of(task.queue).restricted:
+            refuse_restricted(chosen, taken)
         by_role = {entry.role: entry for entry in taken}
         start, judge = by_role.get("start"), by_role.get("reward")
         spec = freeze_spec(

@@ -26,6 +26,7 @@ from adaptery.schemas.jobs import JobCreate
 from adaptery.schemas.spec import EvalSpec, InputSpec, Stage
 from adaptery.stages import EVALUATED_STAGES, STAGE_KINDS
 from adaptery_hub.database.statements import versions
+from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import NewInput
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
@@ -74,6 +75,11 @@ class Chosen:
         """The kinds of its records; none are known of a version that an old release published."""
         report = self.row["report"]
         return frozenset(report["kinds"] if report is not None else ())
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether it is restricted, or is encrypted because it was."""
+        return self.row["sensitivity"] == "restricted" or bool(self.row["counts"].get("encrypted"))
 
     def specs(self, *, holds_out: bool) -> list[InputSpec]:
         """Returns it as inputs: what is learnt from and, if wanted and there, what is held out."""
@@ -126,6 +132,21 @@ def read_chosen(connection: Connection, row: RowMapping, where: str = "dataset")
         reason = f"holds records of versions that are withdrawn: {name}"
         raise _wrong(where, reason, "merge again without them")
     return Chosen(row, tuple(versions.source_digests(connection, row["id"])), where)
+
+
+def refuse_restricted(chosen: Sequence[Chosen], taken: Sequence[TakenAdapter]) -> None:
+    """Looks whether a job takes anything that its queue must not have.
+
+    Raises:
+        SpecError: It does.
+    """
+    guarded = [entry.where for entry in chosen if entry.is_restricted]
+    fields = {"start": "start_from", "reward": "reward"}
+    guarded += [fields[entry.role] for entry in taken if entry.sensitivity == "restricted"]
+    reason = "is restricted, and the queue of this task leads to ClearML"
+    remedy = "use a task of another queue, or ask the administrator"
+    if guarded:
+        raise SpecError(errors=[FieldProblem(where, reason, remedy) for where in guarded])
 
 
 def input_specs(chosen: Sequence[Chosen], *, holds_out: bool) -> list[InputSpec]:

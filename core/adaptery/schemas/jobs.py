@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adaptery.schemas.clearml import ClearmlTask
 from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
 from adaptery.schemas.grants import RightWord
@@ -141,6 +142,9 @@ class Job(Answer):
     total_steps: int | None = None
     starts_at: Instant | None = Field(default=None, description="estimate, while it is queued")
     ends_at: Instant | None = Field(default=None, description="estimate, while it is open")
+    clearml: ClearmlTask | None = Field(
+        default=None, description="where its queue leads to ClearML"
+    )
     actions: list[JobAction] = Field(
         default_factory=list[JobAction], description="what the caller can do with it now"
     )

@@ -209,7 +209,7 @@ class ClearmlCarrier:
         return self._clock() - times[-1] >= timedelta(seconds=pause)
 
     async def _admit(self, job_id: str, queue: str) -> None:
-        guarded = not self._options[queue].clearml_restricted
+        guarded = not self._queue.book.of(queue).restricted
         if guarded and await self._database.read(lambda c: statements.takes_guarded(c, job_id)):
             await self._queue.fail_waiting(job_id, _GUARDED)
             return

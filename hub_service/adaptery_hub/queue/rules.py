@@ -28,6 +28,7 @@ class QueueRules:
     queue_running_limit: int | None = None  # jobs of all together
     labels: frozenset[str] = frozenset()  # that an agent must carry to serve it
     agents: bool = True  # whether agents serve it; False: ClearML's workers do
+    restricted: bool = True  # whether who serves it gets what is restricted
 
     @property
     def limits(self) -> Limits:
@@ -53,6 +54,7 @@ class QueueRules:
             queue_running_limit=options.max_running_jobs or None,
             labels=frozenset(options.labels),
             agents=options.clearml_queue is None,
+            restricted=options.clearml_queue is None or options.clearml_restricted,
         )
 
 
