@@ -10,7 +10,13 @@ import warnings
 import pytest
 
 from adaptery.adapter_folders import inspect_adapter
+from adaptery.adapter_manifests import AdapterManifest, verify_adapter
+from adaptery.digests import sha256_file
+from adaptery.manifests import MANIFEST_NAME, ManifestFile, sign_manifest
 from adaptery.schemas.events import parse_event
+from adaptery.schemas.spec import BaseModelRef
+from adaptery.signing import SigningKey
+from adaptery.times import now
 from tiny import tiny_records
 
 SUMMARY_FIELDS = {
@@ -87,7 +93,30 @@ def test_nothing_of_this_machine_or_of_a_record_is_published_or_logged(trained):
     assert not [r for r in tiny_records() if r["messages"][0]["content"] in told]
 
 
-def test_plain_peft_loads_the_adapter_and_it_has_learnt_the_answers(trained):
+def signed_copy(trained, folder):
+    """The adapter as it is downloaded: with the manifest that the service signed."""
+    shutil.copytree(trained.path / "adapter", folder)
+    files = [
+        ManifestFile(path=path.name, bytes=path.stat().st_size, digest=sha256_file(path))
+        for path in folder.iterdir()
+    ]
+    manifest = AdapterManifest(
+        name="@tests/tiny@1",
+        job=trained.spec["job"],
+        base_model=BaseModelRef.model_validate(trained.spec["base_model"]),
+        weight_digest=inspect_adapter(folder).weight_digest,
+        inputs=(),
+        content_digests=(),
+        files=tuple(files),
+        created_at=now(),
+    )
+    key = SigningKey.generate()
+    (folder / MANIFEST_NAME).write_bytes(sign_manifest(manifest, key).to_bytes())
+    assert verify_adapter(folder, key.verify_key).name == "@tests/tiny@1"
+    return folder
+
+
+def test_plain_peft_loads_the_adapter_and_it_has_learnt_the_answers(trained, tmp_path):
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -103,7 +132,7 @@ def test_plain_peft_loads_the_adapter_and_it_has_learnt_the_answers(trained):
         before = base(input_ids=ids).logits
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(base, str(trained.path / "adapter"))
+            adapted = PeftModel.from_pretrained(base, str(signed_copy(trained, tmp_path / "soap")))
         after = adapted(input_ids=ids).logits
 
     def loss(logits):
