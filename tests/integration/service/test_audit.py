@@ -10,6 +10,7 @@ from adaptery.commands import main
 from support.hub_tables import BASE, OTHER_WEIGHTS, WEIGHTS
 from support.served_adapters import BASE_MODELS, add_adapter, serve
 from support.service import Client, Service, alpaca, running_service
+from support.shared_things import make_adapter
 
 ADMIN = ("read", "write", "infer", "admin")
 
@@ -61,7 +62,9 @@ async def test_what_is_downloaded_is_written_down(service: Service, demo: Client
     dataset = await demo.dataset()
     await demo.upload(dataset, alpaca(3))
     version = (await demo.publish(dataset))["result"]["version"]
-    adapter = await add_adapter(service, demo)
+    wanted = {"name": "soap", "dataset": version["id"]}
+    job = (await demo.json("POST", "api/jobs", 201, json=wanted))["id"]
+    adapter = await make_adapter(service, demo, job, "soap")
     boss = service.client("boss", scopes=ADMIN)
     path = f"api/versions/{version['id']}/download"
     assert (await demo.get(path)).status_code == 200
