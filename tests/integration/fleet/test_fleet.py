@@ -1,9 +1,12 @@
 """From a published dataset to an answering adapter, over a real broker and a real agent."""
 
 import base64
+import io
 import json
+import zipfile
 from pathlib import Path
 
+from adaptery.adapter_manifests import verify_adapter
 from adaptery.errors import ERRORS_BY_CODE
 from adaptery_network.transport import NatsTransport
 from support.service import Client
@@ -33,7 +36,7 @@ async def events(client: Client, job: str, after: int = 0) -> list[dict]:
     return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
 
 
-async def test_from_a_dataset_to_an_answering_adapter(spine: Spine) -> None:
+async def test_from_a_dataset_to_an_answering_adapter(spine: Spine, tmp_path: Path) -> None:
     heard: list[bytes] = []
     spy = await NatsTransport.connect(
         spine.broker.url,
@@ -99,7 +102,12 @@ async def test_from_a_dataset_to_an_answering_adapter(spine: Spine) -> None:
     assert (await guest.json("GET", "api/adapters"))["items"] == []
 
     packed = await demo.get(f"api/adapters/{adapter['id']}/download")
-    assert packed.headers["content-type"] == "application/zip" and packed.content[:2] == b"PK"
+    assert packed.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        archive.extractall(tmp_path / "saved")
+    signed = verify_adapter(tmp_path / "saved", spine.service.services.manifest_key.verify_key)
+    assert (signed.adapter, signed.job) == (adapter["id"], job)
+    assert signed.inputs[0].content_digest == version["content_digest"]
     await spy.close()
     assert len(heard) > 20
     forms = (CANARY.encode(), base64.b64encode(CANARY.encode())[:-4], b"You asked")
