@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from sqlalchemy.engine import Connection
+
 from adaptery.ids import new_id
 from adaptery.schemas.spec import JobSpec
 from adaptery_hub.database import tables
@@ -15,15 +17,25 @@ _LATER = {"job", "attempt", "fencing_token", "base_model"}
 
 
 async def insert_queued(hub: HubTables, numbers: Mapping[str, int]) -> list[str]:
-    """Queue so many jobs of each tenant, all of one before those of the next; return their ids."""
+    """Queue so many jobs of each owner on `@owner/visits@1`, all of one before those of the next.
+
+    Returns their ids.
+    """
     spec = frozen(make_spec())
     rows: list[dict[str, object]] = []
+    inputs: list[dict[str, object]] = []
     for owner, number in numbers.items():
-        tenant = await hub.tenant(owner)
+        version, tenant = await hub.version(owner), await hub.tenant(owner)
         for _ in range(number):
-            moment = hub.clock() + timedelta(milliseconds=len(rows))
-            rows.append(_row(tenant, moment, spec))
-    await hub.database.write(lambda c: c.execute(tables.jobs.insert(), rows))
+            row = _row(tenant, hub.clock() + timedelta(milliseconds=len(rows)), spec)
+            rows.append(row)
+            inputs.append(_input(row, version))
+
+    def insert(connection: Connection) -> None:
+        connection.execute(tables.jobs.insert(), rows)
+        connection.execute(tables.job_inputs.insert(), inputs)
+
+    await hub.database.write(insert)
     return [str(row["id"]) for row in rows]
 
 
@@ -49,4 +61,14 @@ def _row(tenant: str, moment: object, spec: dict[str, object]) -> dict[str, obje
         "queue": "training",
         "priority": 0,
         **times,
+    }
+
+
+def _input(row: Mapping[str, object], version: str) -> dict[str, object]:
+    return {
+        "id": f"{row['id']}.0",
+        "created_at": row["created_at"],
+        "job_id": row["id"],
+        "version_id": version,
+        "position": 0,
     }
