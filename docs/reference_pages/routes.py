@@ -30,9 +30,9 @@ header `Authorization: Bearer <token>`. Which token has which scope is in
 [Security](../explanation/security.md); the right on a thing is asked after the scope. The same
 table, as OpenAPI 3.1, is served at `api/openapi.json`.
 
-- *Scope* `open` needs no token, `any` a valid one, `session` a user's login. `worker` is a secret of
-  [workers of ClearML](../howto/clearml-jobs.md), which no user has. `a|b` means either;
-  `scrape` is the token that an administrator gave to Prometheus.
+- *Scope* `open` needs no token, `any` a valid one, `session` a user's login. `a|b` means either;
+  `scrape` is the token that an administrator gave to Prometheus, `worker` a secret of
+  [workers of ClearML](../howto/clearml-jobs.md).
 - *or an own key*: a [key](../howto/keys.md) with that verb; no other route lets keys in.
 - Errors are problem JSON with a `code` ([Errors](errors.md)); below `v1/` and `a/` in OpenAI's
   shape, and what is not valid is 400 there instead of 422.
