@@ -103,7 +103,7 @@ def _operation(route: Route, method: str, operation: Operation, names: _Schemas)
     elif operation.streamed and method in _BODY_METHODS:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+            "content": {operation.body_media: {"schema": {"type": "string"}}},
         }
     if operation.scope == "open":
         described["security"] = []

@@ -63,6 +63,8 @@ class Operation:
     key_verb: str = ""
     #: The body is a stream of bytes that the handler takes chunk by chunk.
     streamed: bool = False
+    #: Media type of such a body.
+    body_media: str = "application/octet-stream"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Rule:
 
 _READ = Right.VIEW
 _FILE = "api/datasets/{dataset}/files/{file}"
+_TUNING = "v1/fine_tuning/jobs/{fine_tuning_job}"
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "api/datasets/{dataset}"): Rule("dataset", _READ),
     ("PATCH", "api/datasets/{dataset}"): Rule("dataset", Right.EDIT),
@@ -134,6 +135,16 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "lorax/"): Rule("adapter", Right.USE),
     ("POST", "lorax/generate"): Rule("adapter", Right.USE),
     ("POST", "lorax/generate_stream"): Rule("adapter", Right.USE),
+    ("GET", "v1/files/{training_file}"): Rule("dataset", _READ),
+    ("DELETE", "v1/files/{training_file}"): Rule("dataset", Right.MANAGE, spends=True),
+    ("GET", "v1/files/{training_file}/content"): Rule("dataset", Right.EDIT),
+    ("POST", "v1/fine_tuning/jobs"): Rule("dataset", Right.USE),
+    ("GET", _TUNING): Rule("job", _READ),
+    ("POST", f"{_TUNING}/cancel"): Rule("job", Right.MANAGE, spends=True),
+    ("POST", f"{_TUNING}/pause"): Rule("job", Right.MANAGE),
+    ("POST", f"{_TUNING}/resume"): Rule("job", Right.MANAGE),
+    ("GET", f"{_TUNING}/events"): Rule("job", _READ),
+    ("GET", f"{_TUNING}/checkpoints"): Rule("job", _READ),
     ("POST", "api/jobs"): Rule("dataset", Right.USE),
     ("POST", "api/keys"): Rule("adapter", Right.USE, also=frozenset({"infer", "read"})),
 }

@@ -16,6 +16,7 @@ from adaptery.times import now, to_text
 from adaptery_hub.database import tables
 from adaptery_hub.drafts import Draft, DraftSource
 from support.attack_rules import Caller, Right
+from support.hub_tables import BASE
 from support.service import Client, Service, alpaca
 from support.shared_things import make_adapter
 
@@ -51,7 +52,11 @@ class Things:
         bound = {"tenant": self.tenant, "adapter": self.name}
         names = bound if template.startswith("a/") else self.ids
         pinned = f"{self.model}@1".replace("/", "%2F")
-        return template.replace("{name:path}", pinned).format(**names)
+        theirs = {
+            "training_file": f"file-{self.ids['dataset'][3:]}",
+            "fine_tuning_job": f"ftjob-{self.ids.get('job', '')[3:]}",
+        }
+        return template.replace("{name:path}", pinned).format(**names, **theirs)
 
     def body(self, method: str, template: str) -> dict[str, object]:
         """Return a body that is right."""
@@ -67,6 +72,8 @@ class Things:
                 return {"inputs": "hi", "parameters": asked}
             case "PUT", "grants":
                 return {"principal": "@bystander", "right": "view"}
+            case "POST", "jobs" if template.startswith("v1"):
+                return {"model": BASE, "training_file": f"file-{self.ids['dataset'][3:]}"}
             case "POST", "jobs":
                 return {"name": "again", "dataset": self.ids["version"]}
             case "POST", "keys":

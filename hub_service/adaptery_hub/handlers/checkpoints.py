@@ -35,16 +35,25 @@ class JobCheckpointsHandler(Handler):
     async def get(self, job: str) -> None:
         """List the checkpoints that are kept, lowest step first."""
         after, limit = self.page()
-        row = await fetch_job(self, job, Right.VIEW)
-        identity = self.identity
+        self.answer_page(await list_checkpoints(self, job, after), limit)
 
-        def read(connection: Connection) -> list[Checkpoint]:
-            adapter = adapters.of_jobs(connection, [job], identity).get(job)
-            prefix = _model_of(row, adapter)
-            kept = checkpoints.of_job(connection, job, after)
-            return [describe_checkpoint(one, prefix) for one in kept]
 
-        self.answer_page(await self.services.db.read(read), limit)
+async def list_checkpoints(handler: Handler, job: str, after: str | None) -> list[Checkpoint]:
+    """Returns the checkpoints of a job that are kept, lowest step first.
+
+    Raises:
+        NotFoundError: There is no such job, or the caller may not know it.
+    """
+    row = await fetch_job(handler, job, Right.VIEW)
+    identity = handler.identity
+
+    def read(connection: Connection) -> list[Checkpoint]:
+        adapter = adapters.of_jobs(connection, [job], identity).get(job)
+        prefix = _model_of(row, adapter)
+        kept = checkpoints.of_job(connection, job, after)
+        return [describe_checkpoint(one, prefix) for one in kept]
+
+    return await handler.services.db.read(read)
 
 
 class CheckpointDownloadHandler(Handler):

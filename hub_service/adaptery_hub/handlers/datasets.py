@@ -96,18 +96,30 @@ class DatasetHandler(Handler):
 
     async def delete(self, dataset: str) -> None:
         """Delete a dataset that was never published, with its draft."""
-
-        def remove(connection: Connection) -> None:
-            row = statements.get(connection, self.identity, dataset, Right.MANAGE)
-            statements.remove_draft(connection, dataset)
-            name = f"{row['prefix']}/{row['name']}"
-            self.audit(connection, "dataset.delete", dataset, name=name, records=row["records"])
-
-        await self.services.db.write(remove)
-        await self.services.imports.cancel(dataset)
-        await self.services.uploads.remove(dataset)
-        await self.services.drafts.remove(dataset)
+        await delete_dataset(self, dataset)
         self.answer_nothing()
+
+
+async def delete_dataset(handler: Handler, dataset: str) -> None:
+    """Delete a dataset that was never published, with its draft.
+
+    Raises:
+        NotFoundError: there is none, or the caller may not know it.
+        NotAllowedError: the caller has a lesser right.
+        ConflictError: it has a version.
+    """
+    services = handler.services
+
+    def remove(connection: Connection) -> None:
+        row = statements.get(connection, handler.identity, dataset, Right.MANAGE)
+        statements.remove_draft(connection, dataset)
+        name = f"{row['prefix']}/{row['name']}"
+        handler.audit(connection, "dataset.delete", dataset, name=name, records=row["records"])
+
+    await services.db.write(remove)
+    await services.imports.cancel(dataset)
+    await services.uploads.remove(dataset)
+    await services.drafts.remove(dataset)
 
 
 def _check_sensitivity(row: RowMapping, wanted: str | None) -> None:

@@ -126,12 +126,7 @@ class JobCancelHandler(Handler):
 
     async def post(self, job: str) -> None:
         """Cancel the job, or ask its agent to; answers the job as it is now."""
-        compute = compute_of(self)
-        row = await fetch_job(self, job, Right.MANAGE)
-        asked = AuditEntry("job.cancel", self.identity.tenant_id, job, {}, self.request_id)
-        await compute.queue.cancel(job, asked)
-        if compute.fleet is not None:
-            compute.fleet.cancel_soon(job, row["tenant_id"])
+        await cancel_job(self, job)
         self.answer(await read_job(self, job, Right.VIEW))
 
 
@@ -152,13 +147,34 @@ def parse_states(text: str | None) -> frozenset[JobState]:
         ) from None
 
 
+async def cancel_job(handler: Handler, job: str) -> None:
+    """Cancels a job, or asks its agent to.
+
+    Raises:
+        NotFoundError: There is no such job, or the caller may not know it.
+        NotAllowedError: The caller may see it, but not manage it.
+        JobStateError: It is over.
+    """
+    compute = compute_of(handler)
+    row = await fetch_job(handler, job, Right.MANAGE)
+    asked = AuditEntry("job.cancel", handler.identity.tenant_id, job, {}, handler.request_id)
+    await compute.queue.cancel(job, asked)
+    if compute.fleet is not None:
+        compute.fleet.cancel_soon(job, row["tenant_id"])
+
+
 async def answer_submitted(handler: Handler, job_id: str) -> None:
     """Answers with a job that was just submitted, and has it seen to at once."""
+    see_to_jobs(handler)
+    handler.answer(await read_job(handler, job_id, Right.VIEW))
+
+
+def see_to_jobs(handler: Handler) -> None:
+    """Has a job that was just submitted seen to at once."""
     compute = compute_of(handler)
     compute.translations.wake()
     if compute.fleet is not None:
         compute.fleet.wake()
-    handler.answer(await read_job(handler, job_id, Right.VIEW))
 
 
 async def fetch_job(handler: Handler, job_id: str, right: Right) -> RowMapping:

@@ -147,29 +147,7 @@ class WithdrawHandler(Handler):
 
     async def post(self, version: str) -> None:
         """Withdraw the version; it stays readable, and nothing new is made from it."""
-        reason = self.body(WithdrawRequest).reason
-        identity = self.identity
-
-        def write(connection: Connection) -> Version:
-            row = versions.get(connection, identity, version, Right.MANAGE)
-            if not versions.withdraw(connection, version, reason, now()):
-                raise ConflictError(f"This version is {row['state']} already.")
-            self.audit(
-                connection,
-                "version.withdraw",
-                version,
-                name=versions.full_name(row),
-                content_digest=row["content_digest"],
-                adapters=statements.count_adapters(connection, version),
-            )
-            level = self.services.store_desk.level
-            row = versions.get(connection, identity, version, Right.VIEW)
-            return describe_version(row, level, source_names(connection, identity, [row]))
-
-        withdrawn = await self.services.db.write(write)
-        if (compute := self.services.compute) is not None:
-            await compute.queue.fail_lossy()
-        self.answer(withdrawn)
+        self.answer(await withdraw_version(self, version, self.body(WithdrawRequest).reason))
 
 
 class RecordLineageHandler(Handler):
@@ -189,6 +167,38 @@ class RecordLineageHandler(Handler):
             )
         graph = await services.db.read(lambda c: followed(c, identity, found))
         self.answer(RecordLineage(record_id=record_id, versions=tuple(found), graph=graph))
+
+
+async def withdraw_version(handler: Handler, version: str, reason: str) -> Version:
+    """Withdraw a version; jobs that wait to learn from it fail.
+
+    Raises:
+        NotFoundError: there is none, or the caller may not know it.
+        NotAllowedError: the caller has a lesser right.
+        ConflictError: it is withdrawn already.
+    """
+    identity = handler.identity
+
+    def write(connection: Connection) -> Version:
+        row = versions.get(connection, identity, version, Right.MANAGE)
+        if not versions.withdraw(connection, version, reason, now()):
+            raise ConflictError(f"This version is {row['state']} already.")
+        handler.audit(
+            connection,
+            "version.withdraw",
+            version,
+            name=versions.full_name(row),
+            content_digest=row["content_digest"],
+            adapters=statements.count_adapters(connection, version),
+        )
+        level = handler.services.store_desk.level
+        row = versions.get(connection, identity, version, Right.VIEW)
+        return describe_version(row, level, source_names(connection, identity, [row]))
+
+    withdrawn = await handler.services.db.write(write)
+    if (compute := handler.services.compute) is not None:
+        await compute.queue.fail_lossy()
+    return withdrawn
 
 
 def _diff(

@@ -49,31 +49,43 @@ class DatasetVersionsHandler(Handler):
 
     async def post(self, dataset: str) -> None:
         """Begin to publish the draft."""
-        wanted = self.body(PublishRequest)
-        services, identity = self.services, self.identity
-        row = await services.db.read(lambda c: datasets.get(c, identity, dataset, Right.MANAGE))
-        await services.storage.check(row["tenant_id"])
-        work = services.publisher.work(row, identity.tenant_id, wanted, self._note)
-        work.names = lambda c, version: source_names(c, identity, [version])
-        row = await services.operations.start(
-            identity,
-            "publish",
-            dataset,
-            work,
-            may=lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE),
-        )
-        self.answer(describe_operation(row, services.operations))
+        row = await start_publishing(self, dataset, self.body(PublishRequest))
+        self.answer(describe_operation(row, self.services.operations))
 
-    def _note(self, connection: Connection, version: Version) -> None:
+
+async def start_publishing(handler: Handler, dataset: str, wanted: PublishRequest) -> RowMapping:
+    """Begin to publish a draft; return the row of the operation.
+
+    Raises:
+        NotFoundError: there is no such dataset, or the caller may not know it.
+        NotAllowedError: the caller has a lesser right.
+        StorageQuotaError: its owner has no room.
+        ConflictError: another operation is running on it.
+    """
+    services, identity = handler.services, handler.identity
+
+    def note(connection: Connection, version: Version) -> None:
         details = {"name": version.name, "records": version.records}
         digest = version.content_digest or ""
-        self.audit(connection, "version.publish", version.id, content_digest=digest, **details)
+        handler.audit(connection, "version.publish", version.id, content_digest=digest, **details)
         replaced = statements.replaced_by(connection, version.dataset, version.created_at)
         if replaced is not None:
             name = statements.full_name(replaced)
-            self.audit(
+            handler.audit(
                 connection, "version.withdraw", replaced["id"], content_digest=digest, name=name
             )
+
+    row = await services.db.read(lambda c: datasets.get(c, identity, dataset, Right.MANAGE))
+    await services.storage.check(row["tenant_id"])
+    work = services.publisher.work(row, identity.tenant_id, wanted, note)
+    work.names = lambda c, version: source_names(c, identity, [version])
+    return await services.operations.start(
+        identity,
+        "publish",
+        dataset,
+        work,
+        may=lambda c: fetch(c, tables.datasets, identity, dataset, Right.MANAGE),
+    )
 
 
 class _VersionHandler(Handler):

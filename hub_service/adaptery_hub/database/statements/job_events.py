@@ -115,6 +115,17 @@ def metrics_texts(
     return seqs or "", lines or ""
 
 
+def read_back(
+    connection: Connection, job_id: str, before_seq: int | None, limit: int
+) -> list[RowMapping]:
+    """Returns up to `limit` events of a job before one number, newest first."""
+    statement = sa.select(_events).where(_events.c.job_id == job_id)
+    if before_seq is not None:
+        statement = statement.where(_events.c.seq < before_seq)
+    statement = statement.order_by(_events.c.seq.desc()).limit(limit)
+    return list(connection.execute(statement).mappings())
+
+
 def first_seqs(connection: Connection, attempt_ids: Sequence[str]) -> list[int]:
     """Returns the number in the job of the first event of each attempt that told any."""
     found: list[int] = []
