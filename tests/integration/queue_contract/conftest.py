@@ -70,3 +70,8 @@ def double(server: ClearmlServer) -> ClearmlDouble:
 @pytest.fixture
 async def clearml(tmp_path: Path, server: ClearmlServer) -> ClearmlWay:
     return await _clearml(tmp_path, server, by_sdk=False)
+
+
+@pytest.fixture
+async def by_sdk(tmp_path: Path, server: ClearmlServer) -> ClearmlWay:
+    return await _clearml(tmp_path, server, by_sdk=True)

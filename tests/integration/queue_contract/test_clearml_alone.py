@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +28,10 @@ from support.published import KEY
 from support.queue_ways import CLEARML_QUEUE, WORKER_KEY, ClearmlWay
 
 pytestmark = pytest.mark.timeout(300)
+
+FAULTS: tuple[Fault, ...] = ("503", "html", "nonsense", "reset", "hang")
+#: A round and what its child needs to begin, on a busy machine.
+GIVE_UP_SECONDS = 60
 
 
 async def submit(way: ClearmlWay, name: str = "notes", owner: str = "demo", **fields: Any) -> str:
@@ -64,6 +69,31 @@ async def test_an_ill_clearml_makes_jobs_wait_and_nothing_else(
     await clearml.say(held, "finish", outcome="completed")
     await clearml.carrier.step()
     assert (await clearml.hub.row(job))["state"] == JobState.COMPLETED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_the_sdk_gives_up_in_time_wherever_clearml_fails(
+    by_sdk: ClearmlWay, double: ClearmlDouble
+) -> None:
+    job = await submit(by_sdk)
+    for fault in FAULTS:
+        for endpoint in (None, "tasks.create"):  # from the login on; halfway
+            double.fault, double.fault_at = fault, endpoint
+            began = time.monotonic()
+            await by_sdk.carrier.step()
+            assert time.monotonic() - began < GIVE_UP_SECONDS, (fault, endpoint)
+            assert by_sdk.carrier._away, (fault, endpoint)
+            row = await by_sdk.hub.row(job)
+            assert row["state"] == JobState.QUEUED, (fault, endpoint)
+            assert row["reason"].startswith("waits for ClearML: "), (fault, endpoint)
+            double.fault = None
+            double.held.set()
+            double.held.clear()
+    held = await by_sdk.begin()
+    assert held is not None and held.job_id == job
+    alive = [task for task in tasks_of(double) if task["status"] == "in_progress"]
+    assert len(alive) == 1
 
 
 async def test_a_clearml_that_lies_about_a_running_job_changes_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from adaptery_hub.clearml.program import (
     Done,
     Failed,
     RegisterProgram,
+    Round,
     child_environment,
     read_outcome,
 )
@@ -120,6 +122,36 @@ def test_what_has_another_shape_is_not_believed(said: bytes) -> None:
     outcome = read_outcome(said)
     assert outcome == Failed("away", "The program that speaks with ClearML ended before it was "
                              "done.")  # fmt: skip
+
+
+def _round(**changed: object) -> bytes:
+    said = {"placed": {"ct_1": "0a"}, "refused": {"ct_2": "No."}, "ended": ["0b"]}
+    return json.dumps({"round": {**said, "states": {"0a": "queued"}, **changed}}).encode()
+
+
+def test_a_round_is_read() -> None:
+    outcome = read_outcome(_round())
+    assert isinstance(outcome, Done) and outcome.round == Round(
+        {"ct_1": "0a"}, {"ct_2": "No."}, frozenset({"0b"}), {"0a": "queued"}
+    )
+    long = read_outcome(_round(refused={"ct_2": "x" * 301}))
+    assert isinstance(long, Done) and long.round is not None and long.round.refused == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"placed": ["0a"]},
+        {"placed": {"ct_1": "../x"}},
+        {"ended": {"0b": 1}},
+        {"ended": ["<html>"]},
+        {"states": {"0a": "a state of many words"}},
+        {"states": None},
+        {"refused": {"": "No."}},
+    ],
+)
+def test_a_round_of_another_shape_is_not_believed(changed: dict[str, object]) -> None:
+    assert isinstance(read_outcome(_round(**changed)), Failed)
 
 
 def test_what_it_says_is_read() -> None:

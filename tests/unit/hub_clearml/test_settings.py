@@ -126,3 +126,20 @@ def test_the_sdk_is_given_the_reader_of_the_store_and_no_other(tmp_path: Path) -
     assert "KEYADMIN" not in str(made) and "KEYPUBLISHER" not in str(made)
     assert made["api"]["files_server"] == "https://files.clearml.example.edu:8081"
     assert made["api"]["http"]["retries"]["total"] < 10
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"clearml_service_url": "https://hub/services/adaptery/"}, "clearml_api_url"),
+        (ADDRESSES, "clearml_service_url"),
+        ({**ADDRESSES, "clearml_service_url": "hub.example.edu"}, "clearml_service_url"),
+    ],
+)
+def test_a_queue_leads_to_a_clearml_that_is_there_and_back(
+    options: dict[str, str], word: str
+) -> None:
+    queues = {"training": {"clearml_queue": "gpu"}}
+    with pytest.raises(ValueError, match=word):
+        check_links({**options, "queues": queues})
+    check_links({**options, "queues": {"training": {}}})
