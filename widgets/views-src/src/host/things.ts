@@ -131,6 +131,21 @@ export interface Summary {
   train_samples_per_second?: number;
   train_steps_per_second?: number;
   total_flos?: number;
+  evaluation?: Evaluation;
+}
+
+/** How well one model does on held out answers. */
+export interface Scores {
+  loss: number;
+  rouge_l?: number;
+  exact_match?: number;
+}
+
+/** Base model and adapter on the same held out examples. */
+export interface Evaluation {
+  examples: number;
+  base: Scores;
+  adapter: Scores;
 }
 
 /** Work that takes longer than a request. */

@@ -1,6 +1,6 @@
 // What a job cost and how it went, in numbers. What was not measured is left out.
 
-import type { Summary } from "../host/things";
+import type { Evaluation, Scores, Summary } from "../host/things";
 import { element, scrolled } from "./elements";
 import { bytesWords, durationWords, momentWords, nameWords, numberWords, scientificWords } from "./words";
 
@@ -32,6 +32,12 @@ const SUMMARY: [field: keyof Summary, name: string, words: (value: number) => st
   ["total_flos", "Floating-point operations", (value) => scientificWords(value)],
 ];
 
+const SCORES: [field: keyof Scores, name: string, words: (value: number) => string][] = [
+  ["loss", "Loss on the answers", (value) => numberWords(value, 4)],
+  ["rouge_l", "ROUGE-L", (value) => numberWords(value, 3)],
+  ["exact_match", "Exact match", (value) => `${numberWords(100 * value, 3)} %`],
+];
+
 export function statisticsOf(statistics: Statistics): HTMLElement {
   const { attempts, inputs, summary } = statistics;
   return element(
@@ -39,6 +45,7 @@ export function statisticsOf(statistics: Statistics): HTMLElement {
     { class: "statistics" },
     listOf(statistics),
     ...(summary ? [element("section", {}, element("h4", {}, "Summary"), summaryTable(summary))] : []),
+    ...(summary?.evaluation ? [element("section", {}, element("h4", {}, "Evaluation"), evaluationTable(summary.evaluation))] : []),
     ...(attempts.length > 0 ? [element("section", {}, element("h4", {}, "Attempts"), attemptsTable(attempts))] : []),
     ...(inputs.length > 0 ? [element("section", {}, element("h4", {}, "Learnt from"), inputsTable(inputs))] : []),
   );
@@ -52,6 +59,15 @@ export function summaryTable(summary: Summary): HTMLElement {
     return [element("tr", {}, head, element("td", { class: "number" }, words(value)))];
   });
   return element("table", {}, element("tbody", {}, ...rows));
+}
+
+/** Base model and adapter side by side; what was not measured of both is left out. */
+export function evaluationTable({ examples, base, adapter }: Evaluation): HTMLElement {
+  const rows = SCORES.flatMap(([field, name, words]) => {
+    const [before, after] = [base[field], adapter[field]];
+    return before === undefined || after === undefined ? [] : [[name, words(before), words(after)]];
+  });
+  return tableOf([`On ${numberWords(examples)} held out`, "Base model", "Adapter"], rows);
 }
 
 /** The numbers that are known, as words. */

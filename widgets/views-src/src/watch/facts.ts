@@ -3,7 +3,7 @@
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
 import { textOfValue } from "../parts/holders";
-import { summaryTable } from "../parts/job-statistics";
+import { evaluationTable, summaryTable } from "../parts/job-statistics";
 import { bytesWords, digestWords, momentWords, nameWords, numberWords } from "../parts/words";
 import type { Job, OptionValue } from "../host/things";
 import type { Adapter } from "./job";
@@ -28,6 +28,7 @@ export class Facts {
     this.shown = signature;
     this.element.replaceChildren(
       ...(job.summary ? [section("Summary", summaryTable(job.summary))] : []),
+      ...(job.summary?.evaluation ? [section("Evaluation", evaluationTable(job.summary.evaluation))] : []),
       ...(job.adapter ? [table("Adapter", adapterFacts(job.adapter, adapter))] : []),
       table("Made from", sourceFacts(job)),
       table("Options", optionFacts(job.options, titles)),
