@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from measures import Measure
 
 from adaptery_hub.queue import EmbeddedQueue, Offer
@@ -100,6 +101,8 @@ async def _load(service: Service, folder: Path) -> tuple[dict[str, Any], TimedQu
     await insert_queued(
         hub, {user: int(JOBS * part) for user, part in zip(users, PARTS, strict=True)}
     )
+    # PostgreSQL does so by itself within a minute of so many changes.
+    await hub.database.write(lambda c: c.execute(sa.text("ANALYZE")))
     compute = service.services.compute
     assert compute is not None and compute.fleet is not None
     fleet, timed = compute.fleet, TimedQueue(compute.queue)

@@ -184,34 +184,39 @@ def waiting(connection: Connection, queue: str) -> list[RowMapping]:
 
 
 def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMapping]:
-    """Returns of the jobs that a slot can take the first one of each user in each tenant."""
-    rank = sa.func.row_number().over(
-        partition_by=[_jobs.c.tenant_id, _jobs.c.creator_id],
-        order_by=[_jobs.c.priority.desc(), _jobs.c.queued_at, _jobs.c.id],
+    """Returns of the jobs that a slot can take the first one of each user in each tenant.
+
+    By two looks into an index for each of them: what waits behind the first is not read.
+    """
+    lines = (
+        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id)
+        .distinct()
+        .where(_jobs.c.queue == offer.queue, _jobs.c.state == JobState.QUEUED)
+        .subquery("lines")
     )
+    job = _jobs.alias("job")
     may_return = sa.and_(
-        sa.or_(_jobs.c.retry_at.is_(None), _jobs.c.retry_at <= now),
-        _jobs.c.weight_digest.not_in(offer.elsewhere),
+        sa.or_(job.c.retry_at.is_(None), job.c.retry_at <= now),
+        job.c.weight_digest.not_in(offer.elsewhere),
     )
-    ranked = (
-        sa.select(
-            _jobs.c.id,
-            _jobs.c.tenant_id,
-            _jobs.c.creator_id,
-            _jobs.c.priority,
-            _jobs.c.queued_at,
-            rank.label("rank"),
-        )
-        .where(
-            _jobs.c.queue == offer.queue,
-            _jobs.c.state == JobState.QUEUED,
-            _jobs.c.weight_digest.in_(offer.weight_digests),
-            sa.or_(_jobs.c.lost_by.is_(None), _jobs.c.lost_by != offer.agent_id, may_return),
-            sa.true() if offer.job_id is None else _jobs.c.id == offer.job_id,
-        )
-        .subquery()
+    fits = sa.and_(
+        job.c.queue == offer.queue,
+        job.c.state == JobState.QUEUED,
+        job.c.tenant_id == lines.c.tenant_id,
+        job.c.creator_id == lines.c.creator_id,
+        job.c.weight_digest.in_(offer.weight_digests),
+        sa.or_(job.c.lost_by.is_(None), job.c.lost_by != offer.agent_id, may_return),
     )
-    statement = sa.select(ranked).where(ranked.c.rank == 1)
+    most = sa.select(job.c.priority).where(fits).order_by(job.c.priority.desc()).limit(1)
+    first = sa.select(job.c.id).where(fits).order_by(job.c.queued_at, job.c.id).limit(1)
+    ids = sa.select(
+        first.where(job.c.priority == most.correlate(lines).scalar_subquery())
+        .correlate(lines)
+        .scalar_subquery()
+    ).select_from(lines)
+    statement = sa.select(
+        _jobs.c.id, _jobs.c.tenant_id, _jobs.c.creator_id, _jobs.c.priority, _jobs.c.queued_at
+    ).where(_jobs.c.id.in_(ids))
     return list(connection.execute(statement).mappings())
 
 
