@@ -8,7 +8,6 @@ Invariants:
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.schemas.events import MetricsEvent
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, job_events
+from adaptery_hub.fair_seats import FairSeats
 
 __all__ = ["POINTS_MAX", "POINTS_MIN", "SERIES", "JobCharts", "Metrics", "read_metrics"]
 
@@ -92,22 +92,22 @@ class JobCharts:
     """The charts that were asked for last.
 
     Many points take a while, so they are read one job after the other: lists of jobs are read by
-    the same few threads.
+    the same few threads. Tenants take turns.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turn = asyncio.Semaphore(1)
+        self._seats = FairSeats(1)
         self._kept: OrderedDict[tuple[str, int, int], list[int]] = OrderedDict()
 
-    async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Runs what reads all points of a job, in its turn."""
-        async with self._turn:
+    async def read(self, tenant_id: str, fn: Callable[[Connection], T]) -> T:
+        """Runs what reads all points of a job for a tenant, in their turn."""
+        async with self._seats.seat(tenant_id):
             return await self._database.read(fn)
 
-    async def points(self, job_id: str, limit: int) -> list[RowMapping]:
-        """Returns at most so many metrics of a job that look like all of them."""
-        return await self.read(lambda c: self._points(c, job_id, limit))
+    async def points(self, tenant_id: str, job_id: str, limit: int) -> list[RowMapping]:
+        """Returns at most so many metrics of a job that look like all of them, for a tenant."""
+        return await self.read(tenant_id, lambda c: self._points(c, job_id, limit))
 
     def _points(self, connection: Connection, job_id: str, limit: int) -> list[RowMapping]:
         key = (job_id, job_events.last_seq(connection, job_id), limit)

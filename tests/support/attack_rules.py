@@ -146,6 +146,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", f"{_TUNING}/events"): Rule("job", _READ),
     ("GET", f"{_TUNING}/checkpoints"): Rule("job", _READ),
     ("POST", "api/jobs"): Rule("dataset", Right.USE),
+    ("POST", "api/jobs/preflight"): Rule("dataset", Right.USE),
+    ("POST", "api/jobs/preflight/batch"): Rule("dataset", Right.VIEW),
     ("POST", "api/keys"): Rule("adapter", Right.USE, also=frozenset({"infer", "read"})),
 }
 

@@ -76,6 +76,8 @@ class Things:
                 return {"model": BASE, "training_file": f"file-{self.ids['dataset'][3:]}"}
             case "POST", "jobs":
                 return {"name": "again", "dataset": self.ids["version"]}
+            case "POST", "preflight" | "batch":
+                return {"dataset": self.ids["version"]}
             case "POST", "keys":
                 return {"name": "again", "adapters": [self.ids["adapter"]]}
             case "POST", "bulk":

@@ -48,6 +48,7 @@ REMEMBERED_LISTS = 500
 STEP_LIMIT = 10_000_000  # optimiser steps; more than any job spec allows
 METRICS_LIMIT = 32  # numbers beside one checkpoint
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+CheckpointMetrics = Annotated[dict[MetricName, float | None], Field(max_length=METRICS_LIMIT)]
 _DONE: Mapping[str, object] = {"ok": True}
 
 
@@ -124,9 +125,7 @@ class CommitOp(Model):
     files: list[ListedFile]
     step: int | None = Field(default=None, ge=1, le=STEP_LIMIT)
     digest: DigestText | None = None
-    metrics: Annotated[dict[MetricName, float | None], Field(max_length=METRICS_LIMIT)] | None = (
-        None
-    )
+    metrics: CheckpointMetrics | None = None
     fencing_token: int | None = None
 
 

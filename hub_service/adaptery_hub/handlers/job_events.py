@@ -92,7 +92,8 @@ class JobMetricsHandler(Handler):
             fault = FieldProblem("points", "makes no pages.", "Leave out after and limit.")
             raise InvalidInputError(errors=[fault])
         await fetch_job(self, job, Right.VIEW)
-        return await compute_of(self).dashboard.charts.points(job, limit), limit
+        tenant = self.identity.tenant_id
+        return await compute_of(self).dashboard.charts.points(tenant, job, limit), limit
 
 
 class JobLogHandler(Handler):

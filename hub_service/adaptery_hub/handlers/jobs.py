@@ -116,7 +116,8 @@ class JobStatisticsHandler(Handler):
         self.check_query()
         row = await fetch_job(self, job, Right.VIEW)
         statistics = await compute_of(self).dashboard.charts.read(
-            lambda c: describe_statistics(c, row, read_metrics(c, job), now())
+            self.identity.tenant_id,
+            lambda c: describe_statistics(c, row, read_metrics(c, job), now()),
         )
         self.answer(statistics)
 

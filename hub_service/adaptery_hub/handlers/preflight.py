@@ -82,7 +82,7 @@ class FirstBatchHandler(Handler):
 
         await self.services.db.read(check)
         with self.holding(self.services.looks):
-            batch = await compute.preflights.first_batch(plan)
+            batch = await compute.preflights.first_batch(plan, identity.tenant_id)
         await self.services.db.read(check)  # it took a while
         self.answer(batch)
 

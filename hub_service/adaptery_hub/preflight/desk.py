@@ -1,6 +1,7 @@
 """Where pre-flights get what they count: verified files, the base model's description, the agents.
 
-Invariant: a first batch is bounded in time, and in how many are made at once.
+Invariant: a first batch is bounded in time, and in how many are made at once; no tenant has all
+places, and who waits for one loses no time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from adaptery.examples import held_out_inputs
 from adaptery.schemas.preflight import FirstBatch
 from adaptery.schemas.spec import BaseModelRef, JobSpec
 from adaptery_hub.base_model_files import BaseModelFiles
+from adaptery_hub.fair_seats import FairSeats
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.imports.work import Deadline
 from adaptery_hub.job_desk import JobPlan
@@ -44,6 +46,7 @@ class PreflightDesk:
         self._processes = processes
         self._files = files
         self._threads = ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="first-batch")
+        self._seats = FairSeats(BATCH_THREADS)
 
     def model_of(self, plan: JobPlan) -> Path:
         """Returns the folder that describes a job's base model.
@@ -90,21 +93,22 @@ class PreflightDesk:
             )
         return CountOrder(tuple(inputs), _spec(plan), model, tells_leaks)
 
-    async def first_batch(self, plan: JobPlan) -> FirstBatch:
-        """Returns the first batch of a job.
+    async def first_batch(self, plan: JobPlan, tenant_id: str) -> FirstBatch:
+        """Returns the first batch of a job, for a tenant.
 
         Raises:
             DeadlineError: It takes too long to find.
             AdapteryError: As `find_first_batch`, or as `open`.
         """
         model, loop = self.model_of(plan), asyncio.get_running_loop()
-        progress = Deadline(Progress(loop), BATCH_SECONDS, error=_too_long)
 
         def make() -> FirstBatch:
+            progress = Deadline(Progress(loop), BATCH_SECONDS, error=_too_long)
             order = self.open(plan, model)
             return FirstBatch(rows=self._processes.run(find_first_batch, progress, order))
 
-        return await loop.run_in_executor(self._threads, make)
+        async with self._seats.seat(tenant_id):
+            return await loop.run_in_executor(self._threads, make)
 
     def close(self) -> None:
         """Waits for what is being made."""

@@ -215,3 +215,19 @@ async def split_again(client: Client, dataset: str) -> str:
     )
     assert (await client.ended(begun["id"]))["state"] == "completed"
     return (await client.publish(dataset))["result"]["version"]["id"]
+
+
+async def test_endless_first_batches_of_one_user_keep_nobody_else_waiting(
+    demo: Client, guest: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "BATCH_SECONDS", 5.0)
+    _, endless = await published(demo, "endless", 2)
+    _, version = await published(guest, "quick", 2)
+    body = {"dataset": endless, "base_model": "endless"}
+    greedy = [
+        asyncio.create_task(demo.post("api/jobs/preflight/batch", json=body)) for _ in range(2)
+    ]
+    await asyncio.sleep(0)
+    await guest.json("POST", "api/jobs/preflight/batch", 200, json={"dataset": version})
+    assert not any(task.done() for task in greedy)
+    assert [answer.status_code for answer in await asyncio.gather(*greedy)] == [504, 504]

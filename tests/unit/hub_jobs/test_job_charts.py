@@ -1,5 +1,6 @@
 """Charts of few points that look like all of them."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -103,18 +104,18 @@ async def test_of_a_step_that_was_done_again_the_later_attempt_counts(hub: HubTa
         points(3, loss=3),
     )
     charts = JobCharts(hub.database)
-    shown = [row["data"] for row in await charts.points(job, 50)]
+    shown = [row["data"] for row in await charts.points("tn_a", job, 50)]
     assert [(point["step"], point["loss"]) for point in shown] == [(1, 1), (2, 1), (3, 3)]
-    again = await charts.points(job, 50)
+    again = await charts.points("tn_a", job, 50)
     assert [row["seq"] for row in again] == [11, 12, 19]
-    found = await charts.read(lambda c: read_metrics(c, job))
+    found = await charts.read("tn_a", lambda c: read_metrics(c, job))
     assert (found.last("loss"), found.lowest("loss"), found.median("loss")) == (3, 1, 1)
     assert found.lowest("eval_loss") is None
 
 
 async def test_a_job_without_points_has_an_empty_chart(hub: HubTables) -> None:
     job = await job_with(hub)
-    assert await JobCharts(hub.database).points(job, 50) == []
+    assert await JobCharts(hub.database).points("tn_a", job, 50) == []
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -123,4 +124,19 @@ async def test_points_are_read_piece_by_piece(
 ) -> None:
     monkeypatch.setattr("adaptery_hub.job_charts._READ_AT_ONCE", count)
     job = await job_with(hub, points(1, 2, 3, 4, loss=1))
-    assert [row["seq"] for row in await JobCharts(hub.database).points(job, 50)] == [11, 12, 13, 14]
+    assert [row["seq"] for row in await JobCharts(hub.database).points("tn_a", job, 50)] == [
+        11,
+        12,
+        13,
+        14,
+    ]
+
+
+async def test_many_charts_of_one_tenant_keep_nobody_waiting_for_more_than_a_turn(
+    hub: HubTables,
+) -> None:
+    charts, read = JobCharts(hub.database), list[str]()
+    wanted = ["tn_a", "tn_a", "tn_a", "tn_a", "tn_b"]
+    asked = [charts.read(tenant, lambda _, t=tenant: read.append(t)) for tenant in wanted]
+    await asyncio.gather(*asked)
+    assert read.index("tn_b") == 1
