@@ -154,6 +154,7 @@ def job_request(
         dataset=dataset,
         start_from=start_from,
         options={**_chosen(wanted, task), **sent},
+        metadata=wanted.metadata,
     )
 
 
@@ -217,7 +218,7 @@ def describe_job(job: Job, facts: JobFacts) -> dict[str, object]:
         "seed": optim.get("seed"),
         "error": failed if job.state == JobState.FAILED else None,
         "integrations": None,
-        "metadata": None,
+        "metadata": job.metadata,
     }
 
 

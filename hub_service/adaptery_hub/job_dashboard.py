@@ -188,6 +188,7 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
         queue=row["queue"],
         priority=priority_word(row["priority"]),
         cloned_from=row["cloned_from"],
+        metadata=row["metadata"],
         progress=row["progress"],
         step=row["step"],
         total_steps=row["total_steps"],

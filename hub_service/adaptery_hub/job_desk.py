@@ -153,6 +153,7 @@ class JobDesk:
             translation=plan.translation and plan.translation.held_out(holds_out(plan.spec)),
             priority=wanted.priority,
             cloned_from=wanted.cloned_from,
+            metadata=wanted.metadata,
             request=request,
         )
         return await self._queue.submit(submission)
@@ -257,6 +258,7 @@ def _again(
         priority="normal" if priority == "high" and "admin" not in identity.scopes else priority,
         options=job["options"],
         cloned_from=job["id"],
+        metadata=job["metadata"],
         key=wanted.key,
     )
 

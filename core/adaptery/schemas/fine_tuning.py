@@ -13,7 +13,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adaptery.schemas.chat_messages import Lenient
-from adaptery.schemas.jobs import OPTIONS_LIMIT, OptionValue
+from adaptery.schemas.jobs import METADATA_LIMIT, OPTIONS_LIMIT, Metadata, OptionValue
 
 __all__ = ["FineTuningRequest", "Hyperparameters", "Method", "MethodKind"]
 
@@ -67,7 +67,7 @@ class FineTuningRequest(BaseModel):
         default=None, description="OpenAI's form of 2023, of the method `supervised`"
     )
     integrations: list[object] | None = Field(default=None, max_length=64)
-    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    metadata: Metadata | None = Field(default=None, max_length=METADATA_LIMIT)
     task: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         default=None, description="ours: the task, where it is not the one of the method"
     )
@@ -87,13 +87,6 @@ class FineTuningRequest(BaseModel):
     def _no_integrations(cls, value: list[object] | None) -> list[object] | None:
         if value:
             raise ValueError("are not offered: an administrator can connect ClearML; leave it out")
-        return value
-
-    @field_validator("metadata")
-    @classmethod
-    def _no_metadata(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        if value:
-            raise ValueError("is not kept; use suffix to name the job")
         return value
 
     @property

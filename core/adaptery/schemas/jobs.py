@@ -20,6 +20,7 @@ __all__ = [
     "JobChange",
     "JobCreate",
     "JobEvent",
+    "Metadata",
     "OptionValue",
     "Priority",
 ]
@@ -30,6 +31,12 @@ OPTIONS_LIMIT = 64
 OptionValue = int | float | str | bool | list[str]
 #: Versions that one job learns from.
 DATASETS_LIMIT = 16
+
+#: As OpenAI has them.
+METADATA_LIMIT = 16
+Metadata = dict[
+    Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
+]
 
 DatasetText = Annotated[str, Field(min_length=1, max_length=400)]
 #: A name of an adapter, with `@3` a version and `@3-step200` a checkpoint, or an id.
@@ -75,6 +82,11 @@ class JobCreate(Model):
     )
     options: dict[str, OptionValue] = Field(default_factory=dict, max_length=OPTIONS_LIMIT)
     cloned_from: JobId | None = Field(default=None, description="the job that it was made from")
+    metadata: Metadata | None = Field(
+        default=None,
+        max_length=METADATA_LIMIT,
+        description="notes of the client's, which it gets back",
+    )
     key: ClientKey | None = Field(
         default=None, description="made by the client: sent again, it submits no second job"
     )
@@ -138,6 +150,7 @@ class Job(Answer):
     reward: str | None = None
     priority: Priority = "normal"
     cloned_from: str | None = Field(default=None, description="id of the job it was made from")
+    metadata: Metadata | None = Field(default=None, description="notes of who submitted it")
     step: int | None = Field(default=None, description="optimiser steps done")
     total_steps: int | None = None
     starts_at: Instant | None = Field(default=None, description="estimate, while it is queued")

@@ -203,6 +203,7 @@ jobs = _table(
     sa.Column("key", sa.String(64)),  # made by the client that submitted it
     sa.Column("request_digest", Digest()),  # of what came with the key
     sa.Column("cloned_from", Id()),  # the job that it was made from; it may be deleted by now
+    sa.Column("metadata", sa.JSON(none_as_null=True)),  # what its client noted about it
     sa.Column("deleted_at", UtcTime()),  # what its adapter learnt from is still told by its inputs
     sa.Column("lost_by", Id()),  # the agent that lost it last
     sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again

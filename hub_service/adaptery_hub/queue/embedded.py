@@ -222,6 +222,7 @@ class EmbeddedQueue:
             "queue": submission.task.queue,
             "priority": priorities.NUMBERS[submission.priority],
             "cloned_from": submission.cloned_from,
+            "metadata": submission.metadata,
             **(asdict(submission.request) if submission.request else {}),
         }
 

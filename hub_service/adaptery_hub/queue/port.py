@@ -47,6 +47,7 @@ class Submission:
     translation: Translation | None = None  # what has to happen before it can be queued
     priority: Priority = "normal"
     cloned_from: str | None = None
+    metadata: Mapping[str, str] | None = None
     request: RequestKey | None = None
 
 

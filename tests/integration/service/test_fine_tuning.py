@@ -123,6 +123,7 @@ async def test_a_job_is_submitted_with_options_and_cancelled(
         training_file=file.id,
         suffix="My Model!",
         seed=7,
+        metadata={"study": "visits"},
         method={
             "type": "supervised",
             "supervised": {
@@ -137,6 +138,7 @@ async def test_a_job_is_submitted_with_options_and_cancelled(
     )
     assert job.id.startswith("ftjob-") and job.object == "fine_tuning.job"
     assert (job.status, job.model, job.training_file, job.seed) == ("queued", BASE, file.id, 7)
+    assert job.metadata == {"study": "visits"}
     assert job.hyperparameters.n_epochs == 2 and job.fine_tuned_model is None
     ours = await demo.json("GET", f"api/jobs/jb_{job.id[6:]}")
     assert (ours["task"], ours["name"]) == ("sft", "my-model")
