@@ -220,7 +220,7 @@ async def split_again(client: Client, dataset: str) -> str:
 async def test_endless_first_batches_of_one_user_keep_nobody_else_waiting(
     demo: Client, guest: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "BATCH_SECONDS", 5.0)
+    monkeypatch.setattr(desk, "BATCH_SECONDS", 4.0)
     _, endless = await published(demo, "endless", 2)
     _, version = await published(guest, "quick", 2)
     body = {"dataset": endless, "base_model": "endless"}
