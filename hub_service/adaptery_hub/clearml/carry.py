@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,7 +106,9 @@ def open_session() -> Ask:
 
 
 def _project(ask: Ask, name: str) -> str:
-    found = ask("projects", "get_all", name=f"^{name}$", only_fields=["id", "name"])["projects"]
+    found = ask("projects", "get_all", name=f"^{re.escape(name)}$", only_fields=["id", "name"])[
+        "projects"
+    ]
     same = [one["id"] for one in found if one["name"] == name]
     return same[0] if same else ask("projects", "create", name=name, description="Adaptery")["id"]
 

@@ -34,6 +34,7 @@ from adaptery_hub.clearml.addresses import NO_S3, Link, links_of
 from adaptery_hub.clearml.program import Done, Failed
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import clearml_links as statements
+from adaptery_hub.database.statements import clearml_tasks
 from adaptery_hub.database.statements import versions as version_statements
 from adaptery_hub.metrics import Metrics
 from adaptery_hub.objects import FilesystemStore
@@ -52,6 +53,10 @@ _DELETED = "somebody deleted it in ClearML"
 _REMAINS = (
     "ClearML holds names, digests, sizes and addresses of its files, and no record. It is tagged "
     "`erased` there as soon as ClearML answers. Delete it there if it must not be known."
+)
+_TASK_REMAINS = (
+    "ClearML holds names and digests of what its job learnt from, and no record. Delete it there "
+    "if they must not be known."
 )
 
 
@@ -279,6 +284,9 @@ def remaining(connection: Connection, version_ids: Sequence[str]) -> list[Remain
         which = f"ClearML dataset {row['dataset']}" if row["dataset"] else "a try to link"
         name = f"{which} of {version_statements.full_name(row)}"
         found.append(Remaining(kind="clearml", name=name, why=_REMAINS))
+    for row in clearml_tasks.of_versions(connection, version_ids):
+        name = f"ClearML task {row['task']} of the job {row['name']}"
+        found.append(Remaining(kind="clearml", name=name, why=_TASK_REMAINS))
     return found
 
 

@@ -152,6 +152,9 @@ def _next_task(double: ClearmlDouble, given: Document) -> Document:
 
 
 ENDPOINTS: dict[str, Endpoint] = {
+    "workers.register": lambda double, given: {},
+    "workers.status_report": lambda double, given: {},
+    "workers.unregister": lambda double, given: {},
     "tasks.enqueue": _enqueue,
     "tasks.dequeue": _dequeue,
     "tasks.stop": _stop,

@@ -115,6 +115,18 @@ def last_of_jobs(connection: Connection, job_ids: Collection[str]) -> Mapping[st
     return {row["job_id"]: row for row in connection.execute(statement).mappings()}
 
 
+def of_versions(connection: Connection, version_ids: Collection[str]) -> list[RowMapping]:
+    """Return the tasks of jobs that learn from these versions, with the names of the jobs."""
+    learning = sa.select(job_inputs.c.job_id).where(job_inputs.c.version_id.in_(version_ids))
+    statement = (
+        sa.select(clearml_tasks.c.task, jobs.c.name)
+        .join_from(clearml_tasks, jobs)
+        .where(clearml_tasks.c.task.is_not(None), clearml_tasks.c.job_id.in_(learning))
+        .order_by(clearml_tasks.c.id)
+    )
+    return list(connection.execute(statement).mappings())
+
+
 def takes_guarded(connection: Connection, job_id: str) -> bool:
     """Whether a job takes what is restricted now, or what was encrypted because it was."""
     encrypted = sa.func.coalesce(versions.c.counts["encrypted"].as_boolean(), sa.false())
