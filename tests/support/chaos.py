@@ -34,12 +34,18 @@ OVER = ("completed", "failed", "cancelled")
 
 
 @contextmanager
-def stage(root: Path, **agent_options: object) -> Iterator[Deployment]:
-    """Run a deployment that chaos may come over."""
+def stage(
+    root: Path,
+    *,
+    agents: int = 2,
+    options: Mapping[str, object] | None = None,
+    **agent_options: object,
+) -> Iterator[Deployment]:
+    """Run a deployment that chaos may come over; `options` are the service's."""
     made = Deployment(
         root,
-        options={"lease_seconds": 15.0, "max_attempts": 50},
-        agents=2,
+        options={"lease_seconds": 15.0, "max_attempts": 50, **(options or {})},
+        agents=agents,
         agent_options={"engine_start": "first_use", "worker_grace_seconds": 5, **agent_options},
         behaviour="steady",
     )

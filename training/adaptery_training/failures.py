@@ -19,6 +19,7 @@ To add one: subclass `TrainingError`, give it a code and a remedy, and list it i
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import ClassVar
 
 from adaptery.errors import AdapteryError, RecordError
@@ -113,7 +114,12 @@ class InternalTrainingError(TrainingError):
 
 
 #: What torch says on a host without memory left; it has no exception type of its own there.
-_HOST_MEMORY_PHRASES = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+_HOST_MEMORY_PHRASES = (
+    "can't allocate memory",
+    "not enough memory",
+    "Cannot allocate memory",
+    "failed to map segment from shared object",  # the loader, while a library is imported
+)
 #: What the writers of torch and safetensors say when a write fails; they hide the errno.
 _WRITE_PHRASES = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -123,7 +129,10 @@ def explain(error: BaseException) -> TrainingError:
     """Turn any exception of an attempt into one that its owner can act on."""
     if isinstance(error, TrainingError):
         return error
-    if isinstance(error, MemoryError) or _speaks_of(error, _HOST_MEMORY_PHRASES):
+    if any(
+        isinstance(cause, MemoryError) or _speaks_of(cause, _HOST_MEMORY_PHRASES)
+        for cause in _causes(error)
+    ):
         return OutOfMemoryError()
     if type(error).__name__ == "OutOfMemoryError":  # torch's, for devices; not imported here
         return OutOfMemoryError()
@@ -138,6 +147,14 @@ def explain(error: BaseException) -> TrainingError:
     if isinstance(error, AdapteryError):  # core's own words, which never quote content
         return TrainingError(error.message, remedy=error.hint)
     return InternalTrainingError(f"Training ended by an error of our own ({type(error).__name__}).")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it: libraries dress up what fails while they are imported."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _speaks_of(error: BaseException, phrases: tuple[str, ...]) -> bool:

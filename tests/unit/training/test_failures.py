@@ -16,6 +16,11 @@ class OutOfMemoryError(RuntimeError):
     """As torch names the one of a device."""
 
 
+def caused(error: Exception, by: Exception) -> Exception:
+    error.__cause__ = by
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -26,6 +31,11 @@ class OutOfMemoryError(RuntimeError):
             "out_of_memory",
         ),
         (OSError(errno.ENOMEM, SECRET), "out_of_memory"),
+        (
+            ImportError("libtorch.so: failed to map segment from shared object"),
+            "out_of_memory",
+        ),
+        (caused(ImportError(SECRET), MemoryError()), "out_of_memory"),
         (OSError(errno.ENOSPC, SECRET), "disk_full"),
         (OSError(errno.EDQUOT, SECRET), "disk_full"),
         (RuntimeError("PytorchStreamWriter failed writing file data/3"), "disk_full"),
