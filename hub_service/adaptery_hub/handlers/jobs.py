@@ -82,7 +82,6 @@ class JobHandler(Handler):
             self.audit(connection, "job.prioritise", job, priority=priority)
 
         await self.services.db.write(change)
-        compute_of(self).dashboard.lines.forget()
         self.answer(await read_job(self, job, Right.VIEW))
 
     async def delete(self, job: str) -> None:

@@ -4,8 +4,7 @@ To put thousands of jobs in order takes a while, so a line is kept and shown aga
 
 Invariants:
 - A line is as the database is, unless putting it together is so slow that doing it at each change
-  would keep the service busy: then it is a little old. Who asks about a job that it does not know
-  gets a new one.
+  would keep the service busy: then it is a little old, and does not know the newest jobs yet.
 - Places are those of the fair order, the very one that the queue picks by.
 """
 
@@ -14,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -79,7 +78,6 @@ class Lines:
         connection: Connection,
         queue: str,
         agents: tuple[AgentSlots, ...],
-        asked: Collection[str],
     ) -> Line:
         """Returns the line of a queue; blocks on the database.
 
@@ -87,29 +85,23 @@ class Lines:
             connection: An open transaction.
             queue: Its name.
             agents: Those that are connected.
-            asked: Ids of jobs that wait in it.
         """
         state = (job_lines.state_of_queue(connection, queue), agents)
         with self._building:
             kept = self._kept.get(queue)
-            if kept is None or not self._is_good(kept, state, asked):
+            if kept is None or not self._is_good(kept, state):
                 begun = self._seconds()
                 line = self._build(connection, queue, agents)
                 ended = self._seconds()
                 kept = self._kept[queue] = _Kept(line, state, ended, ended - begun)
             return kept.line
 
-    def forget(self) -> None:
-        """Drops all lines: the order of one changed although no job came or went."""
-        self._kept.clear()
-
-    def _is_good(self, kept: _Kept, state: object, asked: Collection[str]) -> bool:
+    def _is_good(self, kept: _Kept, state: object) -> bool:
         age = self._seconds() - kept.at_seconds
         if kept.state == state:
             return age < KEEP_SECONDS
         slow = kept.took_seconds >= QUICK_SECONDS
-        is_fresh = slow and age < BUSY_PARTS * kept.took_seconds
-        return is_fresh and kept.line.waiting.issuperset(asked)
+        return slow and age < BUSY_PARTS * kept.took_seconds
 
     def _build(self, connection: Connection, queue: str, agents: Sequence[AgentSlots]) -> Line:
         rules = self._book.of(queue)

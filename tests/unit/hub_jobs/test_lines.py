@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from adaptery.schemas.jobs import JobCreate
 from adaptery_hub.database import tables
 from adaptery_hub.job_dashboard import ConnectedAgents
-from adaptery_hub.queue import RuleBook
+from adaptery_hub.queue import RuleBook, transitions
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.queue.lines import KEEP_SECONDS, PAST_MIN, QUICK_SECONDS, Line, Lines
 from support.hub_tables import AGENT, WEIGHTS, HubTables, fence_of
@@ -73,7 +73,7 @@ async def test_lengths_are_those_of_jobs_of_the_same_kind_once_there_are_enough(
     one, two = await hub.described(first, second, agents=THERE)
     assert one.starts_at == hub.clock() and one.ends_at is None and two.starts_at is None
     await trained(hub, "past-last", 300)
-    hub.dashboard.lines.forget()
+    hub.dashboard.lines = Lines(RuleBook(), hub.clock)
     one, two = await hub.described(first, second, agents=THERE)
     assert one.ends_at == two.starts_at == hub.clock() + timedelta(seconds=100)
     assert [job.starts_at for job in await hub.described(first, second)] == [None, None]
@@ -127,6 +127,24 @@ async def test_a_line_is_kept_while_nothing_changes(
     assert (await look(hub, lines, one, two)).places == {one: 1, two: 2}
     await hub.queue.cancel(one)
     assert (await look(hub, lines, two)).places == {two: 1}
+
+
+async def test_a_changed_priority_is_seen_by_everyone_but_keeps_no_long_line_from_being_kept(
+    hub: HubTables, lines: Lines, seconds: Seconds
+) -> None:
+    one, two = await queued(hub, "one"), await queued(hub, "two")
+
+    async def prioritise(job: str, priority: int) -> None:
+        await hub.database.write(lambda c: transitions.prioritise(c, job, priority, hub.clock()))
+
+    assert (await look(hub, lines, one)).places == {one: 1, two: 2}
+    await prioritise(one, -1)
+    assert (await look(hub, lines, one)).places == {two: 1, one: 2}
+    seconds.took = 2 * QUICK_SECONDS
+    seconds.now += KEEP_SECONDS
+    line = await look(hub, lines, one)
+    await prioritise(one, 0)
+    assert await look(hub, lines, one) is line
 
 
 async def test_a_line_that_takes_long_is_a_little_old_but_knows_whom_it_is_asked_for(

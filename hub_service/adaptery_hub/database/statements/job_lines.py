@@ -15,15 +15,20 @@ _attempts = tables.attempts
 PAST_LIMIT = 500
 
 
-def state_of_queue(connection: Connection, queue: str) -> tuple[tuple[object, ...], ...]:
-    """Returns what changes whenever a job joins or leaves the queue, or starts or ends training."""
+def state_of_queue(connection: Connection, queue: str) -> tuple[object, ...]:
+    """Returns what changes whenever a job joins, leaves, starts, ends or gets another priority."""
     statement = (
         sa.select(_jobs.c.state, sa.func.count(), sa.func.max(_jobs.c.state_at))
         .where(_jobs.c.queue == queue, _jobs.c.state.in_([JobState.QUEUED, JobState.TRAINING]))
         .group_by(_jobs.c.state)
         .order_by(_jobs.c.state)
     )
-    return tuple(tuple(row) for row in connection.execute(statement))
+    # Each from an index of its own: thousands may wait.
+    priorities = sa.select(sa.func.sum(_jobs.c.priority)).where(
+        _jobs.c.queue == queue, _jobs.c.state == JobState.QUEUED
+    )
+    counted = tuple(tuple(row) for row in connection.execute(statement))
+    return counted, connection.scalar(priorities)
 
 
 def running(connection: Connection) -> list[RowMapping]:
