@@ -154,14 +154,8 @@ class JobDashboard:
     def _lines_of(
         self, connection: Connection, rows: Sequence[RowMapping], agents: ConnectedAgents
     ) -> dict[str, Line]:
-        asked: defaultdict[str, list[str]] = defaultdict(list)
-        for row in rows:
-            if row["state"] == JobState.QUEUED:
-                asked[row["queue"]].append(row["id"])
-        return {
-            queue: self.lines.line(connection, queue, agents.slots, ids)
-            for queue, ids in asked.items()
-        }
+        waiting = {row["queue"] for row in rows if row["state"] == JobState.QUEUED}
+        return {queue: self.lines.line(connection, queue, agents.slots) for queue in waiting}
 
 
 def _describe(row: RowMapping, facts: _Facts) -> Job:
@@ -256,7 +250,7 @@ def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
         return row["reason"]
     if row["queue"] in facts.closed:
         return _why_closed(facts.closed[row["queue"]])
-    if row["id"] not in line.places:
+    if row["id"] in line.waiting and row["id"] not in line.places:
         return "your other jobs use all the slots that you may use at once"
     if line.full:
         return "as many jobs of its queue train as may at once"
