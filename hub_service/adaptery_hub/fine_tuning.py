@@ -35,14 +35,14 @@ _STATUS: Mapping[JobState, str] = {
     JobState.CANCELLED: "cancelled",
 }
 _METHODS: Mapping[str, MethodKind] = {"dpo": "dpo", "grpo": "reinforcement"}
-#: Where the hyperparameters go in a spec.
+#: Where hyperparameters and seed go in a spec.
 _PLACES = {
     "n_epochs": "optim.epochs",
     "batch_size": "optim.batch_size",
     "learning_rate_multiplier": "optim.learning_rate",
     "beta": "preference.beta",
+    "seed": "optim.seed",
 }
-_SEED = "optim.seed"
 _FILE, _JOB, _EVENT, _CHECKPOINT = "file-", "ftjob-", "ftevent-", "ftckpt-"
 _NAME_CHARACTERS = 48
 
@@ -165,18 +165,17 @@ def _chosen(wanted: FineTuningRequest, task: TaskDefinition) -> dict[str, Option
         for name, value in wanted.settings.model_dump(exclude_none=True).items()
         if value != "auto"
     }
-    places = {place: told[name] for name, place in _PLACES.items() if name in told}
     if wanted.seed is not None:
-        places[_SEED] = wanted.seed
+        told["seed"] = wanted.seed
     options: dict[str, OptionValue] = {}
-    for place, value in places.items():
+    for word, value in told.items():
+        place = _PLACES[word]
         name = next((name for name, one in task.options.items() if one.into == place), None)
         if name is None:
-            raise _wrong(place, f"is not for you to set in the task {task.name}.", "Leave it out.")
+            raise _wrong(word, f"is not for you to set in the task {task.name}.", "Leave it out.")
         default = task.options[name].default
-        if place == _PLACES["learning_rate_multiplier"] and isinstance(default, int | float):
-            value = default * value
-        options[name] = value
+        is_factor = word == "learning_rate_multiplier" and isinstance(default, int | float)
+        options[name] = default * value if is_factor else value
     return options
 
 

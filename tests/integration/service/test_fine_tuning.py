@@ -205,6 +205,7 @@ NOT_OFFERED = [
     ({"extra_body": {"lora_rank": 100_000}}, "options.lora_rank"),
     ({"extra_body": {"task": "nothing"}}, "task"),
     ({"hyperparameters": {"n_epochs": -1}}, None),
+    ({"hyperparameters": {"beta": 0.1}}, "beta"),
     ({"training_file": "not a name"}, None),
 ]
 
