@@ -195,6 +195,7 @@ def job_facts(job: Job) -> Facts:
         ("Priority", job.info.priority),
         ("Started", job.info.started_at),
         ("Finished", job.info.finished_at),
+        ("ClearML", job.info.clearml and job.info.clearml.url),
         ("Id", job.id),
     ]
 

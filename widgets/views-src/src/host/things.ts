@@ -111,6 +111,8 @@ export interface Job {
   adapter: string | null;
   adapter_id: string | null;
   cloned_from: string | null;
+  /** The ClearML task that carries it, if its queue leads there. */
+  clearml?: { task: string; url: string; status: string | null; seen_at: string | null } | null;
   created_at: string;
   queued_at: string | null;
   started_at: string | null;

@@ -61,8 +61,17 @@ function sourceFacts(job: Job): Fact[] {
   if (job.started_at) facts.push(["Started", momentWords(job.started_at)]);
   if (job.finished_at) facts.push(["Finished", momentWords(job.finished_at)]);
   facts.push(["Job", element("code", {}, job.id)]);
+  if (job.clearml) facts.push(["ClearML", clearmlLink(job.clearml)]);
   if (job.cloned_from) facts.push(["Copy of the job", element("code", {}, job.cloned_from)]);
   return facts;
+}
+
+/** The page of its task; ClearML's word is as old as it says. */
+function clearmlLink(task: NonNullable<Job["clearml"]>): Node | string {
+  const told = task.status && task.seen_at ? ` (${task.status}, ${momentWords(task.seen_at)})` : "";
+  if (!/^https?:\/\//.test(task.url)) return `${task.task}${told}`;
+  const link = element("a", { href: task.url, target: "_blank", rel: "noopener noreferrer" }, "Its task");
+  return element("span", {}, link, told);
 }
 
 /** A digest is compared, not read. */

@@ -186,6 +186,20 @@ describe("the view of a running job", () => {
     await eventually(() => text("header").includes("attempt 2"));
   });
 
+  it("leads to ClearML's page of a job, and says how old its word is", async () => {
+    const clearml = { task: "0a1b", url: "https://clearml.example/projects/*/experiments/0a1b", status: "queued", seen_at: "2026-01-02T03:04:05Z" };
+    service.job = jobOf({ clearml });
+    show();
+    await eventually(() => text(".facts").includes("(queued, "));
+    const link = document.querySelector<HTMLAnchorElement>(".facts a");
+    expect([link?.href, link?.rel]).toEqual([clearml.url, "noopener noreferrer"]);
+    service.job = jobOf({ clearml: { ...clearml, url: "javascript:alert(1)" } });
+    unmount();
+    show();
+    await eventually(() => text(".facts").includes("0a1b"));
+    expect(document.querySelector(".facts a")).toBeNull();
+  });
+
   it("does not claim epochs where the steps are fixed", async () => {
     service.job = jobOf({ options: { epochs: 3, max_steps: 120 } });
     show();
