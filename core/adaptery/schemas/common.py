@@ -29,6 +29,7 @@ from adaptery.times import to_text
 
 __all__ = [
     "SENSITIVITIES",
+    "WITHOUT_NUL",
     "Answer",
     "ClientKey",
     "DigestText",
@@ -72,6 +73,9 @@ def _utc(moment: datetime) -> datetime:
     except OverflowError:
         raise ValueError("this moment is beyond the calendar") from None
 
+
+#: Of texts that go to a database: some end a text at NUL, or refuse it.
+WITHOUT_NUL = r"^[^\x00]*$"
 
 #: An aware moment in UTC; RFC 3339 with milliseconds in JSON.
 Instant = Annotated[

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from adaptery.schemas.clearml import ClearmlLink
 from adaptery.schemas.common import (
+    WITHOUT_NUL,
     Answer,
     Instant,
     JsonObject,
@@ -37,7 +38,7 @@ NAME_LIMIT = 64
 DESCRIPTION_LIMIT = 4_000  # characters
 
 NameText = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT)]
-Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT)]
+Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT, pattern=WITHOUT_NUL)]
 
 
 #: The orders that datasets can be asked for in; `-changed` begins with what was changed last.

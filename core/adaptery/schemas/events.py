@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from adaptery.canonical import SAFE_INTEGER
 from adaptery.errors import InvalidInputError
-from adaptery.schemas.common import DigestText, Instant, Model, field_problems
+from adaptery.schemas.common import WITHOUT_NUL, DigestText, Instant, Model, field_problems
 
 __all__ = [
     "CheckpointEvent",
@@ -36,8 +36,7 @@ MESSAGE_LIMIT = 2_000  # characters of a log message, reason or remedy
 
 WorkerState = Literal["loading", "preparing", "training", "evaluating", "saving", "stopped"]
 Step = Annotated[int, Field(ge=0, le=SAFE_INTEGER)]
-#: Without NUL, at which some databases end a text.
-MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT, pattern=r"^[^\x00]*$")]
+MessageText = Annotated[str, Field(max_length=MESSAGE_LIMIT, pattern=WITHOUT_NUL)]
 
 
 class _Event(Model):

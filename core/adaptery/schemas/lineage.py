@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from adaptery.records import Kind
-from adaptery.schemas.common import Answer, DigestText, Instant, JsonObject, Model
+from adaptery.schemas.common import WITHOUT_NUL, Answer, DigestText, Instant, JsonObject, Model
 
 __all__ = [
     "Collated",
@@ -82,13 +82,13 @@ class MergeRequest(Model):
         default=None,
         description="translate every record to this kind; refused if kinds differ without it",
     )
-    description: Annotated[str, Field(max_length=4_000)] = ""
+    description: Annotated[str, Field(max_length=4_000, pattern=WITHOUT_NUL)] = ""
 
 
 class WithdrawRequest(Model):
     """Why a version must not be used any more."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=REASON_LIMIT)]
+    reason: Annotated[str, Field(min_length=1, max_length=REASON_LIMIT, pattern=WITHOUT_NUL)]
 
 
 class WordPiece(Answer):

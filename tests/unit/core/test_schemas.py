@@ -212,3 +212,13 @@ def test_what_cannot_be_done_is_refused(changes):
     body = {"messages": [{"role": "user", "content": "x"}]} | changes
     with pytest.raises(InvalidInputError):
         parse(ChatRequest, body)
+
+
+def test_texts_for_the_database_hold_no_nul() -> None:
+    assert DatasetCreate(name="visits", description="ä line\n\tand another").description
+    for made in (
+        lambda text: DatasetCreate(name="visits", description=text),
+        lambda text: PublishRequest(description=text),
+    ):
+        with pytest.raises(ValidationError):
+            made("visits\0")
