@@ -3,7 +3,7 @@
 import { Conversation } from "./conversation";
 import { ChatLog } from "./log";
 import { lockDrawing } from "./lock-drawing";
-import { listModels, type Model, Models, namesOf } from "./models";
+import { adapterOf, listModels, type Model, Models, namesOf } from "./models";
 import { questionField } from "./question-field";
 import { type Ending, Reply } from "./reply";
 import { type Sampling, Settings } from "./settings";
@@ -128,7 +128,7 @@ class Chat {
 
   /** The keys with which programs outside the Hub ask the adapter that is chosen. */
   private openKeys(): void {
-    const start = { adapter: this.model.value };
+    const start = { adapter: adapterOf(this.model.value) };
     this.host.call("view.open", { view: "keys", start }).catch((error: unknown) => this.notices.problem(error));
   }
 

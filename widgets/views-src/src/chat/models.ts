@@ -1,6 +1,6 @@
 // The models that a reader may choose from.
 
-import type { Host } from "../host/host";
+import { type Host, isMissing } from "../host/host";
 import { ask, list, type Page, PAGE_LIMIT } from "../host/things";
 
 export interface Model {
@@ -22,6 +22,14 @@ interface AdapterCard {
   withdrawn?: boolean;
 }
 
+/** What the service tells of any name that answers. */
+interface ModelCard {
+  id: string;
+  kind: "adapter" | "base" | "embedding";
+  base_model: string;
+  sensitivity: string | null;
+}
+
 interface BaseModelCard {
   id: string;
   name: string;
@@ -35,10 +43,11 @@ export interface Choice {
 }
 
 const MOST_BASES = 1000;
+const CHECKPOINT = /-step\d+$/;
 
 /**
  * Models that the reader may use: the newest adapters, the newest on top; then base models, the default one on top.
- * An older adapter is among them if it is `wanted`.
+ * What is in neither list, such as an older adapter or a checkpoint, is among them if it is `wanted`.
  */
 export async function listModels(host: Host, wanted = ""): Promise<Choice> {
   const [adapters, bases] = await Promise.all([
@@ -47,7 +56,21 @@ export async function listModels(host: Host, wanted = ""): Promise<Choice> {
   ]);
   bases.items.sort((one, other) => Number(other.default) - Number(one.default));
   const ofBases = bases.items.map(({ name }) => ({ id: name, title: `${name} (base model)`, base: null, restricted: false }));
-  return { models: [...adapters.items.map(modelOfAdapter), ...ofBases], older: adapters.has_more };
+  const ofAdapters = adapters.items.map(modelOfAdapter);
+  const isListed = !wanted || [...ofAdapters, ...ofBases].some(({ id }) => isNamed(id, wanted));
+  const unlisted = isListed ? [] : await answeringTo(host, wanted);
+  return { models: [...ofAdapters, ...unlisted, ...ofBases], older: adapters.has_more };
+}
+
+/** The model that answers by this name, if one does: no list holds checkpoints. */
+async function answeringTo(host: Host, model: string): Promise<Model[]> {
+  try {
+    const { id, kind, base_model, sensitivity } = await ask<ModelCard>(host, "models.get", { model });
+    return kind === "adapter" ? [modelOfAdapter({ id, full_name: id, base_model, sensitivity: sensitivity ?? "" })] : [];
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
 }
 
 async function adaptersWith(host: Host, wanted: string): Promise<Page<AdapterCard>> {
@@ -69,9 +92,15 @@ function isNamed(id: string, name: string): boolean {
   return id === name || id.startsWith(`${name}@`);
 }
 
+/** The adapter that a model is, or is a checkpoint of. */
+export function adapterOf(model: string): string {
+  return model.replace(CHECKPOINT, "");
+}
+
 function modelOfAdapter({ full_name, base_model, sensitivity, withdrawn = false }: AdapterCard): Model {
   const restricted = sensitivity === "restricted";
-  const title = `${full_name} (adapter${restricted ? ", restricted" : ""})`;
+  const kind = CHECKPOINT.test(full_name) ? "checkpoint" : "adapter";
+  const title = `${full_name} (${kind}${restricted ? ", restricted" : ""})`;
   return { id: full_name, title, base: base_model, restricted, ...(withdrawn ? { withdrawn } : {}) };
 }
 

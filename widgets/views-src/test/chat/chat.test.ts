@@ -22,6 +22,9 @@ beforeEach(() => {
   host = new ScriptedHost({
     "adapters.list": () => page(SOAP),
     "base-models.list": () => page(TINY),
+    "models.get": () => {
+      throw new HostError("not_found", "There is no such model.");
+    },
     chat: ({ model }) => [chunk(`**I am** ${model as string}`), chunk(".", "stop"), USAGE],
   });
 });
@@ -69,6 +72,22 @@ it("leads to the keys of an adapter, and of nothing that a key cannot ask", asyn
     select.dispatchEvent(new Event("change"));
     expect(() => button("Use from outside")).toThrow();
   }
+});
+
+it("begins with a checkpoint, keeps it, and leads to the keys of its adapter", async () => {
+  const id = "@demo/soap@1-step3";
+  host.answer("view.start", () => ({ model: id }));
+  host.answer("models.get", () => ({ id, kind: "adapter", base_model: "tiny", sensitivity: "internal" }));
+  await show();
+  const select = find<HTMLSelectElement>("select");
+  expect(select.value).toBe(id);
+  expect(host.asks("view.here").at(-1)).toEqual({ title: `Chat: ${id}`, start: { model: id } });
+  select.dispatchEvent(new Event("focus"));
+  await eventually(() => host.asks("models.get").length === 2);
+  await ask("Who are you?");
+  expect((host.asks("chat").at(-1) as Args).model).toBe(id);
+  button("Use from outside").click();
+  expect(host.asks("view.open")).toEqual([{ view: "keys", start: { adapter: "@demo/soap@1" } }]);
 });
 
 it("takes the focus from what it was opened in, and from nothing else", async () => {

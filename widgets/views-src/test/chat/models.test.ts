@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { listModels, type Model, Models } from "../../src/chat/models";
+import { HostError } from "../../src/host/host";
 import { page, ScriptedHost } from "../support/scripted-host";
+
+const gone = (): never => {
+  throw new HostError("not_found", "There is no such model.");
+};
 
 const BASE: Model = { id: "tiny", title: "tiny (base model)", base: null, restricted: false };
 const ADAPTER: Model = { id: "@demo/soap@1", title: "soap", base: "tiny", restricted: false };
@@ -56,7 +61,7 @@ describe("the list of models", () => {
   const bases = page({ id: "b1", name: "big", default: false }, { id: "b2", name: "tiny", default: true });
 
   it("has adapters before base models and the default one before others", async () => {
-    const host = new ScriptedHost({ "adapters.list": () => page(card("ad_1"), card("ad_2")), "base-models.list": () => bases });
+    const host = new ScriptedHost({ "adapters.list": () => page(card("ad_1"), card("ad_2")), "base-models.list": () => bases, "models.get": gone });
     const { models: listed, older } = await listModels(host, "@demo/gone@1");
     expect(listed.map(({ id }) => id)).toEqual(["@demo/ad_1@1", "@demo/ad_2@1", "tiny", "big"]);
     expect(listed.map(({ title }) => title).at(0)).toBe("@demo/ad_1@1 (adapter)");
@@ -68,6 +73,7 @@ describe("the list of models", () => {
     const host = new ScriptedHost({
       "adapters.list": ({ search }) => (search ? page(card("old-notes"), card("old"), card("old")) : { items: [card("new")], has_more: true }),
       "base-models.list": () => page(),
+      "models.get": gone,
     });
     const ids = async (wanted?: string): Promise<string[]> => (await listModels(host, wanted)).models.map(({ id }) => id);
     expect(await ids()).toEqual(["@demo/new@1"]);
@@ -76,6 +82,16 @@ describe("the list of models", () => {
     expect(await ids("@demo/old")).toEqual(["@demo/new@1", "@demo/old@1"]);
     expect(await ids("@demo/ol")).toEqual(["@demo/new@1"]);
     expect((await listModels(host)).older).toBe(true);
+  });
+
+  it("holds a checkpoint if it is wanted, which no list has, and nothing that does not chat", async () => {
+    const card = { id: "@demo/ad_1@1-step3", kind: "adapter", base_model: "tiny", sensitivity: "restricted" };
+    const host = new ScriptedHost({ "adapters.list": () => page(), "base-models.list": () => bases, "models.get": () => card });
+    const checkpoint = { id: card.id, title: `${card.id} (checkpoint, restricted)`, base: "tiny", restricted: true };
+    expect((await listModels(host, card.id)).models.at(0)).toEqual(checkpoint);
+    expect(host.asks("models.get")).toEqual([{ model: card.id }]);
+    host.answer("models.get", () => ({ ...card, kind: "embedding" }));
+    expect((await listModels(host, "words")).models).toHaveLength(2);
   });
 
   it("shows which adapters are restricted", async () => {
