@@ -12,14 +12,14 @@ from adaptery.adapter_folders import RANK_LIMIT
 from adaptery.errors import FieldProblem
 from adaptery.schemas.spec import JobSpec, LoraSpec
 
-__all__ = ["LOKR_FACTOR", "MOVING_INITS", "plain_rank", "spec_problems"]
+__all__ = ["LOKR_FACTOR", "MOVING_INITS", "PACKED_STAGES", "plain_rank", "spec_problems"]
 
 #: Size of the small matrix of LoKr, where the layer can be divided by it. Larger ones have fewer
 #: numbers, but the LoRA that computes the same needs `LOKR_FACTOR` x rank.
 LOKR_FACTOR = 8
 #: Starts that move part of the base weights into the adapter.
 MOVING_INITS = ("olora", "pissa", "loftq")
-_PACKED_STAGES = ("pt", "sft")
+PACKED_STAGES = ("pt", "sft")
 
 
 def plain_rank(lora: LoraSpec) -> int:
@@ -157,10 +157,10 @@ def _other_problems(spec: JobSpec) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "eval.val_size", "is no number of examples.", "Use a share below 1, or a whole number."
         )
-    if spec.optim.batching == "packed" and spec.stage not in _PACKED_STAGES:
+    if spec.optim.batching == "packed" and spec.stage not in PACKED_STAGES:
         yield FieldProblem(
             "optim.batching",
-            f"packed rows are for the stages {' and '.join(_PACKED_STAGES)}, not {spec.stage}.",
+            f"packed rows are for the stages {' and '.join(PACKED_STAGES)}, not {spec.stage}.",
             "Use grouped.",
         )
     if spec.optim.attention == "flash" and spec.optim.precision == "fp32":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from adaptery.schemas.common import ProblemEntry
 from adaptery.schemas.preflight import PreflightReport
 from adaptery.schemas.spec import JobSpec
+from adaptery.spec_rules import PACKED_STAGES
 from adaptery_hub.preflight.counting import Counts
 from adaptery_hub.tasks import TaskDefinition
 from adaptery_hub.tasks.freezing import place_of
@@ -22,6 +23,8 @@ FEW_STEPS = 10
 MUCH = 0.1
 PADDING_MUCH = 0.3
 GIB = 1024**3
+#: What decides how long a job is, by whether a step limit is set.
+_LENGTH = {False: "optim.epochs", True: "optim.max_steps"}
 
 
 def advise(
@@ -47,19 +50,27 @@ def _memory(report: PreflightReport, counts: Counts, spec: JobSpec) -> Iterator[
             where="optim.batch_size",
             reason=f"about {memory.need / GIB:.1f} GiB of memory are needed, "
             f"{memory.limit / GIB:.1f} GiB are there.",
-            remedy="Halve the batch size and double gradient accumulation, lower the cut-off, or "
-            "switch gradient checkpointing on.",
+            remedy=_ways(
+                (spec.optim.batch_size > 1, "halve the batch size and double accumulation"),
+                (True, "lower the cut-off"),
+                (not spec.optim.gradient_checkpointing, "switch gradient checkpointing on"),
+            ),
         )
 
 
 def _time(report: PreflightReport, counts: Counts, spec: JobSpec) -> Iterator[ProblemEntry]:
     high, limit = report.seconds.high, spec.limits.wall_seconds
     if high is not None and high > limit:
+        limited = spec.optim.max_steps is not None
         yield ProblemEntry(
-            where="optim.epochs",
+            where=_LENGTH[limited],
             reason=f"training may take {high / 3600:.1f} hours; an attempt may take "
             f"{limit / 3600:.1f}.",
-            remedy="Lower the epochs or set a step limit, or ask for a longer time limit.",
+            remedy=_ways(
+                (limited, "lower the steps"),
+                (not limited, "lower the epochs or set the steps"),
+                (True, "ask for a longer time limit"),
+            ),
         )
 
 
@@ -109,12 +120,17 @@ def _amount(report: PreflightReport, counts: Counts, spec: JobSpec) -> Iterator[
             remedy="Add records, or look closely at what comes of it.",
         )
     if counts.steps < FEW_STEPS:
+        limited = spec.optim.max_steps is not None
         yield ProblemEntry(
-            where="optim.epochs",
+            where=_LENGTH[limited],
             reason=f"{counts.steps:,} steps hardly move an adapter.",
-            remedy="Lower gradient accumulation, or raise the epochs.",
+            remedy=_ways(
+                (limited, "raise the steps"),
+                (not limited and spec.optim.gradient_accumulation > 1, "lower accumulation"),
+                (not limited, "raise the epochs"),
+            ),
         )
-    if spec.optim.save_steps > counts.steps:
+    if spec.optim.save_steps > counts.steps > 1:
         yield ProblemEntry(
             where="optim.save_steps",
             reason=f"no checkpoint is saved on the way: there are {counts.steps:,} steps.",
@@ -146,8 +162,22 @@ def _quality(report: PreflightReport, counts: Counts, spec: JobSpec) -> Iterator
         yield ProblemEntry(
             where="optim.batching",
             reason=f"{report.padding_share:.0%} of what is computed is padding.",
-            remedy="Use grouped or packed rows, or a smaller batch.",
+            remedy=_ways(
+                (spec.optim.batching == "shuffled", "use grouped rows"),
+                (
+                    spec.stage in PACKED_STAGES and spec.optim.batching != "packed",
+                    "use packed rows",
+                ),
+                (True, "use a smaller batch"),
+            ),
         )
+
+
+def _ways(*ways: tuple[bool, str]) -> str:
+    """Return what mends it: of these ways, those that are open."""
+    *others, last = [words for is_open, words in ways if is_open]
+    told = f"{', '.join(others)}, or {last}." if others else f"{last}."
+    return told[0].upper() + told[1:]
 
 
 _RULES: tuple[Callable[[PreflightReport, Counts, JobSpec], Iterator[ProblemEntry]], ...] = (

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,13 +34,9 @@ from adaptery_hub.preflight.memory import ModelShape, read_shape
 from adaptery_hub.processes import Report
 from adaptery_hub.publishing.shards import read_rows
 from adaptery_hub.review.lengths import length_bins
+from adaptery_hub.review.quality import holds_placeholder
 
 REPORT_EVERY = 200
-#: What people leave in records that they meant to fill in.
-_PLACEHOLDER = re.compile(
-    r"\{\{[^{}\n]{1,40}\}\}|\[(?:INSERT|YOUR|NAME|DATE|TODO)\b[^\]\n]{0,40}\]|\bTODO\b"
-    r"|(?i:lorem ipsum)"
-)
 
 
 @dataclass(frozen=True)
@@ -160,12 +155,13 @@ def _records(
             tally.records += 1
             if tally.records % REPORT_EVERY == 0:
                 report(min(tally.records, total), total)
-            tally.placeholders += _PLACEHOLDER.search(row.text) is not None
+            plain = json.loads(row.text)
+            tally.placeholders += holds_placeholder(plain)
             if entry.held_out:
                 tally.leaked += tally.tells_leaks and row.record_id in tally.learnt_ids
             else:
                 tally.learnt_ids.add(row.record_id)
-            record = _translated(Record.from_dict(json.loads(row.text)), entry.kind)
+            record = _translated(Record.from_dict(plain), entry.kind)
             if record is None:
                 tally.untranslated += 1
             else:

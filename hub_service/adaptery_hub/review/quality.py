@@ -35,6 +35,7 @@ _REFUSAL = re.compile(
     r"|\bas an? (?:AI|artificial intelligence|large)(?: language)? (?:model|assistant)\b",
     re.IGNORECASE,
 )
+#: Not what Review puts in place of personal data, such as [NAME]: that is there on purpose.
 _PLACEHOLDER = re.compile(
     r"\{\{[^{}\n]{1,60}\}\}"
     r"|\[(?:your|insert|enter|add|company|recipient|sender|customer|client|product|patient)"
@@ -84,6 +85,11 @@ def flags_of(record: Plain, short_characters: int = SHORT_CHARACTERS) -> list[Fl
             seen.add(flag.flag)
             found.append(flag)
     return found
+
+
+def holds_placeholder(record: Plain) -> bool:
+    """Whether something in a record was to be filled in, and was not."""
+    return any(_PLACEHOLDER.search(text) for _, text in places_of(record))
 
 
 def _answer_flags(record: Plain, short_characters: int) -> Iterator[QualityFlag]:

@@ -166,6 +166,25 @@ def test_what_is_odd_is_named_with_the_option_that_decides_it(counts, more, wher
     assert found.where == where and word in found.reason and found.remedy
 
 
+@pytest.mark.parametrize(
+    ("optim", "where", "remedy"),
+    [
+        ({"max_steps": 6}, "options.max_steps", "Raise the steps."),
+        ({"gradient_accumulation": 1}, "options.epochs", "Raise the epochs."),
+        (
+            {"gradient_accumulation": 8},
+            "options.epochs",
+            "Lower accumulation, or raise the epochs.",
+        ),
+    ],
+)
+def test_only_what_can_help_is_advised(optim, where: str, remedy: str) -> None:
+    task = TaskCatalog().get("training-v0", frozenset())
+    counts = replace(GOOD, steps=6)
+    (found,) = advise(reported(), counts, spec(save_steps=2, **optim), task)
+    assert (found.where, found.remedy) == (where, remedy)
+
+
 def test_a_report_says_what_it_is_based_on() -> None:
     past = [Measured("ag_a", "auto", 100.0, 4 * 2**30, 256.0, {"optim": {"batch_size": 4}})]
     counts = Counts(

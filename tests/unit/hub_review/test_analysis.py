@@ -11,6 +11,8 @@ from adaptery.errors import ConflictError, InvalidInputError
 from adaptery.records import Record
 from adaptery_hub.drafts import RecordQuery, flag_names
 from adaptery_hub.review import open_findings
+from adaptery_hub.review.quality import holds_placeholder
+from adaptery_hub.review.recognisers import REPLACEMENTS
 from support.planted import plant
 
 from .conftest import ME, OTHER, Desk, chat
@@ -237,6 +239,12 @@ def test_quality_flags_are_kept_with_the_records(desk: Desk) -> None:
     desk.decide("quality", "keep", rule="echo")
     desk.analyse("quality")
     assert desk.rules("quality") == {"placeholder": 1}
+
+
+@pytest.mark.parametrize("word", [*REPLACEMENTS.values(), "[1]", "{x}"])
+def test_what_review_puts_in_place_of_a_name_is_no_unfilled_placeholder(word: str) -> None:
+    assert not holds_placeholder(chat("q", f"Call {word} today."))
+    assert holds_placeholder(chat("q", f"Call {word}, [your name] or {{{{name}}}}."))
 
 
 def test_languages(desk: Desk) -> None:
