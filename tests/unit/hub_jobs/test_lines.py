@@ -73,7 +73,7 @@ async def test_lengths_are_those_of_jobs_of_the_same_kind_once_there_are_enough(
     one, two = await hub.described(first, second, agents=THERE)
     assert one.starts_at == hub.clock() and one.ends_at is None and two.starts_at is None
     await trained(hub, "past-last", 300)
-    hub.dashboard.lines = Lines(RuleBook(), hub.clock)
+    hub.dashboard.lines = Lines(RuleBook(), hub.clock, lambda: 0.0)  # never slow
     one, two = await hub.described(first, second, agents=THERE)
     assert one.ends_at == two.starts_at == hub.clock() + timedelta(seconds=100)
     assert [job.starts_at for job in await hub.described(first, second)] == [None, None]
