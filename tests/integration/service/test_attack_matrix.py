@@ -24,6 +24,7 @@ NO_THING = {
     # Who has a checkpoint depends on whether its job has an adapter yet: test_checkpoints.py.
     "api/jobs/{job}/checkpoints/{step}/download",
     "api/tasks/{task}",
+    "api/worker/attempts/{attempt}",  # of no user: test_worker_routes.py
     "views/{file}",
 }
 
