@@ -1,6 +1,6 @@
 // The models that a reader may choose from.
 
-import { type Host, isMissing } from "../host/host";
+import { type Host, HostError } from "../host/host";
 import { ask, list, type Page, PAGE_LIMIT } from "../host/things";
 
 export interface Model {
@@ -43,6 +43,8 @@ export interface Choice {
 }
 
 const MOST_BASES = 1000;
+/** There is no such model, or what is called so does not chat. */
+const REFUSALS = new Set(["not_found", "invalid_input"]);
 const CHECKPOINT = /-step\d+$/;
 
 /**
@@ -68,7 +70,7 @@ async function answeringTo(host: Host, model: string): Promise<Model[]> {
     const { id, kind, base_model, sensitivity } = await ask<ModelCard>(host, "models.get", { model });
     return kind === "adapter" ? [modelOfAdapter({ id, full_name: id, base_model, sensitivity: sensitivity ?? "" })] : [];
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (error instanceof HostError && REFUSALS.has(error.code)) return [];
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // The first batch as the worker will see it, token by token: what is learnt from is marked.
 
-import { control, element, scrolled } from "../parts/elements";
+import { button, control, element, scrolled } from "../parts/elements";
 import { countWords, numberWords, shareWords } from "../parts/words";
 
 export interface Token {
@@ -26,9 +26,13 @@ export interface Batch {
 /** Rows that are open at first. */
 const OPEN = 2;
 
+/** What is only read is folded beyond this many tokens, so that what is learnt is in sight; so many stay at both ends. */
+const LONGEST_READ = 60;
+const LEFT_AT_AN_END = 16;
+
 export function batchOf({ rows }: Batch): HTMLElement {
   const legend = element("p", { class: "soft" }, element("mark", {}, element("span", {}, "learnt from")), " ", element("span", {}, "only read"), ". A line between two words is the border of two tokens. Nothing of this is kept.");
-  return element("div", {}, element("h4", {}, `The first batch: ${countWords(rows.length, "example")}`), legend, ...rows.map((row, at) => rowOf(row, at < OPEN)));
+  return element("div", {}, element("div", { class: "batch-head" }, element("h4", {}, `The first batch: ${countWords(rows.length, "example")}`), legend), ...rows.map((row, at) => rowOf(row, at < OPEN)));
 }
 
 /** A row that is folded is drawn when it is opened: there may be many thousands of tokens. */
@@ -47,18 +51,37 @@ function rowOf(row: BatchRow, open: boolean): HTMLElement {
 
 /** Neighbours that are learnt from are one mark, so that it is also heard where it begins and ends. */
 function runsOf(tokens: readonly Token[]): HTMLElement[] {
-  const runs: HTMLElement[] = [];
-  let last: number | null = null;
+  const runs: Token[][] = [];
   for (const token of tokens) {
-    if (token.weight !== last) runs.push(token.weight > 0 ? markOf(token.weight) : element("span", { class: "read" }));
-    last = token.weight;
-    runs.at(-1)!.append(element("span", {}, shownText(token.text)));
+    if (token.weight === runs.at(-1)?.[0]!.weight) runs.at(-1)!.push(token);
+    else runs.push([token]);
   }
-  return runs;
+  return runs.map(runOf);
 }
 
-function markOf(weight: number): HTMLElement {
-  return weight === 1 ? element("mark") : element("mark", { title: `counts ${numberWords(weight)} times` });
+function runOf(run: readonly Token[]): HTMLElement {
+  const { weight } = run[0]!;
+  const spans = run.map(({ text }) => element("span", {}, shownText(text)));
+  if (weight > 0) return markOf(weight, spans);
+  const read = element("span", { class: "read" }, ...spans);
+  if (spans.length > LONGEST_READ) fold(spans.slice(LEFT_AT_AN_END, -LEFT_AT_AN_END));
+  return read;
+}
+
+/** Put a button in the place of these, which brings them back. */
+function fold(spans: readonly HTMLElement[]): void {
+  const count = countWords(spans.length, "token");
+  const unfold = button(`… ${count}`, () => {
+    const place = unfold.closest<HTMLElement>("[tabindex]");
+    unfold.replaceWith(...spans);
+    place?.focus({ preventScroll: true });
+  }, "small", `Show ${count} more`);
+  spans[0]!.before(unfold);
+  for (const span of spans) span.remove();
+}
+
+function markOf(weight: number, spans: readonly HTMLElement[]): HTMLElement {
+  return element("mark", weight === 1 ? {} : { title: `counts ${numberWords(weight)} times` }, ...spans);
 }
 
 /** A line that ends is seen to. */

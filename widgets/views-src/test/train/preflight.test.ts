@@ -125,6 +125,18 @@ describe("the first batch", () => {
     expect(third!.querySelector(".tokens")).toBeNull(); // folded: not drawn
   });
 
+  it("folds the middle of what is only read, so that what is learnt is in sight", async () => {
+    const prompt = Array.from({ length: 100 }, (_, at) => token(`${at} `, 0));
+    host.answer("jobs.first-batch", () => ({ rows: [{ record: 7, tokens: [...prompt, token("answer", 1)], cut: false, shown: true }] }));
+    await run();
+    button("Show the first batch").click();
+    await eventually(() => preflight.element.querySelector(".tokens"));
+    const shown = (): string => preflight.element.querySelector(".tokens")!.textContent!;
+    expect(shown()).toMatch(/ 15 … 68 tokens84 .* 99 answer$/);
+    button("… 68 tokens").click();
+    expect(shown()).toBe(`${prompt.map((_, at) => `${at} `).join("")}answer`);
+  });
+
   it("is not for whoever may train on the data but not read them", async () => {
     host.answer("jobs.first-batch", () => {
       throw new HostError("not_allowed", "You may not read this.");

@@ -80,13 +80,16 @@ export class MappingForm {
       delete columns[name];
       delete constants[name];
       text.hidden = select.value !== CONSTANT;
+      box.classList.toggle("wide", !text.hidden);
       if (select.value === CONSTANT) constants[name] = text.value;
       else if (select.value) columns[name] = select.value;
       this.changed();
     };
     select.addEventListener("change", take);
     text.addEventListener("input", take); // the preview follows after a pause
-    return element("div", { class: "field" }, element("label", {}, needed ? nameWords(name) : `${nameWords(name)} (optional)`, select), text);
+    const box = element("div", { class: "field" }, element("label", {}, needed ? nameWords(name) : `${nameWords(name)} (optional)`, select), text);
+    box.classList.toggle("wide", !text.hidden);
+    return box;
   }
 
   private chunks(): HTMLElement[] {

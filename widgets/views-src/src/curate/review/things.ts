@@ -75,7 +75,7 @@ export const QUEUES: Readonly<Record<Queue, { title: string; help: string }>> = 
   exact: { title: "Exact duplicates", help: "Records that say the same, or ask the same. Keep one of each, or all." },
   near: { title: "Near duplicates", help: "Records that hardly differ: in this draft, and in datasets that you compared it with." },
   phrases: { title: "Repeated phrases", help: "Words that stand in many records, such as the greeting of another model. Keep them, or strip them everywhere." },
-  pii: { title: "Personal data", help: "What may name a person. Accept puts a placeholder there; ignore leaves it." },
+  pii: { title: "Personal data", help: "What may name a person. Replace puts a placeholder there; Ignore leaves it." },
   quality: { title: "Quality", help: "Answers that are empty, too short, refused or damaged." },
   language: { title: "Language", help: "Records in another language than expected." },
   lengths: { title: "Lengths", help: "How many tokens the records have, and what a cutoff in training would take away." },
