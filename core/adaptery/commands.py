@@ -1,10 +1,10 @@
 """The command `adaptery`.
 
 Core brings `adaptery adapters`, `adaptery data`, `adaptery jobs`, `adaptery queues`, `adaptery
-keys`, `adaptery usage`, `adaptery tasks` and `adaptery tenant`. The other components add theirs through the entry-point
-group `adaptery.commands`: each entry is a function `register(subparsers)` that adds parsers and
-sets, for each, `set_defaults(run=function)`; the function takes the parsed arguments and returns
-the exit status.
+keys`, `adaptery usage`, `adaptery tasks` and `adaptery tenant`. The other components add theirs
+through the entry-point group `adaptery.commands`: each entry is a function `register(subparsers)`
+that adds parsers and sets, for each, `set_defaults(run=function)`; the function takes the parsed
+arguments and returns the exit status.
 
 What always holds: an error of ours ends with status 1 and its message on stderr, never with a
 traceback; secrets are never taken from the command line.
