@@ -26,6 +26,7 @@ from pathlib import Path
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.errors import AdapteryError, LeaseLostError, RefusedError
+from adaptery.files import safe_join
 from adaptery.schemas.events import (
     CheckpointEvent,
     ErrorEvent,
@@ -225,9 +226,11 @@ class Attempt:
         return ending, None
 
     async def _hand_in_adapter(self) -> dict[str, object]:
-        info = await asyncio.to_thread(inspect_adapter, self._folder.adapter)
+        # A worker may be hostile, and the agent reads more than it: no link leads out of here.
+        folder = safe_join(self._folder.work, self._folder.adapter.name)
+        info = await asyncio.to_thread(inspect_adapter, folder)
         await self._cache(info)
-        entries = await send_folder(self._line, self._folder.adapter, "adapter")
+        entries = await send_folder(self._line, folder, "adapter")
         return {
             "files": [asdict(entry) for entry in entries],
             "weight_digest": info.weight_digest,

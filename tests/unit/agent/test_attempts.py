@@ -286,6 +286,22 @@ async def test_an_orphan_that_had_finished_hands_in_its_adapter(bench):
     assert desk.finish["adapter"]["rank"] == 2
 
 
+async def test_a_worker_hands_in_nothing_through_a_link(bench, tmp_path):
+    await bench.behave("finish")
+    spec = make_spec()
+    desk = bench.desk(spec)
+    folder = bench.folders.attempt(spec.attempt)
+    child = await leave_orphan(bench, spec, folder)
+    await child.wait()
+    folder.adapter.rename(tmp_path / "of-another")
+    folder.adapter.symlink_to(tmp_path / "of-another")
+    await bench.new_slots().recover()
+    await eventually(lambda: desk.finish)
+    assert desk.finish["outcome"] == "failed"
+    assert "through a link" in desk.finish["reason"]
+    assert "adapter" not in desk.finish
+
+
 async def test_an_orphan_whose_lease_is_gone_is_ended_without_a_word(bench):
     await bench.behave("hang")
     spec = make_spec()
