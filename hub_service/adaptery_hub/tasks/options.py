@@ -106,6 +106,7 @@ def _field(option: OptionDefinition) -> tuple[object, object]:
         description=option.description,
         json_schema_extra={
             "section": option.section,
+            "into": option.into,
             **({"advanced": True} if option.visibility == "advanced" else {}),
             **({"unit": option.unit} if option.unit else {}),
         },

@@ -3,27 +3,18 @@
 import { persist, repeat } from "../host/persist";
 import { ask, type Job, type Page, type Task } from "../host/things";
 import { Chart, swatch } from "../parts/chart";
+import { SINGLE } from "../parts/curve-kinds";
 import { button, control, element, scrolled } from "../parts/elements";
 import { numbersOf, type Statistics } from "../parts/job-statistics";
 import type { Workplace } from "../parts/work";
 import { type Axis, pointsOf, type Step, unitOf } from "./curves";
-import { type Difference, differencesOf } from "./differences";
+import { type Difference, differencesOf, type Options } from "./differences";
 
 /** More points of a curve than a chart is wide would look the same. */
 const POINTS = 2000;
 /** Jobs that go on are looked at again. */
 const LOOK_EVERY_MS = 10_000;
 const FINAL = new Set(["completed", "failed", "cancelled"]);
-const CHARTS: { field: string; title: string; unit?: string; stepped?: boolean; logarithmic?: boolean }[] = [
-  { field: "loss", title: "Loss", logarithmic: true },
-  { field: "eval_loss", title: "Eval loss", logarithmic: true },
-  { field: "learning_rate", title: "Learning rate" },
-  { field: "step_epoch", title: "Step epoch", stepped: true },
-  { field: "reward", title: "Reward" },
-  { field: "reward_accuracy", title: "Accuracy" },
-  { field: "tokens_per_second", title: "Speed", unit: "tokens/s" },
-];
-
 interface Run {
   job: Job;
   steps: Step[];
@@ -53,7 +44,8 @@ export class Comparison {
   private charts: Chart[] = [];
   private axis: Axis = "step";
   private runs: Run[] = [];
-  private titles: Record<string, string> = {};
+  /** Of each task, by its name. */
+  private options: Readonly<Record<string, Options>> = {};
 
   constructor(
     private readonly place: Workplace,
@@ -97,7 +89,7 @@ export class Comparison {
     const [runs, tasks] = await Promise.all([Promise.all(this.jobs.map((job) => this.read(job))), ask<Page<Task>>(this.place.host, "tasks.list")]);
     if (this.signal.aborted) return;
     this.runs = runs;
-    this.titles = Object.assign({}, ...tasks.items.map(titlesOf)) as Record<string, string>;
+    this.options = Object.fromEntries(tasks.items.map(({ name, schema }) => [name, (schema as { properties?: Options }).properties ?? {}]));
     this.show();
   }
 
@@ -142,7 +134,7 @@ export class Comparison {
     const [unit] = unitOf(this.runs.map(({ steps }) => steps));
     const series = this.runs.map(({ job }) => ({ label: job.name, joined: true }));
     const along = this.axis === "step" ? "step" : unit;
-    this.charts = CHARTS.map((kind) => new Chart({ ...kind, series, along }));
+    this.charts = SINGLE.map((kind) => new Chart({ ...kind, series, along }));
     this.grid.replaceChildren(...this.charts.map((chart) => chart.element));
     this.fillCharts();
   }
@@ -150,7 +142,7 @@ export class Comparison {
   private fillCharts(): void {
     const steps = this.runs.map((run) => run.steps);
     this.charts.forEach((chart, at) => {
-      const points = pointsOf(steps, CHARTS[at]!.field, this.axis);
+      const points = pointsOf(steps, SINGLE[at]!.field, this.axis);
       chart.element.hidden = points.length === 0;
       chart.set(points);
     });
@@ -159,7 +151,7 @@ export class Comparison {
   private showDifferences(): void {
     const jobs = this.runs.map(({ job }) => job);
     const results = resultsOf(this.runs.map(({ statistics }) => statistics));
-    const inputs = differencesOf(jobs, this.titles).filter(({ differs }) => differs || this.same.checked);
+    const inputs = differencesOf(jobs, this.options).filter(({ differs }) => differs || this.same.checked);
     const part = (title: string, rows: readonly Difference[]): HTMLElement[] => {
       if (rows.length === 0) return [];
       const head = element("tr", {}, element("th", { scope: "rowgroup", colspan: String(jobs.length + 1), class: "part" }, title));
@@ -175,11 +167,6 @@ export class Comparison {
 function rowOf({ title, values, differs }: Difference): HTMLElement {
   const cells = values.map((value) => element("td", {}, value));
   return element("tr", { class: differs ? "differs" : "" }, element("th", { scope: "row" }, title), ...cells);
-}
-
-function titlesOf({ schema }: Task): Record<string, string> {
-  const { properties = {} } = schema as { properties?: Record<string, { title?: string }> };
-  return Object.fromEntries(Object.entries(properties).flatMap(([name, { title }]) => (title ? [[name, title]] : [])));
 }
 
 function stepsOf(events: readonly MetricsEvent[], startedAt: string | null): Step[] {

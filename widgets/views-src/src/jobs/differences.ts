@@ -19,12 +19,23 @@ const FACTS: [title: string, of: (job: Job) => OptionValue | null][] = [
   ["Reward model", ({ reward }) => reward],
 ];
 
-/** What went into the jobs: what they share, too. `titles` are what their tasks call the options. */
-export function differencesOf(jobs: readonly Job[], titles: Readonly<Record<string, string>>): Difference[] {
-  const options = [...new Set(jobs.flatMap((job) => Object.keys(job.options)))];
+/** What the options of a task are called, and which field of the job spec each goes into. */
+export type Options = Readonly<Record<string, { title?: string; into?: string }>>;
+
+/** What went into the jobs: what they share, too. Options of different tasks are the same if they go into the same field. */
+export function differencesOf(jobs: readonly Job[], tasks: Readonly<Record<string, Options>>): Difference[] {
+  const titles = new Map<string, string>();
+  const values = jobs.map(({ task, options }) => {
+    const entries = Object.entries(options).map(([name, value]): [string, OptionValue] => {
+      const { title = nameWords(name), into = title } = tasks[task]?.[name] ?? {};
+      if (!titles.has(into)) titles.set(into, title);
+      return [into, value];
+    });
+    return new Map(entries);
+  });
   return [
     ...FACTS.map(([title, of]) => differenceOf(title, jobs.map((job) => of(job) ?? undefined))),
-    ...options.map((name) => differenceOf(titles[name] ?? nameWords(name), jobs.map((job) => job.options[name]))),
+    ...[...titles].map(([into, title]) => differenceOf(title, values.map((each) => each.get(into)))),
   ].filter(({ values }) => values.some((value) => value !== "–"));
 }
 

@@ -1,29 +1,10 @@
 // The curves of one job. A chart that nothing is told for is not there; those that few look at are folded.
 
-import { Chart, type ChartOptions } from "../parts/chart";
+import { Chart } from "../parts/chart";
+import { KINDS } from "../parts/curve-kinds";
 import { control, element } from "../parts/elements";
 import type { Point } from "../parts/points";
 import type { JobEvent } from "./run";
-
-interface Kind extends ChartOptions {
-  /** What events of metrics call its series. */
-  fields: readonly string[];
-  /** It is folded. */
-  more?: boolean;
-}
-
-const KINDS: readonly Kind[] = [
-  { title: "Loss", fields: ["loss", "eval_loss"], series: [{ label: "Loss" }, { label: "Eval loss", sparse: true }], logarithmic: true },
-  { title: "Learning rate", fields: ["learning_rate"], series: [{ label: "Learning rate" }] },
-  { title: "Epoch", about: "Passes over the dataset, the present one in part.", fields: ["epoch"], series: [{ label: "Epoch" }] },
-  { title: "Step epoch", about: "Whole passes over the dataset: 0 until the first is complete.", fields: ["step_epoch"], series: [{ label: "Completed epochs" }], stepped: true },
-  { title: "Reward", about: "Mean score of its own answers.", fields: ["reward"], series: [{ label: "Reward" }] },
-  { title: "Accuracy", about: "Share of the pairs whose chosen answer scores higher.", fields: ["reward_accuracy"], series: [{ label: "Accuracy" }] },
-  { title: "Margin", about: "By how much good answers score higher than bad ones.", fields: ["reward_margin"], series: [{ label: "Margin" }] },
-  { title: "Distance", about: "From the model at the start.", unit: "nats", fields: ["kl"], series: [{ label: "Distance" }] },
-  { title: "Gradient norm", fields: ["grad_norm"], series: [{ label: "Gradient norm" }], logarithmic: true, more: true },
-  { title: "Speed", unit: "tokens/s", fields: ["tokens_per_second"], series: [{ label: "Speed" }], more: true },
-];
 
 export class Charts {
   readonly element: HTMLElement;

@@ -246,7 +246,7 @@ describe("the comparison", () => {
   const check = (name: string): void => el.querySelector<HTMLInputElement>(`[aria-label="Compare ${name}"]`)!.click();
   const bar = (): HTMLElement => el.querySelector<HTMLElement>(".chosen")!;
   const points = (steps: number, loss: number): unknown =>
-    page(...Array.from({ length: steps }, (_, at) => ({ seq: at, at: new Date(Date.parse("2026-03-01T11:00:00Z") + at * 60_000).toISOString(), kind: "metrics", data: { step: at + 1, loss: loss - at / 10, learning_rate: 0.1, step_epoch: 0, eval_loss: at === 3 ? 1 : null } })));
+    page(...Array.from({ length: steps }, (_, at) => ({ seq: at, at: new Date(Date.parse("2026-03-01T11:00:00Z") + at * 60_000).toISOString(), kind: "metrics", data: { step: at + 1, loss: loss - at / 10, learning_rate: 0.1, epoch: at / 8, step_epoch: 0, reward_margin: at, eval_loss: at === 3 ? 1 : null } })));
 
   beforeEach(() => {
     const started_at = "2026-03-01T11:00:00Z";
@@ -275,7 +275,7 @@ describe("the comparison", () => {
     await shown();
     await settled(200);
     const charts = (): HTMLElement[] => [...el.querySelectorAll<HTMLElement>(".ady-chart")].filter(({ hidden }) => !hidden);
-    expect(charts().map((chart) => chart.querySelector(".title")!.textContent)).toEqual(["Loss", "Eval loss", "Learning rate", "Step epoch"]);
+    expect(charts().map((chart) => chart.querySelector(".title")!.textContent)).toEqual(["Loss", "Eval loss", "Learning rate", "Epoch", "Step epoch", "Margin"]);
     expect(charts()[0]!.querySelector("[role=img]")!.getAttribute("aria-label")).toBe("one: 3 at step 1, now 2.6 at step 5, lowest 2.6 at step 5. two: 3 at step 1, now 2.3 at step 8, lowest 2.3 at step 8.");
     const rows = (): string[] => [...el.querySelectorAll(".differences tbody tr")].map((row) => [...row.children].map(({ textContent }) => textContent).join("|"));
     expect(rows()).toContain("LoRA rank|4|8");
@@ -290,6 +290,20 @@ describe("the comparison", () => {
     button("← All jobs").click();
     await settled();
     expect(rowsOf("Completed")).toHaveLength(2);
+  });
+
+  it("compares options of two tasks by the field that they go into, and says no difference of equal values", async () => {
+    const started_at = "2026-03-01T11:00:00Z";
+    jobs = [job("jb_1", { name: "one", state: "completed", started_at, options: { rank: 4, epochs: 1 } }), job("jb_2", { name: "two", task: "sft", state: "completed", started_at, options: { lora_rank: 4, num_train_epochs: 2 } })];
+    const task = (name: string, rank: string, epochs: string): object => ({ name, schema: { properties: { [rank]: { title: `Rank of ${name}`, into: "lora.rank" }, [epochs]: { title: "Epochs", into: "optim.epochs" } } } });
+    host.answer("tasks.list", () => page(task("training-v0", "rank", "epochs"), task("sft", "lora_rank", "num_train_epochs")));
+    host.answer("view.start", () => ({ compare: "jb_1,jb_2" }));
+    await shown();
+    await settled(200);
+    const rows = (): string[] => [...el.querySelectorAll(".differences tbody:first-of-type tr")].map((row) => [...row.children].map(({ textContent }) => textContent).join("|"));
+    expect(rows().slice(1)).toEqual(["Task|training-v0|sft", "Epochs|1|2"]);
+    el.querySelector<HTMLInputElement>(".comparison input[type=checkbox]")!.click();
+    expect(rows()).toContain("Rank of training-v0|4|4");
   });
 
   it("takes no more jobs than can be told apart", async () => {
