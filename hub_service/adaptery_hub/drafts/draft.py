@@ -317,7 +317,7 @@ class Draft:
         return self._edits.to_undo(editor) if verb == "undo" else self._edits.to_redo(editor)
 
     def count_edits(self) -> int:
-        """Return how many edits stand."""
+        """Return how many edits by hand stand."""
         return self._edits.count()
 
     def forget_edit(self, seq: int) -> int:

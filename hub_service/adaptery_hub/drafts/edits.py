@@ -91,8 +91,8 @@ class Edits:
     # -- reading ------------------------------------------------------------------------------
 
     def count(self) -> int:
-        """Return how many edits stand."""
-        statement = "SELECT count(*) FROM edits WHERE undone = 0"
+        """Return how many edits by hand stand; batches are none."""
+        statement = "SELECT count(*) FROM edits WHERE undone = 0 AND batch IS NULL"
         return int(self._connection.execute(statement).fetchone()[0])
 
     def newest(self, before: int | None = None) -> Iterator[DraftEdit]:

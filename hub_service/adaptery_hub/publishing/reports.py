@@ -91,7 +91,7 @@ def make_report(
         tally: what was published.
         files: each file of the draft by id, with the records it has there; None: added by hand.
         names: the names of the files; one that was deleted meanwhile is called by its id.
-        edits: how many edits stand.
+        edits: how many edits by hand stand.
         review: what the review queues held, by queue.
     """
     draft_records = sum(count for _, count in files)

@@ -27,9 +27,10 @@ _GREETINGS = frozenset(
 _SUFFIXES = ("'s", "\u2019s")
 _LISTED = FIRST_NAMES | LAST_NAMES
 _NO_NAMES = (
-    "a an and are as at but by can denies did do does for from had has have he her his how i if in "
-    "is it me my no not of on or our please presents reports said says she so that the there they "
-    "this to was we were what when where who why will with would yes you your"
+    "a an and are as at but by can could denies did do does for from had has have he her his how i "
+    "if in is it let let's me my no not of on or our please presents reports said says she should "
+    "so that the there they this to was we were what when where who why will with would yes you "
+    "your"
 )
 #: Written with a capital after a first name or a title, these are no names.
 _NO_NAME_SET = frozenset(_NO_NAMES.split())
@@ -69,7 +70,9 @@ class People:
                 name = after[1]
                 listed = _stem(name) in _LISTED
                 if listed or (capitals and name[0].isupper() and name.lower() not in _NO_NAME_SET):
-                    return after.start(1), _extend(text, name, after.end(1))
+                    end = _extend(text, name, after.end(1))
+                    # One letter alone, as in "Dr. X", stands for a name that was taken out.
+                    return (after.start(1), end) if end - after.start(1) > 1 else None
         if lower in _LISTED and _written_as_name(text, word, lower):
             return word.start(), _extend(text, word[0], word.end())
         return None
@@ -106,11 +109,12 @@ def _written_as_name(text: str, word: _Match, lower: str) -> bool:
 
 def _extend(text: str, first: str, end: int) -> int:
     """Return where the name ends whose first word ends here."""
+    before = first
     for _ in range(NAME_WORDS - 1):
         after = _NEXT.match(text, end)
-        if after is None:
+        if after is None or (after[0][0] == "." and len(before) > 1):  # only initials have a stop
             break
-        word = after[1]
+        before = word = after[1]
         capital = first[0].isupper() and word[0].isupper() and word.lower() not in _NO_NAME_SET
         listed = not first[0].isupper() and _stem(word) in LAST_NAMES
         if not (capital or listed):

@@ -7,6 +7,7 @@ asking whether the reviewer may.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,7 @@ AROUND = 80
 SPAN_SHOWN = 400
 #: Characters of changed records that are searched for one page: others wait for its thread.
 REFOUND_CHARACTERS = 1024 * 1024
+_SPACE = re.compile(r"\s")
 _KEY_MASK = (1 << 64) - 1
 
 
@@ -235,8 +237,17 @@ def _other(shown: FindingRecord, item: DraftRecord | None) -> FindingRecord:
 
 
 def _excerpt(span: Span) -> Excerpt:
-    return Excerpt(
-        before=span.text[max(0, span.start - AROUND) : span.start],
-        match=span.match[:SPAN_SHOWN],
-        after=span.text[span.end : span.end + AROUND],
-    )
+    """Return a span with whole words around it, as far as they fit."""
+    before = span.text[max(0, span.start - AROUND) : span.start]
+    after = span.text[span.end : span.end + AROUND]
+    if span.start > AROUND:
+        before = "…" + before[_gap(before) :].lstrip()
+    if span.end + AROUND < len(span.text):
+        after = after[: AROUND - _gap(after[::-1])].rstrip() + "…"
+    return Excerpt(before=before, match=span.match[:SPAN_SHOWN], after=after)
+
+
+def _gap(text: str) -> int:
+    """Return where a text has its first white space; 0 if it has none."""
+    found = _SPACE.search(text)
+    return found.start() if found else 0

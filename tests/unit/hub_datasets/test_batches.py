@@ -56,6 +56,7 @@ def test_a_batch_is_one_edit_and_one_undo(drafts: Drafts) -> None:
     assert done[1:] == (count, 1)  # type: ignore[index]
     after = contents(drafts)
     assert after == {at: f"new{at}" for at in range(1, count + 1, 2)}
+    assert drafts.read_now(DATASET, Draft.count_edits) == 0, "no edit by hand"
     (edit,) = drafts.read_now(DATASET, lambda d: d.edits(None, 9))
     assert (edit.action, edit.batch, edit.records, edit.position) == (
         "mixed",

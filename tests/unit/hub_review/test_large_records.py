@@ -44,3 +44,11 @@ def test_changed_records_are_searched_again_once_and_only_so_far(
     assert [excerpt.match for excerpt in found if excerpt] == ["a@example.org", "b@example.org"]
     monkeypatch.setattr(showing, "REFOUND_CHARACTERS", 10)
     assert [shown.finding.excerpt for shown in pages(desk)] == [None, None]
+
+
+def test_an_excerpt_begins_and_ends_between_words_and_says_that_it_goes_on(desk: Desk) -> None:
+    desk.fill([chat("q", f"{'early ' * 50}a@example.org{' later' * 50}")])
+    desk.analyse("pii")
+    (found,) = (shown.finding.excerpt for shown in pages(desk))
+    assert found is not None
+    assert found.before == "…" + "early " * 13 and found.after == " later" * 13 + "…"

@@ -50,6 +50,8 @@ def found(text: str) -> list[tuple[str, str]]:
         ("my name is Zbigniew", "name", "Zbigniew"),
         ("Will Smith came", "name", "Will Smith"),
         ("Jane's knee", "name", "Jane"),
+        ("Thanks, Sarah. Let me look", "name", "Sarah"),
+        ("Dr. J. Smith. Could", "name", "J. Smith"),
     ],
 )
 def test_found(text: str, kind: str, match: str) -> None:
@@ -59,6 +61,7 @@ def test_found(text: str, kind: str, match: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Dr. X asked Dr. Y. Let me look",
         "4111 1111 1111 1112",  # no checksum
         "0000 0000 0000 0000",
         "000-12-3456 and 666-12-3456 and 912-12-3456 and 123-00-1234",  # no such numbers
