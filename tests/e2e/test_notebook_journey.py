@@ -142,7 +142,7 @@ def test_after_a_restart_of_the_kernel_a_view_still_opens_others(story: Story) -
     story.notebook.restart_kernel()
     jobs = story.view("Jobs", "jobs")
     jobs.get_by_role("button", name=f"Watch {NAME}").click()
-    expect(story.view("Jobs", "watch")).to_contain_text("Mean training loss", timeout=PATIENCE_MS)
+    expect(story.view("Jobs", "watch")).to_contain_text("Mean loss", timeout=PATIENCE_MS)
 
 
 def test_nothing_complained_and_the_browser_asked_only_this_machine(

@@ -173,7 +173,7 @@ class WatchPage:
 
     def wait_for_end(self, timeout_ms: int = 2 * PATIENCE_MS) -> None:
         expect(self.view.locator("header .chip")).to_have_text("completed", timeout=timeout_ms)
-        expect(self.view).to_contain_text("Mean training loss", timeout=PATIENCE_MS)
+        expect(self.view).to_contain_text("Mean loss", timeout=PATIENCE_MS)
 
     def points_of_loss(self) -> int:
         """Read from its table how many points the chart of the loss holds."""

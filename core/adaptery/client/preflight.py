@@ -106,11 +106,7 @@ def report_facts(report: PreflightReport) -> list[tuple[str, object]]:
     """Return what a report says, in words."""
     left_out = report.dropped_cut + report.dropped_empty
     seconds, memory = report.seconds, report.memory_bytes
-    span = (
-        "not known"
-        if seconds.low is None or seconds.high is None
-        else f"{duration(seconds.low)} to {duration(seconds.high)}"
-    )
+    span = _span(seconds.low, seconds.high)
     need = "not known" if memory.need is None else size_of(memory.need)
     held_out = f", {report.held_out:,} held out" if report.held_out else ""
     return [
@@ -125,6 +121,13 @@ def report_facts(report: PreflightReport) -> list[tuple[str, object]]:
         ("Memory", f"{need} of {size_of(memory.limit)} ({memory.basis})"),
         ("Disk", "not known" if report.disk_bytes is None else size_of(report.disk_bytes)),
     ]
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "not known"
+    first, last = duration(low), duration(high)
+    return f"about {first}" if first == last else f"{first} to {last}"
 
 
 def report_lines(report: PreflightReport) -> Iterator[str]:

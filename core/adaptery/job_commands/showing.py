@@ -41,6 +41,7 @@ def add(actions: Subparsers) -> None:
         _add_json(parser)
     comparing = add_action(actions, "compare", "show how jobs differ, side by side", _compare)
     comparing.add_argument("jobs", nargs="+", metavar="JOB", help="ids or names")
+    comparing.add_argument("--all", action="store_true", help="options that are the same, too")
     _add_json(comparing)
 
 
@@ -55,17 +56,21 @@ def _list(hub: Hub, arguments: argparse.Namespace) -> None:
     if arguments.json:
         say_json([job.info.model_dump(mode="json") for job in jobs])
         return
-    for line in aligned([_TITLES, *map(_row, jobs)]) if jobs else ["No such jobs."]:
-        say(line)
     counts = hub.jobs.counts().model_dump()
-    say(", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none yet")
+    told = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    if not told:
+        say("There are no jobs yet: adaptery jobs submit hands one in.")
+        return
+    for line in aligned([_TITLES, *map(_row, jobs)]) if jobs else ["No job is like this."]:
+        say(line)
+    say(f"In all: {told}")
 
 
 def _row(job: Job) -> Sequence[object]:
     from adaptery.client.columns import expected_of, percent_of
 
     info = job.info
-    place = "" if info.position is None else f" ({info.position:,}.)"
+    place = "" if info.position is None else f" (place {info.position:,})"
     return (
         info.id,
         info.name,
@@ -106,7 +111,7 @@ def _facts(statistics: JobStatistics) -> list[tuple[str, str]]:
 
     told: dict[str, float | str | None] = {
         "Waited": _duration(statistics.wait_seconds),
-        "Trained": _duration(statistics.train_seconds),
+        "Whole time": _duration(statistics.train_seconds),
         "Steps": statistics.step,
         "Tokens": statistics.tokens,
         "Tokens per second": statistics.tokens_per_second,
@@ -140,6 +145,8 @@ def _duration(seconds: float | None) -> str | None:
 
 
 def _compare(hub: Hub, arguments: argparse.Namespace) -> None:
+    from adaptery.client.words import written
+
     compared = hub.jobs.compare([find_job(hub, word) for word in arguments.jobs])
     if arguments.json:
         say_json(
@@ -154,5 +161,6 @@ def _compare(hub: Hub, arguments: argparse.Namespace) -> None:
             ]
         )
         return
-    for line in aligned(compared.rows()):
+    told = compared.rows(all=arguments.all)
+    for line in aligned([[title, *map(written, values)] for title, *values in told]):
         say(line)

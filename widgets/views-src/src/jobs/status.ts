@@ -43,10 +43,9 @@ function training({ progress, step, total_steps, started_at, ends_at }: Job, now
 }
 
 function resultOf({ summary, started_at, finished_at }: Job): string {
-  const measured = started_at && finished_at ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : undefined;
-  const seconds = summary?.train_runtime ?? measured;
-  const loss = summary?.train_loss;
-  return [seconds === undefined ? "" : `Ran ${durationWords(seconds)}`, loss === undefined ? "" : `loss ${numberWords(loss)}`].filter(Boolean).join(" · ");
+  const whole = started_at && finished_at ? `Whole time ${durationWords((Date.parse(finished_at) - Date.parse(started_at)) / 1000)}` : "";
+  const time = summary?.train_runtime === undefined ? whole : `Training time ${durationWords(summary.train_runtime)}`;
+  return [time, summary?.train_loss === undefined ? "" : `mean loss ${numberWords(summary.train_loss)}`].filter(Boolean).join(" · ");
 }
 
 /** The service writes "reason; remedy". */

@@ -25,7 +25,7 @@ export interface Statistics {
 /** The Trainer's names, in words and with their units. */
 const SUMMARY: [field: keyof Summary, name: string, words: (value: number) => string][] = [
   ["epoch", "Epochs", (value) => numberWords(value)],
-  ["train_loss", "Mean training loss", (value) => numberWords(value)],
+  ["train_loss", "Mean loss", (value) => numberWords(value)],
   ["train_runtime", "Training time", (value) => (value < 60 ? `${numberWords(value, 3)} s` : durationWords(value))],
   ["train_samples_per_second", "Examples per second", (value) => numberWords(value)],
   ["train_steps_per_second", "Steps per second", (value) => numberWords(value)],
@@ -75,7 +75,7 @@ export function numbersOf(statistics: Statistics): [name: string, words: string]
   const { wait_seconds, train_seconds, step_seconds, tokens, tokens_per_second, peak_memory_bytes, last_loss, best_eval_loss, best_step } = statistics;
   const known: [string, number | null, (value: number) => string][] = [
     ["Waited", wait_seconds, durationWords],
-    ["Trained, all attempts", train_seconds, durationWords],
+    ["Whole time, all attempts", train_seconds, durationWords],
     ["One step", step_seconds, (seconds) => `${numberWords(seconds, 3)} s`],
     ["Tokens", tokens, numberWords],
     ["Tokens per second, median", tokens_per_second, (value) => numberWords(value)],

@@ -86,7 +86,7 @@ export function timeWordsOf(job: Job, now: number): string {
   if (job.started_at === null || (job.state !== "training" && !isFinal(job))) return "";
   const until = job.finished_at === null ? now : Date.parse(job.finished_at);
   const seconds = Math.max(0, (until - Date.parse(job.started_at)) / 1000);
-  if (isFinal(job)) return `took ${durationWords(seconds)}`;
+  if (isFinal(job)) return `whole time ${durationWords(seconds)}`;
   const left = isCancelling(job) || job.ends_at === null ? null : Math.max(0, (Date.parse(job.ends_at) - now) / 1000);
   return [`running for ${durationWords(seconds)}`, left === null ? "" : leftWords(left)].filter(Boolean).join(" · ");
 }

@@ -51,7 +51,9 @@ describe("the status of a job", () => {
 
   it("says what came of it", () => {
     const done = job("a", { state: "completed", adapter: "@demo/visits@1", summary: { train_runtime: 125, train_loss: 1.5 } });
-    expect(statusOf(done, NOW)).toEqual({ text: "@demo/visits@1", note: "Ran 2 min 5 s · loss 1.5" });
+    expect(statusOf(done, NOW)).toEqual({ text: "@demo/visits@1", note: "Training time 2 min 5 s · mean loss 1.5" });
+    const times = { started_at: "2026-03-01T11:50:00Z", finished_at: "2026-03-01T11:52:05Z" };
+    expect(statusOf({ ...done, ...times, summary: null }, NOW).note).toBe("Whole time 2 min 5 s");
     const failed = job("a", { state: "failed", reason: "the loss is not a number; lower the learning rate; run it again" });
     expect(statusOf(failed, NOW)).toEqual({ text: "The loss is not a number.", note: "Lower the learning rate; run it again." });
   });

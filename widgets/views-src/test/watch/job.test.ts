@@ -35,7 +35,7 @@ describe("what is said of a job", () => {
   });
 
   it("is how long it took", () => {
-    expect(timeWordsOf(jobOf(COMPLETED), 0)).toBe("took 2 min 5 s");
+    expect(timeWordsOf(jobOf(COMPLETED), 0)).toBe("whole time 2 min 5 s");
     expect(timeWordsOf(jobOf(), Date.parse("2026-03-01T10:01:00Z"))).toBe("running for 1 min");
     expect(timeWordsOf(jobOf({ ends_at: "2026-03-01T10:04:00Z" }), Date.parse("2026-03-01T10:01:00Z"))).toBe("running for 1 min · about 3 min left");
     expect(timeWordsOf(jobOf({ started_at: null }), 0)).toBe("");

@@ -214,7 +214,7 @@ describe("the view of a running job", () => {
     service.end({ ...COMPLETED, actions: jobOf(COMPLETED).actions });
     await eventually(() => button("Chat with it"));
     await eventually(() => text(".facts").includes("4.2 MB"));
-    expect(text(".facts")).toContain("Mean training loss train_loss1.841");
+    expect(text(".facts")).toContain("Mean loss train_loss1.841");
     expect(text(".facts")).toContain("2 min 5 s");
     button("Chat with it")!.click();
     expect(opened()).toEqual([{ view: "chat", start: { model: "@demo/soap@2" } }]);
