@@ -1,9 +1,11 @@
 // A form out of the JSON Schema of an object. Its options come in sections, in the order of the schema;
 // those that most leave alone are folded away.
 
+import type { FieldProblem } from "../host/host";
 import { control, element } from "./elements";
 import { Field } from "./field";
-import { adviceOf, defaultOf, type Holder, holderOf, type Property, sameValue, textOfValue, type Value, type Values } from "./holders";
+import { adviceOf, defaultOf, type Holder, holderOf, type Property, sameValue, textOfValue, type Values } from "./holders";
+import { overruledBy } from "./overruled";
 
 export type { Value, Values } from "./holders";
 
@@ -14,6 +16,7 @@ export interface Schema {
 
 interface Entry extends Holder {
   name: string;
+  required: boolean;
   property: Property;
   field: Field;
 }
@@ -35,6 +38,8 @@ export class Form {
   ) {
     const required = new Set(schema.required);
     this.entries = Object.entries(schema.properties ?? {}).map(([name, property]) => this.entryOf(prefix, name, property, required.has(name)));
+    for (const { property, write } of this.entries) write(defaultOf(property));
+    this.advise();
     this.element.append(...this.sections(false));
     this.advanced.append(...this.sections(true));
     if (this.advanced.childElementCount > 1) this.element.append(this.advanced);
@@ -60,6 +65,15 @@ export class Form {
       write(values[name]);
       if (property.advanced && !sameValue(values[name], defaultOf(property))) this.advanced.open = true;
     }
+    this.advise();
+  }
+
+  /** What looks wrong from here, of all fields; the service decides. */
+  get doubts(): FieldProblem[] {
+    return this.entries.flatMap(({ field, property, read, required }) => {
+      const [reason, doubtful] = adviceOf(property, read(), required);
+      return doubtful ? [{ where: field.where, reason, remedy: "" }] : [];
+    });
   }
 
   /** Say at each field what it was before, where that differs; null for no such comparison. */
@@ -74,30 +88,39 @@ export class Form {
       help: property.description ?? "",
       unit: property.unit ?? "",
     });
-    const entry: Entry = { ...holder, name, property, field, write: () => undefined };
-    const advise = (): void => {
-      field.hint(...adviceOf(property, holder.read(), required));
-      this.mark(entry);
-    };
-    entry.write = (value: Value | undefined): void => {
-      holder.write(value);
-      advise();
-    };
     holder.control.addEventListener("input", () => {
-      advise();
+      this.advise();
       this.changed();
     });
-    entry.write(defaultOf(property));
-    return entry;
+    return { ...holder, name, required, property, field };
   }
 
+  /** Say of every field what helps to fill it, and what it was before: one may bear on another. */
+  private advise(): void {
+    const { values } = this;
+    for (const entry of this.entries) {
+      const { name, field, property, read, required } = entry;
+      const decides = this.entries.find((other) => other.name === overruledBy(name, values));
+      if (decides) field.hint(`Not used: ${decides.field.title} decides`);
+      else field.hint(...adviceOf(property, read(), required));
+      this.mark(entry);
+    }
+  }
+
+  /** A heading stands once: of a section that is in both parts, over what is folded. */
   private sections(advanced: boolean): HTMLElement[] {
-    const entries = this.entries.filter(({ property }) => (property.advanced ?? false) === advanced);
-    const titles = [...new Set(entries.map(({ property }) => property.section ?? ""))];
+    const folded = advanced ? [] : [...new Set(this.part(true).map(({ property }) => property.section ?? ""))];
+    const titleOf = ({ property: { section = "" } }: Entry): string => (folded.length > 1 && folded.includes(section) ? "" : section);
+    const entries = this.part(advanced);
+    const titles = [...new Set(entries.map(titleOf))].sort((one, other) => Number(one !== "") - Number(other !== ""));
     return titles.map((title) => {
-      const fields = entries.filter(({ property }) => (property.section ?? "") === title).map(({ field }) => field.element);
+      const fields = entries.filter((entry) => titleOf(entry) === title).map(({ field }) => field.element);
       return element("section", {}, ...(title && titles.length > 1 ? [element("h3", {}, title)] : []), element("div", { class: "fields" }, ...fields));
     });
+  }
+
+  private part(advanced: boolean): Entry[] {
+    return this.entries.filter(({ property }) => (property.advanced ?? false) === advanced);
   }
 
   private differs({ name, read }: Entry): boolean {

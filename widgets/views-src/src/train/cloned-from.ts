@@ -9,7 +9,7 @@ export class ClonedFrom {
   readonly element: HTMLElement;
 
   constructor(forget: () => void) {
-    this.element = element("div", { class: "notice cloned", hidden: true }, this.words, button("Do not compare", forget, "small"));
+    this.element = element("div", { class: "notice cloned", hidden: true }, this.words, button("Forget what the copied job had", forget, "small"));
   }
 
   show(name: string | null): void {

@@ -160,6 +160,11 @@ export class JobForm {
     return problems;
   }
 
+  /** What of the options looks wrong from here. */
+  get doubts(): FieldProblem[] {
+    return this.shown.doubts;
+  }
+
   /** In how many ways it differs from the job that it began with. */
   get differing(): number {
     return this.fields.filter(({ differs }) => differs).length;

@@ -1,6 +1,6 @@
 // The Train view: a form for one job, what it would come to, and the way to start it.
 
-import { type Host, HostError, type Mount } from "../host/host";
+import { type FieldProblem, type Host, HostError, type Mount } from "../host/host";
 import { widget } from "../host/notebook";
 import { persist } from "../host/persist";
 import type { ViewName } from "../host/shell";
@@ -162,9 +162,9 @@ class Train {
 
   // -- submitting ---------------------------------------------------------------------------------
 
-  /** What the form asks for; null if something is missing, which is said at its field. */
+  /** What the form asks for; null if something is missing, which is said at its field with all else that looks wrong. */
   private complete(missing = this.job.missing()): Wanted | null {
-    place(this.job.fields, missing);
+    place(this.job.fields, missing.length > 0 ? this.withDoubts(missing) : []);
     return missing.length > 0 ? null : wantedOf(this.job.filled);
   }
 
@@ -196,9 +196,14 @@ class Train {
 
   private refused(error: unknown): void {
     if (!(error instanceof HostError)) return this.problem(error);
-    const rest = place(this.job.fields, error.fields.map(placed));
+    const rest = place(this.job.fields, error.fields.length > 0 ? this.withDoubts(error.fields.map(placed)) : []);
     if (error.fields.length > 0 && rest.length === 0) return;
     this.problem(new HostError(error.code, error.message, error.hint, rest));
+  }
+
+  /** The service may look at one thing before another: what it has not come to yet is said too. */
+  private withDoubts(problems: readonly FieldProblem[]): FieldProblem[] {
+    return [...problems, ...this.job.doubts.filter((doubt) => !problems.some(({ where }) => where === doubt.where))];
   }
 
   private showDone(job: Job): void {

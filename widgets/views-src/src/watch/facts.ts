@@ -4,15 +4,13 @@ import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
 import { textOfValue } from "../parts/holders";
 import { evaluationTable, summaryTable } from "../parts/job-statistics";
+import { overruledBy } from "../parts/overruled";
 import { bytesWords, digestWords, momentWords, nameWords, numberWords } from "../parts/words";
 import type { Job, OptionValue } from "../host/things";
 import type { Adapter } from "./job";
 
 /** What the task calls its options. */
 export type OptionTitles = Readonly<Record<string, string>>;
-
-/** What the shipped tasks call it. */
-const EPOCHS = new Set(["epochs", "num_train_epochs"]);
 
 type Fact = [name: string, value: Node | string];
 
@@ -79,12 +77,11 @@ function digest(text: string): HTMLElement {
   return element("span", { class: "row" }, element("code", { title: text }, digestWords(text)), copyButton("Copy", "Copy the whole digest", () => text));
 }
 
-/** Where the steps are fixed, they decide and not the epochs. */
 function optionFacts(options: Job["options"], titles: OptionTitles): Fact[] {
   const title = (name: string): string => titles[name] ?? nameWords(name);
   return Object.entries(options).map(([name, value]) => {
-    const unused = EPOCHS.has(name) && options.max_steps !== undefined;
-    return [title(name), unused ? `not used: ${title("max_steps")} decides` : optionWords(value)];
+    const decides = overruledBy(name, options);
+    return [title(name), decides ? `not used: ${title(decides)} decides` : optionWords(value)];
   });
 }
 

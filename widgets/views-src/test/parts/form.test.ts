@@ -86,6 +86,29 @@ describe("a form", () => {
     ]);
   });
 
+  it("has one heading of a section that is in both parts", () => {
+    const option = (section: string, advanced = false): object => ({ type: "integer", section, advanced });
+    const { form } = shown({ properties: { beta: option("Pairs"), rate: option("Steps"), seed: option("Steps", true), rank: option("Adapter", true) } } as Schema);
+    expect([...form.element.querySelectorAll("h3")].map(({ textContent }) => textContent)).toEqual(["Pairs", "Steps", "Adapter"]);
+    expect([...form.element.querySelectorAll("label")].map(({ textContent }) => textContent)).toEqual(["rate", "beta", "seed", "rank"]);
+  });
+
+  it("says beside the epochs that the steps decide, while there are some", () => {
+    const { form, of, type } = shown();
+    type("max_steps", "5");
+    const said = (): string => of("epochs").element.querySelector(".hint")!.textContent!;
+    expect(said()).toBe("Not used: Steps decides");
+    form.values = { epochs: 2 };
+    expect(said()).toContain("0.01 to 100");
+  });
+
+  it("knows all that looks wrong", () => {
+    const { form, type } = shown();
+    type("rank", "1000");
+    type("epochs", "many");
+    expect(form.doubts.map(({ where, reason }) => [where, reason])).toEqual([["options.epochs", "This is no number"], ["options.rank", "Not 1 to 256"]]);
+  });
+
   it("takes lists: of given choices by switches, else by commas", () => {
     const { form, of, type } = shown({ properties: { targets: { type: "array", items: { enum: ["q", "k", "v"] }, default: ["q"], title: "Targets" }, words: { type: "array" } } });
     expect(form.values).toEqual({ targets: ["q"] });

@@ -138,7 +138,7 @@ describe("the form", () => {
     expect(el.querySelector(".cloned")!.textContent).toContain("2 changes, marked below.");
     type(el, "LoRA rank", "4");
     expect(marks()).toEqual(["Was empty"]);
-    press(el, "Do not compare");
+    press(el, "Forget what the copied job had");
     expect(marks()).toEqual([]);
     submit(el);
     await eventually(() => host.asks("jobs.submit").length);
@@ -287,6 +287,25 @@ describe("the form", () => {
     const notice = el.querySelector("[role=alert]")!.textContent;
     expect(notice).toContain("elsewhere");
     expect(notice).not.toContain("options.rank");
+  });
+
+  it("marks all that is wrong at once, and goes to the first", async () => {
+    const host = hostOf();
+    const el = await shown(host);
+    type(el, "Name", "");
+    type(el, "LoRA rank", "many");
+    type(el, "Epochs", "1000");
+    const wrong = (): string[] => [...el.querySelectorAll("[aria-invalid]")].map((one) => one.closest(".field")!.querySelector("label")!.textContent!);
+    submit(el);
+    expect(wrong()).toEqual(["Dataset", "Name", "Epochs", "LoRA rank"]);
+    expect(document.activeElement).toBe(labelled(el, "Dataset"));
+    await choose(el, "@demo/visits");
+    host.answer("jobs.submit", () => {
+      throw new HostError("invalid_input", "No.", null, [{ where: "name", reason: "is taken", remedy: "" }, { where: "options.epochs", reason: "is too many", remedy: "" }]);
+    });
+    submit(el);
+    await eventually(() => wrong().join() === "Name,Epochs,LoRA rank");
+    expect(labelled(el, "Epochs").closest(".field")!.textContent).toContain("This is too many.");
   });
 
   it("comes back with what was typed when it is shown again", async () => {
