@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adaptery.client.listing import Columns
-from adaptery.client.words import size_of
+from adaptery.client.words import size_of, written
 from adaptery.schemas.adapters import Adapter, BaseModelCard
 from adaptery.schemas.agents import Agent
 from adaptery.schemas.datasets import FileInfo
@@ -184,7 +184,7 @@ def version_facts(version: Version) -> Facts:
 
 def job_facts(job: Job) -> Facts:
     """Return what the card of a job says."""
-    options = ", ".join(f"{name} = {value}" for name, value in job.info.options.items())
+    options = tuple(f"{name} = {written(value)}" for name, value in job.info.options.items())
     return [
         *((title, value(job)) for title, value in JOBS[1:-1]),
         ("Task", job.info.task),

@@ -95,7 +95,9 @@ def _side_by_side(
 ) -> list[Mapping[str, OptionValue]]:
     """Return the options of each job: what goes into the same field has the same name."""
     tasks = {job.info.task for job in jobs}
-    fields = {name: _fields_of(name, task) if len(tasks) > 1 else {} for name in tasks}
+    fields: dict[str, Mapping[str, str]] = dict.fromkeys(tasks, {})
+    if len(tasks) > 1:
+        fields = {name: _fields_of(name, task) for name in tasks}
     names: dict[str, str] = {}  # by field
     told: list[Mapping[str, OptionValue]] = []
     for job in jobs:

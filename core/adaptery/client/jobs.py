@@ -12,9 +12,11 @@ from adaptery.client.job_comparison import JobComparison, compare
 from adaptery.client.listing import Listing
 from adaptery.client.preflight import Preflight, preflight
 from adaptery.client.progress import Report, shown
-from adaptery.errors import InvalidInputError
+from adaptery.errors import InvalidInputError, NotFoundError
+from adaptery.ids import is_id
 from adaptery.schemas import jobs as schemas
 from adaptery.schemas.job_statistics import JobCounts
+from adaptery.schemas.tasks import Task
 
 __all__ = ["Job", "Jobs"]
 
@@ -141,14 +143,30 @@ class Jobs:
         return Listing(jobs, "job", JOBS, "hub.jobs.submit(...) hands one in.")
 
     def get(self, job: str) -> Job:
-        """Return a job by id.
+        """Return a job by id, or the newest one of a name.
 
         Raises:
             NotFoundError: if there is none that the caller may see.
             AdapteryError: what the service raised.
         """
-        info = self._connection.get(path_of("api", "jobs", job), schemas.Job)
-        return Job(self._connection, info)
+        if is_id(job, "jb"):
+            info = self._connection.get(path_of("api", "jobs", job), schemas.Job)
+            return Job(self._connection, info)
+        return self.named(job)[0]
+
+    def named(self, name: str) -> Listing[Job]:
+        """Return all jobs of a name, newest first: a name is no key.
+
+        Raises:
+            NotFoundError: if there is none that the caller may see.
+            AdapteryError: what the service raised.
+        """
+        found = [job for job in self.list(search=name) if job.info.name == name]
+        if not found:
+            raise NotFoundError(
+                f"There is no job called {name}.", hint="jobs.list() has those that there are"
+            )
+        return Listing(found, "job", JOBS)
 
     def counts(self) -> JobCounts:
         """Return how many of the jobs that the caller may see are in each state.
@@ -162,12 +180,17 @@ class Jobs:
         """Return how jobs differ: in their options, in what came out, in their charts.
 
         Args:
-            jobs: which ones, by object or id.
+            jobs: which ones, by object, id or name.
             points: of each chart at most.
 
         Raises:
+            InvalidInputError: if there is no job.
             NotFoundError: if there is none that the caller may see.
             AdapteryError: what the service raised.
         """
         found = [job if isinstance(job, Job) else self.get(job) for job in jobs]
-        return compare(found, points)
+        return compare(
+            found,
+            points,
+            lambda name: self._connection.get(path_of("api", "tasks", name), Task),
+        )

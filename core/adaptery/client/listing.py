@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from adaptery.client.words import written
 
-__all__ = ["Columns", "Listing", "card"]
+__all__ = ["Columns", "Listing", "card", "sheet"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,17 @@ def card(title: str, facts: Sequence[tuple[str, object]]) -> str:
         for name, value in facts
     )
     return _table(title, f"<tbody>{rows}</tbody>")
+
+
+def sheet(caption: str, rows: Sequence[Sequence[object]]) -> str:
+    """Return things beside each other, as HTML: the first row names them, each other one a fact."""
+    (_, *heads), *facts = rows
+    names = "".join(f'<th scope="col"{_LEFT}>{_text(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row"{_LEFT}>{_text(name)}</th>{"".join(map(_cell, values))}</tr>'
+        for name, *values in facts
+    )
+    return _table(caption, f"<thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody>")
 
 
 _LEFT = ' style="text-align: left"'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from adaptery.terminal import printable
 
@@ -29,6 +31,8 @@ def count_of(count: int, noun: str) -> str:
 def written(value: object) -> str:
     """Return a value as it stands in a table."""
     match value:
+        case list() | tuple():
+            return written(", ".join(map(str, cast("Sequence[object]", value))))
         case None | "":
             return NOTHING
         case bool():

@@ -50,7 +50,7 @@ def _prioritise(hub: Hub, arguments: argparse.Namespace) -> None:
 
 
 def _download(hub: Hub, arguments: argparse.Namespace) -> None:
-    job = find_job(hub, arguments.job)
+    job = find_job(hub, arguments.job, with_adapter=True)
     if job.info.adapter_id is None:
         raise ConflictError(f"{job.info.name} has made no adapter: it is {job.state}.")
     target = Path(arguments.target or _file_name(job))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
-from adaptery.errors import NotFoundError
 from adaptery.ids import is_id
+from adaptery.terminal import printable
 
 if TYPE_CHECKING:
     from adaptery.client import Hub, Job
@@ -19,8 +20,13 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", help="its id, or its name: the newest one of it")
 
 
-def find_job(hub: Hub, word: str) -> Job:
-    """Return the job with this id, or the newest one of this name.
+def find_job(hub: Hub, word: str, *, with_adapter: bool = False) -> Job:
+    """Return the job with this id, or the newest one of this name; say so if there are several.
+
+    Args:
+        hub: where to ask.
+        word: an id, or a name.
+        with_adapter: of several, the newest one that has made an adapter.
 
     Raises:
         NotFoundError: if there is none that the caller may see.
@@ -28,9 +34,11 @@ def find_job(hub: Hub, word: str) -> Job:
     """
     if is_id(word, "jb"):
         return hub.jobs.get(word)
-    found = next((job for job in hub.jobs.list(search=word) if job.info.name == word), None)
-    if found is None:
-        raise NotFoundError(
-            f"There is no job called {word}.", hint="adaptery jobs list shows those that there are"
-        )
-    return found
+    found = hub.jobs.named(word)
+    able = [job for job in found if job.info.adapter_id is not None] if with_adapter else found
+    taken = (able or found)[0]
+    if len(found) > 1:
+        others = ", ".join(f"{job.id} ({job.state})" for job in found if job.id != taken.id)
+        note = f"{word} is {taken.id} ({taken.state}); name others of it by id: {others}"
+        sys.stderr.write(f"{printable(note)}\n")
+    return taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from adaptery.connected_commands import add_action
 from adaptery.job_commands.naming import add_job, find_job
@@ -61,9 +61,9 @@ def _list(hub: Hub, arguments: argparse.Namespace) -> None:
     if not told:
         say("There are no jobs yet: adaptery jobs submit hands one in.")
         return
-    for line in aligned([_TITLES, *map(_row, jobs)]) if jobs else ["No job is like this."]:
+    for line in aligned([_TITLES, *map(_row, jobs)]) if jobs else ["No such jobs."]:
         say(line)
-    say(f"In all: {told}")
+    say(told)
 
 
 def _row(job: Job) -> Sequence[object]:
@@ -90,7 +90,14 @@ def _show(hub: Hub, arguments: argparse.Namespace) -> None:
         say_json(job.info.model_dump(mode="json"))
         return
     facts = [("Name", job.info.name), *job_facts(job), ("Actions", ", ".join(job.info.actions))]
-    for line in aligned([(title, written(value)) for title, value in facts]):
+    rows: list[tuple[str, object]] = []
+    for title, value in facts:
+        if isinstance(value, tuple):
+            first, *rest = cast("tuple[str, ...]", value) or ("",)
+            rows += [(title, written(first)), *(("", entry) for entry in rest)]
+        else:
+            rows.append((title, written(value)))
+    for line in aligned(rows):
         say(line)
 
 

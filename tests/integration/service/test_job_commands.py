@@ -90,19 +90,34 @@ async def test_a_job_that_failed_is_submitted_again_cloned_compared_and_deleted(
     await shell.run("watch", "notes", status=3)
     assert "the loss is not a number" in shell.out
     again = json.loads(await shell.run("resubmit", first, "--json"))
+    await shell.run("statistics", "notes")
+    assert f"notes is {again['id']}" in shell.err and f"by id: {first} (failed)" in shell.err
     assert (again["cloned_from"], again["datasets"]) == (first, ["@demo/visits@1"])
     cloned = json.loads(
         await shell.run("clone", first, "--name", "other", "--set", "rank=16", "--json")
     )
     assert cloned["options"]["rank"] == 16 and cloned["cloned_from"] == first
     table = (await shell.run("compare", first, "other")).splitlines()
-    assert "rank" in table[0] and " 8 " in table[1] and " 16 " in table[2]
+    ranks = next(line.split() for line in table if line.startswith("rank"))
+    assert ranks == ["rank", "8", "16"] and not any(line.startswith("epochs") for line in table)
+    assert "\nepochs" in await shell.run("compare", first, "other", "--all")
     (one, _) = json.loads(await shell.run("compare", first, "other", "--json"))
     assert one["series"]["loss"] == [[1, 2.0], [2, 1.0]]
     await shell.run("delete", first, status=1)
     assert "add --yes" in shell.err
     assert "Deleted: notes." in await shell.run("delete", first, "--yes")
     await shell.run("show", first, status=1)
+
+
+async def test_of_jobs_of_one_name_the_adapter_of_the_newest_that_has_one_is_fetched(
+    stage: JobStage, shell: Shell
+) -> None:
+    assert await shell.run("list") == "There are no jobs yet: adaptery jobs submit hands one in.\n"
+    told = await shell.run("submit", "--name", "notes", "--dataset", "visits", "--json")
+    await stage.complete(await stage.train(json.loads(told)["id"], steps=2))
+    await shell.run("clone", "notes", "--name", "notes")
+    assert "@demo/notes@1 is in notes-1.zip" in await shell.run("download", "notes")
+    assert "(place 1)" in await shell.run("list")
 
 
 async def test_options_are_told_and_taken_by_their_types(shell: Shell) -> None:

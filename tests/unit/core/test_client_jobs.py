@@ -161,24 +161,59 @@ def test_a_clone_is_the_job_with_its_changes():
     assert json.loads(service.bodies[-1])["datasets"] == ["@demo/visits@1", "@demo/notes@2"]
 
 
+STATISTICS = {"attempts": [], "inputs": [], "train_seconds": 1.0, "last_loss": 0.5} | dict.fromkeys(
+    (
+        *("wait_seconds", "step", "total_steps", "step_seconds", "tokens", "summary"),
+        *("tokens_per_second", "peak_memory_bytes", "best_eval_loss", "best_step"),
+    )
+)
+
+
 def test_jobs_beside_each_other_show_what_differs():
     other = "jb_" + "2" * 26
-    counted = {"attempts": [], "inputs": [], "train_seconds": 1.0} | dict.fromkeys(
-        (
-            *("wait_seconds", "step", "total_steps", "step_seconds", "tokens", "summary"),
-            *("tokens_per_second", "peak_memory_bytes", "best_eval_loss", "best_step"),
-        )
-    )
     service = ScriptedService()
     for id, rank in ((JOB_ID, 8), (other, 16)):
         info = job("completed") | {"id": id, "options": {"rank": rank, "epochs": 3}}
         points = [{"seq": 1, "at": AT, "kind": "metrics", "data": {"step": rank, "loss": 0.5}}]
         service.on("GET", f"api/jobs/{id}", info)
-        service.on("GET", f"api/jobs/{id}/statistics", counted | {"last_loss": 0.5})
+        service.on("GET", f"api/jobs/{id}/statistics", STATISTICS)
         service.on("GET", f"api/jobs/{id}/metrics", {"items": points, "has_more": False})
     compared = connect(service).jobs.compare([JOB_ID, other], points=100)
     assert [it.different for it in compared] == [{"rank": 8}, {"rank": 16}]
     assert compared.series("loss") == {JOB_ID: [(8, 0.5)], other: [(16, 0.5)]}
     assert "points=100" in str(service.requests[-1].url)
     table = compared._repr_html_()
-    assert ">rank</th>" in table and ">16<" in table and "epochs" not in table
+    assert ">rank</bdi></th>" in table and ">16<" in table and "epochs" not in table
+    assert ["epochs", 3, 3] in compared.rows(all=True) and ["rank", 8, 16] in compared.rows()
+
+
+def test_options_that_tasks_name_differently_stand_side_by_side():
+    tasks = {"plain": {"rank": "lora.rank"}, "other": {"lora_rank": "lora.rank", "more": "x.y"}}
+    service = ScriptedService()
+    ids = []
+    for number, (task, options) in enumerate(tasks.items(), start=1):
+        id = "jb_" + f"{number}" * 26
+        ids.append(id)
+        info = job("completed") | {"id": id, "task": task, "options": dict.fromkeys(options, 8)}
+        service.on("GET", f"api/jobs/{id}", info)
+        service.on("GET", f"api/jobs/{id}/statistics", STATISTICS)
+        service.on("GET", f"api/jobs/{id}/metrics", {"items": [], "has_more": False})
+        properties = {name: {"into": into} for name, into in options.items()}
+        about = dict.fromkeys(("title", "queue", "description"), "x") | {"stage": "sft"}
+        told = about | {"name": task, "schema": {"properties": properties}}
+        service.on("GET", f"api/tasks/{task}", told)
+    compared = connect(service).jobs.compare(ids)
+    assert [it.different for it in compared] == [{"more": None}, {"more": 8}]
+    assert ["rank", 8, 8] in compared.rows(all=True)
+
+
+def test_a_name_means_the_newest_job_of_it():
+    names = ("soap again", "soap", "soap")
+    listed = [
+        job() | {"id": "jb_" + f"{at}" * 26, "name": name} for at, name in enumerate(names, start=1)
+    ]
+    service = ScriptedService().on("GET", "api/jobs", {"items": listed, "has_more": False})
+    jobs = connect(service).jobs
+    assert jobs.get("soap").id == "jb_" + "2" * 26 and len(jobs.named("soap")) == 2
+    with pytest.raises(NotFoundError):
+        jobs.get("so")
