@@ -10,8 +10,9 @@ export interface Token {
 }
 
 export interface BatchRow {
-  /** Of the record that it was made of. */
+  /** Of the record that it was made of: in its dataset, or in all of them together if none is named. */
   record: number;
+  dataset?: string | null;
   tokens: Token[];
   /** Its end is cut off. */
   cut: boolean;
@@ -30,15 +31,16 @@ const OPEN = 2;
 const LONGEST_READ = 60;
 const LEFT_AT_AN_END = 16;
 
-export function batchOf({ rows }: Batch): HTMLElement {
+/** `several` says whether it is made of several datasets. */
+export function batchOf({ rows }: Batch, several: boolean): HTMLElement {
   const legend = element("p", { class: "soft" }, element("mark", {}, element("span", {}, "learnt from")), " ", element("span", {}, "only read"), ". A line between two words is the border of two tokens. Nothing of this is kept.");
-  return element("div", {}, element("div", { class: "batch-head" }, element("h4", {}, `The first batch: ${countWords(rows.length, "example")}`), legend), ...rows.map((row, at) => rowOf(row, at < OPEN)));
+  return element("div", {}, element("div", { class: "batch-head" }, element("h4", {}, `The first batch: ${countWords(rows.length, "example")}`), legend), ...rows.map((row, at) => rowOf(row, several, at < OPEN)));
 }
 
 /** A row that is folded is drawn when it is opened: there may be many thousands of tokens. */
-function rowOf(row: BatchRow, open: boolean): HTMLElement {
+function rowOf(row: BatchRow, several: boolean, open: boolean): HTMLElement {
   const learnt = row.tokens.filter(({ weight }) => weight > 0).length;
-  const words = `Record ${numberWords(row.record)}: ${countWords(row.tokens.length, "token")}, ${shareWords(row.tokens.length > 0 ? learnt / row.tokens.length : 0)} learnt from${row.cut ? ", its end is cut off" : ""}`;
+  const words = `${originWords(row, several)}: ${countWords(row.tokens.length, "token")}, ${shareWords(row.tokens.length > 0 ? learnt / row.tokens.length : 0)} learnt from${row.cut ? ", its end is cut off" : ""}`;
   const box = control("details", {}, control("summary", {}, words));
   const draw = (): void => {
     if (box.open && box.childElementCount === 1) box.append(scrolled(words, "tokens", ...runsOf(row.tokens)), ...(row.shown ? [] : [element("p", { class: "soft" }, "It goes on: there are too many tokens to show all.")]));
@@ -47,6 +49,11 @@ function rowOf(row: BatchRow, open: boolean): HTMLElement {
   box.open = open;
   draw();
   return box;
+}
+
+function originWords({ record, dataset }: BatchRow, several: boolean): string {
+  const of = dataset ? ` of ${dataset}` : several ? " of all datasets in a row" : "";
+  return `Record ${numberWords(record)}${of}`;
 }
 
 /** Neighbours that are learnt from are one mark, so that it is also heard where it begins and ends. */

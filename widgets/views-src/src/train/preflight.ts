@@ -92,8 +92,9 @@ export class Preflight {
   private async showBatch(): Promise<void> {
     this.batchButton.disabled = true;
     try {
-      const batch = await ask<Batch>(this.host, "jobs.first-batch", this.asked!);
-      if (!this.signal.aborted) this.batch.replaceChildren(batchOf(batch));
+      const asked = this.asked!;
+      const batch = await ask<Batch>(this.host, "jobs.first-batch", asked);
+      if (!this.signal.aborted) this.batch.replaceChildren(batchOf(batch, "datasets" in asked));
     } catch (error) {
       if (this.signal.aborted) return;
       const unread = error instanceof HostError && error.code === "not_allowed";

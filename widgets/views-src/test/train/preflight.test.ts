@@ -137,6 +137,16 @@ describe("the first batch", () => {
     expect(shown()).toBe(`${prompt.map((_, at) => `${at} `).join("")}answer`);
   });
 
+  it("says of several datasets which one a record is of, or that they are counted in a row", async () => {
+    wanted = { task: "t", name: "a", datasets: ["dv_1", "dv_2"] };
+    const row = { record: 68, tokens: [token("a", 1)], cut: false, shown: true };
+    host.answer("jobs.first-batch", () => ({ rows: [{ ...row, dataset: "@demo/visits@2" }, row] }));
+    await run();
+    button("Show the first batch").click();
+    await eventually(() => preflight.element.querySelector(".tokens"));
+    expect([...preflight.element.querySelectorAll(".batch summary")].map(({ textContent }) => textContent!.split(":")[0])).toEqual(["Record 68 of @demo/visits@2", "Record 68 of all datasets in a row"]);
+  });
+
   it("is not for whoever may train on the data but not read them", async () => {
     host.answer("jobs.first-batch", () => {
       throw new HostError("not_allowed", "You may not read this.");
