@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.near_misses import meant
 from adaptery.schemas.jobs import OptionValue
 from adaptery.terminal import say
 from adaptery.text_tables import aligned
@@ -35,9 +36,7 @@ def parse_settings(task: Task, settings: Iterable[str]) -> dict[str, OptionValue
         if not equals or not name:
             raise InvalidInputError(f"{setting!r} is no setting.", hint="write --set name=value")
         if name not in options:
-            raise InvalidInputError(
-                f"{task.name} has no option {name}.", hint=f"it has {', '.join(options)}"
-            )
+            raise InvalidInputError(f"{task.name} has no option {name}.", hint=meant(name, options))
         found[name] = _value(name, text, options[name])
     return found
 

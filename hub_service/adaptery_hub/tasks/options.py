@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from adaptery.errors import FieldProblem, SpecError
+from adaptery.near_misses import meant
 from adaptery.schemas.jobs import OptionValue
 from adaptery_hub.tasks.definitions import OptionDefinition, TaskDefinition
 
@@ -75,8 +76,7 @@ class TaskOptions:
         where = f"options.{name[:STRING_OPTION_LIMIT_CHARS]}"
         if name in self._task.hidden:
             return FieldProblem(where, "is fixed in this task", "leave it out")
-        known = ", ".join(self._task.options)
-        return FieldProblem(where, "unknown option", f"use one of: {known}")
+        return FieldProblem(where, "unknown option", meant(name, self._task.options))
 
 
 def default_faults(options: Mapping[str, OptionDefinition]) -> list[FieldProblem]:

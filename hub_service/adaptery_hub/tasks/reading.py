@@ -193,10 +193,17 @@ def _faults(option: OptionDefinition, field: SpecField) -> Iterator[tuple[str, s
                 yield key, "is missing: every number has bounds", f"add {key}"
     if option.type == "list" and not option.choices:
         yield "choices", "is missing: a list is made of choices", "add choices"
+    said = field.says()
+    bounds = (
+        f"{said['minimum']}..{said['maximum']}" if {"minimum", "maximum"} <= said.keys() else ""
+    )
     for key, value in _stated(option):
         told = option.to_spec(value)
         if told is not None and not field.takes(told):
-            remedy = f"leave it out, or see {field.path} in the reference of tasks"
+            takes = (
+                f"it takes {bounds}" if bounds else f"see {field.path} in the reference of tasks"
+            )
+            remedy = f"leave it out: {takes}"
             yield key, f"is not what {field.path} takes", remedy
 
 

@@ -126,6 +126,7 @@ async def test_options_are_told_and_taken_by_their_types(shell: Shell) -> None:
     for setting, reason in (
         ("rank=many", "options.rank"),
         ("speed=9", "has no option speed"),
+        ("batch=9", "did you mean batch_size?"),
         ("rank", "is no setting"),
         ("rank=100000", "options.rank"),
     ):

@@ -179,6 +179,7 @@ async def test_tasks_on_the_command_line(
     told = await shell.run("check", folder, status=1)
     (folder / "bad.yaml").unlink()
     assert told.startswith("bad.yaml:8 options.rank.maximum: is not what lora.rank takes")
+    assert "it takes 1..256" in told
     await shell.run("problems", status=1)
     assert "admin" in shell.err, "whose files they are is not for everyone"
 
