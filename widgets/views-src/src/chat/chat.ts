@@ -157,7 +157,7 @@ class Chat {
       const first = this.models.length === 0;
       if (this.wanted?.includes("/") === false) this.owner = (await this.persist(() => ask<{ tenant: string }>(this.host, "whoami"))).tenant;
       const names = this.wanted === undefined ? [this.model.value] : namesOf(this.wanted, this.owner);
-      const models = await this.persist(() => listModels(this.host, names.at(-1)));
+      const models = await this.persist(() => listModels(this.host, ...names));
       if (this.models.replace(models) || this.wanted !== undefined) this.offer();
       this.advise(this.models.length > 0 ? ADVICE.begin : ADVICE.none);
       if (first) this.arrive();

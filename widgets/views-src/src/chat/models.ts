@@ -49,18 +49,20 @@ const CHECKPOINT = /-step\d+$/;
 
 /**
  * Models that the reader may use: the newest adapters, the newest on top; then base models, the default one on top.
- * What is in neither list, such as an older adapter or a checkpoint, is among them if it is `wanted`.
+ * What is in neither list, such as an older adapter or a checkpoint, is among them if it is `wanted`; of several
+ * names that can mean it the last one is whole.
  */
-export async function listModels(host: Host, wanted = ""): Promise<Choice> {
+export async function listModels(host: Host, ...wanted: readonly string[]): Promise<Choice> {
+  const whole = wanted.at(-1) ?? "";
   const [adapters, bases] = await Promise.all([
-    adaptersWith(host, wanted),
+    adaptersWith(host, whole),
     list<BaseModelCard>(host, "base-models.list", {}, MOST_BASES),
   ]);
   bases.items.sort((one, other) => Number(other.default) - Number(one.default));
   const ofBases = bases.items.map(({ name }) => ({ id: name, title: `${name} (base model)`, base: null, restricted: false }));
   const ofAdapters = adapters.items.map(modelOfAdapter);
-  const isListed = !wanted || [...ofAdapters, ...ofBases].some(({ id }) => isNamed(id, wanted));
-  const unlisted = isListed ? [] : await answeringTo(host, wanted);
+  const isListed = !whole || [...ofAdapters, ...ofBases].some(({ id }) => wanted.some((name) => isNamed(id, name)));
+  const unlisted = isListed ? [] : await answeringTo(host, whole);
   return { models: [...ofAdapters, ...unlisted, ...ofBases], older: adapters.has_more };
 }
 

@@ -75,7 +75,7 @@ describe("the list of models", () => {
       "base-models.list": () => page(),
       "models.get": gone,
     });
-    const ids = async (wanted?: string): Promise<string[]> => (await listModels(host, wanted)).models.map(({ id }) => id);
+    const ids = async (wanted?: string): Promise<string[]> => (await listModels(host, ...(wanted ? [wanted] : []))).models.map(({ id }) => id);
     expect(await ids()).toEqual(["@demo/new@1"]);
     expect(await ids("@demo/new")).toEqual(["@demo/new@1"]);
     expect(host.asks("adapters.list").every(({ search }) => search === undefined)).toBe(true);
@@ -92,6 +92,8 @@ describe("the list of models", () => {
     expect(host.asks("models.get")).toEqual([{ model: card.id }]);
     host.answer("models.get", () => ({ ...card, kind: "embedding" }));
     expect((await listModels(host, "words")).models).toHaveLength(2);
+    expect((await listModels(host, "tiny", "@demo/tiny")).models).toHaveLength(2);
+    expect(host.asks("models.get")).toHaveLength(2);
   });
 
   it("shows which adapters are restricted", async () => {
