@@ -116,10 +116,13 @@ def _readme(
         for entry in spec.inputs
         for version, digest in _named(entry)
     )
+    is_judge = info.kind == "reward"
+    auto = "AutoModelForSequenceClassification" if is_judge else "AutoModelForCausalLM"
+    labels = ", num_labels=1" if is_judge else ""
     return f"""---
 library_name: peft
 base_model: {json.dumps(spec.base_model.name)}
-pipeline_tag: {"text-classification" if info.kind == "reward" else "text-generation"}
+pipeline_tag: {"text-classification" if is_judge else "text-generation"}
 tags: [lora, {spec.stage}, adaptery]
 ---
 
@@ -129,6 +132,17 @@ An adapter of rank {info.rank} for **{spec.base_model.name}**, {_MADE_BY[spec.st
 It fits the base weights with this digest and no others:
 
 `{spec.base_model.weight_digest}`
+
+They lie in the models folder of each agent that offers {spec.base_model.name}; whoever runs the Hub
+can tell where. In plain PEFT:
+
+```python
+from peft import PeftModel
+from transformers import {auto}
+
+base = {auto}.from_pretrained("folder of the base model"{labels})
+model = PeftModel.from_pretrained(base, "folder of this adapter")
+```
 
 ## Trained on
 
