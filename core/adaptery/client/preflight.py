@@ -69,11 +69,11 @@ class Batch(Sequence[BatchRow]):
         return self._rows[place]
 
     def __repr__(self) -> str:
-        return "\n\n".join(f"record {row.record}: {_marked(row)}" for row in self._rows)
+        return "\n\n".join(f"{_place(row)}: {_marked(row)}" for row in self._rows)
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><th scope="row" style="vertical-align: top">{row.record}</th>'
+            f'<tr><th scope="row" style="vertical-align: top">{escape(_place(row))}</th>'
             f'<td style="text-align: left; white-space: pre-wrap">{_coloured(row)}</td></tr>'
             for row in self._rows
         )
@@ -154,6 +154,11 @@ def _runs(row: BatchRow) -> Iterator[tuple[bool, str]]:
         text += token.text
     if text:
         yield learnt, text
+
+
+def _place(row: BatchRow) -> str:
+    """Return which record a row is made of."""
+    return f"record {row.record}" + (f" of {row.dataset}" if row.dataset else "")
 
 
 def _marked(row: BatchRow) -> str:

@@ -81,7 +81,8 @@ class Token(Answer):
 class BatchRow(Answer):
     """One row of a batch; a packed one is several examples."""
 
-    record: int = Field(description="number of the record in the inputs, from 1")
+    dataset: str = Field(default="", description="the version that its record is in, by name")
+    record: int = Field(description="position of the record there, from 1")
     tokens: tuple[Token, ...]
     cut: bool = Field(description="whether the end of the record was cut off")
     shown: bool = Field(default=True, description="false: there were too many tokens to show all")

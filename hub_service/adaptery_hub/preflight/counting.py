@@ -44,6 +44,7 @@ class CountInput:
     """One version of a job, as files that can be read here."""
 
     shards: Mapping[str, Readable]
+    version: str  # its pinned name
     split: str
     records: int
     kind: Kind | None = None  # what its records are translated to
@@ -101,6 +102,8 @@ class Tally:
     placeholders: int = 0
     leaked: int = 0
     learnt_ids: set[str] = field(default_factory=set[str])
+    #: Of each record to learn from, its version and its position there; None: nobody asks.
+    places: list[tuple[str, int]] | None = None
 
 
 def count(report: Report, order: CountOrder) -> Counts:
@@ -165,6 +168,8 @@ def _records(
             if record is None:
                 tally.untranslated += 1
             else:
+                if tally.places is not None and not entry.held_out:
+                    tally.places.append((entry.version, row.position))
                 yield record
 
 

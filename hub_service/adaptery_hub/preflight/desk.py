@@ -17,6 +17,7 @@ from adaptery.examples import held_out_inputs
 from adaptery.schemas.preflight import FirstBatch
 from adaptery.schemas.spec import BaseModelRef, JobSpec
 from adaptery_hub.base_model_files import BaseModelFiles
+from adaptery_hub.database.statements import versions
 from adaptery_hub.fair_seats import FairSeats
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.imports.work import Deadline
@@ -85,6 +86,7 @@ class PreflightDesk:
             inputs.append(
                 CountInput(
                     self._published.content(prefix_of(row)).shards,
+                    versions.full_name(row),
                     entry.split,
                     row["counts"]["records"],
                     translation.kind if translation is not None and unfit else None,

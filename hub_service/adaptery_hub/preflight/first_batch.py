@@ -33,7 +33,8 @@ def find_first_batch(report: Report, order: CountOrder) -> tuple[BatchRow, ...]:
         InvalidInputError: the base model has no usable tokenizer, or the template does not fit it.
     """
     tokenizer = ChatTokenizer(order.model, order.spec.template)
-    made = prepare_examples(report, order, tokenizer, Tally()).learnt
+    places: list[tuple[str, int]] = []
+    made = prepare_examples(report, order, tokenizer, Tally(places=places)).learnt
     rows = rows_of(made.lengths, order.spec)
     lengths = row_lengths_of(made.lengths, rows)
     batch = epoch_order(lengths, order.spec.optim, 0)[: order.spec.optim.batch_size]
@@ -41,11 +42,16 @@ def find_first_batch(report: Report, order: CountOrder) -> tuple[BatchRow, ...]:
     left = SHOWN_TOKENS
     for place in (place for row in batch for place in rows[row]):
         origin = made.origins[place]
+        version, position = places[origin.record - 1]
         for example in sequences_of(made.examples[place]):
             fits = len(example) <= left
             left -= len(example) if fits else 0
             tokens = tuple(_tokens(example, tokenizer)) if fits else ()
-            shown.append(BatchRow(record=origin.record, tokens=tokens, cut=origin.cut, shown=fits))
+            shown.append(
+                BatchRow(
+                    dataset=version, record=position, tokens=tokens, cut=origin.cut, shown=fits
+                )
+            )
     return tuple(shown)
 
 

@@ -118,7 +118,8 @@ async def test_the_first_batch_is_shown_token_by_token(demo: Client) -> None:
         text = "".join(token["text"] for token in row["tokens"])
         learnt = "".join(token["text"] for token in row["tokens"] if token["weight"])
         assert SECRET in text and SECRET not in learnt and learnt.endswith(END)
-        assert 1 <= row["record"] <= 12 and not row["cut"]
+        assert row["dataset"] == "@demo/batch@1" and not row["cut"]
+        assert f"{SECRET} {row['record'] - 1} " in text
 
 
 async def test_who_may_only_use_the_data_gets_numbers_and_no_batch(

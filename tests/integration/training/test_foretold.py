@@ -31,7 +31,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_steps_and_the_first_batch_are_those_of_the_worker(base, shard, tmp_path, optim, held_out):
     wanted = {"epochs": 1.5, "max_steps": None, **optim}
     spec = job_spec(wanted, eval={"val_size": held_out})
-    inputs = (CountInput({"data-00000.parquet": shard}, "all", 20),)
+    inputs = (CountInput({"data-00000.parquet": shard}, "@demo/visits@1", "all", 20),)
     order = CountOrder(inputs, spec, base)
     told, batch = count(lambda *_: None, order), find_first_batch(lambda *_: None, order)
 
