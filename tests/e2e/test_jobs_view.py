@@ -87,14 +87,14 @@ def test_jobs_are_laid_over_each_other(demo: ServicePage, jobs: Locator, other: 
     compare.click()
     expect(jobs.get_by_role("heading", name="Compare jobs")).to_be_focused(timeout=PATIENCE_MS)
     expect(jobs.get_by_role("img", name=re.compile("^soap: .* wide: "))).not_to_have_count(0)
-    WatchPage(jobs).wait_for_charts(count=3)  # nothing was held out: no eval loss
+    WatchPage(jobs).wait_for_charts(count=6)  # nothing was held out: no eval loss
     ranks = jobs.get_by_role("row").filter(has_text="LoRA rank")
     expect(ranks).to_have_text(re.compile("LoRA rank816"))
     assert re.fullmatch(r"jobs\?compare=jb_\w+,jb_\w+", demo.address)
     jobs.page.reload()
     expect(jobs.get_by_role("button", name="By time")).to_be_visible(timeout=PATIENCE_MS)
     jobs.get_by_role("button", name="By time").click()
-    WatchPage(jobs).wait_for_charts(count=3)
+    WatchPage(jobs).wait_for_charts(count=6)
     jobs.get_by_role("button", name="← All jobs").click()
     expect(table(jobs, "Completed")).to_be_visible(timeout=PATIENCE_MS)
 
