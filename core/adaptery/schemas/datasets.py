@@ -154,6 +154,10 @@ class VersionReport(Answer):
     review: dict[str, ReviewCount] | None = Field(
         default=None, description="by queue; what was found and decided"
     )
+    decided: dict[str, int] | None = Field(
+        default=None,
+        description="by queue; decisions that stood, also where the draft changed after the review",
+    )
     dropped: dict[str, int] | None = Field(
         default=None, description="of a merged version: what its translation left out, how often"
     )

@@ -76,8 +76,8 @@ def _body(facts: Facts) -> str:
     if report.languages:
         shown = dict(list(report.languages.items())[:LANGUAGES_NAMED])
         parts.append(_table("Languages", ("language", "records"), shown))
-    if report.review:
-        parts.append(_review(report.review))
+    if report.review or report.decided:
+        parts.append(_review(report.review or {}, report.decided or {}))
     if report.dropped:
         parts.append(_table("What its translation left out", ("what", "times"), report.dropped))
     parts.append(_provenance(facts))
@@ -99,8 +99,12 @@ def _counts(facts: Facts) -> Mapping[str, int]:
     }
 
 
-def _review(review: Mapping[str, ReviewCount]) -> str:
+def _review(review: Mapping[str, ReviewCount], decided: Mapping[str, int]) -> str:
     rows = [f"| {queue} | {count.decided} | {count.open} |" for queue, count in review.items()]
+    # After these the draft was changed, and not looked through again.
+    rows += [
+        f"| {queue} | {count} | ? |" for queue, count in decided.items() if queue not in review
+    ]
     return "\n".join(
         ["## What was found", "", "| queue | decided | open |", "|---|---:|---:|", *rows]
     )

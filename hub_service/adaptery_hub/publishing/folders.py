@@ -43,7 +43,7 @@ from adaptery_hub.publishing.cards import CARD_NAME, write_card
 from adaptery_hub.publishing.headings import CollatedFact, Facts, FileFact, Heading
 from adaptery_hub.publishing.metadata import CROISSANT_NAME, PROV_NAME, croissant, prov
 from adaptery_hub.publishing.reports import Tally, make_report, signed_part
-from adaptery_hub.publishing.review_state import check_policy, review_counts
+from adaptery_hub.publishing.review_state import check_policy, decided_counts, review_counts
 from adaptery_hub.publishing.shards import Row, ShardWriter, dump, is_shard
 
 REPORT_NAME = "report.json"
@@ -181,7 +181,14 @@ def _write(report: Report, plan: Plan, draft: Draft) -> Written:
             errors=problems[:PROBLEMS_LISTED],
         )
     files = draft.files()
-    made = make_report(tally, files, plan.file_names, draft.count_edits(), review_counts(draft))
+    made = make_report(
+        tally,
+        files,
+        plan.file_names,
+        draft.count_edits(),
+        review_counts(draft),
+        decided_counts(draft),
+    )
     counts = {file: count for file, count in files if file is not None}
     written = finish_folder(
         plan.folder, plan.heading, content, made, plan.originals, collated=plan.collated

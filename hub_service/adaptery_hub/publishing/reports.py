@@ -84,6 +84,7 @@ def make_report(
     names: Mapping[str, str],
     edits: int,
     review: Mapping[str, ReviewCount] | None = None,
+    decided: Mapping[str, int] | None = None,
 ) -> VersionReport:
     """Return the report of a publish.
 
@@ -93,6 +94,7 @@ def make_report(
         names: the names of the files; one that was deleted meanwhile is called by its id.
         edits: how many edits by hand stand.
         review: what the review queues held, by queue.
+        decided: how many decisions stand, by queue.
     """
     draft_records = sum(count for _, count in files)
     listed = [
@@ -111,6 +113,7 @@ def make_report(
         unsplit=tally.unsplit,
         languages=tally.languages,
         review=None if not review else dict(review),
+        decided=None if not decided else dict(decided),
     )
 
 

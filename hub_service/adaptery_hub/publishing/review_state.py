@@ -28,6 +28,12 @@ def review_counts(draft: Draft) -> Mapping[str, ReviewCount]:
     }
 
 
+def decided_counts(draft: Draft) -> Mapping[str, int]:
+    """Return how many decisions stand in each queue, whatever changed since."""
+    states = open_findings(draft).items()
+    return {queue: state.decided for queue, state in states if state.decided}
+
+
 def check_policy(draft: Draft, queues: Sequence[str]) -> None:
     """Refuse a draft in which queues of the policy hold something open, or were not looked at.
 

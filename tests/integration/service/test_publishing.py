@@ -69,6 +69,7 @@ async def test_a_version_reports_what_went_into_it(service: Service, demo: Clien
         "unsplit": None,
         "languages": None,
         "review": None,
+        "decided": None,
         "dropped": None,
     }
     shown = {**version, "level": "integrity checked"}

@@ -217,4 +217,8 @@ async def check_policy(demo: Client) -> None:
     await analysed(demo, base, "pii")
     asked = {"all": True, "decision": "accept"}
     await demo.json("POST", f"{base}/review/pii/decisions", json=asked)
-    await demo.publish(dataset)
+    added = {"record": {"kind": "text", "text": "added afterwards"}}
+    version = (await demo.publish(dataset))["result"]["version"]
+    assert version["report"]["decided"] == {"pii": 1}
+    await demo.json("POST", f"{base}/records", 201, json=added)
+    assert "changed" in str((await demo.publish(dataset, "failed"))["error"]["errors"])

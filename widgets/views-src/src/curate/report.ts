@@ -31,9 +31,11 @@ export function linesOf({ records, duplicates_dropped, report }: Version): [stri
 }
 
 /** What was found and decided before it was published, and what a merge dropped. */
-function foundLines({ splits, unsplit, languages, review, dropped }: VersionReport): [string, string][] {
+function foundLines({ splits, unsplit, languages, review, decided: standing, dropped }: VersionReport): [string, string][] {
   const counted = (counts: Record<string, number> | null | undefined, words: (name: string) => string): string => Object.entries(counts ?? {}).map(([name, count]) => `${words(name)} ${count.toLocaleString()}`).join(", ");
   const decided = Object.entries(review ?? {}).map(([queue, { open, decided }]) => `${QUEUES[queue as Queue]?.title ?? queue}: ${decided.toLocaleString()} decided${open > 0 ? `, ${open.toLocaleString()} left open` : ""}`);
+  const changed = Object.entries(standing ?? {}).filter(([queue]) => !review?.[queue as Queue]);
+  decided.push(...changed.map(([queue, count]) => `${QUEUES[queue as Queue]?.title ?? queue}: ${count.toLocaleString()} decided, the draft changed afterwards`));
   const lines: [string, string][] = [
     ["Splits", counted(splits, (name) => SPLITS[name] ?? name)],
     ["In no split", unsplit ? unsplit.toLocaleString() : ""],

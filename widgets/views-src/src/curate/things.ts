@@ -115,6 +115,8 @@ export interface VersionReport {
   languages?: Record<string, number> | null;
   /** By queue: what was found and decided. */
   review?: Record<string, { open: number; decided: number }> | null;
+  /** By queue: decisions that stood, also where the draft changed after the review. */
+  decided?: Record<string, number> | null;
   /** Of a merged version: what its translation left out. */
   dropped?: Record<string, number> | null;
 }

@@ -69,6 +69,11 @@ describe("a report", () => {
     });
   });
 
+  it("counts decisions although the draft changed afterwards", () => {
+    const report = { kinds: {}, files: [], files_left_out: 0, edits: 0, characters: { min: 1, median: 4, max: 90, total: 5000 }, review: { pii: { open: 1, decided: 2 } }, decided: { exact: 1, pii: 2 } };
+    expect(Object.fromEntries(linesOf({ ...version, report })).Review).toBe("Personal data: 2 decided, 1 left open; Exact duplicates: 1 decided, the draft changed afterwards");
+  });
+
   it("of an older version may be missing", () => {
     expect(linesOf({ ...version, report: null })).toHaveLength(2);
     expect(linesOf(version)).toHaveLength(2);
