@@ -26,7 +26,7 @@ export const TRAIN_STYLE = `
 .ady-train .tile strong { font-size: 16px; font-variant-numeric: tabular-nums; }
 .ady-train .batch > div { gap: 10px; }
 .ady-train .batch-head { position: sticky; top: 0; z-index: 1; padding: 4px 0; background: var(--paper); }
-.ady-train .tokens button { min-height: 0; margin: 0 4px; padding: 0 8px; font-size: 12px; }
+.ady-train .tokens button { min-height: 24px; margin: 0 4px; padding: 0 8px; font-size: 12px; }
 .ady-train .batch h4 { margin: 0; font-size: 14px; }
 .ady-train .tokens { max-height: 320px; overflow: auto; padding: 8px 10px; border: 1px solid var(--edge); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.7 var(--jp-code-font-family, ui-monospace, monospace); color: var(--soft); }
