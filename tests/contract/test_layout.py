@@ -136,6 +136,7 @@ def test_imports_point_down_only() -> None:
     [
         ("import adaptery", f"{HEAVY} tornado jupyterhub sqlalchemy cryptography nats"),
         ("import adaptery.client", f"{HEAVY} tornado jupyterhub sqlalchemy"),
+        ("import adaptery.__main__", f"{HEAVY} tornado pydantic httpx"),
         ("import adaptery_hub.app", HEAVY),
         ("import adaptery_hub.configuration", f"{HEAVY} sqlalchemy nats"),
         ("import adaptery_network.agent.daemon", f"{HEAVY} tornado sqlalchemy"),

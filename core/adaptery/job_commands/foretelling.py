@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from adaptery.client.preflight import report_lines
 from adaptery.connected_commands import add_action
 from adaptery.errors import InvalidInputError
 from adaptery.job_commands.settings import parse_settings
@@ -37,6 +36,8 @@ def add(actions: Subparsers) -> None:
 
 
 def _preflight(hub: Hub, arguments: argparse.Namespace) -> int:
+    from adaptery.client.preflight import report_lines
+
     if not arguments.dataset:
         raise InvalidInputError("A pre-flight needs a dataset.", hint="add --dataset")
     options: Any = parse_settings(hub.task(arguments.task), arguments.set)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from adaptery.errors import FieldProblem, InvalidInputError
 from adaptery.near_misses import meant
-from adaptery.schemas.jobs import OptionValue
 from adaptery.terminal import say
 from adaptery.text_tables import aligned
 
 if TYPE_CHECKING:
+    from adaptery.schemas.jobs import OptionValue
     from adaptery.schemas.tasks import Task
 
 __all__ = ["parse_settings", "say_options"]

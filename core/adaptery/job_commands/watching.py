@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from adaptery.connected_commands import add_action
 from adaptery.job_commands.naming import add_job, find_job
-from adaptery.schemas.jobs import JobEvent
 from adaptery.states import JobState
 from adaptery.terminal import say, watched, write
 
 if TYPE_CHECKING:
     from adaptery.client import Hub, Job
     from adaptery.commands import Subparsers
+    from adaptery.schemas.jobs import JobEvent
 
 __all__ = ["add", "watch_job"]
 
