@@ -69,7 +69,7 @@ check: dev ## Lint, format, types, import layers, unit tests of the views.
 	$(BIN)/python widgets/build_views.py --test
 
 test: check ## Everything that CI runs; ends with pytest's closing line.
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 3 --dist loadfile
 
 test-all: check model store chromium ## The slow tier too: the real base model, real browsers, chaos.
 	$(BIN)/python -m pytest -m "not gpu"

@@ -28,7 +28,7 @@ from support.hub_tables import WEIGHTS
 from support.published import KEY
 from support.queue_ways import CLEARML_QUEUE, WORKER_KEY, ClearmlWay
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 FAULTS: tuple[Fault, ...] = ("503", "html", "nonsense", "reset", "hang")
 #: A round and what its child needs to begin, on a busy machine.

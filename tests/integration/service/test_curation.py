@@ -84,6 +84,7 @@ async def test_many_records_are_removed_and_come_back_at_once(
     await with_hub(service, demo, work)
 
 
+@pytest.mark.slow
 async def test_a_large_batch_is_undone_by_an_operation(
     service: Service, demo: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

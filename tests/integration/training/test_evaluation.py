@@ -54,6 +54,7 @@ def test_no_more_examples_and_tokens_are_used_than_asked_for(learnt):
     assert cut.adapter.exact_match == 0 and cut.adapter.loss == few.adapter.loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [{"init": "pissa"}, {"kind": "lokr"}, {"dora": True}])
 def test_the_base_is_the_base_whatever_is_trained(base, tmp_path, learnt, lora):
     spec = job_spec({"max_steps": 2}, lora=lora)
@@ -128,6 +129,7 @@ def test_what_was_measured_is_told_and_written_into_the_card(bench):
     assert "| ROUGE-L (F1) |" in readme and "| exact match |" in readme
 
 
+@pytest.mark.slow
 def test_preferences_are_evaluated_on_the_chosen_answers(bench):
     question = {"role": "user", "content": "What is red?"}
     record = {

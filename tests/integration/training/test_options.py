@@ -98,6 +98,7 @@ def test_gradient_checkpointing_computes_the_same(base, tmp_path, plain):
     assert run.losses == pytest.approx(plain.losses, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_attention_is_computed_as_asked_for(base, tmp_path, plain, attention):
     run = train(base, tmp_path, job_spec({"attention": attention, "max_steps": 2}))
@@ -206,6 +207,7 @@ def test_the_held_out_loss_is_the_mean_over_its_tokens(base, tmp_path):
     assert run.outcome.summary["eval_loss"] == min(run.eval_losses.values())
 
 
+@pytest.mark.slow
 def test_an_evaluation_leaves_no_trace(base, tmp_path):
     lora = {"dropout": 0.3}
     often = train(base, tmp_path, job_spec(lora=lora, eval={"val_size": 4, "steps": 1}))
@@ -234,6 +236,7 @@ def test_training_ends_when_nothing_gets_better_and_the_best_is_handed_in(base, 
     assert stopped_early.trainer.held_out_loss() == pytest.approx(losses[best], rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["before the best", "after the best", "at the end"])
 def test_an_early_stop_is_the_same_after_a_resume(base, tmp_path, stopped_early, after):
     best = int(stopped_early.outcome.summary["best_step"])

@@ -1,7 +1,5 @@
 """What counts of preferences, judged answers and prompts."""
 
-from pathlib import Path
-
 import pytest
 
 from adaptery.errors import RecordError

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from adaptery.examples.tool_messages import plain_messages
 from adaptery.schemas.openai import ChatRequest
 from adaptery_inference.server.forms import Form, form_of
-from adaptery.examples.tool_messages import plain_messages
 
 WEATHER = {
     "type": "function",
