@@ -99,7 +99,7 @@ async def test_every_route_is_closed_to_keys_but_the_few(
         for name in route.parameters:
             path = path.replace(f"{{{name}}}", "ds_01hzzzzzzzzzzzzzzzzzzzzzzz")
         for method, operation in route.methods.items():
-            if operation.scope == "open":
+            if operation.scope in ("open", "worker"):  # of nobody's key; workers have a secret
                 continue
             answer = await key.request(method, path, json={})
             if operation.keys:
