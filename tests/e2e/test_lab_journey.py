@@ -89,8 +89,10 @@ def test_files_are_chosen_and_dropped_and_a_wrong_one_is_explained(
     rows = [{"instruction": "a", "output": "b"}, {"instruction": 3}]
     curate.drop_file("wrong.jsonl", "\n".join(map(json.dumps, rows)).encode())
     wrong = curate.upload("wrong.jsonl")
-    expect(wrong.get_by_role("row").nth(1)).to_contain_text("record 2", timeout=PATIENCE_MS)
-    expect(curate.view.get_by_role("table", name="Files")).not_to_contain_text("wrong.jsonl")
+    row = wrong.get_by_role("row").nth(1)
+    expect(row.get_by_role("cell").first).to_have_text("2", timeout=PATIENCE_MS)
+    files = curate.view.get_by_role("table", name="Files")
+    expect(files).to_contain_text("wrong.jsonl refused")
     assert len(story.answers()) == 12
 
 

@@ -72,7 +72,7 @@ def test_a_dataset_is_made_and_filled(story: Story, tmp_path: Path) -> None:
     wrong = json.dumps([{"instruction": "a", "output": "b"}, {"instruction": 3}])
     curate.drop_file("wrong.json", wrong.encode())
     row = curate.upload("wrong.json").get_by_role("row").nth(1)
-    expect(row).to_contain_text("record 2", timeout=PATIENCE_MS)
+    expect(row.get_by_role("cell").first).to_have_text("2", timeout=PATIENCE_MS)
 
 
 def test_a_record_is_edited_and_a_reload_keeps_the_place(story: Story) -> None:
@@ -94,6 +94,7 @@ def test_a_record_is_edited_and_a_reload_keeps_the_place(story: Story) -> None:
 def test_it_is_published(story: Story) -> None:
     story.curate.publish()
     expect(story.curate.published).to_contain_text(f"Published {VERSION}.")
+    story.remember("curate")
     story.curate.published.get_by_role("button", name="Train on it").click()
 
 
