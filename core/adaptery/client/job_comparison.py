@@ -95,13 +95,13 @@ def _side_by_side(
 ) -> list[Mapping[str, OptionValue]]:
     """Return the options of each job: what goes into the same field has the same name."""
     tasks = {job.info.task for job in jobs}
-    fields: dict[str, Mapping[str, str]] = dict.fromkeys(tasks, {})
+    fields: dict[str, Mapping[str, str]] = {}
     if len(tasks) > 1:
         fields = {name: _fields_of(name, task) for name in tasks}
     names: dict[str, str] = {}  # by field
     told: list[Mapping[str, OptionValue]] = []
     for job in jobs:
-        into = fields[job.info.task]
+        into = fields.get(job.info.task, {})
         options = sorted(job.info.options.items())
         told.append({names.setdefault(into.get(name, name), name): it for name, it in options})
     return told

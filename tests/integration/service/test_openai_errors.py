@@ -85,7 +85,13 @@ async def test_what_is_not_there(service: Service, demo: Client, fleet: Fleet) -
         with pytest.raises(openai.NotFoundError, match="not offered here"):
             await client.images.generate(prompt="x")
     everyone = (demo, service.anonymous())
-    for path in ("v1/responses", "v1/responses/x", "v1/assistants", "a/@demo/soap/v1/responses", "v1/"):
+    for path in (
+        "v1/responses",
+        "v1/responses/x",
+        "v1/assistants",
+        "a/@demo/soap/v1/responses",
+        "v1/",
+    ):
         for method in ("GET", "POST", "DELETE"):
             answers = [await who.request(method, path, json={}) for who in everyone]
             assert {answer.status_code for answer in answers} == {404}, path
