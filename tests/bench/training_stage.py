@@ -23,6 +23,7 @@ from pathlib import Path
 
 import psutil
 
+from adaptery.adapter_folders import inspect_adapter
 from adaptery.base_models import weight_digest
 from adaptery.examples import ChatTokenizer, ExampleSet, build_examples, order_by_length
 from adaptery.ids import new_id
@@ -115,8 +116,23 @@ load_dataset("json", data_files=sys.argv[1], split="train").save_to_disk(sys.arg
 """
 
 
-def ours(root: Path, material: Material, **optim: object) -> Trained:
-    """Run our worker as an agent would."""
+def ours(
+    root: Path,
+    material: Material,
+    *,
+    start: Path | None = None,
+    keep: Path | None = None,
+    **optim: object,
+) -> Trained:
+    """Run our worker as an agent would.
+
+    Args:
+        root: holds the work folder.
+        material: what is learnt.
+        start: the adapter to go on from.
+        keep: where the adapter goes; else it is forgotten.
+        optim: options that differ from those that both share.
+    """
     work = root / new_id("at")
     work.mkdir(parents=True)
     entry = write_version(work / "inputs" / "0", material.records)
@@ -144,12 +160,20 @@ def ours(root: Path, material: Material, **optim: object) -> Trained:
         },
         "limits": {"wall_seconds": 86_400, "memory_bytes": 20 << 30, "disk_bytes": 20 << 30},
     }
+    if start is not None:
+        shutil.copytree(start, work / "start")
+        spec["start_from"] = {
+            "weight_digest": inspect_adapter(start).weight_digest,
+            "name": "start",
+        }
     (work / "job.json").write_text(json.dumps(spec))
     command = [sys.executable, "-P", "-m", "adaptery_training", "--spec", "job.json"]
     peak = _run([*command, "--base-model", str(material.base)], work, {})
     events = [json.loads(line) for line in (work / "events.jsonl").read_text().splitlines()]
     losses = {e["step"]: e["loss"] for e in events if e["kind"] == "metrics" and "loss" in e}
     (summary,) = (event for event in events if event["kind"] == "summary")
+    if keep is not None:
+        (work / "adapter").rename(keep)
     shutil.rmtree(work)
     return Trained(losses, summary["train_runtime"], peak)
 
