@@ -5,50 +5,19 @@ import os
 import signal
 from contextlib import aclosing
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 
-from adaptery.digests import content_digest, sha256_file
 from adaptery.ids import new_id
-from adaptery.manifests import Manifest, ManifestFile
 from adaptery.records import Record
-from adaptery.times import now
 from support.agent_side.specs import make_spec
 from support.agent_side.workers import workers_of
+from support.version_folders import write_version
 from support.waiting import eventually
 from tiny import build_tiny_model, tiny_records
 
 from .conftest import join_and_run
 
 LONG = 150
-
-
-def add_version(folder):
-    """Write a dataset version and return how a spec names it."""
-    folder.mkdir(parents=True)
-    records = [Record.from_dict(record) for record in tiny_records()]
-    ids = [record.record_id() for record in records]
-    columns = {
-        "record_id": ids,
-        "kind": [record.kind for record in records],
-        "record": [json.dumps(record.to_dict()) for record in records],
-    }
-    data = folder / "data-00000.parquet"
-    parquet.write_table(pyarrow.table(columns), data, compression="zstd")
-    version, digest = new_id("dv"), content_digest(ids)
-    file = ManifestFile(path=data.name, bytes=data.stat().st_size, digest=sha256_file(data))
-    manifest = Manifest(
-        dataset=new_id("ds"),
-        version=version,
-        number=1,
-        content_digest=digest,
-        records=len(ids),
-        files=(file,),
-        created_at=now(),
-    )
-    (folder / "manifest.json").write_bytes(manifest.to_bytes())
-    return {"version": version, "content_digest": digest}
 
 
 def text_of(frames):
@@ -73,7 +42,8 @@ async def test_a_job_that_is_killed_once_trains_an_adapter_that_answers(network,
     (agent.state / "agent.json").write_text(json.dumps(config))
     await join_and_run(service, agent, "unused")
     base = service.beats[-1]["base_models"][0]
-    version = add_version(tmp_path / "version")
+    records = [Record.from_dict(record) for record in tiny_records()]
+    version = write_version(tmp_path / "version", records)
     optim = {
         "learning_rate": 0.01,
         "batch_size": 4,
