@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from safetensors.torch import load_file, save_file
 
 from adaptery.adapter_folders import inspect_adapter
 from adaptery.base_models import weight_digest
@@ -55,6 +56,12 @@ class Material:
     records: list[Record]
     examples: ExampleSet
     tokenized: Path
+
+    @property
+    def precision(self) -> str:
+        """The number format of the weights, as the model says."""
+        config = json.loads((self.base / "config.json").read_text())
+        return {"bfloat16": "bf16", "float32": "fp32"}[config.get("dtype") or config["torch_dtype"]]
 
     @property
     def tokens(self) -> int:
@@ -100,6 +107,18 @@ def prepare(root: Path, base: Path, records: list[Record]) -> Material:
             file.write(json.dumps(_as_row(example.token_ids.tolist(), example.targets)) + "\n")
     _peer_python(_SAVE, str(rows), str(root / "tokenized"))
     return Material(base, records, examples, root / "tokenized")
+
+
+def as_fp32(base: Path, folder: Path) -> Path:
+    """Write a base model's copy in fp32 to `folder`, and return that."""
+    shutil.copytree(base, folder, ignore=shutil.ignore_patterns("base_model.json"))
+    for weights in folder.glob("*.safetensors"):
+        tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
+        save_file(tensors, weights, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["dtype"] = config["torch_dtype"] = "float32"
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def _as_row(ids: list[int], targets: object) -> dict[str, list[int]]:
@@ -154,7 +173,7 @@ def ours(
             "cutoff_len": CUTOFF,
             "logging_steps": 1,
             "save_steps": 1_000_000,
-            "precision": "bf16",
+            "precision": material.precision,
             "seed": SEED,
             **optim,
         },
