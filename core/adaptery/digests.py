@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from io import BufferedReader
 from pathlib import Path
 
 from adaptery.canonical import canonical_json
@@ -23,6 +24,7 @@ __all__ = [
     "is_digest",
     "sha256_bytes",
     "sha256_file",
+    "sha256_stream",
     "split_digest",
     "tree_hash",
 ]
@@ -45,7 +47,12 @@ def sha256_file(path: Path) -> str:
         OSError: if the file cannot be read.
     """
     with path.open("rb") as stream:
-        return _PREFIX + hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_stream(stream)
+
+
+def sha256_stream(stream: BufferedReader) -> str:
+    """Return `sha256:<hex>` of what a stream holds from here on, read in pieces."""
+    return _PREFIX + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_digest(text: str) -> bool:

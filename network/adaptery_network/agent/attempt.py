@@ -230,7 +230,7 @@ class Attempt:
         folder = safe_join(self._folder.work, self._folder.adapter.name)
         info = await asyncio.to_thread(inspect_adapter, folder)
         await self._cache(info)
-        entries = await send_folder(self._line, folder, "adapter")
+        entries = await send_folder(self._line, self._folder.work, folder.name, "adapter")
         return {
             "files": [asdict(entry) for entry in entries],
             "weight_digest": info.weight_digest,

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adaptery.errors import AdapteryError
-from adaptery.files import safe_join
 from adaptery.schemas.events import CheckpointEvent
 from adaptery_network.agent.lines import Line
 from adaptery_network.agent.transfers import send_folder
@@ -55,8 +54,8 @@ class CheckpointSender:
     async def _send(self, event: CheckpointEvent, metrics: Mapping[str, object]) -> None:
         facts = {"step": event.step, "digest": event.digest, "metrics": dict(metrics)}
         try:
-            folder = safe_join(self._work, event.path)
-            await send_folder(self._line, folder, f"checkpoints/{event.step}", facts)
+            remote = f"checkpoints/{event.step}"
+            await send_folder(self._line, self._work, event.path, remote, facts)
         except FileNotFoundError:
             logger.info("checkpoint of step %d was replaced before it was sent", event.step)
         except AdapteryError as error:

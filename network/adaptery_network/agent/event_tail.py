@@ -3,6 +3,7 @@
 Not here: sending events on. Invariants:
 - only whole lines are read; a half-written one is read when it is whole;
 - a line that is not an event is counted and skipped, and nobody is told what it said;
+- what is no plain file of the worker's holds no events (`work_files`);
 - sequence numbers only grow, so reading from the start again repeats nothing.
 """
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adaptery.errors import InvalidInputError
+from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.schemas.events import LINE_LIMIT_BYTES, WorkerEvent, parse_event
+from adaptery_network.agent.work_files import OpenFolder
 
 #: Bytes read in one step, so that a worker gone wild cannot fill the agent's memory.
 READ_LIMIT_BYTES = 1024 * 1024
@@ -42,10 +44,10 @@ class EventTail:
 
     def _read_chunk(self) -> bytes:
         try:
-            with self._path.open("rb") as stream:
+            with OpenFolder(self._path.parent) as work, work.open(self._path.name) as stream:
                 stream.seek(self._offset)
                 return stream.read(READ_LIMIT_BYTES)
-        except FileNotFoundError:
+        except (FileNotFoundError, IntegrityError):
             return b""
 
     def _split(self, chunk: bytes) -> tuple[list[bytes], int]:

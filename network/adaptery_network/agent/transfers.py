@@ -6,7 +6,8 @@ lost chunk costs one chunk. Not here: sealing, retries of a chunk (`lines`), or 
 Invariants:
 - a file gets its name only when its SHA-256 is the announced one; until then it is a ``.part``
   file that always holds a contiguous beginning, so the next try goes on where this one stopped;
-- no path from the other side leaves the folder it belongs in.
+- no path from the other side leaves the folder it belongs in, and nothing but what a worker wrote
+  itself leaves the host (`work_files`).
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from adaptery.digests import is_digest, sha256_file
+from adaptery.digests import is_digest, sha256_file, sha256_stream
 from adaptery.errors import IntegrityError
 from adaptery.files import safe_join
 from adaptery_network.agent.lines import Line
+from adaptery_network.agent.work_files import OpenFolder
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +50,19 @@ class FileEntry:
     digest: str
 
 
-def list_folder(folder: Path) -> list[FileEntry]:
-    """Return the files of a folder with sizes and digests, by path. Blocks."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [
-        FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_file(path))
-        for path in paths
-    ]
+def list_folder(folder: OpenFolder) -> list[FileEntry]:
+    """Return the files of a folder of a worker with sizes and digests, by name. Blocks.
+
+    Raises:
+        FileNotFoundError: one went away meanwhile.
+        IntegrityError: there is something else than plain files of the worker's.
+    """
+    entries: list[FileEntry] = []
+    for name in folder.names():
+        with folder.open(name) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            entries.append(FileEntry(name, size, sha256_stream(stream)))
+    return entries
 
 
 async def fetch_folder(
@@ -171,37 +179,40 @@ async def _fetch_part(line: Line, entry: FileEntry, part: Path) -> None:
 
 
 async def send_folder(
-    line: Line, folder: Path, remote: str, facts: Mapping[str, object] | None = None
+    line: Line, work: Path, path: str, remote: str, facts: Mapping[str, object] | None = None
 ) -> list[FileEntry]:
-    """Send a folder and have the service register it; return its files.
+    """Send a folder of plain files and have the service register it; return its files.
 
     Args:
         line: the session.
-        folder: what is sent.
+        work: the work folder that it lies in.
+        path: of what is sent, in there.
         remote: ``adapter`` or ``checkpoints/<step>``.
         facts: more fields of the commit, such as the step.
 
     Raises:
         FileNotFoundError: the folder went away meanwhile.
+        IntegrityError: there is something else in it than plain files of the worker's.
         AdapteryError: the service refuses.
     """
-    entries = await asyncio.to_thread(list_folder, folder)
-    if not entries:
-        raise FileNotFoundError(folder)
+    with OpenFolder(work, path) as folder:
+        entries = await asyncio.to_thread(list_folder, folder)
+        if not entries:
+            raise FileNotFoundError(path)
+        for entry in entries:
+            await _send_file(line, folder, entry, remote)
     commit = {
         **(facts or {}),
         "op": "commit",
         "folder": remote,
         "files": [asdict(entry) for entry in entries],
     }
-    for entry in entries:
-        await _send_file(line, folder / entry.path, entry, remote)
     await line.request("bulk", commit)
     return entries
 
 
-async def _send_file(line: Line, source: Path, entry: FileEntry, remote: str) -> None:
-    with source.open("rb") as stream:
+async def _send_file(line: Line, folder: OpenFolder, entry: FileEntry, remote: str) -> None:
+    with folder.open(entry.path) as stream:
 
         def write(offset: int) -> Callable[[], Awaitable[None]]:
             # Read when the window reaches it, so that a big file is never whole in memory.

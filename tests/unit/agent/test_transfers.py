@@ -81,9 +81,13 @@ async def test_no_path_leaves_the_folder(tmp_path, path):
 async def test_a_folder_is_sent_in_chunks_and_committed(tmp_path):
     desk = ServiceDesk()
     desk.flaky = 4
-    (tmp_path / "state.bin").write_bytes(BIG)
-    (tmp_path / "empty").touch()
-    entries = await send_folder(patient(desk), tmp_path, "checkpoints/2", {"step": 2})
+    folder = tmp_path / "checkpoints" / "step-2"
+    folder.mkdir(parents=True)
+    (folder / "state.bin").write_bytes(BIG)
+    (folder / "empty").touch()
+    facts = {"step": 2}
+    line = patient(desk)
+    entries = await send_folder(line, tmp_path, "checkpoints/step-2", "checkpoints/2", facts)
     assert bytes(desk.received["checkpoints/2/state.bin"]) == BIG
     assert [entry.path for entry in entries] == ["empty", "state.bin"]
     assert desk.commits[0]["step"] == 2
@@ -92,7 +96,7 @@ async def test_a_folder_is_sent_in_chunks_and_committed(tmp_path):
 
 async def test_a_folder_that_is_gone_says_so(tmp_path):
     with pytest.raises(FileNotFoundError):
-        await send_folder(DeskLine(ServiceDesk()), tmp_path / "gone", "adapter")
+        await send_folder(DeskLine(ServiceDesk()), tmp_path, "gone", "adapter")
 
 
 async def test_the_window_keeps_the_order_and_its_width():
