@@ -135,6 +135,12 @@ def _own_answer_problems(spec: JobSpec) -> Iterator[FieldProblem]:
             "accumulation: they do not fall into groups of it.",
             f"Choose a divisor of {answers}, or another batch size.",
         )
+    if any(entry.held_out for entry in spec.inputs):
+        yield FieldProblem(
+            "validation",
+            "is not for stage grpo: there is no answer to a held out prompt to measure a loss on.",
+            "Leave it out.",
+        )
     if spec.eval.val_size > 0 or spec.eval.patience is not None:
         yield FieldProblem(
             "eval.val_size" if spec.eval.val_size > 0 else "eval.patience",
@@ -145,7 +151,16 @@ def _own_answer_problems(spec: JobSpec) -> Iterator[FieldProblem]:
 
 def _other_problems(spec: JobSpec) -> Iterator[FieldProblem]:
     splits = [entry.split for entry in spec.inputs]
-    held_out = spec.eval.val_size > 0 or ("validation" in splits and set(splits) != {"validation"})
+    named = [entry for entry in spec.inputs if entry.held_out]
+    held_out = (
+        spec.eval.val_size > 0
+        or bool(named)
+        or ("validation" in splits and set(splits) != {"validation"})
+    )
+    if len(named) == len(spec.inputs):
+        yield FieldProblem(
+            "inputs", "are all held out: nothing is left to learn from.", "Name what to learn from."
+        )
     for field in ("patience", "steps"):
         if getattr(spec.eval, field) is not None and not held_out:
             yield FieldProblem(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
-from adaptery.errors import FieldProblem, InvalidInputError
+from adaptery.errors import FieldProblem, InvalidInputError, SpecError
 from adaptery.ids import new_id
 from adaptery.schemas.checkpoints import Checkpoint
 from adaptery.schemas.fine_tuning import FineTuningRequest, MethodKind
@@ -43,6 +43,14 @@ _PLACES = {
     "beta": "preference.beta",
     "seed": "optim.seed",
 }
+#: Our fields, as OpenAI's clients know them.
+_FIELDS = {
+    "dataset": "training_file",
+    "validation": "validation_file",
+    "base_model": "model",
+    "start_from": "model",
+    "name": "suffix",
+}
 _FILE, _JOB, _EVENT, _CHECKPOINT = "file-", "ftjob-", "ftevent-", "ftckpt-"
 _NAME_CHARACTERS = 48
 
@@ -50,6 +58,10 @@ _NAME_CHARACTERS = 48
 def dataset_id_of(file_id: str) -> str:
     """Return the id of the dataset that a file is; of nothing, if the id is none of a file."""
     return f"ds_{file_id.removeprefix(_FILE)}" if file_id.startswith(_FILE) else ""
+
+
+def _file_id(dataset_id: str | None) -> str | None:
+    return f"{_FILE}{dataset_id.removeprefix('ds_')}" if dataset_id is not None else None
 
 
 def job_id_of(text: str) -> str:
@@ -93,7 +105,7 @@ def describe_file(row: RowMapping, problems: Sequence[str] = ()) -> dict[str, ob
         if row["state"] == "refused":
             status, details = "error", " ".join([row["reason"] or "It is refused.", *problems])
     return {
-        "id": _FILE + row["dataset_id"][3:],
+        "id": _file_id(row["dataset_id"]),
         "object": "file",
         "bytes": row["bytes"],
         "created_at": _seconds(row["created_at"]),
@@ -128,6 +140,7 @@ def job_request(
     task: TaskDefinition,
     *,
     dataset: str,
+    validation: str | None,
     base_model: str,
     start_from: str | None,
 ) -> JobCreate:
@@ -137,6 +150,7 @@ def job_request(
         wanted: the request.
         task: that it is for.
         dataset: the version to learn from.
+        validation: the version to evaluate on.
         base_model: that is trained on.
         start_from: the adapter that training goes on from.
 
@@ -152,10 +166,17 @@ def job_request(
         name=slug(wanted.suffix or "", f"ft-{new_id('jb')[-8:]}"),
         base_model=base_model,
         dataset=dataset,
+        validation=validation,
         start_from=start_from,
         options={**_chosen(wanted, task), **sent},
         metadata=wanted.metadata,
     )
+
+
+def as_asked(error: SpecError) -> SpecError:
+    """Return what was refused by the names of the fields that were sent."""
+    errors = [replace(one, where=_FIELDS.get(one.where, one.where)) for one in error.errors]
+    return SpecError(error.message, hint=error.hint, errors=errors)
 
 
 def _chosen(wanted: FineTuningRequest, task: TaskDefinition) -> dict[str, OptionValue]:
@@ -184,6 +205,7 @@ class JobFacts:
     """What OpenAI's job says beside ours."""
 
     dataset_id: str | None  # what it learns from first
+    validation_id: str | None  # the dataset that is held out
     spec: Mapping[str, Any]
 
 
@@ -210,8 +232,8 @@ def describe_job(job: Job, facts: JobFacts) -> dict[str, object]:
         "status": _STATUS[job.state],
         "hyperparameters": hyperparameters,
         "method": {"type": method, method: {"hyperparameters": hyperparameters}},
-        "training_file": _FILE + facts.dataset_id[3:] if facts.dataset_id else job.dataset,
-        "validation_file": None,
+        "training_file": _file_id(facts.dataset_id) or job.dataset,
+        "validation_file": _file_id(facts.validation_id),
         "result_files": [],
         "trained_tokens": (job.summary or {}).get("tokens"),
         "seed": optim.get("seed"),

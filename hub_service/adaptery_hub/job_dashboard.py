@@ -161,7 +161,8 @@ class JobDashboard:
 def _describe(row: RowMapping, facts: _Facts) -> Job:
     job_id = row["id"]
     line = facts.lines[row["queue"]] if row["state"] == JobState.QUEUED else None
-    datasets = list(dict.fromkeys(map(_version_name, facts.inputs[job_id])))
+    inputs = facts.inputs[job_id]
+    datasets = list(dict.fromkeys(_version_name(one) for one in inputs if not one["held_out"]))
     adapter = facts.made.get(job_id)
     starts_at, ends_at = _times(row, line, facts)
     return Job(
@@ -172,6 +173,7 @@ def _describe(row: RowMapping, facts: _Facts) -> Job:
         base_model=row["base_model"],
         dataset=datasets[0],
         datasets=datasets,
+        validation=next((_version_name(one) for one in inputs if one["held_out"]), None),
         stage=(row["spec"] or {}).get("stage", "sft"),
         start_from=facts.taken.get((job_id, "start")),
         reward=facts.taken.get((job_id, "reward")),

@@ -253,6 +253,7 @@ def _again(
         name=wanted.name or job["name"],
         base_model=job["base_model"],
         datasets=_versions_of(connection, job),
+        validation=next(iter(_inputs_of(connection, job, held_out=True)), None),
         start_from=taken.get("start"),
         reward=taken.get("reward"),
         priority="normal" if priority == "high" and "admin" not in identity.scopes else priority,
@@ -267,8 +268,12 @@ def _versions_of(connection: Connection, job: RowMapping) -> tuple[str, ...]:
     """Returns the ids of the versions that a job was submitted with."""
     if job["translation"] is not None:
         return tuple(job["translation"]["order"])
+    return _inputs_of(connection, job, held_out=False)
+
+
+def _inputs_of(connection: Connection, job: RowMapping, *, held_out: bool) -> tuple[str, ...]:
     rows = jobs.inputs_of(connection, [job["id"]])
-    return tuple(dict.fromkeys(row["version_id"] for row in rows))
+    return tuple(dict.fromkeys(row["version_id"] for row in rows if row["held_out"] == held_out))
 
 
 def _wrong(where: str, reason: str, remedy: str) -> SpecError:

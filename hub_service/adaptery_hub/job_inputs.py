@@ -9,12 +9,14 @@ Invariants:
   is theirs to read.
 - Nothing is learnt from what is withdrawn, or was merged from what is.
 - Nobody learns from a validation split: it is an input of its own, where something is held out.
+- A version that is named to be held out takes the place of those splits. It is no version that is
+  learnt from, is used by the same right, and is translated to nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -31,7 +33,8 @@ from adaptery_hub.database.statements.jobs import NewInput
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 
-_VALIDATION = "validation"
+#: The split, and the field that names a version to hold out.
+_VALIDATION = _HELD_OUT = "validation"
 
 
 class Translation(Model):
@@ -46,6 +49,8 @@ class Translation(Model):
     lost: tuple[str, ...] = ()
     #: Whether their validation splits are held out.
     holds_out: bool = False
+    #: The version that is held out instead.
+    validation: str | None = None
 
     def held_out(self, holds_out: bool) -> Translation:
         """Returns it for a job that holds something out, or not."""
@@ -69,6 +74,12 @@ class Chosen:
     row: RowMapping
     sources: tuple[str, ...]  # content digests of what it was merged from
     where: str  # the field that named it
+    held_out: bool = False  # it is evaluated on instead
+
+    @property
+    def name(self) -> str:
+        """Its pinned name."""
+        return versions.full_name(self.row)
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -84,6 +95,8 @@ class Chosen:
     def specs(self, *, holds_out: bool) -> list[InputSpec]:
         """Returns it as inputs: what is learnt from and, if wanted and there, what is held out."""
         splits = self.row["splits"] or {}
+        if self.held_out:
+            return [self._spec(_VALIDATION if splits.get(_VALIDATION) else "all")]
         if "train" not in splits:
             return [self._spec("all")]
         held_out = [self._spec(_VALIDATION)] if holds_out and splits.get(_VALIDATION) else []
@@ -97,17 +110,18 @@ class Chosen:
                 "split": split,
                 "split_digest": self.row["split_digest"],
                 "sources": self.sources or None,
+                "held_out": self.held_out or None,
             }
         )
 
 
 def choose_versions(connection: Connection, identity: Identity, wanted: JobCreate) -> list[Chosen]:
-    """Returns the versions that a request names, each pinned.
+    """Returns the versions that a request names, each pinned; the one that is held out comes last.
 
     Raises:
         NotFoundError: There is no such version, or the caller has no right on it.
         NotAllowedError: The caller may see a dataset but not use it.
-        SpecError: A version is withdrawn, or was named twice.
+        SpecError: A version is withdrawn, or was named twice, or is learnt from and held out.
     """
     chosen: list[Chosen] = []
     for number, name in enumerate(wanted.versions):
@@ -116,7 +130,24 @@ def choose_versions(connection: Connection, identity: Identity, wanted: JobCreat
         if any(row["id"] == other.row["id"] for other in chosen):
             raise _wrong(where, f"is named twice: {versions.full_name(row)}", "leave it out")
         chosen.append(read_chosen(connection, row, where))
+    if wanted.validation is not None:
+        row = versions.resolve(connection, identity, wanted.validation, Right.USE)
+        chosen.append(_hold_out(read_chosen(connection, row, _HELD_OUT), chosen))
     return chosen
+
+
+def _hold_out(entry: Chosen, learnt: Sequence[Chosen]) -> Chosen:
+    """Returns a version as one that is held out.
+
+    Raises:
+        SpecError: What is held out of it is learnt from too.
+    """
+    splits = entry.row["splits"] or {}
+    parted = splits.get("train") and splits.get(_VALIDATION)
+    if not parted and any(entry.row["id"] == other.row["id"] for other in learnt):
+        remedy = "use another version, or one with a validation split"
+        raise _wrong(_HELD_OUT, f"is learnt from too: {entry.name}", remedy)
+    return replace(entry, held_out=True)
 
 
 def read_chosen(connection: Connection, row: RowMapping, where: str = "dataset") -> Chosen:
@@ -151,8 +182,9 @@ def refuse_restricted(chosen: Sequence[Chosen], taken: Sequence[TakenAdapter]) -
 
 def input_specs(chosen: Sequence[Chosen], *, holds_out: bool) -> list[InputSpec]:
     """Returns versions as the inputs of a spec, those to learn from first."""
-    specs = [spec for entry in chosen for spec in entry.specs(holds_out=holds_out)]
-    return sorted(specs, key=lambda spec: spec.split == _VALIDATION)
+    splits = holds_out and not any(entry.held_out for entry in chosen)
+    specs = [spec for entry in chosen for spec in entry.specs(holds_out=splits)]
+    return sorted(specs, key=lambda spec: bool(spec.held_out) or spec.split == _VALIDATION)
 
 
 def as_json(specs: Sequence[InputSpec]) -> list[dict[str, object]]:
@@ -162,7 +194,7 @@ def as_json(specs: Sequence[InputSpec]) -> list[dict[str, object]]:
 
 def as_rows(specs: Sequence[InputSpec]) -> tuple[NewInput, ...]:
     """Returns inputs as the tables have them."""
-    return tuple(NewInput(spec.version, spec.split) for spec in specs)
+    return tuple(NewInput(spec.version, spec.split, bool(spec.held_out)) for spec in specs)
 
 
 def holds_out(spec: Mapping[str, object]) -> bool:
@@ -177,10 +209,13 @@ def plan_translation(
     """Returns what has to be translated for a stage; None if nothing has.
 
     Raises:
-        SpecError: A version has records that the stage cannot learn from in any way.
+        SpecError: A version has records that the stage cannot learn from in any way, or the one
+            that is held out has records that it does not take as they are.
         NotAllowedError: The caller may use a version that has to be translated, but not view it.
     """
     unfit = [entry for entry in chosen if entry.kinds - set(STAGE_KINDS[stage])]
+    if held_out := [entry for entry in unfit if entry.held_out]:
+        raise SpecError(errors=[_does_not_suit(entry, stage) for entry in held_out])
     if not unfit:
         return None
     lost: dict[Kind, tuple[str, ...]] = {
@@ -191,9 +226,13 @@ def plan_translation(
     kind: Kind = min(lost, key=lambda one: len(lost[one]))
     for entry in unfit:
         _check_viewable(connection, identity, entry, kind)
-    order = tuple(entry.row["id"] for entry in chosen)
-    ids = tuple(entry.row["id"] for entry in unfit)
-    return Translation(kind=kind, versions=ids, order=order, lost=lost[kind])
+    return Translation(
+        kind=kind,
+        versions=tuple(entry.row["id"] for entry in unfit),
+        order=tuple(entry.row["id"] for entry in chosen if not entry.held_out),
+        lost=lost[kind],
+        validation=next((entry.row["id"] for entry in chosen if entry.held_out), None),
+    )
 
 
 def _losses(unfit: Sequence[Chosen], wanted: Kind) -> tuple[str, ...] | None:
@@ -213,7 +252,7 @@ def _check_viewable(connection: Connection, identity: Identity, entry: Chosen, k
         versions.get(connection, identity, entry.row["id"], Right.VIEW)
     except NotAllowedError:
         raise NotAllowedError(
-            f"{versions.full_name(entry.row)} has to be translated to {kind} first, which makes a "
+            f"{entry.name} has to be translated to {kind} first, which makes a "
             "version that you can read: this needs the right to view it.",
             hint=f"Ask its owner for a grant, or for a version of kind {kind}.",
         ) from None
@@ -223,9 +262,10 @@ def _does_not_suit(entry: Chosen, stage: Stage) -> FieldProblem:
     kinds, known = entry.row["report"]["kinds"], STAGE_KINDS[stage]
     others = sorted(set(kinds) - set(known))
     found = ", ".join(f"{kinds[kind]:,} of kind {kind}" for kind in others)
+    verb = "be measured on" if entry.held_out else "learn from"
     return FieldProblem(
         where=entry.where,
-        reason=f"has records that stage {stage} cannot learn from: {found}",
+        reason=f"has records that stage {stage} cannot {verb}: {found}",
         remedy="remove or change them and publish again; it takes "
         f"{' and '.join(sorted(known))} records",
     )

@@ -64,6 +64,7 @@ def _inputs(rows: Sequence[RowMapping]) -> list[InputStatistics]:
         InputStatistics(
             dataset=full_name(row["tenant_kind"], row["slug"], row["dataset_name"], row["number"]),
             split=row["split"],
+            held_out=row["held_out"] or row["split"] == "validation",
             records=_records(row),
         )
         for row in rows

@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -294,7 +295,11 @@ def _chosen(connection: Connection, translation: Translation, merged: RowMapping
         for version in translation.order
     ]
     rows = [versions.find(connection, version) for version in dict.fromkeys(order)]
-    return [read_chosen(connection, row) for row in rows]
+    chosen = [read_chosen(connection, row) for row in rows]
+    if translation.validation is not None:
+        row = versions.find(connection, translation.validation)
+        chosen.append(replace(read_chosen(connection, row), held_out=True))
+    return chosen
 
 
 def _message(translation: Translation, merged: RowMapping) -> str:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
+from adaptery.examples import held_out_inputs
 from adaptery.files import rename_atomic
 from adaptery.schemas.events import Evaluation
 from adaptery.schemas.spec import InputSpec, JobSpec, Stage
@@ -108,14 +109,20 @@ def _named(entry: InputSpec) -> list[tuple[str, str]]:
     return [(entry.version, entry.content_digest), *sources]
 
 
+def _datasets(inputs: Sequence[InputSpec]) -> str:
+    rows = [f"| `{version}` | `{digest}` |" for one in inputs for version, digest in _named(one)]
+    return "\n".join(["| dataset version | content digest |", "|---|---|", *rows, ""])
+
+
+def _held_out(inputs: Sequence[InputSpec]) -> str:
+    return f"## Held out\n\n{_datasets(inputs)}" if inputs else ""
+
+
 def _readme(
     spec: JobSpec, summary: Mapping[str, float], info: AdapterInfo, evaluation: Evaluation | None
 ) -> str:
-    datasets = "\n".join(
-        f"| `{version}` | `{digest}` |"
-        for entry in spec.inputs
-        for version, digest in _named(entry)
-    )
+    kept = held_out_inputs(spec.inputs)
+    learnt = [entry for place, entry in enumerate(spec.inputs) if place not in kept]
     is_judge = info.kind == "reward"
     auto = "AutoModelForSequenceClassification" if is_judge else "AutoModelForCausalLM"
     labels = ", num_labels=1" if is_judge else ""
@@ -146,10 +153,8 @@ model = PeftModel.from_pretrained(base, "folder of this adapter")
 
 ## Trained on
 
-| dataset version | content digest |
-|---|---|
-{datasets}
-
+{_datasets(learnt)}
+{_held_out([spec.inputs[place] for place in sorted(kept)])}
 ## How
 
 | | |

@@ -89,6 +89,9 @@ def fingerprint(spec: JobSpec) -> str:
     was saved before still fits.
     """
     decisive = spec.model_dump(mode="json", include=_DECISIVE)
+    for entry in decisive["inputs"]:
+        if not entry["held_out"]:
+            del entry["held_out"]
     set_since = spec.model_dump(mode="json", exclude=_OF_THE_ATTEMPT, exclude_defaults=True)
     for name, value in set_since.items():
         if _DECISIVE.get(name) is not True:

@@ -42,7 +42,7 @@ class HeldOut:
     def __init__(self, examples: Sequence[Sized], spec: JobSpec) -> None:
         self._by_length = sorted(examples, key=len)
         self._batch_size = spec.optim.batch_size
-        self._is_measured = bool(examples) and spec.eval.on_the_way
+        self._is_measured = bool(examples) and spec.evaluates_on_the_way
         self._every = spec.eval.steps or spec.optim.save_steps
         self._patience = spec.eval.patience if examples else None
 

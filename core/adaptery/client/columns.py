@@ -189,6 +189,7 @@ def job_facts(job: Job) -> Facts:
         *((title, value(job)) for title, value in JOBS[1:-1]),
         ("Task", job.info.task),
         ("Datasets", ", ".join(job.info.datasets or [job.info.dataset])),
+        ("Held out", job.info.validation),
         ("Goes on from", job.info.start_from),
         ("Options", options),
         ("Steps", steps_of(job.info)),

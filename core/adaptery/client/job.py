@@ -254,6 +254,7 @@ class Job(Shared):
         *,
         dataset: Versions | None = None,
         base_model: str | None = None,
+        validation: str | Version | None = None,
         start_from: str | None = None,
         reward: str | None = None,
         priority: schemas.Priority | None = None,
@@ -265,6 +266,7 @@ class Job(Shared):
             name: of the new one; everything that is absent is as it is here.
             dataset: a version, or several, by object, pinned name or id.
             base_model: a registered base model.
+            validation: a version that is evaluated on and never learnt from.
             start_from: the adapter or checkpoint that training goes on from.
             reward: the reward model that judges answers.
             priority: among your own jobs.
@@ -284,6 +286,7 @@ class Job(Shared):
             {name: value for name, value in merged.items() if value is not None},
             task=info.task,
             base_model=base_model or info.base_model,
+            validation=validation or info.validation,
             start_from=start_from or info.start_from,
             reward=reward or info.reward,
             priority=priority or info.priority,
@@ -336,7 +339,7 @@ def submitted(
     name: str,
     dataset: Versions,
     options: Mapping[str, OptionValue],
-    **more: str | None,
+    **more: str | Version | None,
 ) -> Job:
     """Submit a job, once: after a lost connection the same request is sent again.
 
@@ -357,7 +360,7 @@ def submitted(
 
 
 def request_fields(
-    dataset: Versions, options: Mapping[str, OptionValue], **more: str | None
+    dataset: Versions, options: Mapping[str, OptionValue], **more: str | Version | None
 ) -> dict[str, object]:
     """Return the fields of a request for a job; see `submitted`."""
     several = not isinstance(dataset, str | Version)
@@ -365,7 +368,7 @@ def request_fields(
     return {
         **({"datasets": versions} if several else {"dataset": versions[0]}),
         "options": options,
-        **{field: value for field, value in more.items() if value is not None},
+        **{field: _name_of(value) for field, value in more.items() if value is not None},
     }
 
 

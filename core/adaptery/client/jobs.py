@@ -12,6 +12,7 @@ from adaptery.client.job_comparison import JobComparison, compare
 from adaptery.client.listing import Listing
 from adaptery.client.preflight import Preflight, preflight
 from adaptery.client.progress import Report, shown
+from adaptery.client.versions import Version
 from adaptery.errors import InvalidInputError, NotFoundError
 from adaptery.ids import is_id
 from adaptery.schemas import jobs as schemas
@@ -37,6 +38,7 @@ class Jobs:
         *,
         task: str = "training-v0",
         base_model: str | None = None,
+        validation: str | Version | None = None,
         start_from: str | None = None,
         reward: str | None = None,
         priority: schemas.Priority = "normal",
@@ -49,6 +51,7 @@ class Jobs:
             dataset: a version, or several, by object, pinned name or id.
             task: the task definition, see `Hub.tasks`.
             base_model: a registered base model; the default one if absent.
+            validation: a version that is evaluated on and never learnt from.
             start_from: the adapter or checkpoint that training goes on from.
             reward: the reward model that judges answers; for tasks of stage `grpo`.
             priority: among your own jobs; `high` is for administrators.
@@ -66,6 +69,7 @@ class Jobs:
             options,
             task=task,
             base_model=base_model,
+            validation=validation,
             start_from=start_from,
             reward=reward,
             priority=priority,
@@ -77,6 +81,7 @@ class Jobs:
         *,
         task: str = "training-v0",
         base_model: str | None = None,
+        validation: str | Version | None = None,
         start_from: str | None = None,
         reward: str | None = None,
         timeout_seconds: float = PREFLIGHT_SECONDS,
@@ -89,6 +94,7 @@ class Jobs:
             dataset: a version, or several.
             task: the task definition.
             base_model: a registered base model.
+            validation: a version that is evaluated on.
             start_from: the adapter or checkpoint that training goes on from.
             reward: the reward model.
             timeout_seconds: how long to wait for it.
@@ -103,7 +109,13 @@ class Jobs:
             AdapteryError: what the service raised.
         """
         fields = request_fields(
-            dataset, options, task=task, base_model=base_model, start_from=start_from, reward=reward
+            dataset,
+            options,
+            task=task,
+            base_model=base_model,
+            validation=validation,
+            start_from=start_from,
+            reward=reward,
         )
         with shown("Pre-flight", progress, "records") as report:
             return preflight(

@@ -61,7 +61,7 @@ def prepare(
 
     Args:
         records: of the inputs to learn from.
-        held_out: of inputs that are validation splits; without, `eval.val_size` decides.
+        held_out: of inputs that are held out; without, `eval.val_size` decides.
         tokenizer: with the chat template of the spec.
         spec: of the job.
 
@@ -77,9 +77,14 @@ def prepare(
 
 
 def held_out_inputs(inputs: Sequence[InputSpec]) -> frozenset[int]:
-    """Return the positions of inputs that are evaluated on: validation splits beside others."""
-    validation = [place for place, entry in enumerate(inputs) if entry.split == "validation"]
-    return frozenset(validation if len(validation) < len(inputs) else ())
+    """Return the positions of inputs that are evaluated on.
+
+    Those are what the spec holds out, and validation splits beside others.
+    """
+    named = {place for place, entry in enumerate(inputs) if entry.held_out}
+    validation = {place for place, entry in enumerate(inputs) if entry.split == "validation"}
+    kept = named | validation
+    return frozenset(kept if len(kept) < len(inputs) else named)
 
 
 def _first_of_shuffled(made: AnySet, spec: JobSpec) -> AnySet:

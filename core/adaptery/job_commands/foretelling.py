@@ -45,6 +45,7 @@ def _preflight(hub: Hub, arguments: argparse.Namespace) -> int:
         versions_of(arguments.dataset),
         task=arguments.task,
         base_model=arguments.base_model,
+        validation=arguments.validation,
         start_from=arguments.start_from,
         reward=arguments.reward,
         **options,

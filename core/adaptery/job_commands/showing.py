@@ -126,9 +126,14 @@ def _facts(statistics: JobStatistics) -> list[tuple[str, str]]:
         "Last loss": statistics.last_loss,
         "Best held-out loss": statistics.best_eval_loss,
         "At step": statistics.best_step,
-        "Learnt from": ", ".join(map(_input, statistics.inputs)),
+        "Learnt from": _inputs(statistics.inputs, held_out=False),
+        "Held out": _inputs(statistics.inputs, held_out=True) or None,
     }
     return [(name, _written(value)) for name, value in told.items() if value is not None]
+
+
+def _inputs(inputs: Sequence[InputStatistics], *, held_out: bool) -> str:
+    return ", ".join(_input(entry) for entry in inputs if entry.held_out == held_out)
 
 
 def _input(entry: InputStatistics) -> str:

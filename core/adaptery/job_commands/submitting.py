@@ -53,6 +53,7 @@ def add_request(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="NAME@VERSION",
         help="a version to learn from, such as @demo/visits@1; may be repeated",
     )
+    add("--validation", metavar="NAME@VERSION", help="a version to evaluate on, never learnt from")
     add("--base-model", metavar="MODEL", help=f"default: {default}")
     add(
         "--set",
@@ -92,6 +93,7 @@ def _submit(hub: Hub, arguments: argparse.Namespace) -> int:
         versions_of(arguments.dataset),
         task=arguments.task,
         base_model=arguments.base_model,
+        validation=arguments.validation,
         start_from=arguments.start_from,
         reward=arguments.reward,
         priority=arguments.priority or "normal",
@@ -111,6 +113,7 @@ def _clone(hub: Hub, arguments: argparse.Namespace) -> int:
         arguments.name,
         dataset=versions_of(arguments.dataset) if arguments.dataset else None,
         base_model=arguments.base_model,
+        validation=arguments.validation,
         start_from=arguments.start_from,
         reward=arguments.reward,
         priority=arguments.priority,

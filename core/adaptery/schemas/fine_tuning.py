@@ -72,16 +72,6 @@ class FineTuningRequest(BaseModel):
         default=None, description="ours: the task, where it is not the one of the method"
     )
 
-    @field_validator("validation_file")
-    @classmethod
-    def _no_validation_file(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError(
-                "is not offered: publish a version with a validation split and name it in "
-                "training_file, or send val_size to hold some of the training file out"
-            )
-        return value
-
     @field_validator("integrations")
     @classmethod
     def _no_integrations(cls, value: list[object] | None) -> list[object] | None:

@@ -34,11 +34,12 @@ class AttemptStatistics(Answer):
 
 
 class InputStatistics(Answer):
-    """One version that a job learns from."""
+    """One version that a job takes."""
 
     dataset: str = Field(description="its pinned name")
     split: str | None
     records: int | None = Field(description="of the split")
+    held_out: bool = Field(default=False, description="evaluated on, and never learnt from")
 
 
 class JobStatistics(Answer):

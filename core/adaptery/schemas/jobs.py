@@ -71,6 +71,11 @@ class JobCreate(Model):
         max_length=DATASETS_LIMIT,
         description="several versions instead of one",
     )
+    validation: DatasetText | None = Field(
+        default=None,
+        description="a version that is evaluated on and never learnt from, by name or id: its "
+        "validation split, or all of it if it has none",
+    )
     start_from: AdapterText | None = Field(
         default=None, description="the adapter or checkpoint that training goes on from"
     )
@@ -146,6 +151,9 @@ class Job(Answer):
     right: RightWord | None = Field(default=None, description="what the caller may do with it")
     stage: str = "sft"
     datasets: list[str] = Field(default_factory=list, description="all versions, by pinned names")
+    validation: str | None = Field(
+        default=None, description="the version that is held out, by its pinned name, if one is"
+    )
     start_from: str | None = None
     reward: str | None = None
     priority: Priority = "normal"

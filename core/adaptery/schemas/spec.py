@@ -72,6 +72,8 @@ class InputSpec(Model):
     split_digest: DigestText | None = None
     #: Content digests of the versions that a merged one references.
     sources: tuple[DigestText, ...] | None = Field(default=None, max_length=1_000)
+    #: Evaluated on and never learnt from, as is a validation split beside others.
+    held_out: Literal[True] | None = None
 
 
 class LoraSpec(Model):
@@ -151,7 +153,7 @@ class EvalSpec(Model):
 
     @property
     def on_the_way(self) -> bool:
-        """Whether the loss on what is held out is measured while training goes on."""
+        """Whether an option asks for the loss on what is held out while training goes on."""
         return self.val_size > 0 or self.steps is not None or self.patience is not None
 
 
@@ -220,3 +222,8 @@ class JobSpec(Model):
     start_from: StartSpec | None = None
     limits: LimitsSpec
     resume_from: ResumeSpec | None = None
+
+    @property
+    def evaluates_on_the_way(self) -> bool:
+        """Whether the loss on what is held out is measured while training goes on."""
+        return self.eval.on_the_way or any(entry.held_out for entry in self.inputs)

@@ -80,6 +80,7 @@ datasets = _table(
     sa.Column("records", sa.Integer, nullable=False, default=0),  # of the draft
     sa.Column("draft_bytes", sa.BigInteger),  # on disk; null: not looked at yet
     sa.Column("updated_at", UtcTime(), nullable=False),
+    sa.Column("expires_at", UtcTime(), index=True),  # when it is erased; null: never
     sa.UniqueConstraint("tenant_id", "name"),
 )
 
@@ -229,6 +230,8 @@ job_inputs = _table(
     sa.Column("version_id", Id(), sa.ForeignKey("versions.id"), nullable=False, index=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("split", sa.String(40)),
+    # Named to be evaluated on; validation splits beside others are so too, and say it by `split`.
+    sa.Column("held_out", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.UniqueConstraint("job_id", "position"),
 )
 

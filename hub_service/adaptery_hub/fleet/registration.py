@@ -259,12 +259,14 @@ def _learnt(connection: Connection, job_id: str) -> tuple[str, list[str]]:
     """Returns how sensitive what a job makes is, and the digests of all that is in it.
 
     That is its inputs, the versions that merged ones reference, and what the adapters learnt from
-    that it goes on from or is judged by.
+    that it goes on from or is judged by. What was only evaluated on is not in it, but its scores
+    tell of it.
     """
     inputs = jobs.inputs_of(connection, [job_id])
     taken = job_inputs.adapters_of(connection, [job_id])
-    digests = [row["content_digest"] for row in inputs]
-    for row in inputs:
+    learnt = [row for row in inputs if not row["held_out"]]
+    digests = [row["content_digest"] for row in learnt]
+    for row in learnt:
         digests += versions.source_digests(connection, row["version_id"])
     for row in taken:
         digests += row["content_digests"]

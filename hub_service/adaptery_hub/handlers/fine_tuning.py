@@ -11,13 +11,14 @@ from adaptery.errors import (
     FieldProblem,
     InvalidInputError,
     NotFoundError,
+    SpecError,
 )
 from adaptery.schemas.fine_tuning import FineTuningRequest
-from adaptery_hub.database import tables
 from adaptery_hub.database.statements import job_events, job_lists, training_files
 from adaptery_hub.database.statements.job_lists import JobFilter
 from adaptery_hub.fine_tuning import (
     JobFacts,
+    as_asked,
     as_page,
     checkpoint_id_of,
     dataset_id_of,
@@ -45,11 +46,14 @@ class _JobsHandler(OpenAIHandler):
         """Return jobs as OpenAI has them."""
         jobs = await describe_jobs(self, rows)
         ids = [row["id"] for row in rows]
-        learnt = await self.services.db.read(
-            lambda c: training_files.dataset_of_jobs(c, tables.job_inputs, ids)
-        )
+        learnt = await self.services.db.read(lambda c: training_files.datasets_of_jobs(c, ids))
         return [
-            describe_job(job, JobFacts(learnt.get(job.id), row["spec"] or {}))
+            describe_job(
+                job,
+                JobFacts(
+                    learnt.get((job.id, False)), learnt.get((job.id, True)), row["spec"] or {}
+                ),
+            )
             for job, row in zip(jobs, rows, strict=True)
         ]
 
@@ -86,14 +90,19 @@ class FineTuningJobsHandler(_JobsHandler):
         except NotFoundError:
             raise _wrong("task", "is not there.", "GET api/tasks lists those that are.") from None
         base_model, start_from = await self._model(wanted.model)
+        held_out = wanted.validation_file
         asked = job_request(
             wanted,
             task,
-            dataset=await self._dataset(wanted.training_file),
+            dataset=await self._version("training_file", wanted.training_file),
+            validation=held_out and await self._version("validation_file", held_out),
             base_model=base_model,
             start_from=start_from,
         )
-        job_id = await compute.jobs.submit(self.identity, asked)
+        try:
+            job_id = await compute.jobs.submit(self.identity, asked)
+        except SpecError as error:
+            raise as_asked(error) from None
         see_to_jobs(self)
         await self.answer_job(job_id)
 
@@ -105,8 +114,13 @@ class FineTuningJobsHandler(_JobsHandler):
         target = await compute.gateway.resolver.resolve(self.identity, name, sealed=True)
         return target.base_model, name if target.adapter is not None else None
 
-    async def _dataset(self, name: str) -> str:
-        """Return what names the version to learn from: a file's, or the name as it is."""
+    async def _version(self, field: str, name: str) -> str:
+        """Return what names the version of a file; what names none is a version's name already.
+
+        Raises:
+            NotFoundError: there is no such file, or the caller may not know it.
+            InvalidInputError: it has no version.
+        """
         dataset = dataset_id_of(name)
         if not dataset:
             return name
@@ -114,9 +128,7 @@ class FineTuningJobsHandler(_JobsHandler):
             lambda c: training_files.get(c, self.identity, dataset, Right.USE)
         )
         if row["version_id"] is None:
-            raise _wrong(
-                "training_file", "is not processed.", "GET v1/files says why, in status_details."
-            )
+            raise _wrong(field, "is not processed.", "GET v1/files says why, in status_details.")
         return row["version_id"]
 
 

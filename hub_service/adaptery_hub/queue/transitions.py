@@ -119,7 +119,7 @@ def translated(
     job = jobs.lock_job(connection, job_id)
     if job is None or job["state"] != JobState.CREATED or job["translation"] is None:
         return False
-    rows = [NewInput(entry.version, entry.split) for entry in inputs]
+    rows = [NewInput(one.version, one.split, bool(one.held_out)) for one in inputs]
     jobs.put_inputs(connection, job_id, rows, now)
     frozen = [entry.model_dump(mode="json", exclude_none=True) for entry in inputs]
     spec = {**job["spec"], "inputs": frozen}

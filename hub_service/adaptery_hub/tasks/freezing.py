@@ -100,7 +100,8 @@ def place_of(task: TaskDefinition, path: str) -> str:
     option = task.option_into(path)
     if option is not None:
         return f"options.{option}"
-    return {"reward": "reward", "start_from": "start_from"}.get(path.split(".")[0], _TASK)
+    field = path.split(".")[0]
+    return field if field in ("reward", "start_from", "validation") else _TASK
 
 
 def _nested(values: Mapping[str, SpecValue]) -> dict[str, object]:

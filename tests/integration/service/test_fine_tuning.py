@@ -150,6 +150,25 @@ async def test_a_job_is_submitted_with_options_and_cancelled(
     assert messages == ["cancelled by its owner", "queued", "preparing"]
 
 
+async def test_a_file_is_held_out(ai: openai.AsyncOpenAI, demo: Client) -> None:
+    made = [
+        await ai.files.create(file=(f"{n}.jsonl", CHATS + b"\n" * n), purpose="fine-tune")
+        for n in range(2)
+    ]
+    learnt, kept = (file.id for file in made)
+    job = await ai.fine_tuning.jobs.create(model=BASE, training_file=learnt, validation_file=kept)
+    assert (job.training_file, job.validation_file) == (learnt, kept)
+    ours = await demo.json("GET", f"api/jobs/jb_{job.id[6:]}")
+    assert ours["validation"].startswith("@demo/1-") and len(ours["datasets"]) == 1
+    statistics = await demo.json("GET", f"api/jobs/{ours['id']}/statistics")
+    assert [one["held_out"] for one in statistics["inputs"]] == [False, True]
+    with pytest.raises(openai.BadRequestError) as caught:
+        await ai.fine_tuning.jobs.create(model=BASE, training_file=kept, validation_file=kept)
+    assert caught.value.param == "validation_file"
+    await ai.files.delete(kept)
+    assert (await ai.fine_tuning.jobs.retrieve(job.id)).status == "failed"
+
+
 async def test_pairs_are_learnt_from_by_dpo(ai: openai.AsyncOpenAI) -> None:
     file = await ai.files.create(file=("pairs.jsonl", PAIRS), purpose="fine-tune")
     job = await ai.fine_tuning.jobs.create(
@@ -198,7 +217,8 @@ async def test_a_job_that_is_done_names_what_answers(
 NOT_OFFERED = [
     ({"model": "nobody/knows"}, None),
     ({"method": {"type": "reinforcement"}}, "method.type"),
-    ({"validation_file": "file-x"}, "validation_file"),
+    ({"validation_file": "file-x"}, None),
+    ({"validation_file": "@demo/not@x"}, None),
     ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
     ({"extra_body": {"lora_ranks": 4}}, "options.lora_ranks"),
     ({"extra_body": {"lora_rank": {"a": 1}}}, "extra_body"),

@@ -129,6 +129,21 @@ def test_what_was_measured_is_told_and_written_into_the_card(bench):
     assert "| ROUGE-L (F1) |" in readme and "| exact match |" in readme
 
 
+def test_what_is_named_to_be_held_out_is_measured_at_each_checkpoint(bench):
+    attempt = bench.attempt(tiny_records()[6:], max_steps=4, save_steps=2)
+    attempt.add_version(ASKED)
+    attempt.spec["inputs"][1]["held_out"] = True
+    attempt.spec |= {"spec_version": 2, "eval": {"examples": 3}}
+    assert attempt.run() == 0, attempt.log
+    measured = [e["step"] for e in attempt.of_kind("metrics") if "eval_loss" in e]
+    assert measured == [2, 4]
+    assert attempt.events[-1]["evaluation"]["examples"] == 3
+    assert any(f"{len(tiny_records()) - 6} records" in e["message"] for e in attempt.of_kind("log"))
+    learnt, kept = (attempt.path / "adapter/README.md").read_text().split("## Held out")
+    versions = [entry["version"] for entry in attempt.spec["inputs"]]
+    assert versions[0] in learnt and versions[1] not in learnt and versions[1] in kept
+
+
 @pytest.mark.slow
 def test_preferences_are_evaluated_on_the_chosen_answers(bench):
     question = {"role": "user", "content": "What is red?"}

@@ -23,9 +23,9 @@ def tokenizer(tmp_path_factory) -> ChatTokenizer:
     return ChatTokenizer(write_tokenizer(folder))
 
 
-def entry(split: str) -> InputSpec:
+def entry(split: str, **more: object) -> InputSpec:
     return InputSpec.model_validate(
-        {"version": new_id("dv"), "content_digest": DIGEST, "split": split}
+        {"version": new_id("dv"), "content_digest": DIGEST, "split": split, **more}
     )
 
 
@@ -72,6 +72,14 @@ def test_a_validation_split_is_held_out_whole(tokenizer):
     assert (len(made.learnt.examples), len(made.held_out.examples)) == (10, 2)
     assert held_out_inputs([entry("train"), entry("validation")]) == {1}
     assert held_out_inputs([entry("validation")]) == frozenset()
+
+
+def test_what_is_named_to_be_held_out_is_never_learnt_from():
+    named = entry("all", held_out=True)
+    assert held_out_inputs([entry("all"), named]) == {1}
+    assert held_out_inputs([entry("train"), named, entry("validation")]) == {1, 2}
+    assert held_out_inputs([named]) == {0}
+    assert held_out_inputs([entry("validation"), named]) == {1}
 
 
 def test_nobody_learns_from_nothing(tokenizer):

@@ -10,6 +10,8 @@ DIGEST = "sha256:" + "0" * 64
 REWARD = {"weight_digest": DIGEST, "generations": 4}
 START = {"weight_digest": DIGEST, "name": "radiology/letters@2"}
 VALIDATION = {"version": new_id("dv"), "content_digest": DIGEST, "split": "validation"}
+HELD_OUT = {"version": new_id("dv"), "content_digest": DIGEST, "held_out": True}
+LEARNT = {**HELD_OUT, "held_out": None}
 
 
 def spec(**sections: object) -> JobSpec:
@@ -44,6 +46,8 @@ def spec(**sections: object) -> JobSpec:
         ({"lora": {"init": "loftq"}, "optim": {"quantization": "4bit"}}, "optim.quantization"),
         ({"eval": {"patience": 2}}, "eval.patience"),
         ({"eval": {"patience": 2}, "inputs": [VALIDATION]}, "eval.patience"),
+        ({"inputs": [HELD_OUT, {**VALIDATION, "held_out": True}]}, "inputs"),
+        ({"stage": "grpo", "reward": REWARD, "inputs": [LEARNT, HELD_OUT]}, "validation"),
         ({"stage": "dpo", "optim": {"batching": "packed"}}, "optim.batching"),
         ({"optim": {"attention": "flash", "precision": "fp32"}}, "optim.attention"),
         ({"stage": "grpo"}, "reward"),
@@ -73,6 +77,7 @@ def test_what_does_not_combine_is_named_by_its_field(sections, where):
         {"start_from": START, "lora": {"rank": 256}},
         {"eval": {"patience": 2, "val_size": 0.1}},
         {"eval": {"patience": 2}, "inputs": [{**VALIDATION, "split": "train"}, VALIDATION]},
+        {"eval": {"patience": 2, "steps": 5}, "inputs": [LEARNT, HELD_OUT]},
         {"optim": {"batching": "packed", "loraplus_ratio": 16, "attention": "flash"}},
     ],
 )

@@ -11,7 +11,7 @@ from adaptery.errors import (
     SpecError,
 )
 from adaptery.records import Kind
-from adaptery.schemas.jobs import JobCreate
+from adaptery.schemas.jobs import JobAgain, JobCreate
 from adaptery.schemas.spec import InputSpec, Stage
 from adaptery.stages import STAGE_KINDS
 from adaptery_hub.database import tables
@@ -92,6 +92,57 @@ async def test_a_validation_split_is_an_input_where_something_is_held_out(hub: H
         (second, "train"),
         (first, "validation"),
     ]
+
+
+async def test_a_version_is_held_out_in_place_of_validation_splits(hub: HubTables) -> None:
+    parted = await with_splits(hub, "parted", train=8, validation=2)
+    exam = await hub.version("guest", "exam", sensitivity="restricted")
+    demo, wanted = await hub.identity("demo"), {"name": "notes", "dataset": parted}
+    for right, error in ((None, NotFoundError), (Right.USE, None)):
+        if right is not None:
+            await share(hub, exam, "demo", right)
+        if error is not None:
+            with pytest.raises(error):
+                await hub.desk.submit(demo, JobCreate(**wanted, validation=exam))
+    job = await hub.desk.submit(demo, JobCreate(**wanted, validation="@guest/exam"))
+    row = await hub.row(job)
+    said = [(one["version"], one["split"], one.get("held_out")) for one in row["spec"]["inputs"]]
+    assert said == [(parted, "train", None), (exam, "all", True)]
+    (shown,) = await hub.described(job)
+    assert (shown.datasets, shown.validation) == (["@demo/parted@1"], "@guest/exam@1")
+    await hub.queue.cancel(job)
+    again = await hub.desk.resubmit(demo, await hub.row(job), JobAgain())
+    assert (await hub.row(again))["spec"]["inputs"] == row["spec"]["inputs"]
+    unasked = JobCreate(**wanted, task="sft", validation=exam, options={"eval_examples": 0})
+    spec = (await hub.row(await hub.desk.submit(demo, unasked)))["spec"]
+    assert [one.get("held_out") for one in spec["inputs"]] == [None, True]
+
+
+async def test_nothing_is_learnt_from_and_held_out(hub: HubTables) -> None:
+    plain = await hub.version("demo", "plain")
+    parted = await with_splits(hub, "parted", train=8, validation=2)
+    demo = await hub.identity("demo")
+    with pytest.raises(SpecError) as caught:
+        await hub.desk.submit(demo, JobCreate(name="notes", dataset=plain, validation=plain))
+    assert caught.value.errors[0].where == "validation"
+    job = await hub.desk.submit(demo, JobCreate(name="n", dataset=parted, validation=parted))
+    inputs = (await hub.row(job))["spec"]["inputs"]
+    assert [one["split"] for one in inputs] == ["train", "validation"]
+
+
+async def test_what_is_held_out_suits_the_stage_and_no_translation(hub: HubTables) -> None:
+    pairs, chats = await of_kinds(hub, "preference"), await of_kinds(hub, "chat")
+    demo = await hub.identity("demo")
+    with pytest.raises(SpecError) as caught:
+        await hub.desk.submit(demo, JobCreate(name="notes", dataset=chats, validation=pairs))
+    assert caught.value.errors[0].where == "validation"
+    assert "measured on" in caught.value.errors[0].reason
+    job = await hub.desk.submit(demo, JobCreate(name="notes", dataset=pairs, validation=chats))
+    translation = (await hub.row(job))["translation"]
+    assert (translation["versions"], translation["validation"]) == ([pairs], chats)
+    await hub.queue.cancel(job)
+    again = await hub.desk.resubmit(demo, await hub.row(job), JobAgain())
+    assert (await hub.row(again))["translation"] == translation
 
 
 async def test_a_version_is_named_once_and_not_withdrawn(hub: HubTables) -> None:

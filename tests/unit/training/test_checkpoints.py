@@ -124,6 +124,7 @@ def test_a_checkpoint_from_before_version_2_of_specs_still_fits():
         {"preference": {"beta": 0.2}},
         {"start_from": {"weight_digest": DIGEST, "name": "tests/start@1"}},
         {"inputs": [*SPEC["inputs"], {**SPEC["inputs"][0], "split": "validation"}]},
+        {"inputs": [{**SPEC["inputs"][0], "held_out": True}]},
     ],
 )
 def test_whatever_decides_what_a_step_does_is_in_the_fingerprint(change):

@@ -26,6 +26,7 @@ class NewInput:
 
     version_id: str
     split: str | None = None
+    held_out: bool = False  # named to be evaluated on, and never learnt from
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def put_inputs(
                 version_id=entry.version_id,
                 position=position,
                 split=entry.split,
+                held_out=entry.held_out,
             )
         )
 
@@ -268,6 +270,7 @@ def inputs_of(connection: Connection, job_ids: Collection[str]) -> list[RowMappi
             inputs.c.job_id,
             inputs.c.position,
             inputs.c.split,
+            inputs.c.held_out,
             versions.c.id.label("version_id"),
             versions.c.number,
             versions.c.content_digest,

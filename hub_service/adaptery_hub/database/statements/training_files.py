@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import NotFoundError
 from adaptery_hub.database.statements.versions import COMPLETED
-from adaptery_hub.database.tables import datasets, files, versions
+from adaptery_hub.database.tables import datasets, files, job_inputs, versions
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, visible
 
@@ -48,14 +50,16 @@ def completed(connection: Connection, dataset_id: str) -> list[str]:
     return list(connection.scalars(statement))
 
 
-def dataset_of_jobs(connection: Connection, job_inputs: sa.Table, ids: list[str]) -> dict[str, str]:
-    """Return the dataset that each job learns from first."""
+def datasets_of_jobs(connection: Connection, ids: Collection[str]) -> dict[tuple[str, bool], str]:
+    """Return the dataset that each job learns from first, and the one that it holds out."""
+    first = sa.or_(job_inputs.c.position == 0, job_inputs.c.held_out)
     statement = (
-        sa.select(job_inputs.c.job_id, versions.c.dataset_id)
+        sa.select(job_inputs.c.job_id, job_inputs.c.held_out, versions.c.dataset_id)
         .join_from(job_inputs, versions, versions.c.id == job_inputs.c.version_id)
-        .where(job_inputs.c.job_id.in_(ids), job_inputs.c.position == 0)
+        .where(job_inputs.c.job_id.in_(ids), first)
     )
-    return {row.job_id: row.dataset_id for row in connection.execute(statement)}
+    rows = connection.execute(statement)
+    return {(row.job_id, row.held_out): row.dataset_id for row in rows}
 
 
 def _select() -> sa.Select[tuple[object, ...]]:
