@@ -51,13 +51,42 @@ def build_engine(config: ServeConfig) -> BuiltEngine:
 
     Raises:
         NotFoundError: the folder holds no converted base model.
-        InvalidInputError: the model is not one the engine can compute, or does not fit.
+        InvalidInputError: the model is not one the engine can compute, does not fit, or there is no
+            such device.
     """
+    try:
+        return _build(config)
+    except torch.OutOfMemoryError as error:
+        raise InvalidInputError(
+            f"The device {config.device} has no room for this base model and the "
+            f"{config.memory_mib} MiB of memory_mib.",
+            hint="lower memory_mib, or see who else uses the device",
+        ) from error
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, tried out.
+
+    Raises:
+        InvalidInputError: torch finds none here.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise InvalidInputError(
+            f"Torch finds no device {name!r} here.",
+            hint="use cpu; for a GPU, install its driver and a torch built for it",
+        ) from error
+    return device
+
+
+def _build(config: ServeConfig) -> BuiltEngine:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     base_model = read_base_model(config.model)
     spec = read_model_spec(config.model)
-    device = torch.device(config.device)
+    device = find_device(config.device)
     dtype = choose_dtype(config.dtype, spec, device)
     store = AdapterStore[AdapterWeights](MemoryBudget(config.memory_mib * MIB))
     blocks, cache = _paged_cache(spec, store.budget, dtype, device)

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
 from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine import (
     Adapter,
@@ -19,9 +20,36 @@ from adaptery_inference.engine import (
 )
 from adaptery_inference.engine import Sequence as Row
 from adaptery_inference.layers.lora import AdapterWeights
+from tiny import build_tiny_adapter
 
+BASE_NAME = "tiny/base"
 #: fp32 sums in another order differ in the last bits; a wrong factor differs by far more.
 TOLERANCE = 2e-4
+
+
+def named(folder: Path) -> Path:
+    """Make a model's folder that of a converted base model."""
+    info = BaseModelInfo(name=BASE_NAME, weight_digest=weight_digest(folder), source="built")
+    write_base_model(folder, info)
+    return folder
+
+
+def build_adapters(root: Path, base: Path) -> dict[str, Path]:
+    """Adapters that differ in all that PEFT lets differ."""
+    return {
+        "plain": build_tiny_adapter(root / "plain", base, 4, 1),
+        "part": build_tiny_adapter(
+            root / "part", base, 8, 2, targets=("q_proj", "v_proj", "down_proj"), use_rslora=True
+        ),
+        "patterns": build_tiny_adapter(
+            root / "patterns",
+            base,
+            16,
+            3,
+            rank_pattern={"k_proj": 2, r"layers\.1\..*up_proj": 5},
+            alpha_pattern={"o_proj": 3},
+        ),
+    }
 
 
 class Reference:

@@ -42,7 +42,13 @@ from adaptery_training.checkpoints import Checkpoint, fingerprint, open_checkpoi
 from adaptery_training.events import EVENTS_NAME, EventLog
 from adaptery_training.failures import SpecRefusedError, TimeLimitError, TrainingError, explain
 from adaptery_training.inputs import read_inputs
-from adaptery_training.machine import choose_precision, limit_memory, require_disk, set_threads
+from adaptery_training.machine import (
+    choose_precision,
+    limit_device_memory,
+    limit_memory,
+    require_disk,
+    set_threads,
+)
 from adaptery_training.run import Metrics, Outcome, ResumePoint, Run
 from adaptery_training.stopping import StopRequest
 
@@ -143,6 +149,7 @@ def _train(
 
     silence_libraries()
     recipe = recipe_of(spec.stage)
+    limit_device_memory(spec.limits.memory_bytes)
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
     events.log(f"{precision}, {threads} threads, {len(records.learnt)} records")
     base.check_weights(base_folder, spec.base_model)

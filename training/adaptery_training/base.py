@@ -16,7 +16,12 @@ from adaptery.base_models import weight_digest
 from adaptery.errors import AdapteryError, InvalidInputError
 from adaptery.examples import OWN_TEMPLATE, ChatTokenizer
 from adaptery.schemas.spec import BaseModelRef, OptimSpec
-from adaptery_training.failures import BaseModelError, BaseModelMismatchError, SpecRefusedError
+from adaptery_training.failures import (
+    BaseModelError,
+    BaseModelMismatchError,
+    SpecRefusedError,
+    lacks_memory,
+)
 from adaptery_training.machine import Precision
 
 if TYPE_CHECKING:
@@ -92,6 +97,8 @@ def load_base_model(
             raise SpecRefusedError(f"template: {error.message}", remedy=error.hint) from None
         raise BaseModelError(f"{wanted.name}: {error.message}", remedy=error.hint) from None
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         raise BaseModelError(f"{wanted.name} cannot be loaded ({type(error).__name__}).") from error
     return LoadedBase(model, tokenizer)
 

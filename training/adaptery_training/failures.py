@@ -113,12 +113,15 @@ class InternalTrainingError(TrainingError):
     remedy = "Report the job id to an administrator; the worker's own log names the place."
 
 
-#: What torch says on a host without memory left; it has no exception type of its own there.
-_HOST_MEMORY_PHRASES = (
+#: What torch says on a host without memory left, where it has no exception type of its own, and on
+#: a device that others have filled to the last byte.
+_MEMORY_PHRASES = (
     "can't allocate memory",
     "not enough memory",
     "Cannot allocate memory",
     "failed to map segment from shared object",  # the loader, while a library is imported
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
 )
 #: What the writers of torch and safetensors say when a write fails; they hide the errno.
 _WRITE_PHRASES = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
@@ -129,17 +132,10 @@ def explain(error: BaseException) -> TrainingError:
     """Turn any exception of an attempt into one that its owner can act on."""
     if isinstance(error, TrainingError):
         return error
-    if any(
-        isinstance(cause, MemoryError) or _speaks_of(cause, _HOST_MEMORY_PHRASES)
-        for cause in _causes(error)
-    ):
-        return OutOfMemoryError()
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, for devices; not imported here
+    if lacks_memory(error):
         return OutOfMemoryError()
     if isinstance(error, OSError) and error.errno in _FULL_ERRNOS:
         return DiskFullError()
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return OutOfMemoryError()
     if _speaks_of(error, _WRITE_PHRASES):
         return DiskFullError()
     if isinstance(error, RecordError):
@@ -147,6 +143,17 @@ def explain(error: BaseException) -> TrainingError:
     if isinstance(error, AdapteryError):  # core's own words, which never quote content
         return TrainingError(error.message, remedy=error.hint)
     return InternalTrainingError(f"Training ended by an error of our own ({type(error).__name__}).")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, or what led to it, says that host or device have no memory left."""
+    return any(
+        isinstance(cause, MemoryError)
+        or type(cause).__name__ == "OutOfMemoryError"  # torch's, for devices; not imported here
+        or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM)
+        or _speaks_of(cause, _MEMORY_PHRASES)
+        for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -92,6 +92,15 @@ def limit_memory(limit_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
 
 
+def limit_device_memory(limit_bytes: int) -> None:
+    """Hold an attempt to its share of the GPU too, where it trains on one: others use it as well."""
+    import torch
+
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total))
+
+
 def peak_memory_bytes() -> int:
     """Return the most memory that this process has used: the device's, where it trains on one."""
     import torch

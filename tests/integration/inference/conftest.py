@@ -7,14 +7,11 @@ import httpx
 import pytest
 import torch
 
-from adaptery.base_models import BaseModelInfo, weight_digest, write_base_model
 from adaptery_inference.build import BuiltEngine, build_engine
 from adaptery_inference.config import ServeConfig
-from support.engine import Reference, TinyEngine
+from support.engine import Reference, TinyEngine, build_adapters, named
 from support.engine_server import serving
-from tiny import build_tiny_adapter, build_tiny_model
-
-BASE_NAME = "tiny/base"
+from tiny import build_tiny_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,22 +29,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Adapters that differ in all that PEFT lets differ."""
-    root = tmp_path_factory.mktemp("adapters")
-    return {
-        "plain": build_tiny_adapter(root / "plain", base, 4, 1),
-        "part": build_tiny_adapter(
-            root / "part", base, 8, 2, targets=("q_proj", "v_proj", "down_proj"), use_rslora=True
-        ),
-        "patterns": build_tiny_adapter(
-            root / "patterns",
-            base,
-            16,
-            3,
-            rank_pattern={"k_proj": 2, r"layers\.1\..*up_proj": 5},
-            alpha_pattern={"o_proj": 3},
-        ),
-    }
+    return build_adapters(tmp_path_factory.mktemp("adapters"), base)
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +71,3 @@ async def roomy(
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(build(model=roomy_base)) as client:
         yield client
-
-
-def named(folder: Path) -> Path:
-    info = BaseModelInfo(name=BASE_NAME, weight_digest=weight_digest(folder), source="built")
-    write_base_model(folder, info)
-    return folder
