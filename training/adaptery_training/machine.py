@@ -93,7 +93,7 @@ def limit_memory(limit_bytes: int) -> None:
 
 
 def limit_device_memory(limit_bytes: int) -> None:
-    """Hold an attempt to its share of the GPU too, where it trains on one: others use it as well."""
+    """Hold an attempt to its share of the GPU too, if it trains on one: others use it as well."""
     import torch
 
     if torch.cuda.is_available():
