@@ -185,7 +185,7 @@ jobs = _table(
     sa.Column("spec", sa.JSON(none_as_null=True)),
     # What has to be translated before it can be queued: `job_inputs.Translation`.
     sa.Column("translation", sa.JSON(none_as_null=True)),
-    sa.Column("state", sa.String(12), nullable=False, index=True),
+    sa.Column("state", sa.String(12), nullable=False),
     sa.Column("reason", sa.Text),  # why created is not yet queued, or why failed
     sa.Column("flag_cancel", sa.Boolean, nullable=False, default=False),
     sa.Column("queue", sa.String(80), nullable=False),
@@ -209,6 +209,14 @@ jobs = _table(
     sa.Column("lost_by", Id()),  # the agent that lost it last
     sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again
     sa.Index(None, "creator_id", "key", unique=True),
+    sa.Index(None, "state", "queue"),
+    sa.Index(None, "tenant_id", "state", "deleted_at"),  # how many of whom
+    sa.Index(  # the few that cannot be queued yet
+        "ix_jobs_created",
+        "id",
+        sqlite_where=sa.text("state = 'created'"),
+        postgresql_where=sa.text("state = 'created'"),
+    ),
     sa.Index(None, "queue", "state", "state_at"),
     # Whose turn it is: the first of each owner's line, and who started one last.
     sa.Index(None, "queue", "state", "tenant_id", "creator_id", "priority", "queued_at"),

@@ -13,14 +13,13 @@ from sqlalchemy.engine import Connection
 
 from adaptery.errors import QuotaError
 from adaptery.schemas.spec import InputSpec
-from adaptery.states import JobState
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database
 from adaptery_hub.database.statements import attempts, job_inputs, jobs, queues, tenants
 from adaptery_hub.database.statements.jobs import Offer
 from adaptery_hub.queue import priorities, reports, transitions
-from adaptery_hub.queue.outcomes import AttemptEnd, NextStep
+from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.queue.port import Claim, Fence, Renewal, Submission
 from adaptery_hub.queue.rules import RuleBook
 from adaptery_hub.queue.signals import JobSignals
@@ -167,11 +166,8 @@ class EmbeddedQueue:
             return made
         self._check_room(connection, submission)
         moment = self._clock()
-        row = self._row(submission)
-        jobs.insert_job(connection, row, submission.inputs, moment)
+        transitions.create(connection, self._row(submission), submission.inputs, moment)
         job_inputs.insert_adapters(connection, submission.job_id, submission.adapters, moment)
-        created = NextStep(JobState.CREATED, str(row["reason"]))
-        transitions.tell_state(connection, submission.job_id, created, moment)
         details = {
             "name": submission.name,
             "task": submission.task.name,
@@ -183,7 +179,6 @@ class EmbeddedQueue:
             connection,
             AuditEntry("job.submit", submission.creator_id, submission.job_id, details),
         )
-        transitions.enqueue(connection, submission.job_id, moment)
         return submission.job_id
 
     def _check_room(self, connection: Connection, submission: Submission) -> None:

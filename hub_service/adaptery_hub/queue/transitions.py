@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -67,10 +68,45 @@ def move(
 
 def tell_state(connection: Connection, job_id: str, step: NextStep, now: datetime) -> None:
     """Appends the event of a state."""
+    job_events.append(connection, job_id, None, [_event_of(step, now)])
+
+
+def _event_of(step: NextStep, now: datetime) -> NewEvent:
     data: dict[str, object] = {"state": step.state.value}
     if step.reason:
         data["reason"] = step.reason
-    job_events.append(connection, job_id, None, [NewEvent("state", data, now)])
+    return NewEvent("state", data, now)
+
+
+def create(
+    connection: Connection,
+    values: Mapping[str, object],
+    inputs: Sequence[NewInput],
+    now: datetime,
+) -> None:
+    """Inserts a job as `created`, and queues it if it can be; else says why not.
+
+    Both come with one row, and their events together: nobody sees what is between them.
+    """
+    told = [NextStep(JobState.CREATED, str(values["reason"]))]
+    changes: dict[str, object] = {"state": JobState.CREATED}
+    if values["translation"] is None:
+        step, digest = _after_created(connection, values)
+        changes = {"state": step.state, "reason": step.reason, "weight_digest": digest}
+        if step.state is JobState.QUEUED:
+            changes["queued_at"] = now
+        told.append(step)
+    jobs.insert_job(connection, {**values, **changes}, inputs, now)
+    events = [_event_of(step, now) for step in told]
+    job_events.append(connection, str(values["id"]), None, events, last=0)
+
+
+def _after_created(connection: Connection, job: Mapping[Any, Any]) -> tuple[NextStep, str | None]:
+    """Returns what becomes of a `created` job that is ready, and its base weights, if bound."""
+    digest = job["weight_digest"] or base_models.bound_digest(connection, job["base_model"])
+    if digest is None:
+        return NextStep(JobState.CREATED, _why_created(job)), None
+    return NextStep(JobState.QUEUED, None), digest
 
 
 def enqueue(connection: Connection, job_id: str, now: datetime) -> bool:
@@ -81,14 +117,12 @@ def enqueue(connection: Connection, job_id: str, now: datetime) -> bool:
     job = jobs.lock_job(connection, job_id)
     if job is None or job["state"] != JobState.CREATED or job["translation"] is not None:
         return False
-    digest = job["weight_digest"] or base_models.bound_digest(connection, job["base_model"])
-    if digest is None:
-        reason = _why_created(job)
-        if job["reason"] != reason:
-            jobs.change_fields(connection, job_id, now, reason=reason)
-            tell_state(connection, job_id, NextStep(JobState.CREATED, reason), now)
+    step, digest = _after_created(connection, job)
+    if step.state is JobState.CREATED:
+        if job["reason"] != step.reason:
+            jobs.change_fields(connection, job_id, now, reason=step.reason)
+            tell_state(connection, job_id, step, now)
         return False
-    step = NextStep(JobState.QUEUED, None)
     move(connection, job, step, now, queued_at=now, weight_digest=digest)
     return True
 
@@ -98,7 +132,7 @@ def enqueueable(connection: Connection) -> list[str]:
     bound = {row["name"] for row in base_models.bindings(connection)}
     return [
         row["id"]
-        for row in jobs.list_in_state(connection, [JobState.CREATED])
+        for row in jobs.list_created(connection)
         if row["translation"] is None
         and (row["base_model"] in bound or row["reason"] != _why_created(row))
     ]
@@ -139,7 +173,7 @@ def fail_waiting(connection: Connection, job_id: str, reason: str, now: datetime
     return True
 
 
-def _why_created(job: RowMapping) -> str:
+def _why_created(job: Mapping[Any, Any]) -> str:
     return f"waiting for an agent that has the base model {job['base_model']}"
 
 

@@ -30,10 +30,23 @@ class NewEvent:
 
 
 def append(
-    connection: Connection, job_id: str, attempt_id: str | None, events: Sequence[NewEvent]
+    connection: Connection,
+    job_id: str,
+    attempt_id: str | None,
+    events: Sequence[NewEvent],
+    last: int | None = None,
 ) -> int:
-    """Appends events; returns the number of the last one of the job."""
-    last = last_seq(connection, job_id)
+    """Appends events; returns the number of the last one of the job.
+
+    Args:
+        connection: An open transaction that holds the lock on the job.
+        job_id: The job.
+        attempt_id: The attempt that tells them, if one does.
+        events: What is told.
+        last: The number of the last one until now, if it is known.
+    """
+    if last is None:
+        last = last_seq(connection, job_id)
     rows = [
         {
             "id": new_id("ev"),

@@ -18,6 +18,8 @@ from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 
 _jobs = tables.jobs
+#: In the statement itself: as a parameter it would not be known to be what an index is made of.
+_is_created = _jobs.c.state == sa.literal(JobState.CREATED.value, literal_execute=True)
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,10 @@ class Offer:
 def insert_job(
     connection: Connection, values: Mapping[str, object], inputs: Sequence[NewInput], now: datetime
 ) -> None:
-    """Inserts a job in `created` with its inputs."""
-    connection.execute(
-        _jobs.insert().values(
-            **values,
-            state=JobState.CREATED,
-            flag_cancel=False,
-            created_at=now,
-            updated_at=now,
-            state_at=now,
-        )
-    )
-    put_inputs(connection, str(values["id"]), inputs, now)
+    """Inserts a job with its inputs."""
+    times = dict.fromkeys(("created_at", "updated_at", "state_at"), now)
+    connection.execute(_jobs.insert(), [{**values, **times, "flag_cancel": False}])
+    _insert_inputs(connection, str(values["id"]), inputs, now)
 
 
 def put_inputs(
@@ -73,18 +67,26 @@ def put_inputs(
     """Writes down which versions a job learns from, in place of what was written before."""
     table = tables.job_inputs
     connection.execute(table.delete().where(table.c.job_id == job_id))
-    for position, entry in enumerate(inputs):
-        connection.execute(
-            table.insert().values(
-                id=f"{job_id}.{position}",
-                created_at=now,
-                job_id=job_id,
-                version_id=entry.version_id,
-                position=position,
-                split=entry.split,
-                held_out=entry.held_out,
-            )
-        )
+    _insert_inputs(connection, job_id, inputs, now)
+
+
+def _insert_inputs(
+    connection: Connection, job_id: str, inputs: Sequence[NewInput], now: datetime
+) -> None:
+    rows = [
+        {
+            "id": f"{job_id}.{position}",
+            "created_at": now,
+            "job_id": job_id,
+            "version_id": entry.version_id,
+            "position": position,
+            "split": entry.split,
+            "held_out": entry.held_out,
+        }
+        for position, entry in enumerate(inputs)
+    ]
+    if rows:
+        connection.execute(tables.job_inputs.insert(), rows)
 
 
 def get(connection: Connection, job_id: str) -> RowMapping | None:
@@ -148,24 +150,16 @@ def change_fields(connection: Connection, job_id: str, now: datetime, **changes:
     connection.execute(_jobs.update().where(_jobs.c.id == job_id).values(updated_at=now, **changes))
 
 
-def list_in_state(
-    connection: Connection, states: Collection[JobState], queue: str | None = None
-) -> list[RowMapping]:
-    """Returns all jobs in one of the states, oldest first."""
-    statement = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.id)
-    if queue is not None:
-        statement = statement.where(_jobs.c.queue == queue)
+def list_created(connection: Connection) -> list[RowMapping]:
+    """Returns all jobs that are not queued yet, oldest first."""
+    statement = sa.select(_jobs).where(_is_created).order_by(_jobs.c.id)
     return list(connection.execute(statement).mappings())
 
 
 def to_translate(connection: Connection) -> list[RowMapping]:
     """Returns the jobs that wait for their versions to be translated, oldest first."""
-    statement = (
-        sa.select(_jobs)
-        .where(_jobs.c.state == JobState.CREATED, _jobs.c.translation.is_not(None))
-        .order_by(_jobs.c.id)
-    )
-    return list(connection.execute(statement).mappings())
+    statement = sa.select(_jobs).where(_is_created, _jobs.c.translation.is_not(None))
+    return list(connection.execute(statement.order_by(_jobs.c.id)).mappings())
 
 
 def waiting(connection: Connection, queue: str) -> list[RowMapping]:
