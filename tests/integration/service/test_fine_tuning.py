@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import openai
 import pytest
@@ -82,6 +83,55 @@ async def test_lists_go_on_behind_the_last_file(ai: openai.AsyncOpenAI) -> None:
     assert [file.id async for file in ai.files.list(limit=2)] == made[::-1]
 
 
+async def test_a_file_is_erased_when_its_time_is_over(
+    ai: openai.AsyncOpenAI, service: Service, demo: Client
+) -> None:
+    after = {"anchor": "created_at", "seconds": 3600}
+    kept = await ai.files.create(file=("a.jsonl", CHATS), purpose="fine-tune")
+    made = [
+        await ai.files.create(file=(name, rows), purpose="fine-tune", expires_after=after)
+        for name, rows in (("b.jsonl", CHATS), ("c.jsonl", b"{}"), ("d.jsonl", CHATS + b"\n"))
+    ]
+    assert all(file.expires_at == pytest.approx(file.created_at + 3600, abs=5) for file in made)
+    assert [file.id async for file in ai.files.list(order="asc", limit=2)][1:] == [
+        f.id for f in made
+    ]
+    gone, _, waited_for = (file.id for file in made)
+    job = await ai.fine_tuning.jobs.create(model=BASE, training_file=waited_for)
+    ids = [f"ds_{file.id[5:]}" for file in made]
+    table = tables.datasets
+    due = table.update().where(table.c.id.in_(ids)).values(expires_at=now() - timedelta(seconds=1))
+    await service.services.db.write(lambda c: c.execute(due))
+    assert [file.id async for file in ai.files.list()] == [kept.id]
+    with pytest.raises(openai.NotFoundError):
+        await ai.fine_tuning.jobs.create(model=BASE, training_file=gone)
+    (before,) = [one for one in await service.services.retention.plan() if one.name == "files"]
+    swept = {one.name: one.due for one in await service.services.retention.sweep()}
+    assert before.due.count == swept["files"].count == 2 and swept["files"].bytes > 0
+    assert (await demo.json("GET", f"api/datasets/{ids[0]}/erase"))["state"] == "completed"
+    await demo.json("GET", f"api/datasets/{ids[1]}", 404)
+    assert (await ai.fine_tuning.jobs.retrieve(job.id)).status == "queued"
+    await ai.fine_tuning.jobs.cancel(job.id)
+    swept = {one.name: one.due for one in await service.services.retention.sweep()}
+    assert swept["files"].count == 1
+    assert (await ai.files.content(kept.id)).content == CHATS
+
+
+async def test_jobs_are_found_by_their_notes(ai: openai.AsyncOpenAI) -> None:
+    file = await ai.files.create(file=("chats.jsonl", CHATS), purpose="fine-tune")
+    first, second = [
+        await ai.fine_tuning.jobs.create(
+            model=BASE, training_file=file.id, metadata={"study": study, "it's": "1"}
+        )
+        for study in ("visits", "it's")
+    ]
+    jobs = ai.fine_tuning.jobs
+    assert [one.id async for one in jobs.list(metadata={"study": "visits"})] == [first.id]
+    found = jobs.list(metadata={"study": "it's", "it's": "1"}, limit=1)
+    assert [one.id async for one in found] == [second.id]
+    assert [one async for one in jobs.list(metadata={"study": "x"})] == []
+
+
 async def test_bad_rows_are_told_by_the_file(ai: openai.AsyncOpenAI, demo: Client) -> None:
     bad = CHATS + b'{"messages": [{"role": "assistant"}]}\n'
     made = await ai.files.create(file=("bad.jsonl", bad), purpose="fine-tune")
@@ -96,6 +146,21 @@ NO_UPLOADS = [
     ({"data": {"purpose": "fine-tune"}}, "file"),
     ({"files": {"file": ("a.jsonl", CHATS)}, "data": {"purpose": "vision"}}, "purpose"),
     ({"content": CHATS}, "file"),
+    *(
+        ({"files": {"file": ("a", CHATS)}, "data": {"purpose": "fine-tune", **after}}, param)
+        for after, param in (
+            ({"expires_after[seconds]": "3600"}, "expires_after"),
+            ({"expires_after[anchor]": "x", "expires_after[seconds]": "3600"}, "expires_after"),
+            (
+                {"expires_after[anchor]": "created_at", "expires_after[seconds]": "1e9"},
+                "expires_after.seconds",
+            ),
+            (
+                {"expires_after[anchor]": "created_at", "expires_after[seconds]": "60"},
+                "expires_after.seconds",
+            ),
+        )
+    ),
     ({"files": {"file": ("a/b", CHATS)}, "data": {"purpose": "fine-tune"}}, "file"),
     (
         {

@@ -209,7 +209,13 @@ async def test_by_default_nothing_of_a_users_goes_but_checkpoints_and_logs(tmp_p
         admin = service.client("boss", scopes=("read", "admin"))
         answer = await admin.json("GET", "api/retention")
         days = {kind["kind"]: kind["days"] for kind in answer["kinds"]}
-        assert days == {"checkpoints": 30, "job_events": 365, "usage": 0, "drafts": 0}
+        assert days == {
+            "checkpoints": 30,
+            "job_events": 365,
+            "usage": 0,
+            "drafts": 0,
+            "files": 0,
+        }
 
 
 async def test_each_removal_is_written_down_with_counts(
