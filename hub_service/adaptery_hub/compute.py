@@ -100,6 +100,7 @@ class Compute:
                 view.beat.workers,
                 frozenset(model.weight_digest for model in view.beat.base_models),
                 self.fleet.labels(view.agent_id) if self.fleet is not None else frozenset(),
+                view.abilities,
             )
             for view in live
         )

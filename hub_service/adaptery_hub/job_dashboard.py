@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.abilities import required
 from adaptery.schemas.clearml import ClearmlTask
 from adaptery.schemas.jobs import Job
 from adaptery.states import JobState
@@ -244,7 +245,8 @@ def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
     rules = facts.book.of(row["queue"])
     labels = rules.labels
     serving = facts.agents.serving(labels)
-    held = any(row["weight_digest"] in agent.weight_digests for agent in serving)
+    holding = [agent for agent in serving if row["weight_digest"] in agent.weight_digests]
+    held = bool(holding)
     is_awaited = not held and row["base_model"] in facts.agents.preparing
     if row["state"] == JobState.CREATED and row["translation"] is None and is_awaited:
         return _PREPARING
@@ -263,6 +265,9 @@ def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
     if not held:
         whose = f" of the queue {row['queue']}" if labels else ""
         return f"no agent{whose} that has this base model is connected"
+    needs = frozenset(row["needs"].split())
+    if not any(agent.abilities >= needs for agent in holding):
+        return f"no agent that has this base model and {required(needs)} is connected"
     return row["reason"] or "waiting for a free slot"
 
 

@@ -1,12 +1,27 @@
-"""Run as: python -m adaptery_training --spec job.json --base-model DIR, in the work folder."""
+"""Run as: python -m adaptery_training --spec job.json --base-model DIR, in the work folder.
+
+With `--abilities` alone it says what workers can here (`adaptery.abilities`), as a JSON list.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+
+class _TellAbilities(argparse.Action):
+    """Says them and ends, as `--help` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        """See `argparse.Action`."""
+        from adaptery_training.abilities import find_abilities
+
+        sys.stdout.write(json.dumps(find_abilities()) + "\n")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--spec", required=True, help="job spec, a JSON file in the work folder")
     parser.add_argument("--base-model", required=True, type=Path, help="folder of the base model")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--abilities", action=_TellAbilities, nargs=0, help="say what workers can here, and end"
+    )
     # Before any import of the libraries that read it: an attempt never asks the network.
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # noise about forks otherwise
@@ -29,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # One device for one attempt: seeing several, the Trainer would spread a batch over all of them.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    options = parser.parse_args(arguments)
     from adaptery_training.attempt import run_attempt
 
     return run_attempt(Path.cwd(), options.spec, options.base_model)

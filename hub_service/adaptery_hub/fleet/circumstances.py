@@ -15,7 +15,7 @@ from adaptery.examples.chat_templates import named_template
 from adaptery_hub.base_model_files import BaseModelFiles
 from adaptery_hub.fleet.live import AgentView
 from adaptery_hub.preflight.memory import read_shape
-from adaptery_hub.tasks import BaseFacts, Circumstances, Machine
+from adaptery_hub.tasks import BaseFacts, Circumstances
 
 
 class Surroundings:
@@ -36,14 +36,14 @@ class Surroundings:
         """Returns what is known of where a job of this queue on these base weights may run."""
         if weight_digest is None:
             return Circumstances()
-        machines = [
-            machine_of(view)
+        abilities = [
+            view.beat.abilities
             for view in self._views()
             if view.state == "live"
             and view.holds(weight_digest)
             and self._serves(view.agent_id, queue)
         ]
-        return Circumstances(machines, self._base_facts(weight_digest))
+        return Circumstances(abilities, self._base_facts(weight_digest))
 
     def _base_facts(self, weight_digest: str) -> BaseFacts:
         folder = self._files.find(weight_digest)
@@ -52,16 +52,6 @@ class Surroundings:
         if folder not in self._facts:  # such a folder never changes
             self._facts[folder] = read_facts(folder)
         return self._facts[folder]
-
-
-def machine_of(view: AgentView) -> Machine:
-    """Returns what an agent's last heartbeat says; earlier releases say nothing of packages."""
-    gpus = view.beat.load.get("gpu")
-    return Machine(
-        gpu=bool(gpus) if isinstance(gpus, list) else None,
-        bitsandbytes=_has(view, "bitsandbytes"),
-        flash_attn=_has(view, "flash_attn"),
-    )
 
 
 def read_facts(folder: Path) -> BaseFacts:
@@ -87,10 +77,3 @@ def _unfit_templates(folder: Path) -> frozenset[str]:
         for name, tokens in needed.items()
         if any(json.dumps(token).encode() not in said for token in tokens)
     )
-
-
-def _has(view: AgentView, package: str) -> bool | None:
-    """Source: `adaptery_network.agent.heartbeats.worker_features`."""
-    if f"with:{package}" in view.beat.features:
-        return True
-    return False if f"without:{package}" in view.beat.features else None

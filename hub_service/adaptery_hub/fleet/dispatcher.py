@@ -4,7 +4,8 @@ For each live agent with a free slot: claim the next job it can take, then order
 here: who is next in a queue (`queue`), how an order travels (`orders`).
 
 Invariants:
-- An agent gets jobs of a queue only if its card carries all labels of that queue.
+- An agent gets jobs of a queue only if its card carries all labels of that queue, and of those
+  only what its workers can.
 - Queues that an agent serves take turns: the one that gave out a job longest ago goes first.
 - An order that was surely not taken gives the job back at once. If nobody knows, the lease decides:
   either the agent reports within it, or it runs out. So no job runs twice at the same time.
@@ -64,6 +65,8 @@ class Dispatcher:
 
     async def dispatch(self) -> int:
         """Fills every free slot that some job fits; returns how many jobs were claimed."""
+        if not self._live.live(self._has_room):
+            return 0
         giving = await self._queue.giving()
         if not giving:
             return 0
@@ -109,10 +112,12 @@ class Dispatcher:
         others = [
             self._digests(other)
             for other in self._live.live(self._has_room)
-            if other.agent_id != view.agent_id and self._serves(other.agent_id, queue)
+            if other.agent_id != view.agent_id
+            and self._serves(other.agent_id, queue)
+            and other.abilities >= view.abilities  # what this one may take, that one may too
         ]
         elsewhere = frozenset[str]().union(*others)
-        return Offer(view.agent_id, queue, self._digests(view), elsewhere)
+        return Offer(view.agent_id, queue, self._digests(view), elsewhere, view.abilities)
 
     def _digests(self, view: AgentView) -> frozenset[str]:
         """The base weights that the agent holds under the name that is bound to them."""

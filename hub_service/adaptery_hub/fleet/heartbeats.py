@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adaptery.abilities import ABILITIES
 from adaptery.embedding_models import DIMENSIONS_LIMIT
 from adaptery.errors import IntegrityError
 from adaptery.schemas.common import DigestText, Instant
@@ -56,6 +57,9 @@ class _Beat(_Said):
     version: str = Field(default="", max_length=40)
     draining: bool = False
     features: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=100)
+    abilities: list[Annotated[str, Field(max_length=40)]] | None = Field(
+        default=None, max_length=100
+    )
     slots: _Slots = _Slots()
     base_models: list[_BaseModel] = Field(default=[], max_length=100)
     preparing: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
@@ -82,6 +86,7 @@ def read_heartbeat(document: Mapping[str, object]) -> Heartbeat:
         sent_at=beat.at,
         version=beat.version,
         features=frozenset(beat.features),
+        abilities=None if beat.abilities is None else frozenset(ABILITIES) & {*beat.abilities},
         workers=min(beat.slots.workers, SLOTS_LIMIT),
         workers_free=0 if beat.draining else min(beat.slots.free, SLOTS_LIMIT),
         base_models=tuple(BaseModelReport(m.name, m.weight_digest) for m in beat.base_models),

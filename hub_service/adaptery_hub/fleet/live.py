@@ -62,6 +62,7 @@ class Heartbeat:
     sent_at: datetime
     version: str = ""
     features: frozenset[str] = frozenset()  # what earlier releases do not understand
+    abilities: frozenset[str] | None = None  # of its workers; None where it did not say
     workers: int = 0
     workers_free: int = 0
     base_models: tuple[BaseModelReport, ...] = ()
@@ -85,6 +86,11 @@ class AgentView:
     def agent_id(self) -> str:
         """The agent's id."""
         return self.beat.agent_id
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What its workers can; nothing unusual until it says so."""
+        return self.beat.abilities or frozenset()
 
     def holds(self, weight_digest: str) -> bool:
         """Whether the agent holds the base model with these weights."""
@@ -116,6 +122,11 @@ class LiveView:
     def get(self, agent_id: str) -> AgentView | None:
         """Returns the view of one agent, live or gone; None if it was never seen."""
         return self._views.get(agent_id)
+
+    def features(self, agent_id: str) -> frozenset[str]:
+        """Returns what one agent understands; nothing if it was never seen."""
+        view = self._views.get(agent_id)
+        return view.beat.features if view is not None else frozenset()
 
     def live(self, accept: Callable[[AgentView], bool] = lambda view: True) -> list[AgentView]:
         """Returns the live agents that `accept` lets pass."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import cast
 
 from sqlalchemy.engine import Connection
 
+from adaptery.abilities import needed_abilities, needs_text
 from adaptery.errors import QuotaError
 from adaptery.schemas.spec import InputSpec
 from adaptery.times import Clock, now
@@ -112,7 +114,9 @@ class EmbeddedQueue:
         Raises:
             LeaseLostError: This token does not hold the attempt.
         """
-        job_id, renewal = await self._database.write(lambda c: self._report(c, fence, events))
+        job_id, renewal = await self._database.write(
+            lambda c: reports.take_report(c, fence, events, self.book, self._audit, self._clock())
+        )
         self.signals.notify(job_id)
         return renewal
 
@@ -201,6 +205,7 @@ class EmbeddedQueue:
 
     def _row(self, submission: Submission) -> dict[str, object]:
         translation = submission.translation
+        optim = cast("Mapping[str, object]", submission.frozen_spec.get("optim", {}))
         return {
             "id": submission.job_id,
             "tenant_id": submission.tenant_id,
@@ -215,18 +220,9 @@ class EmbeddedQueue:
             "translation": translation and translation.model_dump(mode="json"),
             "reason": str(translation or "preparing"),
             "queue": submission.task.queue,
+            "needs": needs_text(needed_abilities(optim).values()),
             "priority": priorities.NUMBERS[submission.priority],
             "cloned_from": submission.cloned_from,
             "metadata": submission.metadata,
             **(asdict(submission.request) if submission.request else {}),
         }
-
-    def _report(
-        self, connection: Connection, fence: Fence, events: Sequence[Mapping[str, object]]
-    ) -> tuple[str, Renewal]:
-        renewal = reports.take_report(
-            connection, fence, events, self.book, self._audit, self._clock()
-        )
-        attempt = attempts.get(connection, fence.attempt_id)
-        assert attempt is not None
-        return attempt["job_id"], renewal

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
+from typing import NamedTuple
 
 from adaptery_hub.queue.pace import FAR_SECONDS
 
@@ -31,6 +32,7 @@ class AgentSlots:
     slots: int
     weight_digests: frozenset[str]
     labels: frozenset[str] = frozenset()
+    abilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ class Slot:
     free_at: datetime | None  # None: nobody knows
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(NamedTuple):  # of which thousands are made at once, as of forecasts
     """A job in the fair order."""
 
     job_id: str
@@ -50,8 +51,7 @@ class Turn:
     seconds: float | None  # that it will train; None: nobody knows
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(NamedTuple):
     """When a job will start, and end if that is known too."""
 
     starts_at: datetime

@@ -10,21 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from adaptery.abilities import needed_abilities, required
 from adaptery.errors import FieldProblem, SpecError
 from adaptery.examples import OWN_TEMPLATE, TEMPLATE_NAMES
 from adaptery.schemas.spec import JobSpec
 from adaptery.spec_rules import spec_problems
 from adaptery_hub.tasks.definitions import TaskDefinition
 from adaptery_hub.tasks.freezing import as_submitted, parse_frozen
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a live agent says its workers have; None where it says nothing."""
-
-    gpu: bool | None = None
-    bitsandbytes: bool | None = None
-    flash_attn: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,9 @@ class BaseFacts:
 class Circumstances:
     """What is known of where a job may run."""
 
-    #: The live agents that hold its base model; it may be given to any of them.
-    machines: Sequence[Machine] = ()
+    #: What the live agents of its queue that hold its base model can (`adaptery.abilities`); None
+    #: where one did not say yet.
+    abilities: Sequence[frozenset[str] | None] = ()
     base: BaseFacts = BaseFacts()
     #: Whether what it learns from has turns, and so needs a template.
     has_turns: bool = True
@@ -70,35 +63,21 @@ def check_combinations(
         )
 
 
-def _quantized(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
-    if spec.optim.quantization == "none":
+def _able(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
+    needed = needed_abilities(dict(spec.optim))
+    said = [abilities for abilities in known.abilities if abilities is not None]
+    if len(said) < len(known.abilities) or not said:
+        return  # somebody may be able to
+    if any(abilities.issuperset(needed.values()) for abilities in said):
         return
-    if any(machine.gpu is False for machine in known.machines):
-        yield _without_gpu("optim.quantization", "Use none.")
-    elif any(machine.bitsandbytes is False for machine in known.machines):
+    lacking = {f: need for f, need in needed.items() if not any(need in can for can in said)}
+    for field, need in (lacking or needed).items():
+        together = "" if lacking else " and all else that is asked for"
         yield FieldProblem(
-            "optim.quantization",
-            "needs bitsandbytes, which not every agent with this base model has.",
-            "Use none, or ask the administrator to install it there.",
+            f"optim.{field}",
+            f"needs {required([need])}{together}, which no agent with this base model has.",
+            f"Use {_USUAL[field]}, or ask the administrator for such an agent.",
         )
-
-
-def _flash(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
-    if spec.optim.attention != "flash":
-        return
-    if any(machine.gpu is False for machine in known.machines):
-        yield _without_gpu("optim.attention", "Use auto.")
-    elif any(machine.flash_attn is False for machine in known.machines):
-        yield FieldProblem(
-            "optim.attention",
-            "needs flash-attn, which not every agent with this base model has.",
-            "Use auto, or ask the administrator to install it there.",
-        )
-
-
-def _half(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
-    if spec.optim.precision == "fp16" and any(m.gpu is False for m in known.machines):
-        yield _without_gpu("optim.precision", "Use auto or bf16.")
 
 
 def _context(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
@@ -137,16 +116,10 @@ def _template(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
         )
 
 
-def _without_gpu(where: str, remedy: str) -> FieldProblem:
-    return FieldProblem(
-        where, "needs a GPU, which not every agent with this base model has.", remedy
-    )
-
-
+#: What every machine can.
+_USUAL = {"precision": "auto", "quantization": "none", "attention": "auto"}
 _RULES: Sequence[Callable[[JobSpec, Circumstances], Iterator[FieldProblem]]] = (
-    _quantized,
-    _flash,
-    _half,
+    _able,
     _context,
     _rope,
     _template,

@@ -26,6 +26,7 @@ from adaptery.errors import ConflictError, EngineBusyError, TooLargeError, Unava
 from adaptery.sealed import RequestOpener, Session, sign_heartbeat
 from adaptery.times import Clock
 from adaptery_network import subjects
+from adaptery_network.agent.abilities import ask_abilities
 from adaptery_network.agent.adapter_cache import AdapterCache
 from adaptery_network.agent.attempt import AttemptTools
 from adaptery_network.agent.base_models import BaseModel, BaseModels, EmbeddingModels, try_lock
@@ -33,7 +34,7 @@ from adaptery_network.agent.config import AgentConfig
 from adaptery_network.agent.embedding import EmbedderSeat, EmbeddingServer
 from adaptery_network.agent.engine import Engine, EngineTiming
 from adaptery_network.agent.folders import AgentFolders
-from adaptery_network.agent.heartbeats import FEATURES, Pulse, worker_features
+from adaptery_network.agent.heartbeats import Pulse
 from adaptery_network.agent.inference import EngineSeat, InferenceServer
 from adaptery_network.agent.isolation import isolate
 from adaptery_network.agent.lines import Line
@@ -94,6 +95,7 @@ class Agent:
             config.threads_per_engine,
         )
         self._embedders: dict[str, EmbedderSeat] = {}
+        self._abilities: frozenset[str] | None = None
         self._preparing = True
         self._draining = False
         self._seats: dict[str, EngineSeat] = {}
@@ -128,7 +130,7 @@ class Agent:
             seats=self._seats.values,
             embedders=self._embedders.values,
             awaited=lambda: self._base_models.awaited,
-            features=(*FEATURES, *worker_features(config.worker_command)),
+            abilities=lambda: self._abilities,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -142,14 +144,19 @@ class Agent:
             await self._slots.recover()
             heart = asyncio.create_task(self._beat(), name="heartbeats")
             rooms = asyncio.create_task(self._open_rooms(), name="rooms")
+            asking = asyncio.create_task(self._ask_workers(), name="abilities")
             stopping = asyncio.create_task(stop.wait(), name="stop")
             try:
                 # Either of the others ends only by a bug; better to end and be started again.
                 await asyncio.wait({stopping, heart}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 await self._close(rooms)
-                await end_tasks(heart, stopping)
+                await end_tasks(heart, stopping, asking)
             logger.info("agent %s ended", self._files.card.agent)
+
+    async def _ask_workers(self) -> None:
+        config = self._config
+        self._abilities = await ask_abilities(config.worker_command, config.threads_per_worker)
 
     async def _open_rooms(self) -> None:
         await self._serve(self._control)

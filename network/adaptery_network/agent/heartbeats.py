@@ -7,11 +7,9 @@ Signing and opening are in `adaptery.sealed.heartbeats`. Invariants:
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 
 import adaptery
 from adaptery.times import to_text
@@ -21,9 +19,7 @@ from adaptery_network.agent.inference import EngineSeat
 from adaptery_network.agent.slots import WorkerSlots
 
 #: What a service may ask of this agent that earlier releases do not understand.
-FEATURES = ("sealed", "model-files")
-#: What options of a job may need in the environment of the workers.
-_WORKER_PACKAGES = ("bitsandbytes", "flash_attn")
+FEATURES = ("sealed", "model-files", "channels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +35,8 @@ class Pulse:
     #: Names of base models that are being converted.
     awaited: Callable[[], Iterable[str]] = tuple
     features: Sequence[str] = FEATURES
+    #: What workers can (`adaptery.abilities`); None until they were asked.
+    abilities: Callable[[], Collection[str] | None] = lambda: None
 
     def beat(self, seq: int, load: Mapping[str, object], *, draining: bool) -> dict[str, object]:
         """Return the document of one heartbeat, with the load that was measured for it."""
@@ -49,6 +47,7 @@ class Pulse:
             "version": adaptery.__version__,
             "draining": draining,
             "features": list(self.features),
+            "abilities": None if (can := self.abilities()) is None else sorted(can),
             "slots": {"workers": self.slots.count, "free": self.slots.free},
             "base_models": [
                 {"name": model.name, "weight_digest": model.weight_digest}
@@ -60,18 +59,6 @@ class Pulse:
             "attempts": list(self.slots.attempts),
             "load": dict(load),
         }
-
-
-def worker_features(worker_command: Sequence[str]) -> tuple[str, ...]:
-    """Return which packages workers have, such as `with:bitsandbytes` or `without:bitsandbytes`.
-
-    Of workers that run in another environment than the agent nothing is known, nor said.
-    """
-    if worker_command[:1] != (sys.executable,):
-        return ()
-    return tuple(
-        f"{'with' if find_spec(package) else 'without'}:{package}" for package in _WORKER_PACKAGES
-    )
 
 
 def embedder_document(seat: EmbedderSeat) -> dict[str, object]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,10 @@ from adaptery_hub.fleet.live import BaseModelReport, Heartbeat, LiveView
 from adaptery_hub.tasks import (
     BaseFacts,
     Circumstances,
-    Machine,
     TaskCatalog,
     check_combinations,
     freeze_spec,
 )
-from adaptery_network.agent.heartbeats import worker_features
 from support.hub_tables import AGENT, WEIGHTS, Clock
 from support.tokenizer_folders import write_tokenizer
 
@@ -44,16 +40,16 @@ CONFIG = json.dumps(
     }
 )
 
-CPU = Machine(gpu=False, bitsandbytes=False, flash_attn=False)
-GPU = Machine(gpu=True, bitsandbytes=True, flash_attn=True)
-BARE_GPU = Machine(gpu=True, bitsandbytes=False, flash_attn=False)
-UNKNOWN = Machine()
+CPU: frozenset[str] = frozenset()
+QUANTIZING = frozenset({"8bit", "4bit"})
+GPU = QUANTIZING | {"fp16", "flash"}
+UNKNOWN = None
 NOTHING = BaseFacts()
 
 
 def refusals(
     values: dict[str, Any],
-    *machines: Machine,
+    *agents: frozenset[str] | None,
     task: str = "sft",
     start_from: StartSpec | None = None,
     base: BaseFacts = NOTHING,
@@ -62,7 +58,7 @@ def refusals(
     found = CATALOG.get(task)
     frozen = freeze_spec(found, CATALOG.check_options(task, values), [LEARNT], start_from)
     try:
-        check_combinations(found, frozen, Circumstances(machines, base, has_turns))
+        check_combinations(found, frozen, Circumstances(agents, base, has_turns))
     except SpecError as refused:
         return list(refused.errors)
     return []
@@ -110,26 +106,34 @@ def test_what_combines_is_taken(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "values, option",
+    "values, option, needed",
     [
-        ({"quantization_bit": "4"}, "quantization_bit"),
-        ({"quantization_bit": "8"}, "quantization_bit"),
-        ({"flash_attn": "fa2"}, "flash_attn"),
-        ({"precision_type": "fp16"}, "precision_type"),
+        ({"quantization_bit": "4"}, "quantization_bit", "bitsandbytes"),
+        ({"quantization_bit": "8"}, "quantization_bit", "bitsandbytes"),
+        ({"flash_attn": "fa2"}, "flash_attn", "a GPU and flash-attn"),
+        ({"precision_type": "fp16"}, "precision_type", "a GPU"),
     ],
 )
-def test_what_needs_a_gpu_is_refused_while_an_agent_has_none(
-    values: dict[str, Any], option: str
-) -> None:
-    [problem] = refusals(values, GPU, CPU)
-    assert problem.where == f"options.{option}" and "needs a GPU" in problem.reason
-    assert refusals(values, GPU) == refusals(values, UNKNOWN) == refusals(values) == []
+def test_what_no_agent_can_is_refused(values: dict[str, Any], option: str, needed: str) -> None:
+    [problem] = refusals(values, CPU, CPU)
+    assert problem.where == f"options.{option}" and f"needs {needed}, " in problem.reason
+    assert refusals(values, CPU, GPU) == [], "it goes to the one that can"
+    assert refusals(values, CPU, UNKNOWN) == refusals(values) == [], "somebody may be able to"
 
 
-def test_packages_are_asked_for_where_there_is_a_gpu() -> None:
-    [quantized] = refusals({"quantization_bit": "4"}, BARE_GPU)
-    [flash] = refusals({"flash_attn": "fa2"}, BARE_GPU)
-    assert "bitsandbytes" in quantized.reason and "flash-attn" in flash.reason
+def test_quantized_weights_need_no_gpu() -> None:
+    assert refusals({"quantization_bit": "4"}, QUANTIZING) == []
+
+
+def test_abilities_of_different_agents_do_not_add_up() -> None:
+    both = {"quantization_bit": "4", "precision_type": "fp16"}
+    found = refusals(both, QUANTIZING, frozenset({"fp16"}))
+    assert {problem.where for problem in found} == {
+        "options.quantization_bit",
+        "options.precision_type",
+    }
+    assert all("all else that is asked for" in problem.reason for problem in found)
+    assert refusals(both, GPU) == []
 
 
 def test_examples_are_not_longer_than_the_base_model_can_look_back() -> None:
@@ -192,16 +196,13 @@ def around(folder: Path, **said: Any) -> Callable[..., Circumstances]:
     return known
 
 
-def test_machines_are_what_live_agents_say_of_themselves(tmp_path: Path) -> None:
-    features = frozenset({"sealed", "with:bitsandbytes", "without:flash_attn"})
-    gpu = {"gpu": [{"total_bytes": 1}]}
-    known = around(tmp_path, load=gpu, features=features)(WEIGHTS)
-    assert known.machines == [Machine(True, True, False)]
-    assert around(tmp_path, load={"gpu": []})(WEIGHTS).machines == [Machine(False, None, None)]
+def test_agents_are_asked_that_may_get_the_job(tmp_path: Path) -> None:
+    known = around(tmp_path, abilities=QUANTIZING)(WEIGHTS)
+    assert known.abilities == [QUANTIZING]
     silent = around(tmp_path)
-    assert silent(WEIGHTS).machines == [UNKNOWN], "earlier releases say nothing"
-    assert not silent("sha256:" + "d" * 64).machines and not silent(None).machines
-    assert not silent(WEIGHTS, "night").machines, "another queue is another agent's"
+    assert silent(WEIGHTS).abilities == [UNKNOWN], "it did not say yet"
+    assert not silent("sha256:" + "d" * 64).abilities and not silent(None).abilities
+    assert not silent(WEIGHTS, "night").abilities, "another queue is another agent's"
 
 
 @pytest.mark.parametrize(
@@ -223,11 +224,3 @@ def test_a_base_model_is_what_its_files_say(
     for name, text in files.items():
         (folder / name).write_text(text)
     assert around(tmp_path)(WEIGHTS).base == facts
-
-
-def test_an_agent_says_what_its_workers_have() -> None:
-    assert worker_features((sys.executable, "-m", "adaptery_training")) == (
-        f"{'with' if find_spec('bitsandbytes') else 'without'}:bitsandbytes",
-        f"{'with' if find_spec('flash_attn') else 'without'}:flash_attn",
-    )
-    assert worker_features(("/opt/other/python",)) == (), "of another environment nothing is known"

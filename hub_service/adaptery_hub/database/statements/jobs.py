@@ -13,6 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from adaptery.abilities import met_needs
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
@@ -48,6 +49,8 @@ class Offer:
     weight_digests: frozenset[str]
     #: Of those, what another agent of the queue has a free slot for.
     elsewhere: frozenset[str] = frozenset()
+    #: What its workers can beyond the usual; None: whatever the job needs.
+    abilities: frozenset[str] | None = None
     #: The one job that it is for; None: whichever is next.
     job_id: str | None = None
 
@@ -121,6 +124,14 @@ def lock_job(connection: Connection, job_id: str) -> RowMapping | None:
     return connection.execute(statement).mappings().first()
 
 
+def lock_job_of(connection: Connection, attempt_id: str) -> RowMapping | None:
+    """Returns the job of an attempt; as `lock_job`. What the attempt is now is read after it."""
+    attempts = tables.attempts
+    job_id = sa.select(attempts.c.job_id).where(attempts.c.id == attempt_id).scalar_subquery()
+    statement = sa.select(_jobs).where(_jobs.c.id == job_id).with_for_update()
+    return connection.execute(statement).mappings().first()
+
+
 def change_state(
     connection: Connection,
     job_id: str,
@@ -182,14 +193,9 @@ def waiting(connection: Connection, queue: str) -> list[RowMapping]:
 def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMapping]:
     """Returns of the jobs that a slot can take the first one of each user in each tenant.
 
-    By two looks into an index for each of them: what waits behind the first is not read.
+    By a few looks into an index for each of them: what waits behind the first is not read.
     """
-    lines = (
-        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id)
-        .distinct()
-        .where(_jobs.c.queue == offer.queue, _jobs.c.state == JobState.QUEUED)
-        .subquery("lines")
-    )
+    lines = _lines(offer.queue)
     job = _jobs.alias("job")
     may_return = sa.and_(
         sa.or_(job.c.retry_at.is_(None), job.c.retry_at <= now),
@@ -203,6 +209,8 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
         job.c.weight_digest.in_(offer.weight_digests),
         sa.or_(job.c.lost_by.is_(None), job.c.lost_by != offer.agent_id, may_return),
     )
+    if offer.abilities is not None:
+        fits = sa.and_(fits, job.c.needs.in_(met_needs(offer.abilities)))
     most = sa.select(job.c.priority).where(fits).order_by(job.c.priority.desc()).limit(1)
     first = sa.select(job.c.id).where(fits).order_by(job.c.queued_at, job.c.id).limit(1)
     ids = sa.select(
@@ -214,6 +222,26 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
         _jobs.c.id, _jobs.c.tenant_id, _jobs.c.creator_id, _jobs.c.priority, _jobs.c.queued_at
     ).where(_jobs.c.id.in_(ids))
     return list(connection.execute(statement).mappings())
+
+
+def _lines(queue: str) -> sa.Subquery:
+    """Each user in each tenant who has jobs that wait in a queue: one of them, then the next."""
+    job, before = _jobs.alias("one"), _jobs.alias("before")
+    line = (job.c.tenant_id, job.c.creator_id)
+    one = sa.select(job.c.id).where(job.c.queue == queue, job.c.state == JobState.QUEUED)
+    one = one.order_by(*line).limit(1)
+    ids = sa.select(one.scalar_subquery().label("id")).cte("line_ids", recursive=True)
+    following = one.where(sa.tuple_(*line) > sa.tuple_(before.c.tenant_id, before.c.creator_id))
+    ids = ids.union_all(
+        sa.select(following.correlate(before).scalar_subquery()).join_from(
+            ids, before, before.c.id == ids.c.id
+        )
+    )
+    return (
+        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id)
+        .join(ids, ids.c.id == _jobs.c.id)
+        .subquery("lines")
+    )
 
 
 def running(connection: Connection, queue: str) -> list[RowMapping]:
