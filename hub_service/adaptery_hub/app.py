@@ -204,6 +204,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
     )
     published = PublishedVersions(objects, key.verify_key, at_rest, merged, cache / "indexes")
     diffs = DiffCache(cache / "diffs", published, processes)
+    eraser = Eraser(database, drafts, uploads, objects, keys, published, audit, diffs.clear)
     model_files = BaseModelFiles(state / "base-models")
     tokenizers = Tokenizers(settings.base_models, settings.default_base_model, model_files)
     return Services(
@@ -212,7 +213,7 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         objects=objects,
         store_desk=store_desk,
         at_rest=at_rest,
-        eraser=Eraser(database, drafts, uploads, objects, keys, published, audit, diffs.clear),
+        eraser=eraser,
         identities=identities,
         tenants=tenants,
         hub_watch=HubWatch(database, identities, succession, admissions.recheck_all),
@@ -226,7 +227,9 @@ def build_services(settings: ServiceSettings, identities: IdentitySource) -> Ser
         ),
         drafts=drafts,
         storage=storage,
-        retention=Retention(database, objects, drafts, uploads, audit, _keep_days(settings)),
+        retention=Retention(
+            database, objects, drafts, uploads, audit, operations, eraser, _keep_days(settings)
+        ),
         uploads=uploads,
         imports=Imports(
             database,

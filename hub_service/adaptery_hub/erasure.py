@@ -82,13 +82,13 @@ class Eraser:
         self._published = published
         self._audit = audit
 
-    def work(self, dataset: RowMapping, identity: Identity, request_id: str) -> EraseWork:
+    def work(self, dataset: RowMapping, identity: Identity, request_id: str | None) -> EraseWork:
         """Return the work of erasing a dataset, for `Operations.start`; on the event loop only.
 
         Args:
             dataset: its row of `statements.datasets`.
             identity: who erases it.
-            request_id: of the request, for the audit.
+            request_id: of the request, for the audit; None: its time is over.
         """
         return EraseWork(self, dataset, identity, request_id, asyncio.get_running_loop())
 
@@ -112,7 +112,7 @@ class Eraser:
                 hint="Cancel them, or wait for their end, and erase it then.",
             )
 
-    def begin(self, dataset: RowMapping, identity: Identity, request_id: str) -> RowMapping:
+    def begin(self, dataset: RowMapping, identity: Identity, request_id: str | None) -> RowMapping:
         """Write down that a dataset is being erased; from here on nobody reads it. Blocking.
 
         An erasing that was begun before, and broken off, goes on.
@@ -227,7 +227,7 @@ class EraseWork:
         eraser: Eraser,
         dataset: RowMapping,
         identity: Identity,
-        request_id: str,
+        request_id: str | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._eraser = eraser

@@ -113,7 +113,7 @@ def describe_file(row: RowMapping, problems: Sequence[str] = ()) -> dict[str, ob
         "purpose": PURPOSE,
         "status": status,
         "status_details": details,
-        "expires_at": None,
+        "expires_at": _seconds(row["expires_at"]),
     }
 
 

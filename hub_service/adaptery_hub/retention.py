@@ -1,7 +1,8 @@
 """Retention: removes what is kept for a while only, a little at a time.
 
 What goes, and when, is said by `KeepDays` and, for the jobs of one tenant, by its own number of
-days. Published versions, adapters and the audit are never removed here.
+days. Published versions, adapters and the audit are never removed here, but for files of OpenAI's
+clients that were uploaded for a while: those are erased, with all that is in their datasets.
 
 Invariants:
 
@@ -21,16 +22,21 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError
+from adaptery.errors import ConflictError, QuotaError
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database, tables
 from adaptery_hub.database.statements import datasets as dataset_statements
 from adaptery_hub.database.statements import retention as statements
+from adaptery_hub.database.statements import tenants
 from adaptery_hub.database.statements.retention import Due, KeepDays, Selection
 from adaptery_hub.drafts import Drafts
+from adaptery_hub.erasure import Eraser
 from adaptery_hub.fleet.offers import prefix_of_checkpoint
+from adaptery_hub.identity import Identity
 from adaptery_hub.objects import ObjectStore
+from adaptery_hub.operations import Operations
+from adaptery_hub.permissions import Right
 from adaptery_hub.uploads import Uploads
 
 #: Things that are removed in one transaction.
@@ -43,6 +49,7 @@ _DUE: dict[str, Callable[[Connection, int, datetime], Selection]] = {
     "job_events": statements.due_job_events,
     "usage": statements.due_usage,
     "drafts": statements.due_drafts,
+    "files": statements.due_files,
 }
 _TABLES = {
     "checkpoints": tables.checkpoints,
@@ -70,6 +77,8 @@ class Retention:
         drafts: Drafts,
         uploads: Uploads,
         audit: AuditLog,
+        operations: Operations,
+        eraser: Eraser,
         keep: KeepDays,
         clock: Clock = now,
     ) -> None:
@@ -78,6 +87,8 @@ class Retention:
         self._drafts = drafts
         self._uploads = uploads
         self._audit = audit
+        self._operations = operations
+        self._eraser = eraser
         self._keep = keep
         self._clock = clock
         self._sweeping = asyncio.Lock()
@@ -102,7 +113,7 @@ class Retention:
             ]
 
     def _days(self) -> dict[str, int]:
-        return {name: int(getattr(self._keep, name)) for name in _DUE}
+        return {name: int(getattr(self._keep, name, 0)) for name in _DUE}
 
     async def _measured(self, name: str, moment: datetime) -> Due:
         return await self._database.read(
@@ -133,6 +144,8 @@ class Retention:
             return Due(0, 0)
         if name == "drafts":
             return await self._remove_drafts(rows, moment, by)
+        if name == "files":
+            return await self._remove_files(rows, by)
         if name == "checkpoints":
             await asyncio.to_thread(self._remove_folders, rows)
         removed = Due(len(rows), sum(row["bytes"] or 0 for row in rows))
@@ -164,6 +177,38 @@ class Retention:
                 size += row["bytes"] or 0
         return Due(count, size)
 
+    async def _remove_files(self, rows: list[RowMapping], by: str | None) -> Due:
+        count = size = 0
+        for row in rows:
+            with suppress(ConflictError, QuotaError):  # worked on, or learnt from: its turn comes
+                remove = self._erase if row["published"] else self._remove_unpublished
+                await remove(row, by)
+                count += 1
+                size += row["bytes"] or 0
+        return Due(count, size)
+
+    async def _erase(self, row: RowMapping, by: str | None) -> None:
+        owner, dataset = await self._database.read(lambda c: _owned(c, row))
+        work = self._eraser.work(dataset, owner, None)
+        begun = await self._operations.start(owner, "erase", row["id"], work)
+        ended = await self._operations.ended(begun["id"])
+        if ended["state"] != "completed":
+            raise ConflictError("It was not erased.")
+        await self._database.write(lambda c: self._note_file(c, row, by))
+
+    async def _remove_unpublished(self, row: RowMapping, by: str | None) -> None:
+        def forget(connection: Connection) -> None:
+            dataset_statements.remove_draft(connection, row["id"])
+            self._note_file(connection, row, by)
+
+        await self._database.write(forget)
+        await self._uploads.remove(row["id"])
+        await self._drafts.remove(row["id"])
+
+    def _note_file(self, connection: Connection, row: RowMapping, by: str | None) -> None:
+        details = {"name": row["name"], "bytes": row["bytes"] or 0}
+        self._audit.append(connection, AuditEntry("retention.files", by, row["id"], details))
+
     def _forget_draft(
         self, connection: Connection, row: RowMapping, moment: datetime, by: str | None
     ) -> bool:
@@ -174,3 +219,20 @@ class Retention:
         details = {"name": row["name"], "bytes": row["bytes"] or 0}
         self._audit.append(connection, AuditEntry("retention.drafts", by, row["id"], details))
         return True
+
+
+def _owned(connection: Connection, row: RowMapping) -> tuple[Identity, RowMapping]:
+    """Return the owner of a dataset, as who it is erased, and the dataset."""
+    (owner,) = tenants.get_many(connection, [row["tenant_id"]])
+    identity = Identity(
+        tenant_id=owner["id"],
+        hub_name=owner["hub_name"],
+        slug=owner["slug"],
+        groups=(),
+        group_tenants=(),
+        group_slugs=(),
+        scopes=frozenset(),
+        token_kind="token",  # noqa: S106 - not a secret
+        kind=owner["kind"],
+    )
+    return identity, dataset_statements.get(connection, identity, row["id"], Right.MANAGE)

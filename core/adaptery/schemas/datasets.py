@@ -76,6 +76,9 @@ class Dataset(Answer):
     right: str
     created_at: Instant
     updated_at: Instant
+    expires_at: Instant | None = Field(
+        default=None, description="when it is erased, if it was uploaded for a while"
+    )
 
 
 class FileInfo(Answer):

@@ -122,8 +122,8 @@ class Reassignment(Answer):
 class RetentionKind(Answer):
     """Things of one kind that are kept for so long."""
 
-    kind: Literal["checkpoints", "job_events", "usage", "drafts"]
-    #: As the settings say; 0: for ever.
+    kind: Literal["checkpoints", "job_events", "usage", "drafts", "files"]
+    #: As the settings say; 0: for ever, or, of files, for as long as each was uploaded for.
     days: int
     #: Whose time is over; of a sweep: that were removed.
     count: int

@@ -277,11 +277,17 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
     def check_query(self) -> None:
         """Refuse query parameters that the operation does not know.
 
+        One that is written `name[]` in the route table comes once for each `name[key]`.
+
         Raises:
             InvalidInputError: there is one.
         """
         known = {*self.operation.query, "_xsrf", "token"}
-        unknown = [name for name in self.request.query_arguments if name not in known]
+        unknown = [
+            name
+            for name in self.request.query_arguments
+            if name not in known and f"{name.partition('[')[0]}[]" not in known
+        ]
         if unknown:
             allowed = ", ".join(self.operation.query) or "none"
             raise InvalidInputError(

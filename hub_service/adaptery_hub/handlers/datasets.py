@@ -33,6 +33,7 @@ def describe_dataset(row: RowMapping) -> Dataset:
         right=Right(row["right"]).word,
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        expires_at=row["expires_at"],
     )
 
 

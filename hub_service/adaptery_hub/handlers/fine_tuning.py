@@ -14,6 +14,7 @@ from adaptery.errors import (
     SpecError,
 )
 from adaptery.schemas.fine_tuning import FineTuningRequest
+from adaptery.schemas.jobs import METADATA_LIMIT
 from adaptery_hub.database.statements import job_events, job_lists, training_files
 from adaptery_hub.database.statements.job_lists import JobFilter
 from adaptery_hub.fine_tuning import (
@@ -36,9 +37,6 @@ from adaptery_hub.handlers.computing import compute_of
 from adaptery_hub.handlers.jobs import cancel_job, describe_jobs, fetch_job, see_to_jobs
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
-
-#: The sort of lists: as OpenAI has them.
-_NEWEST = JobFilter(sort="newest")
 
 
 class _JobsHandler(OpenAIHandler):
@@ -74,10 +72,23 @@ class FineTuningJobsHandler(_JobsHandler):
         """List the jobs, newest first."""
         after, limit = self.page()
         behind = job_id_of(after) if after is not None else None
+        wanted = JobFilter(sort="newest", metadata=self._notes())
         rows = await self.services.db.read(
-            lambda c: job_lists.list_visible(c, self.identity, _NEWEST, behind, limit)
+            lambda c: job_lists.list_visible(c, self.identity, wanted, behind, limit)
         )
         self.answer_json(as_page(await self.described(rows), limit))
+
+    def _notes(self) -> dict[str, str]:
+        """Return the notes that listed jobs have, as `metadata[name]=value` says them.
+
+        Raises:
+            InvalidInputError: one is said twice, or in another way, or there are too many.
+        """
+        said = [name for name in self.request.query_arguments if name.startswith("metadata[")]
+        found = {name[len("metadata[") : -1]: self.query(name) or "" for name in said}
+        if len(said) > METADATA_LIMIT or "" in found or not all(one.endswith("]") for one in said):
+            raise _wrong("metadata", "is no note of a job.", "Say metadata[name]=value.")
+        return found
 
     async def post(self) -> None:
         """Submit a job."""
@@ -204,7 +215,12 @@ ROUTES = [
         FineTuningJobsHandler,
         {
             "GET": Operation(
-                "read", "My jobs, as OpenAI lists them, newest first.", query=PAGE_QUERY
+                "read",
+                "My jobs, as OpenAI lists them, newest first.",
+                query={
+                    **PAGE_QUERY,
+                    "metadata[]": "`metadata[name]=value`: only jobs that say so.",
+                },
             ),
             "POST": Operation(
                 "write",

@@ -7,14 +7,12 @@ is a version to learn from. One whose rows are bad stays, as `error`, and says w
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from typing import get_args
 
-from sqlalchemy.engine import RowMapping
-from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
+from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import (
     ConflictError,
-    FieldProblem,
     InternalError,
     InvalidInputError,
     TooLargeError,
@@ -23,6 +21,7 @@ from adaptery.errors import (
 from adaptery.schemas.common import parse
 from adaptery.schemas.datasets import DatasetCreate, PublishRequest
 from adaptery_hub.database.statements import training_files as statements
+from adaptery_hub.database.statements.training_files import FileOrder
 from adaptery_hub.datasets import create_dataset
 from adaptery_hub.fine_tuning import (
     PURPOSE,
@@ -42,6 +41,7 @@ from adaptery_hub.imports import ImportPlan
 from adaptery_hub.permissions import Right
 from adaptery_hub.routes import PAGE_QUERY, Operation, Route
 from adaptery_hub.storage import Reservation
+from adaptery_hub.upload_forms import UploadForm, parse_form
 
 #: Bytes of an upload: it is in memory as a whole. Larger files come in parts at `api/datasets`.
 UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
@@ -49,13 +49,6 @@ UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
 FILES_PAGE_LIMIT = 10_000
 #: Bad rows that a file tells of.
 PROBLEMS_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class _Upload:
-    filename: str
-    body: bytes
-    sensitivity: str
 
 
 class _TrainingFileHandler(OpenAIHandler, FileOfDraftHandler):
@@ -109,12 +102,12 @@ class TrainingFilesHandler(_TrainingFileHandler):
             self._upload += chunk
 
     async def get(self) -> None:
-        """List the files, newest first."""
+        """List the files."""
         after, limit = self.page(FILES_PAGE_LIMIT)
-        purpose = self.query("purpose")
+        purpose, order = self.query("purpose"), self.one_of("order", get_args(FileOrder))
         behind = dataset_id_of(after) if after is not None else None
         rows = await self.services.db.read(
-            lambda c: statements.list_page(c, self.identity, behind, limit + 1)
+            lambda c: statements.list_page(c, self.identity, behind, limit + 1, order or "desc")
         )
         items = [await self.describe(row) for row in rows]
         self.answer_json(as_page(items if purpose in (None, PURPOSE) else [], limit))
@@ -124,7 +117,7 @@ class TrainingFilesHandler(_TrainingFileHandler):
         if self._received_bytes > UPLOAD_LIMIT_BYTES:
             raise _too_large()
         kind, body = self.request.headers.get("Content-Type", ""), bytes(self._upload)
-        upload = await asyncio.to_thread(_parse, kind, body)
+        upload = await asyncio.to_thread(parse_form, kind, body)
         check_file_name(upload.filename)
         dataset = await self._make(upload)
         try:
@@ -137,18 +130,19 @@ class TrainingFilesHandler(_TrainingFileHandler):
         )
         self.answer_json(await self.describe(row))
 
-    async def _make(self, upload: _Upload) -> str:
+    async def _make(self, upload: UploadForm) -> str:
         asked = {"name": dataset_name(upload.filename), "sensitivity": upload.sensitivity}
         wanted = parse(DatasetCreate, asked, InvalidInputError)
-        row = await create_dataset(
-            self.services,
-            self.identity,
-            wanted,
-            lambda c, made, name: self.audit(c, "dataset.create", made, name=name),
-        )
+
+        def note(connection: Connection, made: str, name: str) -> None:
+            self.audit(connection, "dataset.create", made, name=name)
+            if upload.expires_at is not None:
+                statements.expire(connection, made, upload.expires_at)
+
+        row = await create_dataset(self.services, self.identity, wanted, note)
         return row["id"]
 
-    async def _fill(self, dataset: str, upload: _Upload) -> None:
+    async def _fill(self, dataset: str, upload: UploadForm) -> None:
         """Import and publish; a file with bad rows is kept, and says so."""
         services, me = self.services, self.identity.tenant_id
         receiver = await services.uploads.begin(dataset, upload.filename, None, len(upload.body))
@@ -217,31 +211,6 @@ class TrainingFileContentHandler(OpenAIHandler, ContentHandler):
         await super().get(row["dataset_id"], row["id"])
 
 
-def _parse(content_type: str, body: bytes) -> _Upload:
-    """Read the form of an upload.
-
-    Raises:
-        InvalidInputError: it is none, or something is missing in it.
-    """
-    arguments: dict[str, list[bytes]] = {}
-    files: dict[str, list[HTTPFile]] = {}
-    try:
-        if content_type.startswith("multipart/form-data"):
-            parse_body_arguments(content_type, body, arguments, files)
-    except HTTPInputError:
-        raise _wrong("body", "is no form that can be read.", "Send multipart/form-data.") from None
-    found = files.get("file", [])
-    if len(found) != 1:
-        raise _wrong("file", "is missing.", "Send one file, as multipart/form-data.")
-    words = {name: values[-1].decode("utf-8", "replace") for name, values in arguments.items()}
-    if words.get("purpose") != PURPOSE:
-        raise _wrong("purpose", "is not offered.", f"Use {PURPOSE}.")
-    if any(name.startswith("expires_after") for name in words):
-        raise _wrong("expires_after", "is not offered.", "Delete the file when it is not needed.")
-    sensitivity = words.get("sensitivity", "internal")
-    return _Upload(found[0]["filename"], found[0]["body"], sensitivity)
-
-
 def _require(ended: RowMapping) -> None:
     """Raise what ended an operation before it was done."""
     if ended["state"] == "cancelled":
@@ -258,10 +227,6 @@ def _too_large() -> TooLargeError:
     )
 
 
-def _wrong(where: str, reason: str, remedy: str) -> InvalidInputError:
-    return InvalidInputError(errors=[FieldProblem(where, reason, remedy)])
-
-
 ROUTES = [
     Route(
         "v1/files",
@@ -269,8 +234,12 @@ ROUTES = [
         {
             "GET": Operation(
                 "read",
-                "Files to fine-tune on, as OpenAI lists them, newest first.",
-                query={**PAGE_QUERY, "purpose": f"`{PURPOSE}`: files have no other."},
+                "Files to fine-tune on, as OpenAI lists them.",
+                query={
+                    **PAGE_QUERY,
+                    "order": "`desc`, newest first, or `asc`.",
+                    "purpose": f"`{PURPOSE}`: files have no other.",
+                },
             ),
             "POST": Operation(
                 "write",

@@ -83,7 +83,7 @@ def forget_content(connection: Connection, dataset_id: str) -> None:
     connection.execute(
         sa.update(datasets)
         .where(datasets.c.id == dataset_id)
-        .values(records=0, draft_bytes=None, updated_at=now())
+        .values(records=0, draft_bytes=None, expires_at=None, updated_at=now())
     )
 
 

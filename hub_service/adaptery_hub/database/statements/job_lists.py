@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import sqlalchemy as sa
@@ -31,6 +31,8 @@ class JobFilter:
     search: str | None = None  # what the name holds, in whatever case
     task: str | None = None
     sort: JobOrder | None = None  # as suits the states, if absent
+    #: Notes that they have, all of them.
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def order(self) -> JobOrder:
@@ -86,6 +88,9 @@ def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(_jobs.c.name.icontains(wanted.search, autoescape=True))
     if wanted.task is not None:
         conditions.append(_jobs.c.task == wanted.task)
+    conditions += [
+        _jobs.c.metadata[name].as_string() == value for name, value in wanted.metadata.items()
+    ]
     return conditions
 
 

@@ -19,6 +19,7 @@ from adaptery_hub.database.tables import (
     datasets,
     files,
     job_events,
+    job_inputs,
     jobs,
     operations,
     tenants,
@@ -110,6 +111,29 @@ def due_drafts(connection: Connection, days: int, moment: datetime) -> Selection
     return (
         sa.select(datasets.c.id, datasets.c.name, datasets.c.draft_bytes.label("bytes"))
         .where(_before(datasets.c.updated_at, days, moment), ~busy)
+        .order_by(datasets.c.id)
+    )
+
+
+def due_files(connection: Connection, days: int, moment: datetime) -> Selection:
+    """Return the statement that selects datasets that were uploaded for a while, and it is over.
+
+    None that a job learns from which is not over.
+    """
+    waited_for = (
+        sa.exists()
+        .where(versions.c.dataset_id == datasets.c.id, job_inputs.c.version_id == versions.c.id)
+        .where(jobs.c.id == job_inputs.c.job_id, jobs.c.state.not_in(FINAL_STATES))
+    )
+    return (
+        sa.select(
+            datasets.c.id,
+            datasets.c.tenant_id,
+            datasets.c.name,
+            datasets.c.draft_bytes.label("bytes"),
+            sa.exists().where(versions.c.dataset_id == datasets.c.id).label("published"),
+        )
+        .where(datasets.c.expires_at <= moment, ~waited_for)
         .order_by(datasets.c.id)
     )
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.errors import NotFoundError
+from adaptery.times import now
 from adaptery_hub.database.statements.versions import COMPLETED
 from adaptery_hub.database.tables import datasets, files, job_inputs, versions
 from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right, fetch, visible
+
+#: By when they came.
+FileOrder = Literal["asc", "desc"]
 
 
 def get(connection: Connection, identity: Identity, dataset_id: str, right: Right) -> RowMapping:
@@ -31,15 +37,20 @@ def get(connection: Connection, identity: Identity, dataset_id: str, right: Righ
 
 
 def list_page(
-    connection: Connection, identity: Identity, after: str | None, limit: int
+    connection: Connection, identity: Identity, after: str | None, limit: int, order: FileOrder
 ) -> list[RowMapping]:
-    """Return up to `limit` files that the caller may view, newest first."""
+    """Return up to `limit` files that the caller may view."""
+    place, down = datasets.c.id, order == "desc"
     statement = _select().where(visible(datasets, identity, Right.VIEW))
     if after is not None:
-        statement = statement.where(datasets.c.id < after)
-    return list(
-        connection.execute(statement.order_by(datasets.c.id.desc()).limit(limit)).mappings()
-    )
+        statement = statement.where(place < after if down else place > after)
+    ordered = statement.order_by(place.desc() if down else place)
+    return list(connection.execute(ordered.limit(limit)).mappings())
+
+
+def expire(connection: Connection, dataset_id: str, at: datetime) -> None:
+    """Write down when a file is erased."""
+    connection.execute(sa.update(datasets).where(datasets.c.id == dataset_id).values(expires_at=at))
 
 
 def completed(connection: Connection, dataset_id: str) -> list[str]:
@@ -76,7 +87,8 @@ def _select() -> sa.Select[tuple[object, ...]]:
     )
     published = sa.exists().where(of_dataset).correlate(datasets)
     return (
-        sa.select(files, newest.label("version_id"))
+        sa.select(files, newest.label("version_id"), datasets.c.expires_at)
         .join_from(files, datasets, datasets.c.id == files.c.dataset_id)
         .where(~another, files.c.state != "receiving", sa.or_(~published, newest.is_not(None)))
+        .where(sa.or_(datasets.c.expires_at.is_(None), datasets.c.expires_at > now()))
     )
