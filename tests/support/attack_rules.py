@@ -108,6 +108,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "api/jobs/{job}/metrics"): Rule("job", _READ),
     ("GET", "api/jobs/{job}/log"): Rule("job", _READ),
     ("GET", "api/jobs/{job}/checkpoints"): Rule("job", _READ),
+    # Of a job that has its adapter, as those here have; else see test_checkpoints.py.
+    ("GET", "api/jobs/{job}/checkpoints/{step}/download"): Rule("adapter", _READ),
     ("GET", "api/adapters/{adapter}"): Rule("adapter", Right.USE),
     ("PATCH", "api/adapters/{adapter}"): Rule("adapter", Right.MANAGE),
     ("DELETE", "api/adapters/{adapter}"): Rule("adapter", Right.MANAGE, spends=True),
@@ -149,6 +151,19 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "api/jobs/preflight"): Rule("dataset", Right.USE),
     ("POST", "api/jobs/preflight/batch"): Rule("dataset", Right.VIEW),
     ("POST", "api/keys"): Rule("adapter", Right.USE, also=frozenset({"infer", "read"})),
+}
+
+#: What a field of a body names beside the thing that the operation is on, and what that takes.
+FIELDS: dict[tuple[str, str], Rule] = {
+    ("api/jobs", "validation"): Rule("dataset", Right.USE),
+    ("api/jobs", "start_from"): Rule("adapter", _READ),
+    ("api/jobs", "reward"): Rule("adapter", Right.USE),
+    ("api/jobs", "cloned_from"): Rule("job", _READ),
+    ("api/jobs/preflight", "validation"): Rule("dataset", Right.USE),
+    ("api/jobs/preflight", "start_from"): Rule("adapter", _READ),
+    ("api/jobs/preflight/batch", "validation"): Rule("dataset", _READ),
+    ("v1/fine_tuning/jobs", "validation_file"): Rule("dataset", Right.USE),
+    ("v1/fine_tuning/jobs", "model"): Rule("adapter", _READ),
 }
 
 

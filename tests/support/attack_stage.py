@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -14,9 +16,12 @@ from adaptery.ids import new_id
 from adaptery.signing import SigningKey
 from adaptery.times import now, to_text
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements import checkpoints
+from adaptery_hub.database.statements.checkpoints import Servable
 from adaptery_hub.drafts import Draft, DraftSource
+from adaptery_hub.fleet.offers import checkpoint_prefix
 from support.attack_rules import Caller, Right
-from support.hub_tables import BASE
+from support.hub_tables import BASE, WEIGHTS
 from support.service import Client, Service, alpaca
 from support.shared_things import make_adapter
 
@@ -32,6 +37,7 @@ INSTEAD = {
 RIGHT_OF = {"use": Right.USE, "view": Right.VIEW, "edit": Right.EDIT, "manage": Right.MANAGE}
 KINDS = ("dataset", "job", "adapter")
 ADMIN = frozenset({"read", "write", "infer", "admin"})
+STEP = 10
 CHAT = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
 
 
@@ -107,6 +113,18 @@ class Things:
             case _:
                 return {}
 
+    def named(self, field: str) -> str:
+        """Return what names one of these things in a field of a body."""
+        match field:
+            case "validation":
+                return self.ids["version"]
+            case "cloned_from":
+                return self.ids["job"]
+            case "validation_file":
+                return f"file-{self.ids['dataset'][3:]}"
+            case _:
+                return f"{self.model}@1"
+
     def query(self, method: str, template: str) -> dict[str, str]:
         """Return the query parameters that the operation needs."""
         match method, template.rpartition("/")[2]:
@@ -160,6 +178,14 @@ class Stage:
         prefix = GROUP if group else (await owner.json("GET", "api/whoami"))["tenant"]
         return Things(ids, prefix, name)
 
+    async def common(self) -> Things:
+        """Make a dataset that everyone may view."""
+        self.number += 1
+        ids = await self._dataset(f"common{self.number}", {})
+        for user in (*GRANTED, "unrelated", "member", "revoked", "admin"):
+            await self._give(f"api/datasets/{ids['dataset']}/grants", user, "view")
+        return Things(ids, "", "")
+
     async def _dataset(self, name: str, tenant: dict[str, str]) -> dict[str, str]:
         dataset = await self.owner.dataset(name, **tenant)
         file = await self.owner.upload(dataset, alpaca(3))
@@ -179,7 +205,29 @@ class Stage:
         job = (await owner.json("POST", "api/jobs", 201, json=body))["id"]
         adapter = await make_adapter(self.service, owner, job, name)
         key = await owner.json("POST", "api/keys", 201, json={"name": name, "adapters": [adapter]})
-        return {"job": job, "adapter": adapter, "key": key["id"]}
+        await self._checkpoint(job)
+        return {"job": job, "adapter": adapter, "key": key["id"], "step": str(STEP)}
+
+    async def _checkpoint(self, job: str) -> None:
+        """Put a checkpoint of a job that can be served where training would."""
+        attempt = new_id("at")
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "adapter_config.json").write_text("{}")
+            prefix = checkpoint_prefix(job, attempt, STEP)
+            self.service.services.objects.put_folder(prefix, Path(folder))
+        await self.service.services.db.write(
+            lambda c: checkpoints.put(
+                c,
+                job_id=job,
+                attempt_id=attempt,
+                step=STEP,
+                digest=WEIGHTS,
+                files=[{"path": "adapter_config.json", "bytes": 2, "digest": WEIGHTS}],
+                metrics=None,
+                servable=Servable(WEIGHTS, "chat", 8, "internal", [WEIGHTS]),
+                now=now(),
+            )
+        )
 
     async def _curated(self, dataset: str) -> str:
         """Collate a source into a draft and count its tokens; return the id of the source."""
@@ -252,7 +300,8 @@ class Stage:
     async def _key_callers(self, things: Things) -> list[tuple[Caller, Client]]:
         verbs = frozenset({"read", "infer"})
         mine = {"adapter": Right.USE}
-        strange, job = self.user("unrelated"), things.ids["job"]
+        strange, body = self.user("unrelated"), {"name": "a", "dataset": things.ids["version"]}
+        job = (await self.owner.json("POST", "api/jobs", 201, json=body))["id"]
         other = await make_adapter(self.service, self.owner, job, f"other{self.number}")
         theirs = await make_adapter(self.service, strange, job, f"theirs{self.number}")
         adapter = things.ids["adapter"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adaptery_hub.routes import Operation, all_routes
-from support.attack_rules import RULES, Caller, Right, expected
+from support.attack_rules import FIELDS, RULES, Caller, Right, expected
 from support.attack_stage import Stage, Things
 from support.hub_tables import BASE, WEIGHTS
 from support.served_adapters import serve
@@ -21,8 +21,6 @@ OPTIONS = {"base_models": {BASE: "/models/tiny"}, "pinned_digests": {BASE: WEIGH
 NO_THING = {
     "a/{tenant}/{adapter}/v1/embeddings",  # answered by its form alone
     "api/agents/{agent}",
-    # Who has a checkpoint depends on whether its job has an adapter yet: test_checkpoints.py.
-    "api/jobs/{job}/checkpoints/{step}/download",
     "api/tasks/{task}",
     "api/worker/attempts/{attempt}",  # of no user: test_worker_routes.py
     "views/{file}",
@@ -77,6 +75,24 @@ async def test_every_caller_gets_what_the_rule_says(stage: Stage) -> None:
     assert cases > 800
 
 
+async def test_what_a_field_names_takes_its_own_right(stage: Stage) -> None:
+    things, common = await stage.things(), await stage.common()
+    callers = await stage.callers(things)
+    posts = {
+        template: operation for method, template, operation in operations() if method == "POST"
+    }
+    differences = []
+    for (template, field), rule in FIELDS.items():
+        for caller, client in callers:
+            wanted = expected(caller, posts[template], rule)
+            body = {**common.body("POST", template), field: things.named(field)}
+            body |= {"task": "grpo"} if field == "reward" else {}
+            answer = await client.post(template, json=body)
+            if problem := _judged(answer.status_code, answer.text, wanted):
+                differences.append(f"{caller.name}: {template} {field}: {problem}")
+    assert "\n".join(differences) == ""
+
+
 async def test_members_edit_what_is_their_groups_and_nobody_else_sees_it(stage: Stage) -> None:
     things = await stage.things(group=True)
     rights = dict.fromkeys(("dataset", "adapter"), Right.EDIT)
@@ -112,6 +128,10 @@ async def _difference(
         if status == 200 and "event-stream" in answer.headers["content-type"]:
             return None if wanted is None else f"streams instead of {wanted}"
         text = (await answer.aread()).decode(errors="replace")
+    return _judged(status, text, wanted)
+
+
+def _judged(status: int, text: str, wanted: int | None) -> str | None:
     if wanted is None:
         return None if status not in (401, 403, 404, 500) else f"{status} {text[:300]}"
     return None if status == wanted else f"{status} instead of {wanted} {text[:300]}"
