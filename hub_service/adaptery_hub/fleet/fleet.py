@@ -3,7 +3,8 @@
     health -> roster (signature) -> live view -> base model bindings, database
     report, bulk -> session desk -> queue, object store
     join -> roster
-    every second: reap leases, prepare created jobs, sweep silent agents, dispatch
+    every second: reap leases, prepare created jobs, sweep silent agents
+    every second, and when a job or a slot may have come: dispatch
 
 Invariants:
 - The service starts and serves without a broker; it keeps trying, and jobs wait with a reason.
@@ -225,7 +226,7 @@ class Fleet:
     async def _open(self, transport: NatsTransport) -> None:
         parts = self._parts
         caller = Caller(transport, clock=self._clock)
-        self._orders = Orders(caller, parts.identity, self.roster, self._clock)
+        self._orders = Orders(caller, parts.identity, self.roster, self._clock, self.live.features)
         self._sealed_desk = SealedDesk(transport, parts.identity, self.roster, self._clock)
         self._dispatcher = Dispatcher(
             parts.queue,
@@ -329,13 +330,14 @@ class Fleet:
     # -- tending --------------------------------------------------------------------------------
 
     async def _tend(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_at = loop.time()
         while True:
-            for step in (
-                self._reap,
-                self._sweep,
-                self._parts.queue.prepare,
-                self._fill,
-            ):
+            steps = [self._fill]
+            if loop.time() >= due_at:  # what nobody wakes us for
+                due_at = loop.time() + REAP_SECONDS
+                steps = [self._reap, self._sweep, self._parts.queue.prepare, self._fill]
+            for step in steps:
                 try:
                     await step()
                 except AdapteryError as error:
@@ -343,7 +345,7 @@ class Fleet:
                 except Exception as error:  # one bad row must not stop the queue for everyone
                     logs.log_exception(logger, "tending_failed", error)
             try:
-                await asyncio.wait_for(self._wake.wait(), REAP_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), max(0.0, due_at - loop.time()))
             except TimeoutError:
                 continue
             self._wake.clear()

@@ -21,10 +21,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):  # of which thousands are made at once
     """One job that waits for a slot."""
 
     job_id: str

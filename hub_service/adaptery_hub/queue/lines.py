@@ -5,6 +5,7 @@ To put thousands of jobs in order takes a while, so a line is kept and shown aga
 Invariants:
 - A line is as the database is, unless putting it together is so slow that doing it at each change
   would keep the service busy: then it is a little old, and does not know the newest jobs yet.
+- Nobody waits while a long line is put together for another one, unless there was none before.
 - Places are those of the fair order, the very one that the queue picks by.
 """
 
@@ -32,8 +33,9 @@ __all__ = ["Line", "Lines", "standing_of"]
 
 #: Forecasts are looked at again after this long, also when no job came or went.
 KEEP_SECONDS = 5.0
-#: No more than one part in so many of the time goes into putting lines together.
-BUSY_PARTS = 20
+#: No more than one part in so many of the time goes into putting lines together. It makes whoever
+#: is served meanwhile wait, so it is less than what one of twenty requests would notice.
+BUSY_PARTS = 50
 #: A line that is put together faster than this is never old.
 QUICK_SECONDS = 0.02
 #: Jobs of one task and base model that must have completed before the next one's length is known.
@@ -86,22 +88,37 @@ class Lines:
             queue: Its name.
             agents: Those that are connected.
         """
-        state = (job_lines.state_of_queue(connection, queue), agents)
-        with self._building:
-            kept = self._kept.get(queue)
-            if kept is None or not self._is_good(kept, state):
-                begun = self._seconds()
-                line = self._build(connection, queue, agents)
-                ended = self._seconds()
-                kept = self._kept[queue] = _Kept(line, state, ended, ended - begun)
+        kept = self._kept.get(queue)
+        if kept is not None and self._is_dear(kept):  # whatever has changed: so it is not asked
             return kept.line
+        state = (job_lines.state_of_queue(connection, queue), agents)
+        if not self._building.acquire(blocking=kept is None or kept.took_seconds < QUICK_SECONDS):
+            assert kept is not None
+            return kept.line
+        try:
+            kept = self._kept.get(queue)
+            if kept is None or not (self._is_dear(kept) or self._is_true(kept, state)):
+                kept = self._kept[queue] = self._put_together(connection, queue, agents, state)
+            return kept.line
+        finally:
+            self._building.release()
 
-    def _is_good(self, kept: _Kept, state: object) -> bool:
+    def _is_dear(self, kept: _Kept) -> bool:
+        """Whether it took so long that it is too early for another one."""
         age = self._seconds() - kept.at_seconds
-        if kept.state == state:
-            return age < KEEP_SECONDS
         slow = kept.took_seconds >= QUICK_SECONDS
         return slow and age < BUSY_PARTS * kept.took_seconds
+
+    def _is_true(self, kept: _Kept, state: object) -> bool:
+        return kept.state == state and self._seconds() - kept.at_seconds < KEEP_SECONDS
+
+    def _put_together(
+        self, connection: Connection, queue: str, agents: tuple[AgentSlots, ...], state: object
+    ) -> _Kept:
+        begun = self._seconds()
+        line = self._build(connection, queue, agents)
+        ended = self._seconds()
+        return _Kept(line, state, ended, ended - begun)
 
     def _build(self, connection: Connection, queue: str, agents: Sequence[AgentSlots]) -> Line:
         rules = self._book.of(queue)

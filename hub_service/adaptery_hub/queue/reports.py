@@ -63,8 +63,8 @@ def take_report(
     book: RuleBook,
     audit: AuditLog,
     now: datetime,
-) -> Renewal:
-    """Stores the events of one report and renews the lease.
+) -> tuple[str, Renewal]:
+    """Stores the events of one report and renews the lease; returns the id of the job too.
 
     Raises:
         LeaseLostError: The fence does not hold the attempt.
@@ -76,9 +76,10 @@ def take_report(
     known_seq = job_events.last_attempt_seq(connection, fence.attempt_id)
     events = [event for event in map(_read, sent) if event is not None]
     fresh = _in_order([event for event in events if event.seq > known_seq])
-    if job_events.last_seq(connection, job["id"]) < JOB_EVENTS_LIMIT:
+    last_seq = job_events.last_seq(connection, job["id"])
+    if last_seq < JOB_EVENTS_LIMIT:
         stored = [_stored(event) for event in fresh]
-        job_events.append(connection, job["id"], fence.attempt_id, stored)
+        job_events.append(connection, job["id"], fence.attempt_id, stored, last_seq)
     _follow(connection, job, fence.attempt_id, fresh, now)
     _note_speed(connection, job, attempt, fresh, now)
     lease_until: datetime = attempt["lease_until"]
@@ -86,13 +87,14 @@ def take_report(
     if not overdue:
         lease_until = now + timedelta(seconds=book.of(job["queue"]).lease_seconds)
         attempts.renew(connection, fence.attempt_id, str(fence.fencing_token), lease_until)
-    attempts.mark_started(connection, fence.attempt_id, now)
+    if attempt["started_at"] is None:
+        attempts.mark_started(connection, fence.attempt_id, now)
     failure = next((event for event in fresh if isinstance(event, ErrorEvent)), None)
     if failure is not None:
         end = AttemptEnd(AttemptOutcome.FAILED, failure.reason, failure.remedy or None)
         transitions.end_attempt(connection, job, attempt, end, book, audit, now)
     acked = max(known_seq, transitions.requested_events(sent))
-    return Renewal(
+    return job["id"], Renewal(
         lease_until,
         cancel=job["flag_cancel"] or overdue,
         drain=queues.state_of(connection, job["queue"]) == "draining",

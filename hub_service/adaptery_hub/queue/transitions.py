@@ -235,13 +235,16 @@ def _lease(
     now: datetime,
 ) -> Claim:
     attempt_id = new_id("at")
-    token = _next_token(connection, job["id"], now)
+    earlier = attempts.of_job(connection, job["id"])
+    number = earlier[-1]["number"] + 1 if earlier else 1
+    token = _next_token(earlier, now)
     lease_until = now + timedelta(seconds=rules.lease_seconds)
-    number = attempts.insert_attempt(
+    attempts.insert_attempt(
         connection,
         attempt_id=attempt_id,
         job_id=job["id"],
         agent_id=offer.agent_id,
+        number=number,
         fencing_token=str(token),
         lease_until=lease_until,
         now=now,
@@ -253,7 +256,9 @@ def _lease(
         now,
         started_at=job["started_at"] or now,
     )
+    spec = _spec(connection, job, attempt_id, token)
     details = {"agent": offer.agent_id, "attempt": attempt_id, "number": number}
+    # Last: until the commit nobody else can write to the audit.
     audit.append(connection, AuditEntry("job.claim", job["tenant_id"], job["id"], details))
     return Claim(
         attempt_id=attempt_id,
@@ -264,13 +269,13 @@ def _lease(
         fencing_token=token,
         lease_until=lease_until,
         lease_seconds=rules.lease_seconds,
-        spec=_spec(connection, job, attempt_id, token),
+        spec=spec,
     )
 
 
-def _next_token(connection: Connection, job_id: str, now: datetime) -> int:
-    earlier = [int(row["fencing_token"]) for row in attempts.of_job(connection, job_id)]
-    return max([int(now.timestamp() * _TOKENS_PER_SECOND), *(token + 1 for token in earlier)])
+def _next_token(earlier: Sequence[RowMapping], now: datetime) -> int:
+    later = (int(row["fencing_token"]) + 1 for row in earlier)
+    return max([int(now.timestamp() * _TOKENS_PER_SECOND), *later])
 
 
 def _spec(connection: Connection, job: RowMapping, attempt_id: str, token: int) -> JobSpec:
@@ -295,12 +300,17 @@ def lock_fenced(connection: Connection, fence: Fence) -> tuple[RowMapping, RowMa
     Raises:
         LeaseLostError: The attempt has ended, is another agent's, or the token is not its own.
     """
-    attempt = attempts.get(connection, fence.attempt_id)
-    if attempt is None:
+    job, attempt = _lock_held(connection, fence)
+    if attempt["outcome"] is not None:
         raise LeaseLostError()
-    job = jobs.lock_job(connection, attempt["job_id"])
-    attempt = attempts.get(connection, fence.attempt_id)  # again: it may have ended before the lock
-    if job is None or attempt is None or attempt["outcome"] is not None:
+    return job, attempt
+
+
+def _lock_held(connection: Connection, fence: Fence) -> tuple[RowMapping, RowMapping]:
+    """Like `lock_fenced`, also when the attempt has ended."""
+    job = jobs.lock_job_of(connection, fence.attempt_id)
+    attempt = attempts.get(connection, fence.attempt_id)
+    if job is None or attempt is None:
         raise LeaseLostError()
     if (attempt["agent_id"], attempt["fencing_token"]) != (
         fence.agent_id,
@@ -324,20 +334,12 @@ def finish(
         LeaseLostError: The attempt ended in another way, or the fence does not hold it.
         ConflictError: It says `completed` but no adapter of this attempt was committed.
     """
-    attempt = attempts.get(connection, fence.attempt_id)
-    if attempt is not None and _is_repeated(attempt, fence, end):
-        return attempt["job_id"]
-    job, attempt = lock_fenced(connection, fence)
-    end_attempt(connection, job, attempt, _believed(end, job), book, audit, now)
+    job, attempt = _lock_held(connection, fence)
+    if attempt["outcome"] is None:
+        end_attempt(connection, job, attempt, _believed(end, job), book, audit, now)
+    elif attempt["outcome"] != end.outcome:
+        raise LeaseLostError()
     return job["id"]
-
-
-def _is_repeated(attempt: RowMapping, fence: Fence, end: AttemptEnd) -> bool:
-    held_by = (attempt["agent_id"], attempt["fencing_token"])
-    return attempt["outcome"] == end.outcome and held_by == (
-        fence.agent_id,
-        str(fence.fencing_token),
-    )
 
 
 def _believed(end: AttemptEnd, job: RowMapping) -> AttemptEnd:
@@ -451,10 +453,7 @@ def expire(
     connection: Connection, attempt_id: str, book: RuleBook, audit: AuditLog, now: datetime
 ) -> str | None:
     """Ends one attempt if its lease is still over; returns the id of its job."""
-    attempt = attempts.get(connection, attempt_id)
-    if attempt is None:
-        return None
-    job = jobs.lock_job(connection, attempt["job_id"])
+    job = jobs.lock_job_of(connection, attempt_id)
     attempt = attempts.get(connection, attempt_id)
     if job is None or attempt is None or attempt["outcome"] is not None:
         return None

@@ -26,19 +26,12 @@ def insert_attempt(
     attempt_id: str,
     job_id: str,
     agent_id: str,
+    number: int,
     fencing_token: str,
     lease_until: datetime,
     now: datetime,
-) -> int:
-    """Inserts the next attempt of a job; returns its number."""
-    number = (
-        1
-        + connection.execute(
-            sa.select(sa.func.coalesce(sa.func.max(_attempts.c.number), 0)).where(
-                _attempts.c.job_id == job_id
-            )
-        ).scalar_one()
-    )
+) -> None:
+    """Inserts the next attempt of a job."""
     connection.execute(
         _attempts.insert().values(
             id=attempt_id,
@@ -50,7 +43,6 @@ def insert_attempt(
             lease_until=lease_until,
         )
     )
-    return number
 
 
 def renew(

@@ -119,7 +119,7 @@ def with_teachers(job_ids: Collection[str]) -> sa.CTE:
 
 def loss(connection: Connection, job_id: str) -> str | None:
     """Returns why a job cannot have all that it takes any more; None if it can."""
-    row = connection.execute(_lost_versions().where(_inputs.c.job_id == job_id)).mappings().first()
+    row = connection.execute(_LOST_OF_JOB, {"job": job_id}).mappings().first()
     if row is not None:
         name = f"{row['prefix']}/{row['name']}@{row['number']}"
         if row["state"] != "completed":
@@ -171,3 +171,7 @@ def _lost_versions() -> sa.Select[*tuple[Any, ...]]:
         .join(tenants, tenants.c.id == datasets.c.tenant_id)
         .where(sa.or_(_versions.c.state != "completed", merged_from_lost))
     )
+
+
+#: Asked at each claim, so it is built once.
+_LOST_OF_JOB = _lost_versions().where(_inputs.c.job_id == sa.bindparam("job"))

@@ -21,6 +21,23 @@ _queues = tables.queues
 _jobs = tables.jobs
 
 
+def _giving() -> sa.Select[str]:
+    """The next name, again and again: each one look into an index, however many jobs wait."""
+    waits = _jobs.c.state == JobState.QUEUED
+    names = sa.select(sa.func.min(_jobs.c.queue).label("name")).where(waits)
+    names = names.cte("names", recursive=True)
+    following = sa.select(sa.func.min(_jobs.c.queue)).where(waits, _jobs.c.queue > names.c.name)
+    names = names.union_all(
+        sa.select(following.correlate(names).scalar_subquery()).where(names.c.name.is_not(None))
+    )
+    closed_names = sa.select(_queues.c.name).where(_queues.c.state != "open")
+    found = sa.and_(names.c.name.is_not(None), names.c.name.not_in(closed_names))
+    return sa.select(names.c.name).where(found)
+
+
+_GIVING = _giving()
+
+
 def lock(connection: Connection, name: str, now: datetime) -> RowMapping:
     """Returns a queue and keeps others from claiming in it until the transaction ends."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -65,13 +82,7 @@ def all_touched(connection: Connection) -> dict[str, RowMapping]:
 
 def giving(connection: Connection) -> list[str]:
     """Returns the queues that are open and in which a job waits."""
-    closed_names = sa.select(_queues.c.name).where(_queues.c.state != "open")
-    statement = (
-        sa.select(_jobs.c.queue)
-        .distinct()
-        .where(_jobs.c.state == JobState.QUEUED, _jobs.c.queue.not_in(closed_names))
-    )
-    return list(connection.scalars(statement))
+    return list(connection.scalars(_GIVING))
 
 
 def of_open_jobs(connection: Connection) -> frozenset[str]:
