@@ -6,15 +6,15 @@ workers can all that it needs. An ability has the name of the option's value tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations
 
 #: What it takes to have each of them, for whoever is refused.
-ABILITIES: Mapping[str, str] = {
-    "fp16": "a GPU",
-    "8bit": "bitsandbytes",
-    "4bit": "bitsandbytes",
-    "flash": "a GPU and flash-attn",
+ABILITIES: Mapping[str, frozenset[str]] = {
+    "fp16": frozenset({"a GPU"}),
+    "8bit": frozenset({"bitsandbytes"}),
+    "4bit": frozenset({"bitsandbytes"}),
+    "flash": frozenset({"a GPU", "flash-attn"}),
 }
 #: Fields of the section `optim` that may ask for one.
 _FIELDS = ("precision", "quantization", "attention")
@@ -26,12 +26,12 @@ def needed_abilities(optim: Mapping[str, object]) -> dict[str, str]:
     return {field: value for field, value in asked.items() if value in ABILITIES}
 
 
-def required(abilities: Collection[str]) -> str:
+def required(abilities: Iterable[str]) -> str:
     """Return what somebody must have for all of these, in words."""
-    return " and ".join(sorted({ABILITIES[ability] for ability in abilities}))
+    return " and ".join(sorted(frozenset[str]().union(*map(ABILITIES.__getitem__, abilities))))
 
 
-def needs_text(abilities: Collection[str]) -> str:
+def needs_text(abilities: Iterable[str]) -> str:
     """Return abilities as one text, the same for the same ones."""
     return " ".join(sorted(abilities))
 
