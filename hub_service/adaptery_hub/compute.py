@@ -104,8 +104,11 @@ class Compute:
             )
             for view in live
         )
-        preparing = (view.beat.preparing for view in live)
-        return ConnectedAgents(tuple(slots), frozenset[str]().union(*preparing))
+        return ConnectedAgents(
+            tuple(slots),
+            frozenset[str]().union(*(view.beat.preparing for view in live)),
+            frozenset[str]().union(*(view.beat.failed_base_models for view in live)),
+        )
 
 
 class _NoNetwork:

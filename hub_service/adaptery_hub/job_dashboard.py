@@ -18,7 +18,7 @@ from adaptery.schemas.clearml import ClearmlTask
 from adaptery.schemas.jobs import Job
 from adaptery.states import JobState
 from adaptery.times import Clock, now
-from adaptery_hub.database import Database
+from adaptery_hub.database import Database, tables
 from adaptery_hub.database.statements import (
     adapters,
     attempts,
@@ -32,7 +32,7 @@ from adaptery_hub.full_names import full_name
 from adaptery_hub.identity import Identity
 from adaptery_hub.job_actions import Standing, actions_of
 from adaptery_hub.job_charts import JobCharts
-from adaptery_hub.permissions import Right
+from adaptery_hub.permissions import Right, fetch
 from adaptery_hub.queue import RuleBook
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.queue.lines import Line, Lines, standing_of
@@ -42,6 +42,10 @@ from adaptery_hub.queue.priorities import priority_word
 __all__ = ["ConnectedAgents", "JobDashboard"]
 
 _PREPARING = "the agent is preparing this base model"
+_FAILED = (
+    "no agent could make this base model ready: ask whoever runs this Hub, or clone the job "
+    "with another one"
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class ConnectedAgents:
 
     slots: tuple[AgentSlots, ...] = ()
     preparing: frozenset[str] = frozenset()  # names of base models that will be there soon
+    failed: frozenset[str] = frozenset()  # names of those that could not be made ready
 
     def serving(self, labels: frozenset[str]) -> list[AgentSlots]:
         """Returns those that carry the labels of a queue."""
@@ -103,6 +108,26 @@ class JobDashboard:
             return []
         facts = await self._database.read(lambda c: self._gather(c, rows, identity, agents))
         return [_describe(row, facts) for row in rows]
+
+    async def describe_one(
+        self,
+        job_id: str,
+        right: Right,
+        identity: Identity,
+        agents: ConnectedAgents = ConnectedAgents(),
+    ) -> Job:
+        """Returns a job as the API shows it, if the caller has this right on it.
+
+        Raises:
+            NotFoundError: There is no such job, or the caller may not know it.
+            NotAllowedError: The caller may see it, but has not this right.
+        """
+
+        def gather(connection: Connection) -> tuple[RowMapping, _Facts]:
+            row = fetch(connection, tables.jobs, identity, job_id, right)
+            return row, self._gather(connection, [row], identity, agents)
+
+        return _describe(*await self._database.read(gather))
 
     def _gather(
         self,
@@ -248,8 +273,11 @@ def _reason(row: RowMapping, line: Line | None, facts: _Facts) -> str | None:
     holding = [agent for agent in serving if row["weight_digest"] in agent.weight_digests]
     held = bool(holding)
     is_awaited = not held and row["base_model"] in facts.agents.preparing
-    if row["state"] == JobState.CREATED and row["translation"] is None and is_awaited:
-        return _PREPARING
+    if row["state"] == JobState.CREATED and row["translation"] is None:
+        if is_awaited:
+            return _PREPARING
+        if not held and row["base_model"] in facts.agents.failed:
+            return _FAILED
     if line is None:
         return row["reason"]
     if row["queue"] in facts.closed:

@@ -63,6 +63,9 @@ class _Beat(_Said):
     slots: _Slots = _Slots()
     base_models: list[_BaseModel] = Field(default=[], max_length=100)
     preparing: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
+    failed_base_models: list[Annotated[str, Field(max_length=200)]] = Field(
+        default=[], max_length=100
+    )
     embedding_models: list[_EmbeddingModel] = Field(default=[], max_length=100)
     engine: _Engine = _Engine()
     attempts: list[str] = Field(default=[], max_length=_LIST_LIMIT)
@@ -91,6 +94,7 @@ def read_heartbeat(document: Mapping[str, object]) -> Heartbeat:
         workers_free=0 if beat.draining else min(beat.slots.free, SLOTS_LIMIT),
         base_models=tuple(BaseModelReport(m.name, m.weight_digest) for m in beat.base_models),
         preparing=frozenset(beat.preparing),
+        failed_base_models=frozenset(beat.failed_base_models),
         embedding_models=tuple(
             EmbeddingModelReport(
                 m.name, m.weight_digest, m.dimensions, m.max_tokens, m.state, m.running

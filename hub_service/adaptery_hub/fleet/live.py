@@ -67,6 +67,7 @@ class Heartbeat:
     workers_free: int = 0
     base_models: tuple[BaseModelReport, ...] = ()
     preparing: frozenset[str] = frozenset()  # names of base models that will be there soon
+    failed_base_models: frozenset[str] = frozenset()  # names of those that it cannot use
     embedding_models: tuple[EmbeddingModelReport, ...] = ()
     engine: EngineReport = EngineReport()
     attempts: tuple[str, ...] = ()

@@ -70,6 +70,7 @@ class _Models(Generic[M]):
         self._threads = threads
         self._ready: dict[str, M] = {}
         self._awaited = set(sources)
+        self._failed: set[str] = set()
 
     @property
     def ready(self) -> tuple[M, ...]:
@@ -80,6 +81,11 @@ class _Models(Generic[M]):
     def awaited(self) -> tuple[str, ...]:
         """The names of the models that will be there once they are converted."""
         return tuple(sorted(self._awaited))
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of the models that could not be converted or read; the log says why."""
+        return tuple(sorted(self._failed))
 
     def find(self, name: str, weight_digest: str) -> M:
         """Return a model by name and weights: a name alone is never trusted.
@@ -101,6 +107,7 @@ class _Models(Generic[M]):
                 self._ready[name] = await self._prepare(name, source)
             except AdapteryError as error:
                 logger.error("%s %s cannot be used: %s", self.kind, name, error)
+                self._failed.add(name)
             finally:
                 self._awaited.discard(name)
 

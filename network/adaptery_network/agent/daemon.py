@@ -130,6 +130,7 @@ class Agent:
             seats=self._seats.values,
             embedders=self._embedders.values,
             awaited=lambda: self._base_models.awaited,
+            failed=lambda: self._base_models.failed,
             abilities=lambda: self._abilities,
         )
 

@@ -34,6 +34,8 @@ class Pulse:
     embedders: Callable[[], Iterable[EmbedderSeat]] = tuple
     #: Names of base models that are being converted.
     awaited: Callable[[], Iterable[str]] = tuple
+    #: Names of base models that could not be converted.
+    failed: Callable[[], Iterable[str]] = tuple
     features: Sequence[str] = FEATURES
     #: What workers can (`adaptery.abilities`); None until they were asked.
     abilities: Callable[[], Collection[str] | None] = lambda: None
@@ -54,6 +56,7 @@ class Pulse:
                 for model in self.base_models()
             ],
             "preparing": list(self.awaited()),
+            "failed_base_models": list(self.failed()),
             "engine": engine_document(list(self.seats())),
             "embedding_models": [embedder_document(seat) for seat in self.embedders()],
             "attempts": list(self.slots.attempts),

@@ -48,6 +48,7 @@ async def test_a_model_that_cannot_be_converted_is_left_out_and_logged(tmp_path,
     broken = models(tmp_path, tmp_path / "missing", command)
     await broken.prepare()
     assert broken.ready == () == broken.awaited
+    assert broken.failed == ("org/tiny",)
     assert "org/tiny cannot be used" in caplog.text
 
 

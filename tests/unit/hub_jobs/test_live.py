@@ -58,12 +58,14 @@ def test_a_heartbeat_is_read_leniently_and_a_draining_agent_has_no_room() -> Non
         "slots": {"workers": 2, "free": 2, "new": 1},
         "base_models": [{"name": "tiny", "weight_digest": "sha256:" + "b" * 64}],
         "preparing": ["org/other"],
+        "failed_base_models": ["org/bad"],
         "unknown": {},
     }
     read = read_heartbeat(said)
     assert (read.workers, read.workers_free) == (2, 0)
     assert read.base_models[0].name == "tiny"
     assert read.preparing == {"org/other"}
+    assert read.failed_base_models == {"org/bad"}
 
 
 @pytest.mark.parametrize("change", [{"seq": -1}, {"at": "x"}, {"base_models": [{"name": "t"}]}])

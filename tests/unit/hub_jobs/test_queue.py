@@ -310,6 +310,13 @@ async def test_the_limit_of_open_jobs(tmp_path: Path, database: Database) -> Non
     await submit(hub, owner="guest")
 
 
+async def test_a_job_says_that_its_base_model_could_not_be_made_ready(hub: HubTables) -> None:
+    job = await submit(hub)
+    (created,) = await hub.described(job, agents=ConnectedAgents(failed=frozenset({BASE})))
+    assert created.state == JobState.CREATED
+    assert "could make this base model ready: ask" in (created.reason or "")
+
+
 async def test_answers_say_position_and_why_a_job_waits(hub: HubTables) -> None:
     await hub.bind()
     names = [("demo", "a"), ("demo", "b"), ("guest", "c")]
