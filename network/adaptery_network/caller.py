@@ -4,7 +4,8 @@ For: calls and streams to an agent whose card the caller holds. Not for choosing
 deciding whether the caller may (the grant says so, and the agent checks it).
 
 What always holds:
-- Each call has its own reply key and inbox, and its own signing key unless it is given one.
+- Each call has its own reply key and inbox, and its own signing key unless it goes by a channel.
+- A request by a channel that its agent does not know is asked once more, sealed in full.
 - A reply that was cut, reordered or altered raises `IntegrityError`; it never looks complete.
 - A stream that is closed early tells the agent, so that nothing goes on for a reader who has left.
 - When nobody listens, `NoAgentError` comes at once.
@@ -28,11 +29,12 @@ from adaptery.errors import (
     UnavailableError,
     from_problem,
 )
-from adaptery.sealed import AgentCard, Frame, FrameReader, JsonObject, ReplyKey, seal_request
+from adaptery.sealed import REFUSAL, AgentCard, Frame, FrameReader, JsonObject, ReplyKey
 from adaptery.signing import SigningKey
 from adaptery.times import Clock
 from adaptery_network import subjects
 from adaptery_network.arrivals import Arrivals
+from adaptery_network.channels import Channel
 from adaptery_network.inboxes import Inboxes
 from adaptery_network.transport import Transport
 
@@ -101,7 +103,7 @@ class Caller:
         body: Mapping[str, object],
         timeout_seconds: float,
         *,
-        caller_key: SigningKey | None = None,
+        channel: Channel | None = None,
     ) -> AsyncGenerator[Frame, None]:
         """Ask an agent and yield the data and usage frames as they come.
 
@@ -114,7 +116,8 @@ class Caller:
             grant_for: makes the signed grant for the public key that it is given.
             body: the request.
             timeout_seconds: the longest wait for each next frame.
-            caller_key: signs the request, as its grant says; without, one is made for this call.
+            channel: to this agent for this verb, if it is asked more often; its caller key is what
+                the grant names.
 
         Raises:
             DeadlineError: if the next frame did not come in time.
@@ -131,15 +134,22 @@ class Caller:
             closing(await self._inboxes.open(arrivals.take, arrivals.lose)) as inbox,
         ):
             reply = inbox.subject
-            payload, reply_key = self._seal(card, verb, subject, reply, grant_for, body, caller_key)
+            channel = channel or Channel(card, verb, self._caller_key_factory(), lasting=False)
+            grant = grant_for(channel.caller_key.public_text)
+            sealed = channel.seal(subject, reply, grant, body, self._clock())
             running = False
             try:
-                await self._transport.publish(subject, payload, reply)
+                await self._transport.publish(subject, sealed.payload, reply)
                 running = True
-                reader = FrameReader(reply_key, reply)
-                while not reader.finished:
+                reader: FrameReader | None = None
+                while reader is None or not reader.finished:
                     message = await arrivals.next(timeout_seconds)
                     assert message is not None, "only a relay finishes its arrivals"
+                    if reader is None and message.payload == REFUSAL and channel.begin_anew(sealed):
+                        sealed = channel.seal(subject, reply, grant, body, self._clock())
+                        await self._transport.publish(subject, sealed.payload, reply)
+                        continue
+                    reader = reader or FrameReader(sealed.reply_key, reply)
                     frame = reader.feed(message.payload)
                     if frame is not None and frame.type == "error":
                         running = False
@@ -152,7 +162,7 @@ class Caller:
                 raise
             finally:
                 if running:
-                    await self._cancel(subject, reply, reply_key)
+                    await self._cancel(subject, reply, sealed.reply_key)
 
     async def _one(
         self,
@@ -172,28 +182,6 @@ class Caller:
         if answer is None:
             raise IntegrityError("The agent ended its reply without an answer.")
         return answer
-
-    def _seal(
-        self,
-        card: AgentCard,
-        verb: str,
-        subject: str,
-        reply: str,
-        grant_for: Callable[[str], str],
-        body: Mapping[str, object],
-        caller_key: SigningKey | None,
-    ) -> tuple[bytes, ReplyKey]:
-        caller_key = caller_key or self._caller_key_factory()
-        return seal_request(
-            card=card,
-            verb=verb,
-            subject=subject,
-            reply=reply,
-            grant=grant_for(caller_key.public_text),
-            body=body,
-            caller_key=caller_key,
-            now=self._clock(),
-        )
 
     async def _cancel(self, subject: str, reply: str, reply_key: ReplyKey) -> None:
         try:

@@ -1,13 +1,15 @@
 """Sealed messages: what a broker carries and cannot read. Pure functions and small objects, no I/O.
 
     documents ← suites ─┐
-        ↑               ├─ envelopes (requests)     cards (who an agent is)
-        ├── refusals ───┤  frames (replies)         grants (who may do what)
-        └── cards, grants, frames                   terms (of a grant, for one agent alone)
-                                                    sessions (service and one agent)
-                                                    heartbeats, receipts (signed, not sealed)
-                                                    pieces (a reply over HTTP)
-                                                    tickets (of jobs, signed, not sealed)
+        ↑               ├─ envelopes (requests) ← openers
+        ├── refusals ───┤  channels (more of them, under one key)
+        │               ├─ frames (replies)     cards (who an agent is)
+        └── cards, grants, frames               grants (who may do what)
+                                                terms (of a grant, for one agent alone)
+                                                sessions (service and one agent)
+                                                heartbeats, receipts (signed, not sealed)
+                                                pieces (a reply over HTTP)
+                                                tickets (of jobs, signed, not sealed)
 
 The wire format is specified in `network/protocol.md`; `tests/unit/sealed/vectors.json` holds test
 vectors. Importing this package needs `cryptography` (the extras `sealed`, `notebook`, `hub` and
@@ -15,12 +17,11 @@ vectors. Importing this package needs `cryptography` (the extras `sealed`, `note
 """
 
 from adaptery.sealed.cards import AgentCard, open_card, sign_card
+from adaptery.sealed.channels import ChannelKey
 from adaptery.sealed.documents import JsonObject
 from adaptery.sealed.envelopes import (
-    AgentIdentity,
-    OpenedRequest,
-    RequestOpener,
     request_info,
+    seal_in_channel,
     seal_request,
     signed_bytes,
 )
@@ -28,6 +29,7 @@ from adaptery.sealed.frames import CANCEL, Frame, FrameReader, FrameType, FrameW
 from adaptery.sealed.grants import Grant, Verb, open_grant, sign_grant
 from adaptery.sealed.heartbeats import open_heartbeat, sign_heartbeat
 from adaptery.sealed.once import Once
+from adaptery.sealed.openers import AgentIdentity, OpenedRequest, RequestOpener
 from adaptery.sealed.pieces import Piece, PieceReader, write_piece
 from adaptery.sealed.receipts import Receipt, is_receipt, open_receipt, sign_receipt
 from adaptery.sealed.refusals import (
@@ -58,6 +60,7 @@ __all__ = [
     "WINDOW_SECONDS",
     "AgentCard",
     "AgentIdentity",
+    "ChannelKey",
     "Direction",
     "Frame",
     "FrameReader",
@@ -93,6 +96,7 @@ __all__ = [
     "peek_session_id",
     "request_info",
     "seal",
+    "seal_in_channel",
     "seal_request",
     "seal_terms",
     "sign_card",

@@ -1,4 +1,4 @@
-"""The grants of the service's own requests: each is used for half a minute.
+"""The grants of the service's own requests, and the channels that they go by, for half a minute.
 
 What a caller asks of an adapter is granted in the same words each time. Signing them for each
 request, under a key of its own, took a third of what a request costs here to begin, and checking
@@ -6,7 +6,7 @@ them half of what it costs the agent.
 
 Invariants:
 - A grant is for one verb, one thing with its weights, one caller and one set of limits.
-- Keys and grants are in memory only, and are dropped together after `USE_SECONDS`.
+- Keys, grants and channels are in memory only, and are dropped together after `USE_SECONDS`.
 - Whether a caller may is not decided here, and is asked again for each request.
 """
 
@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adaptery.sealed import Grant, Verb, sign_grant
+from adaptery.sealed import AgentCard, Grant, Verb, sign_grant
 from adaptery.signing import SigningKey
 from adaptery.times import Clock, now
+from adaptery_network.channels import Channel
 
 #: How long a key and its grants are used.
 USE_SECONDS = 30.0
@@ -46,12 +47,13 @@ class Granted:
 
 
 class GrantBook:
-    """Grants by what they say."""
+    """Grants by what they say, and channels by where they lead."""
 
     def __init__(self, signer: SigningKey, clock: Clock = now) -> None:
         self._signer = signer
         self._clock = clock
         self._grants: dict[Wanted, Granted] = {}
+        self._channels: dict[tuple[str, str, Verb, bool], Channel] = {}
         self._caller_key: SigningKey | None = None
         self._ends_at = clock()
 
@@ -65,11 +67,27 @@ class GrantBook:
             self._grants[wanted] = granted
         return granted
 
+    def channel(self, granted: Granted, card: AgentCard, verb: Verb, *, lasting: bool) -> Channel:
+        """Return the channel to an agent that goes with a grant.
+
+        Args:
+            granted: the grant of the request.
+            card: of the agent.
+            verb: what it is asked.
+            lasting: whether the agent understands channels.
+        """
+        place = granted.caller_key.public_text, card.sealing_key, verb, lasting
+        channel = self._channels.get(place)
+        if channel is None:
+            channel = Channel(card, verb, granted.caller_key, lasting=lasting)
+            self._channels[place] = channel
+        return channel
+
     def _key_at(self, moment: datetime) -> SigningKey:
         key = self._caller_key
         if key is None or moment >= self._ends_at or len(self._grants) >= GRANTS_LIMIT:
             key = self._caller_key = SigningKey.generate()
-            self._grants = {}
+            self._grants, self._channels = {}, {}
             self._ends_at = moment + timedelta(seconds=USE_SECONDS)
         return key
 

@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -31,6 +31,8 @@ ORDER_SECONDS = 10.0  # an agent answers an order at once; the work comes after
 FRAME_SECONDS = 120.0  # until the next frame: a cold engine loads weights before the first one
 VECTORS_SECONDS = 300.0  # until the next vectors: those of others are computed in between
 GRANT_BEYOND_LEASE_SECONDS = 60.0
+#: What agents say that take requests by channels.
+CHANNELS_FEATURE = "channels"
 #: Who asks where no tenant does.
 SERVICE_CALLER = "service"
 
@@ -39,8 +41,23 @@ class Orders:
     """Speaks to agents as the service."""
 
     def __init__(
-        self, caller: Caller, identity: NetworkIdentity, roster: Roster, clock: Clock = now
+        self,
+        caller: Caller,
+        identity: NetworkIdentity,
+        roster: Roster,
+        clock: Clock = now,
+        features: Callable[[str], Collection[str]] = lambda agent_id: (),
     ) -> None:
+        """Makes orders.
+
+        Args:
+            caller: speaks to agents.
+            identity: of the service.
+            roster: the agents' cards.
+            clock: tells the time.
+            features: what an agent says that it understands.
+        """
+        self._features = features
         self._caller = caller
         self._identity = identity
         self._roster = roster
@@ -147,13 +164,10 @@ class Orders:
         self, agent_id: str, wanted: Wanted, body: Mapping[str, object], frame_seconds: float
     ) -> AsyncGenerator[Frame, None]:
         card, granted = self._roster.card(agent_id), self._book.grant(wanted)
+        lasting = CHANNELS_FEATURE in self._features(agent_id)
+        channel = self._book.channel(granted, card, wanted.verb, lasting=lasting)
         return self._caller.stream(
-            card,
-            wanted.verb,
-            lambda _: granted.token,
-            body,
-            frame_seconds,
-            caller_key=granted.caller_key,
+            card, wanted.verb, lambda _: granted.token, body, frame_seconds, channel=channel
         )
 
     def _session(self, session_id: str, agent_id: str) -> Mapping[str, str]:

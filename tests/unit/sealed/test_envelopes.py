@@ -298,7 +298,7 @@ def test_a_grant_that_comes_again_is_believed_by_its_whole_text_and_until_its_en
 
 
 def test_checked_grants_are_bounded(monkeypatch):
-    monkeypatch.setattr("adaptery.sealed.envelopes.CHECKED_LIMIT", 2)
+    monkeypatch.setattr("adaptery.sealed.openers.CHECKED_LIMIT", 2)
     opener = parties.opener(parties.Clock())
     for number in range(5):
         grant = parties.token(caller=f"tn_{number}")
