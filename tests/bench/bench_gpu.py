@@ -26,7 +26,7 @@ from gpu_stage import (
 )
 from measures import Measure
 
-ADAPTERS, ROUNDS = 8, 3
+ADAPTERS, ROUNDS = 8, 2
 #: Rows at once, and the adapters that they share.
 LOADS = ((1, 0), (1, 1), (8, 0), (8, 1), (8, 8), (32, 0), (32, 1), (32, 8))
 #: Of an attempt: batch size, steps, bits of the base model.
@@ -44,7 +44,12 @@ def measure() -> list[Measure]:
     card = torch.cuda.get_device_name()
     print(f"{card}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as root:
-        return [row for shape in SHAPES for row in _of_shape(Path(root), shape, card)]
+        rows: list[Measure] = []
+        for shape in SHAPES:
+            for row in _of_shape(Path(root), shape, card):
+                print(f"{row.measure}: {row.value:.0f} {row.unit}", flush=True)
+                rows.append(row)
+        return rows
 
 
 def _of_shape(root: Path, shape: str, card: str) -> Iterator[Measure]:

@@ -6,6 +6,7 @@ Tried, not looked up: a package built for other hardware, or a card without its 
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,10 +42,10 @@ def _has_gpu() -> bool:
 def _computes_quantized(bits: str, device: str) -> bool:
     """Whether a layer of so many bits computes, and lets a gradient through."""
     with suppress(Exception):  # whatever it is that such a library does not find here
-        import bitsandbytes
         import torch
 
-        layer = getattr(bitsandbytes.nn, _BITSANDBYTES_LAYERS[bits])(
+        layers = import_module("bitsandbytes.nn")  # its types are not here
+        layer = getattr(layers, _BITSANDBYTES_LAYERS[bits])(
             _WIDTH, _WIDTH, bias=False, **({"has_fp16_weights": False} if bits == "8bit" else {})
         ).to(device)
         x = torch.ones(1, _WIDTH, device=device, requires_grad=True)
@@ -55,9 +56,8 @@ def _computes_quantized(bits: str, device: str) -> bool:
 
 def _computes_flash() -> bool:
     with suppress(Exception):
-        import flash_attn
         import torch
 
         q = torch.ones(1, 8, 1, _WIDTH, device="cuda", dtype=torch.bfloat16)
-        return bool(flash_attn.flash_attn_func(q, q, q).isfinite().all())
+        return bool(import_module("flash_attn").flash_attn_func(q, q, q).isfinite().all())
     return False

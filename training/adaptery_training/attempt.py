@@ -3,7 +3,8 @@
 Run as: `python -m adaptery_training --spec job.json --base-model DIR` in the work folder.
 
 It ends with exit code 0 (`adapter/` is there), 1 (the last event is an error with its reason and
-remedy) or 75 (asked to stop by SIGTERM; a checkpoint was saved if any step was done).
+remedy), 73 (the disk is full, also for that event) or 75 (asked to stop by SIGTERM; a checkpoint
+was saved if any step was done).
 
 It talks to nobody: the agent tails `events.jsonl` and picks up the folders.
 
@@ -48,6 +49,7 @@ from adaptery_training.machine import (
     limit_memory,
     require_disk,
     set_threads,
+    use_tensor_cores,
 )
 from adaptery_training.run import Metrics, Outcome, ResumePoint, Run
 from adaptery_training.stopping import StopRequest
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
+#: BSD's EX_CANTCREAT.
+EXIT_NO_ROOM = 73
 #: BSD's EX_TEMPFAIL: "try again later".
 EXIT_STOPPED = 75
 
@@ -151,6 +155,7 @@ def _train(
     recipe = recipe_of(spec.stage)
     limit_device_memory(spec.limits.memory_bytes)
     threads, precision = set_threads(), choose_precision(spec.optim.precision)
+    use_tensor_cores(precision)
     events.log(f"{precision}, {threads} threads, {len(records.learnt)} records")
     base.check_weights(base_folder, spec.base_model)
     loaded = base.load_base_model(
@@ -288,6 +293,7 @@ def _fail(error: Exception, events: EventLog) -> int:
         events.error(told)
     except OSError:  # the disk is full to the last byte: exit code and log remain
         sys.stderr.write(f"{told.code}: {told.message}\n")
+        return EXIT_NO_ROOM
     return EXIT_FAILED
 
 

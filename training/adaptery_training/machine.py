@@ -83,6 +83,14 @@ def choose_precision(wanted: str) -> Precision:
     return "bf16" if any(capabilities.get(name) for name in _NATIVE_BF16) else "fp32"
 
 
+def use_tensor_cores(precision: Precision) -> None:
+    """Let a GPU multiply the fp32 of adapters in TF32, which is finer than half precision is."""
+    import torch
+
+    if precision != "fp32" and torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+
+
 def limit_memory(limit_bytes: int) -> None:
     """Let an attempt that takes more than its share fail by itself, before the kernel kills it."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -57,11 +57,13 @@ class LlamaModel:
         heads, kv_heads = self._spec.heads, self._spec.kv_heads
         qkv = _linear(index, "qkv", layer.qkv, x, batch)  # [T, (H + 2 K) * C]
         qkv = qkv.unflatten(-1, (-1, self._spec.head_dim))  # [T, H + 2 K, C]
-        q, k, v = qkv.split((heads, kv_heads, kv_heads), dim=1)
+        qk, v = qkv.split((heads + kv_heads, kv_heads), dim=1)
         if layer.q_norm is not None and layer.k_norm is not None:
+            q, k = qk.split((heads, kv_heads), dim=1)
             q = rms_norm(q, layer.q_norm, self._spec.norm_epsilon)
             k = rms_norm(k, layer.k_norm, self._spec.norm_epsilon)
-        q, k = rotate(q, *angles), rotate(k, *angles)
+            qk = torch.cat((q, k), dim=1)
+        q, k = rotate(qk, *angles).split((heads, kv_heads), dim=1)
         cache.write(index, batch.slots, k, v)
         attended = [
             cache.attend_prefill(
@@ -75,7 +77,8 @@ class LlamaModel:
         ]
         if batch.decode is not None:
             attended.append(cache.attend_decode(index, batch.decode, q[batch.decode.start :]))
-        joined = torch.cat(attended).flatten(1)  # [T, H * C]
+        joined = torch.cat(attended) if len(attended) > 1 else attended[0]
+        joined = joined.flatten(1)  # [T, H * C]
         return _linear(index, "o", layer.o, joined, batch)
 
     def _mlp(
