@@ -8,16 +8,30 @@ What always holds:
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
 
 from adaptery.errors import InvalidInputError
 
-__all__ = ["is_plain_relative", "rename_atomic", "safe_join", "sync_folder", "write_atomic"]
+__all__ = [
+    "is_full",
+    "is_plain_relative",
+    "rename_atomic",
+    "safe_join",
+    "sync_folder",
+    "write_atomic",
+]
 
 #: Bytes. The longest relative path that we accept from elsewhere.
 PATH_LIMIT_BYTES = 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Tell whether an error says that a disk, or one's share of it, takes no more."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
+from adaptery import files
 from adaptery.errors import AdapteryError, InternalError, UnavailableError
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DiskFullError(UnavailableError):
@@ -25,7 +23,7 @@ def is_full(error: BaseException | None) -> bool:
         error = error.orig
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in _FULL
+    return files.is_full(error)
 
 
 def unexpected(error: BaseException | None) -> AdapteryError:

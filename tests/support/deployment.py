@@ -109,7 +109,7 @@ class Deployment:
     def __post_init__(self) -> None:
         self.port, self.broker_port, self.hub_port = free_port(), free_port(), free_port()
         self.state = self.root / "hub"
-        self.state.mkdir(mode=0o700)
+        self.state.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def url(self) -> str:

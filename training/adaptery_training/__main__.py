@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m adaptery_training",
         description="Run one training attempt in the current folder.",
-        epilog="Exit codes: 0 done, 1 failed (see the last event), 75 stopped by SIGTERM.",
+        epilog="Exit codes: 0 done, 1 failed (see the last event), 73 failed without room to say "
+        "why, 75 stopped by SIGTERM.",
         allow_abbrev=False,
     )
     parser.add_argument("--spec", required=True, help="job spec, a JSON file in the work folder")
@@ -47,9 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One device for one attempt: seeing several, the Trainer would spread a batch over all of them.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     options = parser.parse_args(arguments)
-    from adaptery_training.attempt import run_attempt
+    from adaptery_training.attempt import EXIT_NO_ROOM, run_attempt
 
-    return run_attempt(Path.cwd(), options.spec, options.base_model)
+    code = run_attempt(Path.cwd(), options.spec, options.base_model)
+    if code == EXIT_NO_ROOM:
+        os._exit(code)  # Python would try once more to write what it could not, and end with 120
+    return code
 
 
 if __name__ == "__main__":

@@ -287,12 +287,11 @@ def _stop_here_if_asked(stop: StopRequest) -> None:
 
 def _fail(error: Exception, events: EventLog) -> int:
     told = explain(error)
-    if not isinstance(error, TrainingError):
-        _write_places(error)
     try:
         events.error(told)
-    except OSError:  # the disk is full to the last byte: exit code and log remain
-        sys.stderr.write(f"{told.code}: {told.message}\n")
+        if not isinstance(error, TrainingError):
+            _write_places(error)
+    except OSError:  # the disk is full to the last byte, where the log lies too
         return EXIT_NO_ROOM
     return EXIT_FAILED
 

@@ -7,6 +7,7 @@ Invariants:
   operation. `finish` may come twice.
 - Every operation may be repeated.
 - Unknown operations and unknown fields are refused.
+- A disk of the service that takes no more is told as such: agents keep what they have, and wait.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from adaptery_hub.fleet.offers import (
 )
 from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
+from adaptery_hub.full_disk import DiskFullError, is_full
 from adaptery_hub.queue.outcomes import AttemptEnd
 from adaptery_hub.queue.port import Fence, Queue
 
@@ -168,12 +170,18 @@ class SessionDesk:
         Raises:
             LeaseLostError: The attempt does not run, or is not this agent's.
             InvalidInputError: There is no such operation, or it has wrong fields.
+            DiskFullError: The disk takes no more.
             AdapteryError: Whatever the operation ends with.
         """
         operation = self._operations.get(str(header.get("op")))
         if operation is None:
             raise InvalidInputError("There is no such operation in a session.")
-        return await operation(agent_id, session_id, header, blob)
+        try:
+            return await operation(agent_id, session_id, header, blob)
+        except Exception as error:
+            if is_full(error):
+                raise DiskFullError() from error
+            raise
 
     def close(self) -> None:
         """Lets running file work end."""

@@ -83,8 +83,16 @@ class AdapterCache:
             return found
         staging = self.staging(weight_digest)
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(folder, staging)
+        try:
+            shutil.copytree(folder, staging)
+        except OSError:
+            self.give_up(weight_digest)
+            raise
         return self.admit(weight_digest, keep=keep)
+
+    def give_up(self, weight_digest: str) -> None:
+        """Delete what was fetched of an adapter."""
+        shutil.rmtree(self._root / _STAGING / digest_name(weight_digest), ignore_errors=True)
 
     def evict(self, *, keep: Collection[str] = ()) -> list[str]:
         """Delete the least recently used adapters until the rest fits; return their names."""

@@ -11,7 +11,8 @@ of any length, and yet no job ever runs twice at once. A worker that still runs 
 back is adopted.
 
 Invariants:
-- the ending is on disk before anyone hears of it, so a killed agent says the same thing again;
+- the ending is on disk before anyone hears of it, so a killed agent says the same thing again; on
+  a full disk it follows once more from what the worker left;
 - the end is told until it is acknowledged; the records of the tenant are deleted after that;
 - a trained adapter is in the adapter cache before it is handed in.
 """
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from adaptery.errors import AdapteryError, LeaseLostError, RefusedError
-from adaptery.files import safe_join
+from adaptery.files import is_full, safe_join
 from adaptery.schemas.events import (
     CheckpointEvent,
     ErrorEvent,
@@ -42,6 +43,7 @@ from adaptery_network.agent.endings import (
     COMPLETED,
     DRAINED,
     EMPTIED,
+    NO_ROOM,
     ORPHANED,
     Ending,
     judge_exit,
@@ -146,7 +148,7 @@ class Attempt:
 
     async def _course(self) -> None:
         ending = await self._end_of_work()
-        self._folder.decide(ending)
+        self._decide(ending)
         ending, adapter = await self._hand_in(ending)
         await self._reporter.flushed()
         finish: dict[str, object] = {
@@ -173,9 +175,17 @@ class Attempt:
             raise
         except AdapteryError as error:
             return Ending("failed", error.message, error.hint)
-        except Exception:  # our bug: the job must not hang on it
+        except Exception as error:  # our bug: the job must not hang on it
+            if is_full(error):
+                return NO_ROOM
             logger.exception("attempt %s failed in the agent", self.record.attempt)
             return Ending("lost", "The agent had an internal error.")
+
+    def _decide(self, ending: Ending) -> None:
+        try:
+            self._folder.decide(ending)
+        except OSError as error:
+            logger.warning("how %s ended is not on disk: %s", self.record.attempt, error.strerror)
 
     async def _work(self) -> Ending:
         if self._left is not None:
@@ -219,7 +229,7 @@ class Attempt:
             except (AdapteryError, FileNotFoundError) as error:
                 said = error.message if isinstance(error, AdapteryError) else "It is not there."
                 failed = Ending("failed", f"The adapter cannot be handed in. {said}")
-                self._folder.decide(failed)
+                self._decide(failed)
                 return failed, None
         if ending.outcome == "lost":
             await self._sender.drained()

@@ -1,7 +1,8 @@
 """How an attempt ends, and what an exit of its worker means.
 
 Pure rules, no I/O. Exit codes of a worker: 0 done, 1 failed after an ``error`` event, 75 stopped by
-SIGTERM after saving a checkpoint (75 is EX_TEMPFAIL of sysexits.h: try again).
+SIGTERM after saving a checkpoint, 73 failed on a disk that had no room left to say so (EX_TEMPFAIL
+and EX_CANTCREAT of sysexits.h).
 
 Invariants:
 - what the owner or the agent decided (cancel, limit, drain) wins over how the worker then exits,
@@ -23,6 +24,7 @@ Outcome = Literal["completed", "failed", "cancelled", "lost"]
 TEXT_LIMIT = 2_000
 
 EXIT_DONE = 0
+EXIT_NO_ROOM = 73
 EXIT_STOPPED = 75
 
 
@@ -45,6 +47,11 @@ CANCELLED = Ending("cancelled", "The job was cancelled.")
 DRAINED = Ending("lost", "The agent was stopped.")
 EMPTIED = Ending("lost", "Its queue is being emptied.")
 ORPHANED = Ending("lost", "The agent was restarted.")
+NO_ROOM = Ending(
+    "failed",
+    "The agent's disk is full.",
+    "Ask an administrator to make room on the agent, then submit the job again.",
+)
 
 
 def judge_exit(code: int, decided: Ending | None, error: ErrorEvent | None) -> Ending:
@@ -61,6 +68,8 @@ def judge_exit(code: int, decided: Ending | None, error: ErrorEvent | None) -> E
         return COMPLETED
     if error is not None and code > 0:
         return Ending("failed", error.reason, error.remedy or None)
+    if code == EXIT_NO_ROOM:
+        return NO_ROOM
     if code == EXIT_STOPPED:
         return Ending("lost", "The worker was stopped from outside.")
     if code < 0:

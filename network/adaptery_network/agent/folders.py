@@ -104,6 +104,7 @@ class AttemptFolder:
             os.chown(self.work, owner.user, owner.group)
         for path in (self.spec, self.job):
             write_atomic(path, spec, mode=_PRIVATE_FILE)
+        write_atomic(self.exit, guard.NO_EXIT, mode=_PRIVATE_FILE)
         self.lease.touch(mode=_PRIVATE_FILE)
         guard.renew(self.lease, guard.boot_seconds())  # the first report renews it
         self.save(record)  # last: a folder with a record is complete

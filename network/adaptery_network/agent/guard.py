@@ -13,7 +13,8 @@ Invariants:
 - the worker has the limits, the user and the network it was given before its first instruction;
 - nothing that the worker started, however it hid, outlives the guard's orderly end (it is the
   reaper of all of them), and the worker does not outlive the guard's sudden one;
-- the exit code is on disk before the guard ends: whoever comes later can read it.
+- the exit code is on disk before the guard ends, also on a full one, if the file was there before:
+  whoever comes later can read it.
 
 Source: prctl(2), unshare(2), user_namespaces(7).
 """
@@ -33,6 +34,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 POLL_SECONDS = 0.1
+#: What stands in the file of an exit code until there is one: as much room as any takes.
+NO_EXIT = b"    "
 #: What a shell says of a command that it cannot run.
 CANNOT_START = 126
 #: A program needs so much to say what is wrong; beyond a smaller limit it is measured.
@@ -213,9 +216,8 @@ def main() -> None:
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"the worker cannot be started: {error}\n")
         code = CANNOT_START
-    draft = options.exit.with_suffix(".draft")
-    draft.write_text(str(code))
-    draft.replace(options.exit)
+    descriptor = os.open(options.exit, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.pwrite(descriptor, str(code).encode().ljust(len(NO_EXIT)), 0)  # in one step, in its place
 
 
 if __name__ == "__main__":

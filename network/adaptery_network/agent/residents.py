@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from adaptery.errors import DeadlineError, EngineBusyError
+from adaptery.errors import DeadlineError, EngineBusyError, UnavailableError
+from adaptery.files import is_full
 from adaptery_network.agent.adapter_cache import AdapterCache, KeyedLocks
 from adaptery_network.agent.engine import Engine
 from adaptery_network.agent.engine_client import EngineClient
@@ -115,12 +116,17 @@ class Residents:
             logger.info("adapter unloaded digest=%s", idle)
 
     async def _fetch(self, weight_digest: str, open_line: Callable[[], Line]) -> Path:
-        staging = self._cache.staging(weight_digest)
         try:
+            staging = self._cache.staging(weight_digest)
             async with asyncio.timeout(FETCH_SECONDS):
                 await fetch_folder(PatientLine(open_line()), staging, _place)
         except TimeoutError:
             raise DeadlineError("The adapter could not be fetched in time.") from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._cache.give_up(weight_digest)  # as much room is wanted by others
+            raise UnavailableError("The agent's disk has no room for this adapter.") from error
         keep = {*self.digests, *self._uses}
         return await asyncio.to_thread(self._cache.admit, weight_digest, keep=keep)
 

@@ -21,6 +21,7 @@ from adaptery.errors import (
     NotFoundError,
     SpecError,
 )
+from adaptery.files import is_full
 from adaptery.schemas.common import parse_json
 from adaptery.schemas.spec import JobSpec
 from adaptery.sealed import Grant, JsonObject
@@ -143,7 +144,13 @@ class WorkerSlots:
         )
         folder = self._folders.attempt(spec.attempt)
         owner = self._tools.worker.isolation.free_account(self._users())
-        folder.create(record, spec.model_dump_json(exclude_none=True).encode(), owner)
+        try:
+            folder.create(record, spec.model_dump_json(exclude_none=True).encode(), owner)
+        except OSError as error:
+            folder.remove()
+            if is_full(error):
+                raise NoAgentError("The disk of this agent is full.") from error
+            raise
         attempt = Attempt(
             record,
             spec,

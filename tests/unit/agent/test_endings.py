@@ -15,6 +15,7 @@ LIMIT = Ending("failed", "too long")
         (1, None, ERROR, "failed"),
         (1, None, None, "failed"),
         (2, None, None, "failed"),
+        (73, None, None, "failed"),
         (75, None, None, "lost"),
         (-9, None, None, "lost"),
         (-11, None, ERROR, "lost"),
