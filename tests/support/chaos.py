@@ -1,7 +1,7 @@
 """Kills parts of a deployment at random moments, brings them back, and judges what is left.
 
 Everything is real: broker, service, two agents, their workers. Several users keep some jobs going
-until all kills are spent; then every job has to end by itself. The same seed kills in the same
+until all kills are spent; then every job has to end by itself. The same plan kills in the same
 order, though not at the same instant.
 """
 
@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -61,14 +61,20 @@ def stage(
 class Plan:
     """How much happens."""
 
-    kills: int
-    seed: int
+    #: What is killed, in this order.
+    kills: Sequence[str]
+    seed: int = 1
     steps: int = 60
     save_steps: int = 10
     open_jobs: int = 3
     #: Pauses between two kills.
     pause_seconds: tuple[float, float] = (0.1, 0.8)
     patience_seconds: float = 240.0
+
+
+def random_kills(count: int, seed: int) -> list[str]:
+    """Return so many parts, workers most."""
+    return random.Random(seed).choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
 
 
 @dataclass
@@ -90,10 +96,11 @@ class Chaos:
         for user, api in self._apis.items():
             _, version = make_version(api, f"{user}s-notes", alpaca(8, user))
             self._versions[user] = version["name"]
-        while self.killed.total() < self.plan.kills:
+        for part in self.plan.kills:
             self._keep_busy()
             time.sleep(self._rng.uniform(*self.plan.pause_seconds))  # chaos has its own clock
-            self._kill(self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0])
+            self._kill(part)
+            self.killed[part] += 1
         eventually_sync(
             lambda: not self._open(),
             timeout_seconds=self.plan.patience_seconds,
@@ -144,15 +151,12 @@ class Chaos:
 
     def _kill(self, part: str) -> None:
         if part == "worker":
-            workers = self._workers()
-            if not workers:
-                return
+            workers = eventually_sync(self._workers, timeout_seconds=self.plan.patience_seconds)
             with suppress(psutil.NoSuchProcess):
                 self._rng.choice(workers).send_signal(signal.SIGKILL)
         else:
             self.deployment.kill(part)
             self._restart(part)
-        self.killed[part] += 1
 
     def _restart(self, part: str) -> None:
         restart: dict[str, Callable[[], None]] = {
