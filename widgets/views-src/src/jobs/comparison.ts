@@ -5,7 +5,7 @@ import { ask, type Job, type Page, type Task } from "../host/things";
 import { Chart, swatch } from "../parts/chart";
 import { SINGLE } from "../parts/curve-kinds";
 import { button, control, element, scrolled } from "../parts/elements";
-import { numbersOf, type Statistics } from "../parts/job-statistics";
+import { numbersOf, scoresOf, type Statistics } from "../parts/job-statistics";
 import type { Workplace } from "../parts/work";
 import { type Axis, pointsOf, type Step, unitOf } from "./curves";
 import { type Difference, differencesOf, type Options } from "./differences";
@@ -176,7 +176,7 @@ function stepsOf(events: readonly MetricsEvent[], startedAt: string | null): Ste
 
 /** The numbers that any of them has. */
 function resultsOf(all: readonly Statistics[]): Difference[] {
-  const numbers = all.map((statistics) => new Map(numbersOf(statistics)));
+  const numbers = all.map((statistics) => new Map([...numbersOf(statistics), ...scoresOf(statistics)]));
   const names = [...new Set(numbers.flatMap((each) => [...each.keys()]))];
   return names.map((title) => ({ title, values: numbers.map((each) => each.get(title) ?? "–"), differs: false }));
 }

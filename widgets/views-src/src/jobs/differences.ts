@@ -1,7 +1,7 @@
 // In what jobs differ. Pure.
 
 import type { Job, OptionValue } from "../host/things";
-import { sameValue, textOfValue } from "../parts/holders";
+import { optionWords, sameValue } from "../parts/holders";
 import { nameWords } from "../parts/words";
 
 export interface Difference {
@@ -40,5 +40,5 @@ export function differencesOf(jobs: readonly Job[], tasks: Readonly<Record<strin
 }
 
 function differenceOf(title: string, values: readonly (OptionValue | undefined)[]): Difference {
-  return { title, values: values.map((value) => textOfValue(value) || "–"), differs: values.some((value) => !sameValue(value, values[0])) };
+  return { title, values: values.map((value) => (value === undefined ? "" : optionWords(value)) || "–"), differs: values.some((value) => !sameValue(value, values[0])) };
 }

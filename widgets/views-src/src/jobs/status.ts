@@ -2,7 +2,7 @@
 
 import { sentence } from "../host/host";
 import type { Job } from "../host/things";
-import { durationWords, numberWords, roughlyWords, shareWords } from "../parts/words";
+import { durationWords, leftWords, numberWords, shareWords, startsWords } from "../parts/words";
 
 export interface Status {
   text: string;
@@ -16,7 +16,7 @@ export function statusOf(job: Job, now: number): Status {
     case "created":
       return { text: sentence(job.reason ?? "it is being prepared"), note: "" };
     case "queued":
-      return { text: job.position === null ? "Waits" : numberWords(job.position), note: [startWords(job, now), job.reason ? sentence(job.reason) : ""].filter(Boolean).join(" ") };
+      return { text: job.position === null ? "Waits" : numberWords(job.position), note: [startsWords(job.starts_at, now), job.reason ? sentence(job.reason) : ""].filter(Boolean).join(" ") };
     case "training":
       return training(job, now);
     case "completed":
@@ -26,16 +26,9 @@ export function statusOf(job: Job, now: number): Status {
   }
 }
 
-/** The service's estimate; nothing where there is no ground for one. */
-function startWords({ starts_at }: Job, now: number): string {
-  if (starts_at === null) return "";
-  const seconds = (Date.parse(starts_at) - now) / 1000;
-  return seconds <= 0 ? "Starts soon." : `Starts in about ${roughlyWords(seconds)}.`;
-}
-
-function training({ progress, step, total_steps, started_at, ends_at }: Job, now: number): Status {
+function training({ progress, step, total_steps, started_at, ends_at, cancel_requested }: Job, now: number): Status {
   const share = progress === null ? "Getting ready" : shareWords(Math.floor(progress * 100) / 100);
-  const left = ends_at === null ? "" : `about ${roughlyWords(Math.max(0, (Date.parse(ends_at) - now) / 1000))} left`;
+  const left = ends_at === null || cancel_requested ? "" : leftWords(ends_at, now);
   const steps = step === null ? "" : total_steps === null ? `Step ${numberWords(step)}` : `Step ${numberWords(step)} of ${numberWords(total_steps)}`;
   const runs = started_at === null ? "" : `runs for ${durationWords(Math.max(0, (now - Date.parse(started_at)) / 1000))}`;
   const note = [steps, runs].filter(Boolean).join(" · ");

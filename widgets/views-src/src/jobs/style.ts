@@ -4,6 +4,10 @@ export const JOBS_STYLE = `
 .ady-jobs { gap: 16px; padding: 16px; }
 .ady-jobs input[type=search] { flex: 1 1 12em; max-width: 26em; min-width: 0; }
 .ady-jobs .shown, .ady-jobs .dashboard, .ady-jobs .comparison { display: flex; flex-direction: column; gap: 16px; min-width: 0; }
+/* What was done is said where the reader is, however far down. */
+.ady-jobs > [role=alert], .ady-jobs .dashboard > [role=status] { position: sticky; top: 8px; z-index: 6; }
+.ady-jobs > [role=alert]:empty, .ady-jobs .dashboard > [role=status]:empty { margin-bottom: -16px; }
+.ady-jobs :is([role=alert], .dashboard > [role=status]) > .notice { box-shadow: 0 4px 16px rgb(0 0 0 / 16%); }
 .ady-jobs .empty { display: flex; flex-direction: column; gap: 16px; align-items: center; }
 .ady-jobs .empty .end { margin-left: 0; }
 .ady-jobs .sections { display: flex; flex-direction: column; gap: 20px; }

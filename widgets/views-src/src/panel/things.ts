@@ -75,7 +75,7 @@ const AGENT_STATES = {
   revoked: { words: "revoked", mood: "" },
 } as const;
 const JOB_STATES = {
-  created: { words: "preparing", mood: "" },
+  created: { words: "created", mood: "" },
   queued: { words: "queued", mood: "" },
   training: { words: "training", mood: "busy" },
   completed: { words: "completed", mood: "good" },

@@ -4,7 +4,7 @@
 import type { FieldProblem } from "../host/host";
 import { control, element } from "./elements";
 import { Field } from "./field";
-import { adviceOf, defaultOf, type Holder, holderOf, type Property, sameValue, textOfValue, type Values } from "./holders";
+import { adviceOf, defaultOf, type Holder, holderOf, optionWords, type Property, sameValue, type Values } from "./holders";
 import { overruledBy } from "./overruled";
 
 export type { Value, Values } from "./holders";
@@ -129,6 +129,6 @@ export class Form {
 
   private mark(entry: Entry): void {
     const was = this.before?.[entry.name];
-    entry.field.was(this.differs(entry) ? `Was ${was === undefined ? "empty" : textOfValue(was)}` : "");
+    entry.field.was(this.differs(entry) ? `Was ${was === undefined ? "empty" : optionWords(was)}` : "");
   }
 }

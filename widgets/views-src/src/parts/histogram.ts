@@ -42,7 +42,8 @@ export function histogram({ bins, cutoff, what = "Records" }: Shown, along?: HTM
 }
 
 function lineAt(bins: readonly Bin[], cutoff: number): HTMLElement {
-  const line = element("span", { class: "cutoff" }, element("span", {}, `cutoff ${cutoff.toLocaleString()}`));
+  const beyond = (bins.at(-1)?.end ?? 0) < cutoff ? " →" : ""; // farther out than the bars go
+  const line = element("span", { class: "cutoff" }, element("span", {}, `cutoff ${cutoff.toLocaleString()}${beyond}`));
   const place = cutShare(bins, cutoff);
   line.style.left = `${place * 100}%`;
   line.classList.toggle("right", place > 0.7);

@@ -54,6 +54,12 @@ export function textOfValue(value: Value | undefined): string {
   return typeof value === "object" ? value.join(", ") : String(value);
 }
 
+/** A value for who only reads it: textOfValue is for who types it. */
+export function optionWords(value: Value): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "number" ? value.toLocaleString(undefined, { maximumSignificantDigits: 12 }) : textOfValue(value);
+}
+
 export function sameValue(one: Value | undefined, other: Value | undefined): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -54,7 +54,7 @@ export function statisticsOf(statistics: Statistics): HTMLElement {
 export function summaryTable(summary: Summary): HTMLElement {
   const rows = SUMMARY.flatMap(([field, name, words]) => {
     const value = summary[field];
-    if (typeof value !== "number") return [];
+    if (typeof value !== "number" || (field === "total_flos" && value === 0)) return []; // not every stage counts them
     const head = element("th", { scope: "row" }, name, " ", element("code", {}, field));
     return [element("tr", {}, head, element("td", { class: "number" }, words(value)))];
   });
@@ -68,6 +68,12 @@ export function evaluationTable({ examples, base, adapter }: Evaluation): HTMLEl
     return before === undefined || after === undefined ? [] : [[name, words(before), words(after)]];
   });
   return tableOf([`On ${numberWords(examples)} held out`, "Base model", "Adapter"], rows);
+}
+
+/** How well the adapter did on what was held out. */
+export function scoresOf({ summary }: Statistics): [name: string, words: string][] {
+  const adapter = summary?.evaluation?.adapter;
+  return SCORES.flatMap(([field, name, words]): [string, string][] => (adapter?.[field] === undefined ? [] : [[`${name}, held out`, words(adapter[field])]]));
 }
 
 /** The numbers that are known, as words. */

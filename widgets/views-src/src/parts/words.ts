@@ -16,6 +16,7 @@ export function numberWords(value: number, digits = 4): string {
 
 /** A number as a power of ten. */
 export function scientificWords(value: number, digits = 4): string {
+  if (value === 0) return "0";
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e") as [string, string];
   const power = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[Number(digit)]!);
   return `${Number(mantissa).toLocaleString(undefined, { maximumSignificantDigits: digits })} × 10${power}`;
@@ -52,6 +53,21 @@ export function durationWords(seconds: number): string {
 export function roughlyWords(seconds: number): string {
   if (seconds < 60) return durationWords(Math.max(5, Math.ceil(seconds / 5) * 5));
   return durationWords(Math.ceil(seconds / 60) * 60);
+}
+
+const SOON_SECONDS = 5;
+
+/** When a job will be over; `at` is RFC 3339. */
+export function leftWords(at: string, now: number): string {
+  const seconds = (Date.parse(at) - now) / 1000;
+  return seconds < SOON_SECONDS ? "a few seconds left" : `about ${roughlyWords(seconds)} left`;
+}
+
+/** When a job that waits will start; nothing where there is no ground for a guess. */
+export function startsWords(at: string | null, now: number): string {
+  if (at === null) return "";
+  const seconds = (Date.parse(at) - now) / 1000;
+  return seconds <= 0 ? "Starts soon." : `Starts in about ${roughlyWords(seconds)}.`;
 }
 
 /** A moment in the reader's own time; `at` is RFC 3339. */

@@ -42,6 +42,7 @@ export class JobForm {
   private readonly startFrom: AdapterField;
   private readonly derived = new Derived();
   private readonly options = element("div");
+  private readonly more: HTMLDetailsElement;
   /** One form a task: going back to a task brings back what was typed. */
   private readonly forms = new Map<string, Form>();
   private tasks: Task[] = [];
@@ -61,8 +62,8 @@ export class JobForm {
     this.reward = adapter("reward", "Reward model", "The adapter that judges the answers; a job of the stage rm makes one.");
     this.taskField.element.classList.add("wide");
     const what = element("div", { class: "fields" }, this.taskField.element, this.versions.element, this.nameField.element, this.baseModelField.element, this.reward.field.element);
-    const more = element("details", {}, control("summary", {}, "More about this job"), element("div", { class: "fields" }, this.startFrom.field.element, this.priorityField.element), this.derived.element);
-    this.element = element("div", { class: "job-form" }, what, element("hr"), this.options, more);
+    this.more = element("details", {}, control("summary", {}, "More about this job"), element("div", { class: "fields" }, this.startFrom.field.element, this.priorityField.element), this.derived.element);
+    this.element = element("div", { class: "job-form" }, what, element("hr"), this.options, this.more);
     this.listen();
   }
 
@@ -131,6 +132,7 @@ export class JobForm {
     if (!this.chooseBaseModel(job.base_model)) gone.push(`the base model ${job.base_model}`);
     this.name.value = job.name;
     this.nameIsOwn = true;
+    if ([...this.priority.options].some(({ value }) => value === job.priority)) this.priority.value = job.priority;
     if (this.task.value === job.task) this.shown.values = job.options;
     await Promise.all([this.startFrom.choose(job.start_from), this.reward.choose(job.reward)]);
     gone.push(...(await this.versions.showNamed(job.datasets)).map((name) => `the data ${name}`));
@@ -233,7 +235,7 @@ export class JobForm {
 
   private showBaseModel(): void {
     const model = this.baseModels.find(({ name }) => name === this.baseModel.value);
-    this.baseModelField.hint(model ? originOf(model) : NO_MODEL, model === undefined);
+    this.baseModelField.hint(model ? originOf(model) : NO_MODEL, !model?.weight_digest);
     this.startFrom.of(this.baseModel.value);
     this.reward.of(this.baseModel.value);
   }
@@ -260,6 +262,7 @@ export class JobForm {
     was(this.priorityField, job?.priority, this.priority.value);
     was(this.startFrom.field, job?.start_from ?? "", this.startFrom.chosen ?? "");
     was(this.reward.field, job?.reward ?? "", this.reward.chosen ?? "");
+    if (this.startFrom.field.differs || this.priorityField.differs) this.more.open = true;
     was(this.versions.fields[0]!, job?.datasets.join(", "), this.versions.names.join(", "));
   }
 }
@@ -271,5 +274,5 @@ function titleOf({ title, stage }: Task): string {
 
 function originOf({ source, weight_digest: digest }: BaseModel): string {
   const from = source.startsWith("hf:") ? `From Hugging Face, ${source.slice(3)}` : "From this Hub's own disks";
-  return `${from} · ${digest ? `weights ${digestWords(digest)}` : "no machine has told its weights yet"}`;
+  return `${from} · ${digest ? `weights ${digestWords(digest)}` : "no machine has it ready: jobs wait until one has"}`;
 }

@@ -5,7 +5,7 @@ import { type Host, HostError } from "../host/host";
 import { ask } from "../host/things";
 import { button, element } from "../parts/elements";
 import { type Field, fits } from "../parts/field";
-import type { Notices } from "../parts/notice";
+import { Notices } from "../parts/notice";
 import { type Step, Work } from "../parts/work";
 import { type Batch, batchOf } from "./first-batch";
 import { type Report, reportOf, type Warning } from "./report";
@@ -21,7 +21,8 @@ interface Form {
   /** The same, whatever is missing. */
   wanted(): Wanted;
   fields(): Field[];
-  refused(error: unknown): void;
+  /** Say what was refused at its field, and all else in these notices. */
+  refused(error: unknown, notices: Notices): void;
 }
 
 export class Preflight {
@@ -33,18 +34,19 @@ export class Preflight {
   private readonly batch = element("div", { class: "batch" });
   private readonly batchButton = button("Show the first batch", () => void this.showBatch());
   private readonly work: Work;
+  /** Beside the button that was pressed, not at the end of the form. */
+  private readonly notices = new Notices();
   /** What was asked when the report was made. */
   private asked: Wanted | null = null;
 
   constructor(
     private readonly host: Host,
     private readonly signal: AbortSignal,
-    notices: Notices,
     private readonly form: Form,
   ) {
-    this.work = new Work({ host, notices, signal }, () => this.tell());
+    this.work = new Work({ host, notices: this.notices, signal }, () => this.tell());
     const head = element("div", { class: "row" }, element("h3", {}, "Pre-flight"), this.about, this.start);
-    this.element = element("section", { class: "preflight", "aria-label": "Pre-flight" }, head, this.work.element, this.stale, this.report, this.batch);
+    this.element = element("section", { class: "preflight", "aria-label": "Pre-flight" }, head, this.work.element, this.notices.element, this.stale, this.report, this.batch);
   }
 
   /** The form has changed. */
@@ -56,11 +58,12 @@ export class Preflight {
     const complete = this.form.complete();
     if (complete === null || this.work.busy) return;
     const wanted = workOf(complete);
+    this.notices.clear();
     try {
       const done = await this.work.run(STEP, () => this.host.call("jobs.preflight", wanted));
       if (done && !this.signal.aborted) this.show(wanted, done.result as unknown as Report);
     } catch (error) {
-      this.form.refused(error);
+      this.form.refused(error, this.notices);
     } finally {
       this.tell();
       if (document.activeElement === document.body) this.start.focus(); // the button to cancel it is gone
@@ -91,6 +94,7 @@ export class Preflight {
 
   private async showBatch(): Promise<void> {
     this.batchButton.disabled = true;
+    this.notices.clear();
     try {
       const asked = this.asked!;
       const batch = await ask<Batch>(this.host, "jobs.first-batch", asked);
@@ -99,7 +103,7 @@ export class Preflight {
       if (this.signal.aborted) return;
       const unread = error instanceof HostError && error.code === "not_allowed";
       if (unread) this.batch.replaceChildren(element("p", { class: "soft" }, "The first batch is shown to those who may read the datasets; you may train on them only."));
-      else this.form.refused(error);
+      else this.form.refused(error, this.notices);
     } finally {
       this.batchButton.disabled = false;
     }

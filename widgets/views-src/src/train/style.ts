@@ -15,13 +15,13 @@ export const TRAIN_STYLE = `
 .ady-train .preflight { display: flex; flex-direction: column; gap: 14px; min-width: 0; padding: 14px 16px; border: 1px solid var(--edge); border-radius: 8px; }
 .ady-train .preflight > .row { justify-content: space-between; }
 .ady-train .preflight > .row > .soft { flex: 1 1 16em; font-size: 13px; }
-.ady-train .report:empty, .ady-train .batch:empty { display: none; }
+.ady-train .report:empty, .ady-train .batch:empty, .ady-train .preflight > [role=alert]:empty { display: none; }
 .ady-train .report:focus { outline: none; }
 .ady-train .report > div, .ady-train .batch > div { display: flex; flex-direction: column; gap: 16px; }
 .ady-train .report ul { margin: 0; padding-left: 18px; display: flex; flex-direction: column; gap: 4px; }
 .ady-train .report .link { color: var(--ink); }
 .ady-train .clear { font-weight: 600; }
-.ady-train .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 11.5em), 1fr)); }
+.ady-train .tiles { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 10.5em), 1fr)); }
 .ady-train .tile { display: flex; flex-direction: column; gap: 2px; padding: 10px 12px; border-radius: 6px; background: var(--tint); font-size: 12px; }
 .ady-train .tile strong { font-size: 16px; font-variant-numeric: tabular-nums; }
 .ady-train .batch > div { gap: 10px; }

@@ -43,11 +43,11 @@ class Train {
       curate: (dataset) => this.open("curate", dataset === null ? {} : { dataset }),
       failed: (error) => this.problem(error),
     });
-    this.preflight = new Preflight(host, this.signal, this.notices, {
+    this.preflight = new Preflight(host, this.signal, {
       complete: () => this.complete(this.job.missing().filter(({ where }) => where !== "name")),
       wanted: () => wantedOf(this.job.filled),
       fields: () => this.job.fields,
-      refused: (error) => this.refused(error),
+      refused: (error, notices) => this.refused(error, notices),
     });
     this.form = element("form", { novalidate: true, hidden: true }, this.cloned.element, this.job.element, this.preflight.element, element("div", { class: "row send" }, this.send));
     const title = element("h2", {}, "Train an adapter");
@@ -194,11 +194,12 @@ class Train {
     this.send.textContent = sending ? "Submitting …" : "Start training";
   }
 
-  private refused(error: unknown): void {
-    if (!(error instanceof HostError)) return this.problem(error);
+  private refused(error: unknown, notices = this.notices): void {
+    if (this.signal.aborted) return;
+    if (!(error instanceof HostError)) return notices.problem(error);
     const rest = place(this.job.fields, error.fields.length > 0 ? this.withDoubts(error.fields.map(placed)) : []);
     if (error.fields.length > 0 && rest.length === 0) return;
-    this.problem(new HostError(error.code, error.message, error.hint, rest));
+    notices.problem(new HostError(error.code, error.message, error.hint, rest));
   }
 
   /** The service may look at one thing before another: what it has not come to yet is said too. */

@@ -2,11 +2,11 @@
 
 import { copyButton } from "../parts/copy";
 import { element } from "../parts/elements";
-import { textOfValue } from "../parts/holders";
+import { optionWords } from "../parts/holders";
 import { evaluationTable, summaryTable } from "../parts/job-statistics";
 import { overruledBy } from "../parts/overruled";
 import { bytesWords, digestWords, momentWords, nameWords, numberWords } from "../parts/words";
-import type { Job, OptionValue } from "../host/things";
+import type { Job } from "../host/things";
 import type { Adapter } from "./job";
 
 /** What the task calls its options. */
@@ -52,7 +52,7 @@ function sourceFacts(job: Job): Fact[] {
     [job.datasets.length > 1 ? "Datasets" : "Dataset", job.datasets.join(", ")],
     ...(job.start_from ? [["Went on from", job.start_from] as Fact] : []),
     ...(job.reward ? [["Reward model", job.reward] as Fact] : []),
-    ["Task", `${job.task} (${job.stage})`],
+    ["Task", job.task === job.stage ? job.task : `${job.task} (${job.stage})`],
     ...(job.priority === "normal" ? [] : [["Priority", job.priority] as Fact]),
     ["Submitted", momentWords(job.created_at)],
   ];
@@ -83,11 +83,6 @@ function optionFacts(options: Job["options"], titles: OptionTitles): Fact[] {
     const decides = overruledBy(name, options);
     return [title(name), decides ? `not used: ${title(decides)} decides` : optionWords(value)];
   });
-}
-
-function optionWords(value: OptionValue): string {
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  return typeof value === "number" ? value.toLocaleString(undefined, { maximumSignificantDigits: 12 }) : textOfValue(value);
 }
 
 function table(title: string, facts: Fact[]): HTMLElement {

@@ -2,7 +2,7 @@
 
 import { sentence } from "../host/host";
 import type { Job } from "../host/things";
-import { durationWords, numberWords, roughlyWords, timeWords } from "../parts/words";
+import { durationWords, leftWords, numberWords, startsWords } from "../parts/words";
 import type { Failure, Run } from "./run";
 
 /** What is known of the adapter that a job made. */
@@ -17,7 +17,6 @@ export interface Adapter {
 }
 
 const FINAL = new Set(["completed", "failed", "cancelled"]);
-const SOON_SECONDS = 5;
 const PHASES: Record<string, string> = {
   loading: "Loading the base model …",
   preparing: "Preparing the dataset …",
@@ -47,7 +46,7 @@ export function statusWords(job: Job, run: Run): string {
     case "created":
       return reason || "It is being prepared.";
     case "queued":
-      return [job.position === null ? "" : `Position ${numberWords(job.position)} in the queue.`, startsWords(job), reason].filter(Boolean).join(" ");
+      return [job.position === null ? "" : `Position ${numberWords(job.position)} in the queue.`, startsWords(job.starts_at, Date.now()), reason].filter(Boolean).join(" ");
     case "training":
       return run.phase !== null && (run.phase !== "training" || run.step === 0) ? (PHASES[run.phase] ?? "") : startWords(run);
     case "cancelled":
@@ -55,11 +54,6 @@ export function statusWords(job: Job, run: Run): string {
     default:
       return "";
   }
-}
-
-/** The service's estimate; nothing where there is no ground for one. */
-function startsWords({ starts_at }: Job): string {
-  return starts_at === null ? "" : `It starts about ${timeWords(starts_at)}.`;
 }
 
 function startWords(run: Run): string {
@@ -87,12 +81,8 @@ export function timeWordsOf(job: Job, now: number): string {
   const until = job.finished_at === null ? now : Date.parse(job.finished_at);
   const seconds = Math.max(0, (until - Date.parse(job.started_at)) / 1000);
   if (isFinal(job)) return `whole time ${durationWords(seconds)}`;
-  const left = isCancelling(job) || job.ends_at === null ? null : Math.max(0, (Date.parse(job.ends_at) - now) / 1000);
-  return [`running for ${durationWords(seconds)}`, left === null ? "" : leftWords(left)].filter(Boolean).join(" · ");
-}
-
-function leftWords(seconds: number): string {
-  return seconds < SOON_SECONDS ? "a few seconds left" : `about ${roughlyWords(seconds)} left`;
+  const left = isCancelling(job) || job.ends_at === null ? "" : leftWords(job.ends_at, now);
+  return [`running for ${durationWords(seconds)}`, left].filter(Boolean).join(" · ");
 }
 
 /** Why a job failed and what mends it; the service joins them with a semicolon. */

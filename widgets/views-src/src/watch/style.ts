@@ -20,7 +20,9 @@ export const WATCH_STYLE = `
 .ady-watch .none { display: flex; flex-direction: column; gap: 14px; align-items: center; }
 .ady-watch .curves { display: flex; flex-direction: column; gap: 12px; } .ady-watch .curves > details { padding: 0; border: 0; } .ady-watch .curves > details > summary { width: fit-content; padding: 4px 0; font-weight: 600; cursor: pointer; }
 .ady-watch .charts { display: grid; align-items: start; gap: 12px; grid-template-columns: minmax(0, 1fr); }
-.ady-watch .facts { display: grid; gap: 20px 28px; grid-template-columns: minmax(0, 1fr); align-items: start; }
+/* Columns, not a grid: the options of a full task are as long as all else together. */
+.ady-watch .facts { column-gap: 28px; }
+.ady-watch .facts > section { break-inside: avoid; padding-bottom: 20px; }
 .ady-watch .facts h3 { padding-bottom: 4px; }
 .ady-watch .scrolls { overflow-x: auto; } .ady-watch .checkpoints table { min-width: 44em; } .ady-watch .checkpoints tbody th { color: var(--ink); }
 .ady-watch .log { display: flex; flex-direction: column; gap: 8px; }
@@ -33,6 +35,6 @@ export const WATCH_STYLE = `
 .ady-watch .level { flex: none; width: 4.5em; color: var(--soft); }
 .ady-watch .warning .level { color: var(--warn); font-weight: 600; } .ady-watch .error .level { color: var(--bad); font-weight: 600; }
 .ady-watch .message { min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-@container (min-width: 720px) { .ady-watch .charts, .ady-watch .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@container (min-width: 720px) { .ady-watch .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); } .ady-watch .facts { columns: 2; } }
 @container (max-width: 420px) { .ady-watch .line { flex-wrap: wrap; gap: 0 12px; } .ady-watch .message { flex-basis: 100%; } }
 `;

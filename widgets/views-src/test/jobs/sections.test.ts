@@ -44,6 +44,7 @@ describe("the status of a job", () => {
       note: "Runs for 10 min",
       progress: 0.25,
     });
+    expect(statusOf(job("a", { state: "training", progress: 0.25, started_at, ends_at: "2026-03-01T12:30:00Z", cancel_requested: true }), NOW).text).toBe("25%");
     expect(statusOf(job("a", { state: "training", progress: null, started_at }), NOW).text).toBe("Getting ready");
     expect(statusOf(job("a", { state: "training", progress: 0.001, started_at }), NOW).text).toBe("0%");
     expect(statusOf(job("a", { state: "training", progress: 0.5, started_at: "2026-03-01T12:00:09Z" }), NOW).text).toContain("50%");

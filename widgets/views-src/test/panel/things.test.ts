@@ -19,7 +19,7 @@ describe("the overview shows", () => {
     const rows = jobRows([job("1", "completed"), job("2", "training", { progress: 0.42 }), job("3", "failed"), job("4", "queued", { position: 2 }), job("5", "created")]);
     expect(rows.map(({ id }) => id)).toEqual(["2", "4", "5", "3", "1"]);
     expect(rows.map(({ progress }) => progress)).toEqual([0.42, null, null, null, null]);
-    expect(rows.map(({ badge }) => badge!.words)).toEqual(["training", "queued", "preparing", "failed", "completed"]);
+    expect(rows.map(({ badge }) => badge!.words)).toEqual(["training", "queued", "created", "failed", "completed"]);
     expect(rows[0]!.facts).toEqual(["42%"]);
     expect(rows[1]!.facts).toEqual(["position 2 in the queue"]);
     expect(rows[0]!.opens).toEqual({ view: "watch", start: { job: "2" } });

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
 
-import { evaluationTable } from "../../src/parts/job-statistics";
+import { evaluationTable, scoresOf, type Statistics, summaryTable } from "../../src/parts/job-statistics";
 
 const cells = (table: HTMLElement): string[][] => [...table.querySelectorAll("tr")].map((row) => [...row.children].map((cell) => cell.textContent ?? ""));
 
@@ -17,7 +17,22 @@ describe("an evaluation", () => {
     ]);
   });
 
+  it("is told of the adapter alone where several jobs stand side by side", () => {
+    const evaluation = { examples: 24, base: { loss: 3 }, adapter: { loss: 1.5, rouge_l: 0.5 } };
+    expect(scoresOf({ summary: { evaluation } } as unknown as Statistics)).toEqual([
+      ["Loss on the answers, held out", "1.5"],
+      ["ROUGE-L, held out", "0.5"],
+    ]);
+    expect(scoresOf({ summary: null } as unknown as Statistics)).toEqual([]);
+  });
+
   it("of texts has the loss alone", () => {
     expect(cells(evaluationTable({ examples: 1, base: { loss: 2 }, adapter: { loss: 1 } }))).toHaveLength(2);
+  });
+});
+
+describe("a summary", () => {
+  it("leaves out operations where the stage counts none", () => {
+    expect(cells(summaryTable({ epoch: 1, total_flos: 0 }))).toEqual([["Epochs epoch", "1"]]);
   });
 });

@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostError } from "../../src/host/host";
 import { type Report, secondsWords } from "../../src/train/report";
-import { Notices } from "../../src/parts/notice";
 import { Field } from "../../src/parts/field";
 import { Preflight } from "../../src/train/preflight";
 import type { Wanted } from "../../src/train/wanted";
@@ -37,7 +36,7 @@ beforeEach(() => {
     "operations.events": () => [],
     "operations.cancel": () => operation("cancelled"),
   });
-  preflight = new Preflight(host, life.signal, new Notices(), { complete: () => wanted, wanted: () => wanted!, fields: () => [rank], refused: (error) => refused.push(error) });
+  preflight = new Preflight(host, life.signal, { complete: () => wanted, wanted: () => wanted!, fields: () => [rank], refused: (error) => refused.push(error) });
   document.body.replaceChildren(rank.element, preflight.element);
 });
 

@@ -99,7 +99,7 @@ describe("the form", () => {
   it("says of a base model where it comes from and which weights it has", async () => {
     const el = await shown(hostOf());
     const about = (): string => labelled(el, "Base model").closest(".field")!.textContent!;
-    expect(about()).toContain("From this Hub's own disks · no machine has told its weights yet");
+    expect(about()).toContain("From this Hub's own disks · no machine has it ready: jobs wait until one has");
     const select = labelled<HTMLSelectElement>(el, "Base model");
     select.value = "small/one";
     select.dispatchEvent(new Event("change"));
@@ -145,11 +145,38 @@ describe("the form", () => {
     expect(host.asks("jobs.submit")[0]).not.toHaveProperty("cloned_from");
   });
 
+  it("takes over the priority of a job, and what is changed of it is never folded away", async () => {
+    const host = hostOf({ job: "jb_old" });
+    host.answer("jobs.get", () => job("jb_old", { priority: "low" }));
+    const el = await shown(host);
+    const priority = labelled<HTMLSelectElement>(el, "Priority");
+    const more = priority.closest("details")!;
+    expect([priority.value, more.open]).toEqual(["low", false]);
+    priority.value = "normal";
+    priority.dispatchEvent(new Event("change"));
+    expect(el.querySelector(".cloned")!.textContent).toContain("1 change, marked below.");
+    expect(more.open).toBe(true);
+  });
+
+  it("says beside the pre-flight what is wrong with that, until it runs again", async () => {
+    const host = hostOf({ version: "dv_1" });
+    host.answer("jobs.preflight", () => {
+      throw new HostError("unavailable", "No agent has described the base model yet.", "Try again then.", []);
+    });
+    const el = await shown(host);
+    press(el, "Run the pre-flight");
+    const said = (): string => el.querySelector(".preflight > [role=alert]")!.textContent!;
+    await eventually(() => said().includes("No agent has described"));
+    host.answer("jobs.preflight", () => new Promise(() => undefined));
+    press(el, "Run the pre-flight");
+    expect(said()).toBe("");
+  });
+
   it("says what of a job could not be taken over", async () => {
     const host = hostOf({ job: "jb_old" });
     host.answer("jobs.get", () => job("jb_old", { base_model: "gone/model", dataset: "@other/notes@1" }));
     const el = await shown(host);
-    const said = el.querySelector("[role=alert]")!.textContent;
+    const said = el.querySelector(".ady > [role=alert]")!.textContent;
     expect(said).toContain("gone/model");
     expect(said).toContain("@other/notes@1");
     expect(labelled<HTMLInputElement>(el, "Epochs").value).toBe("1");
@@ -164,7 +191,7 @@ describe("the form", () => {
       host.answer("versions.get", gone);
       host.answer("jobs.get", gone);
       const el = await shown(host);
-      expect(el.querySelector("[role=alert]")!.textContent).toContain("There is no such thing.");
+      expect(el.querySelector(".ady > [role=alert]")!.textContent).toContain("There is no such thing.");
       await choose(el, "@demo/visits");
       submit(el);
       await eventually(() => el.querySelector(".submitted"));
@@ -284,7 +311,7 @@ describe("the form", () => {
     expect(labelled<HTMLInputElement>(el, "LoRA rank").value).toBe("many");
     const said = [...labelled(el, "LoRA rank").closest(".field")!.querySelectorAll<HTMLElement>("p:not([hidden])")];
     expect(said.map(({ textContent }) => textContent)).toEqual(["This is not an integer. An integer from 1 to 256."]); // once
-    const notice = el.querySelector("[role=alert]")!.textContent;
+    const notice = el.querySelector(".ady > [role=alert]")!.textContent;
     expect(notice).toContain("elsewhere");
     expect(notice).not.toContain("options.rank");
   });
