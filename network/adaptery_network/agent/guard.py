@@ -41,6 +41,8 @@ CANNOT_START = 126
 #: A program needs so much to say what is wrong; beyond a smaller limit it is measured.
 LEAST_FILE_BYTES = 64 * 1024**2
 LEAST_MEMORY_BYTES = 256 * 1024**2
+#: With their threads; the kernel counts those of an account, so a worker needs one of its own.
+PROCESSES_LIMIT = 1024
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -141,6 +143,7 @@ class Guard:
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(limit, (value, value))
         if options.user is not None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_LIMIT, PROCESSES_LIMIT))
             os.setgroups([])  # none of the agent's groups
             os.setgid(options.group)
             os.setuid(options.user)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adaptery.errors import InvalidInputError, NoAgentError
+from adaptery_network.agent.guard import PROCESSES_LIMIT
 from adaptery_network.agent.isolation import Account, Isolation, isolate
 from adaptery_network.agent.worker import WorkerSettings
 from support.agent_side.orders import order
@@ -17,8 +18,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start work
 NOBODY = pwd.getpwnam("nobody")
 #: Writes down what it is, what it sees, and that it may not look around.
 CURIOUS = """
-{ id -u; id -G; umask; wc -l < /proc/net/route; ls ../.. 2>&1 | tail -1
-  cat ../attempt.json 2>&1 | tail -1; cat inputs/0/manifest.json; } > told
+{ id -u; id -G; umask; grep processes /proc/self/limits; wc -l < /proc/net/route
+  ls ../.. 2>&1 | tail -1; cat ../attempt.json 2>&1 | tail -1; cat inputs/0/manifest.json; } > told
 while :; do sleep 1; done
 """
 
@@ -47,10 +48,11 @@ async def test_a_worker_has_its_own_account_and_reads_only_what_is_its_own(bench
     desk = bench.desk(spec)
     await order(bench.slots, spec)
     await eventually(lambda: told_by(bench, spec).endswith("{}"))
-    user, groups, mask, routes, listing, record, _ = told_by(bench, spec).splitlines()
+    user, groups, mask, processes, routes, listing, record, _ = told_by(bench, spec).splitlines()
     assert int(user) == NOBODY.pw_uid
     assert groups.split() == [str(NOBODY.pw_gid)]
     assert int(mask, 8) == 0o077
+    assert processes.split()[2:4] == [str(PROCESSES_LIMIT)] * 2
     assert int(routes) <= 1, "a table without a route has its heading at most"
     assert "denied" in listing
     assert "denied" in record
