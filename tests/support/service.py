@@ -194,7 +194,7 @@ async def running_service(
     settings = ServiceSettings(state_dir=str(state), listen_url="http://127.0.0.1:0", **options)
     identities = TokenTableIdentities()
     if "database_url" not in options:
-        lay_database(Path(settings.database_url.removeprefix("sqlite:///")))
+        settings.database_url = lay_database(Path(settings.database_url.removeprefix("sqlite:///")))
     services = build_services(settings, identities)
     services.processes.prepare()  # it takes a while, which no test shall wait for
     if change is not None:

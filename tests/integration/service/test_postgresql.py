@@ -1,0 +1,55 @@
+"""PostgreSQL is the other database: the tests of what has tables run on it, too.
+
+Slow: another pytest runs them. Nothing but the database is another there.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.databases import empty_database
+from support.executed import VARIABLE, named_statements
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+REPOSITORY = Path(__file__).parents[3]
+#: The tests that execute all statements between them.
+PARTS = (
+    *(
+        f"tests/integration/service/test_{name}.py"
+        for name in (
+            "checkpoints", "curation", "datasets", "edits", "erasing", "fine_tuning", "imports",
+            "job_inputs", "jobs", "keys", "lineage", "preflight", "publishing", "queues",
+            "recovery", "retention", "sharing", "storage_quota", "succession", "tasks", "tenants",
+            "uploads", "usage", "worker_routes",
+        )
+    ),
+    "tests/integration/queue_contract/test_contract.py",
+    "tests/integration/queue_contract/test_clearml_alone.py",
+    "tests/unit/hub_jobs",
+)  # fmt: skip
+#: Not those that are about the other database, nor ClearML's SDK, which meets no table.
+CHOSEN = ("-m", "not gpu", "-k", "not sqlite and not sdk")
+
+
+def test_what_runs_on_sqlite_runs_on_it_and_executes_every_statement(tmp_path: Path) -> None:
+    empty_database("postgresql", tmp_path).close()  # or skips
+    executed = tmp_path / "executed"
+    ended = subprocess.run(
+        (sys.executable, "-m", "pytest", "-q", "-p", "support.executed", *CHOSEN, *PARTS),
+        cwd=REPOSITORY,
+        env={
+            **os.environ,
+            "PYTHONPATH": "tests",
+            "ADAPTERY_TEST_DATABASE": "postgresql",
+            VARIABLE: str(executed),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-8000:]
+    assert named_statements() - set(executed.read_text().split()) == set()
