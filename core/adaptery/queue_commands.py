@@ -45,15 +45,15 @@ def _list(hub: Hub, arguments: argparse.Namespace) -> None:
 
 
 def _pause(hub: Hub, arguments: argparse.Namespace) -> None:
-    _say([_cells(hub.queues.pause(arguments.queue, arguments.reason))])
+    _say([TITLES, _cells(hub.queues.pause(arguments.queue, arguments.reason))])
 
 
 def _drain(hub: Hub, arguments: argparse.Namespace) -> None:
-    _say([_cells(hub.queues.drain(arguments.queue, arguments.reason))])
+    _say([TITLES, _cells(hub.queues.drain(arguments.queue, arguments.reason))])
 
 
 def _open(hub: Hub, arguments: argparse.Namespace) -> None:
-    _say([_cells(hub.queues.open(arguments.queue))])
+    _say([TITLES, _cells(hub.queues.open(arguments.queue))])
 
 
 def _cells(queue: Queue) -> tuple[object, ...]:

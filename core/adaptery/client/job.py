@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from adaptery.client.adapters import save_archive
 from adaptery.client.columns import expected_of, job_facts, percent_of
 from adaptery.client.connection import Connection, checked, path_of
+from adaptery.client.job_statistics import Statistics
 from adaptery.client.listing import card
 from adaptery.client.progress import ProgressBar, followed, wanted
 from adaptery.client.sharing import Shared
@@ -20,7 +21,6 @@ from adaptery.errors import DeadlineError, InternalError, UnavailableError
 from adaptery.schemas import jobs as schemas
 from adaptery.schemas.checkpoints import Checkpoint
 from adaptery.schemas.common import Page, parse
-from adaptery.schemas.job_statistics import JobStatistics
 from adaptery.states import FINAL_STATES, JobState
 
 __all__ = ["Job", "OptionValue", "Versions", "request_fields", "submitted"]
@@ -224,13 +224,13 @@ class Job(Shared):
         source = self._path("checkpoints", str(step), "download")
         return save_archive(self._connection, source, Path(path))
 
-    def statistics(self) -> JobStatistics:
+    def statistics(self) -> Statistics:
         """Return what the job cost and how it went: attempts, times, tokens, memory, inputs.
 
         Raises:
             AdapteryError: what the service raised.
         """
-        return self._connection.get(self._path("statistics"), JobStatistics)
+        return self._connection.get(self._path("statistics"), Statistics)
 
     def resubmit(self, name: str | None = None) -> Job:
         """Submit the job again, exactly as it was, and return the new one.

@@ -56,10 +56,7 @@ class Listing(list[T], Generic[T]):
 
 def card(title: str, facts: Sequence[tuple[str, object]]) -> str:
     """Return what there is to know of one thing, as HTML."""
-    rows = "".join(
-        f'<tr><th scope="row"{_LEFT}>{escape(name)}</th>{_cell(value, _LEFT)}</tr>'
-        for name, value in facts
-    )
+    rows = "".join(_fact(name, [value]) for name, value in facts)
     return _table(title, f"<tbody>{rows}</tbody>")
 
 
@@ -67,11 +64,13 @@ def sheet(caption: str, rows: Sequence[Sequence[object]]) -> str:
     """Return things beside each other, as HTML: the first row names them, each other one a fact."""
     (_, *heads), *facts = rows
     names = "".join(f'<th scope="col"{_LEFT}>{_text(name)}</th>' for name in heads)
-    body = "".join(
-        f'<tr><th scope="row"{_LEFT}>{_text(name)}</th>{"".join(map(_cell, values))}</tr>'
-        for name, *values in facts
-    )
+    body = "".join(_fact(name, values) for name, *values in facts)
     return _table(caption, f"<thead><tr><td></td>{names}</tr></thead><tbody>{body}</tbody>")
+
+
+def _fact(name: object, values: Sequence[object]) -> str:
+    cells = "".join(_cell(value, _LEFT) for value in values)
+    return f'<tr><th scope="row"{_LEFT}>{_text(name)}</th>{cells}</tr>'
 
 
 _LEFT = ' style="text-align: left"'

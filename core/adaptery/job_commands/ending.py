@@ -45,8 +45,9 @@ def _cancel(hub: Hub, arguments: argparse.Namespace) -> None:
 
 def _prioritise(hub: Hub, arguments: argparse.Namespace) -> None:
     job = find_job(hub, arguments.job).prioritise(arguments.priority)
-    place = "" if job.info.position is None else f", at place {job.info.position:,}"
-    say(f"{job.info.name} is {job.state}{place}.")
+    position = job.info.position
+    place = "" if position is None else f", at position {position:,}"
+    say(f"{job.info.name} is {job.state}{place}; its priority is {job.info.priority}.")
 
 
 def _download(hub: Hub, arguments: argparse.Namespace) -> None:

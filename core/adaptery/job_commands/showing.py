@@ -15,11 +15,10 @@ from adaptery.text_tables import aligned
 if TYPE_CHECKING:
     from adaptery.client import Hub, Job
     from adaptery.commands import Subparsers
-    from adaptery.schemas.job_statistics import InputStatistics, JobStatistics
 
 __all__ = ["add"]
 
-_TITLES = ("JOB", "NAME", "STATE", "PROGRESS", "EXPECTED", "ADAPTER")
+_TITLES = ("JOB", "NAME", "STATE", "PROGRESS", "EXPECTED", "ADAPTER", "REASON")
 
 
 def add(actions: Subparsers) -> None:
@@ -70,14 +69,15 @@ def _row(job: Job) -> Sequence[object]:
     from adaptery.client.columns import expected_of, percent_of
 
     info = job.info
-    place = "" if info.position is None else f" (place {info.position:,})"
+    position = "" if info.position is None else f" (position {info.position:,})"
     return (
         info.id,
         info.name,
-        f"{info.state}{place}",
+        f"{info.state}{position}",
         percent_of(info.progress),
         expected_of(info),
         info.adapter,
+        info.reason,
     )
 
 
@@ -106,54 +106,8 @@ def _statistics(hub: Hub, arguments: argparse.Namespace) -> None:
     if arguments.json:
         say_json(statistics.model_dump(mode="json"))
         return
-    for line in aligned(_facts(statistics)):
+    for line in aligned(statistics.facts()):
         say(line)
-    for attempt in statistics.attempts:
-        ended = f"{attempt.outcome or 'runs'}{f': {attempt.reason}' if attempt.reason else ''}"
-        say(f"attempt {attempt.number} on {attempt.agent}: {ended}")
-
-
-def _facts(statistics: JobStatistics) -> list[tuple[str, str]]:
-    from adaptery.client.words import size_of
-
-    told: dict[str, float | str | None] = {
-        "Waited": _duration(statistics.wait_seconds),
-        "Whole time": _duration(statistics.train_seconds),
-        "Steps": statistics.step,
-        "Tokens": statistics.tokens,
-        "Tokens per second": statistics.tokens_per_second,
-        "Peak memory": statistics.peak_memory_bytes and size_of(statistics.peak_memory_bytes),
-        "Last loss": statistics.last_loss,
-        "Best held-out loss": statistics.best_eval_loss,
-        "At step": statistics.best_step,
-        "Learnt from": _inputs(statistics.inputs, held_out=False),
-        "Held out": _inputs(statistics.inputs, held_out=True) or None,
-    }
-    return [(name, _written(value)) for name, value in told.items() if value is not None]
-
-
-def _inputs(inputs: Sequence[InputStatistics], *, held_out: bool) -> str:
-    return ", ".join(_input(entry) for entry in inputs if entry.held_out == held_out)
-
-
-def _input(entry: InputStatistics) -> str:
-    return (
-        entry.dataset if entry.records is None else f"{entry.dataset} ({entry.records:,} records)"
-    )
-
-
-def _written(value: float | str) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
-
-
-def _duration(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _compare(hub: Hub, arguments: argparse.Namespace) -> None:

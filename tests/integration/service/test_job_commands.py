@@ -55,7 +55,9 @@ async def test_a_job_from_its_submit_to_its_end(
     both = told.partition(":")[0]
     info = json.loads(await shell.run("show", both, "--json"))
     assert info["datasets"] == ["@demo/visits@1", "@demo/letters@1"]
-    assert "both is queued, at place 2" in await shell.run("prioritise", "both", "low")
+    assert "both is queued, at position 2; its priority is low" in await shell.run(
+        "prioritise", "both", "low"
+    )
     listed = (await shell.run("list", "--state", "queued")).splitlines()
     assert [line.split()[1] for line in listed[1:-1]] == ["notes", "both"]
     assert listed[-1] == "2 queued"
@@ -77,7 +79,7 @@ async def test_a_job_from_its_submit_to_its_end(
     shown = await shell.run("show", "notes")
     assert "max_steps = 4" in shown and "download" in shown and "100%" in shown
     told = await shell.run("statistics", "notes")
-    assert "@demo/visits@1 (3 records)" in told and "attempt 1 on ag_" in told
+    assert "@demo/visits@1 (3 records)" in told and "Attempt 1" in told and "on ag_" in told
     assert "Last loss" in told
 
 
@@ -89,6 +91,7 @@ async def test_a_job_that_failed_is_submitted_again_cloned_compared_and_deleted(
     await stage.fail(await stage.train(first, steps=2), "the loss is not a number")
     await shell.run("watch", "notes", status=3)
     assert "the loss is not a number" in shell.out
+    assert "the loss is not a number" in await shell.run("list")
     again = json.loads(await shell.run("resubmit", first, "--json"))
     await shell.run("statistics", "notes")
     assert f"notes is {again['id']}" in shell.err and f"by id: {first} (failed)" in shell.err
@@ -117,7 +120,7 @@ async def test_of_jobs_of_one_name_the_adapter_of_the_newest_that_has_one_is_fet
     await stage.complete(await stage.train(json.loads(told)["id"], steps=2))
     await shell.run("clone", "notes", "--name", "notes")
     assert "@demo/notes@1 is in notes-1.zip" in await shell.run("download", "notes")
-    assert "(place 1)" in await shell.run("list")
+    assert "(position 1)" in await shell.run("list")
 
 
 async def test_options_are_told_and_taken_by_their_types(shell: Shell) -> None:

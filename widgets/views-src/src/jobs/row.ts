@@ -6,7 +6,7 @@ import { copyButton } from "../parts/copy";
 import { button, control, element } from "../parts/elements";
 import { type Deed, deedsOf, DEEDS } from "../parts/job-actions";
 import { Menu } from "../parts/menu";
-import { momentWords } from "../parts/words";
+import { agoWords, momentWords } from "../parts/words";
 import { FIRST, type SectionKind, sinceOf } from "./sections";
 import { statusOf } from "./status";
 
@@ -75,7 +75,8 @@ export class Row {
     say(this.labels.status, kind.status);
     say(this.labels.since, kind.since);
     const since = sinceOf(job);
-    say(this.time, momentWords(since));
+    say(this.time, agoWords(since, now));
+    this.time.title = momentWords(since);
     this.time.dateTime = since;
     this.choice.checked = chosen;
     this.showProgress(status.progress);
