@@ -25,6 +25,7 @@ SERVICE_SEED, CALLER_SEED, IDENTITY_SEED = b"\x01" * 32, b"\x03" * 32, b"\x04" *
 SEALING_SEED, EPHEMERAL_SEED = b"\x05" * 32, b"\x06" * 32
 REPLY_KEY, MASTER, REQUEST_NONCE = b"\x07" * 32, b"\x08" * 32, b"\x09" * 16
 GRANT_NONCE = "A" * 22
+CHANNEL_ID, CHANNEL_KEY, CHANNEL_NONCE = b"\x0c" * 16, b"\x0d" * 32, b"\x0e" * 16
 SESSION_ID = "at_01j00000000000000000000005"
 UP_NONCE, DOWN_NONCE = b"\x0a" * 12, b"\x0b" * 12
 STAMP_MS = 1_777_896_000_123  # 2026-05-04T12:00:00.123Z
@@ -151,22 +152,38 @@ def signed_card() -> dict:
     return {"card": card, "signature": {"key": service_key, "value": value}}
 
 
-def request(grant: str) -> bytes:
+def request(grant: str, more: dict | None = None) -> bytes:
     caller, _ = ed25519(CALLER_SEED)
-    document = {
+    document = contents(grant, REQUEST_NONCE) | (more or {})
+    receiver = X25519PrivateKey.from_private_bytes(SEALING_SEED).public_key()
+    info = f"adaptery/1|infer|{OWNER}|{AGENT}".encode()
+    sealed = hpke_seal(plain(document), receiver, info)
+    return b"\x01" + sealed + caller.sign(bound("request") + sealed)
+
+
+def contents(grant: str, nonce: bytes) -> dict:
+    return {
         "grant": grant,
         "reply_key": b64(REPLY_KEY),
         "body": {"path": "chat/completions"},
         "sent_at": STAMP,
-        "nonce": b64(REQUEST_NONCE),
+        "nonce": b64(nonce),
     }
-    receiver = X25519PrivateKey.from_private_bytes(SEALING_SEED).public_key()
-    info = f"adaptery/1|infer|{OWNER}|{AGENT}".encode()
-    sealed = hpke_seal(plain(document), receiver, info)
-    signed = b"adaptery/1|request|" + b"\x01"
+
+
+def bound(label: str) -> bytes:
+    result = f"adaptery/1|{label}|".encode() + b"\x01"
     for text in (SUBJECT.encode(), REPLY.encode()):
-        signed += len(text).to_bytes(2) + text
-    return b"\x01" + sealed + caller.sign(signed + sealed)
+        result += len(text).to_bytes(2) + text
+    return result
+
+
+def channel_request(number: int) -> bytes:
+    plaintext = json.dumps(contents(grant_token(), CHANNEL_NONCE), separators=(",", ":")).encode()
+    aad = bound("channel") + f"adaptery/1|infer|{OWNER}|{AGENT}".encode()
+    counter = number.to_bytes(8)
+    sealed = ChaCha20Poly1305(CHANNEL_KEY).encrypt(bytes(4) + counter, plaintext, aad)
+    return b"\x81" + CHANNEL_ID + counter + sealed
 
 
 def frame(counter: int, kind: int, document: dict) -> bytes:
@@ -227,6 +244,10 @@ def build() -> dict:
             "subject": f"ad.{OWNER}.report.{AGENT}",
             "up": up.hex(),
             "down": down.hex(),
+        },
+        "channel": {
+            "opened_by": request(grant_token(), {"channel": b64(CHANNEL_ID + CHANNEL_KEY)}).hex(),
+            "request": channel_request(1).hex(),
         },
         "heartbeat": heartbeat(),
         "client": {

@@ -6,7 +6,7 @@ from datetime import timedelta
 from adaptery.sealed import open_grant
 from adaptery.signing import SigningKey
 from adaptery_hub.fleet.grant_book import GRANT_SECONDS, USE_SECONDS, GrantBook, Wanted
-from support.sealed_parties import Clock
+from support.sealed_parties import Clock, card
 
 SIGNER = SigningKey.from_seed(b"\x01" * 32)
 WANTED = Wanted("infer", "ad_1", "tn_1", "sha256:1", (("max_tokens", 5),))
@@ -61,3 +61,19 @@ def test_a_key_is_not_shown():
     _, grants = book()
     seed = grants.grant(WANTED).caller_key.seed()
     assert repr(seed)[2:-1] not in repr(grants.grant(WANTED))
+
+
+def test_a_channel_is_used_as_long_as_the_key_of_its_grants_by_who_understands_it():
+    clock, grants = book()
+    granted = grants.grant(WANTED)
+    channel = grants.channel(granted, card(), "infer", lasting=True)
+    assert channel.caller_key is granted.caller_key
+    same = grants.grant(replace(WANTED, caller="tn_2"))
+    assert grants.channel(same, card(), "infer", lasting=True) is channel
+    assert grants.channel(granted, card(), "embed", lasting=True) is not channel
+    assert grants.channel(granted, card(), "infer", lasting=False) is not channel
+    other = card(sealing_key="x25519:another")
+    assert grants.channel(granted, other, "infer", lasting=True) is not channel
+    clock.move(USE_SECONDS)
+    later = grants.channel(grants.grant(WANTED), card(), "infer", lasting=True)
+    assert later.caller_key.public_text != granted.caller_key.public_text

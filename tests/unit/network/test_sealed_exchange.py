@@ -20,6 +20,7 @@ from adaptery.errors import (
 )
 from adaptery.sealed import REFUSAL, Frame, Grant, JsonObject, RequestOpener, sign_grant
 from adaptery_network.caller import Caller
+from adaptery_network.channels import Channel
 from adaptery_network.sealed_server import Item, SealedHandler, SealedServer
 from adaptery_network.transport import Message
 from support import sealed_parties as parties
@@ -379,3 +380,67 @@ async def test_a_replayed_request_is_refused_and_the_true_reply_goes_on():
             assert (await anext(frames)).value == {"n": 1}
         assert bench.opener.refusals == {"replay": 1, "signature": 1}
         assert bench.opener.accepted == 1
+
+
+def by(channel: Channel, bench: Bench) -> AsyncGenerator[Frame, None]:
+    return bench.caller.stream(parties.card(), "infer", grant_for, BODY, 5, channel=channel)
+
+
+def kinds(bench: Bench) -> list[int]:
+    return [message.payload[0] for message in bench.bus.seen if message.subject == SUBJECT]
+
+
+async def test_the_first_request_of_a_channel_is_sealed_in_full_and_the_others_by_it():
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(three) as (bench, _):
+        for _ in range(3):
+            assert len([frame async for frame in by(channel, bench)]) == 4
+        assert kinds(bench) == [1, 0x81, 0x81]
+        assert bench.opener.accepted == 3
+
+
+async def test_requests_that_begin_together_go_by_one_channel():
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(echo) as (bench, _):
+
+        async def ask() -> list[Frame]:
+            return [frame async for frame in by(channel, bench)]
+
+        answers = await asyncio.gather(*(ask() for _ in range(5)))
+        assert [len(frames) for frames in answers] == [1] * 5
+        assert kinds(bench) == [1, 0x81, 0x81, 0x81, 0x81]
+
+
+async def test_an_agent_that_has_started_anew_is_asked_once_more_in_full():
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(three) as (bench, _):
+        assert len([frame async for frame in by(channel, bench)]) == 4
+    async with serving(three, bench.bus) as (bench, _):
+        bench.bus.seen.clear()
+        streams = [by(channel, bench) for _ in range(2)]
+        assert [(await anext(stream)).type for stream in streams] == ["data", "data"]
+        for stream in streams:
+            await stream.aclose()
+        assert [kind for kind in kinds(bench) if kind != 0x80] == [0x81, 1, 0x81]
+        assert bench.opener.accepted == 2
+
+
+async def test_a_request_that_is_refused_in_full_too_is_refused():
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(three) as (bench, _):
+        assert len([frame async for frame in by(channel, bench)]) == 4
+        bench.bus.seen.clear()
+        stranger = bench.caller.stream(
+            parties.card(), "infer", lambda _: "nonsense", BODY, 5, channel=channel
+        )
+        with pytest.raises(RefusedError):
+            await anext(stranger)
+        assert kinds(bench) == [0x81, 1]
+
+
+async def test_an_agent_without_channels_gets_each_request_in_full():
+    channel = Channel(parties.card(), "infer", parties.CALLER, lasting=False)
+    async with serving(three) as (bench, _):
+        for _ in range(2):
+            assert len([frame async for frame in by(channel, bench)]) == 4
+        assert kinds(bench) == [1, 1]

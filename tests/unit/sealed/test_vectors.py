@@ -45,6 +45,16 @@ def test_the_request_of_another_implementation_opens():
     assert opened.reply_key == REPLY_KEY
 
 
+def test_the_channel_of_another_implementation_opens_and_carries():
+    opener, vector = parties.opener(parties.Clock()), VECTORS["channel"]
+    for name in ("opened_by", "request"):
+        opened = opener.open(
+            bytes.fromhex(vector[name]), VECTORS["subject"], VECTORS["reply"], "infer"
+        )
+        assert opened.body == {"path": "chat/completions"}
+        assert opened.grant == parties.grant()
+
+
 def test_grants_and_cards_are_equal_to_the_byte():
     assert sign_grant(parties.grant(), parties.SERVICE) == VECTORS["grant"]
     assert sign_card(parties.card(), parties.SERVICE) == VECTORS["card"]
