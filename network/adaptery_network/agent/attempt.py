@@ -99,13 +99,15 @@ class Attempt:
         self._left = left
         self._line = PatientLine(line)
         self._tools = tools
-        self._worker = Worker(spec, folder, tools.worker, self._on_event)
         self._reporter = Reporter(
             line,
             self,
             fencing_token=record.fencing_token,
             lease_seconds=record.lease_seconds,
             timing=tools.report,
+        )
+        self._worker = Worker(
+            spec, folder, tools.worker, self._on_event, lambda: self._reporter.has_room
         )
         self._sender = CheckpointSender(self._line, folder.work)
         self._error: ErrorEvent | None = None
@@ -167,7 +169,7 @@ class Attempt:
 
     async def _end_of_work(self) -> Ending:
         if self.record.ending is not None:
-            self._worker.read_events()
+            await self._worker.read_rest()
             return self.record.ending
         try:
             return await self._work()
@@ -191,7 +193,7 @@ class Attempt:
         if self._left is not None:
             code = await self._worker.adopt(self._left)
         elif self._base_model is None:
-            return self._read_what_was_left()
+            return await self._read_what_was_left()
         elif await self._fetch():
             code = await self._worker.run(self._base_model)
         else:
@@ -210,9 +212,9 @@ class Attempt:
         finally:
             await end_tasks(fetching, asked)
 
-    def _read_what_was_left(self) -> Ending:
+    async def _read_what_was_left(self) -> Ending:
         """Decide about an attempt whose worker ended while there was no agent."""
-        self._worker.read_events()
+        await self._worker.read_rest()
         code = read_exit(self._folder)
         if code is not None:
             return judge_exit(code, None, self._error)

@@ -15,8 +15,9 @@ from adaptery.errors import IntegrityError, InvalidInputError
 from adaptery.schemas.events import LINE_LIMIT_BYTES, WorkerEvent, parse_event
 from adaptery_network.agent.work_files import OpenFolder
 
-#: Bytes read in one step, so that a worker gone wild cannot fill the agent's memory.
-READ_LIMIT_BYTES = 1024 * 1024
+#: Bytes read in one step, so that a worker gone wild can neither fill the agent's memory nor hold
+#: it up: what is in them is parsed in some twentieth of a second.
+READ_LIMIT_BYTES = 256 * 1024
 
 
 class EventTail:
@@ -30,17 +31,16 @@ class EventTail:
         self.rejected = 0
         #: The highest sequence number read.
         self.last_seq = 0
+        #: Whether there may be more than was read last.
+        self.behind = False
 
     def read(self) -> list[WorkerEvent]:
-        """Return the events written since the last call, in order; an empty list if none."""
-        events: list[WorkerEvent] = []
-        while chunk := self._read_chunk():
-            lines, whole_bytes = self._split(chunk)
-            if not whole_bytes:
-                break
-            self._offset += whole_bytes
-            events.extend(event for line in lines if (event := self._parse(line)) is not None)
-        return events
+        """Return the next events written since the last call, in order."""
+        chunk = self._read_chunk()
+        self.behind = len(chunk) == READ_LIMIT_BYTES
+        lines, whole_bytes = self._split(chunk)
+        self._offset += whole_bytes
+        return [event for line in lines if (event := self._parse(line)) is not None]
 
     def _read_chunk(self) -> bytes:
         try:

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 #: Numbers and short words: 200 events are far below the broker's payload limit.
 EVENTS_PER_REPORT = 200
 BYTES_PER_REPORT = 256 * 1024
+#: Events that wait in memory; more stay in the worker's file.
+PENDING_LIMIT = 10 * EVENTS_PER_REPORT
 
 
 class LeaseHolder(Protocol):
@@ -96,6 +98,11 @@ class Reporter:
         self._pending.append((dict(event), size_bytes))
         self._emptied.clear()
         self._news.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more events may wait here."""
+        return len(self._pending) < PENDING_LIMIT
 
     async def keep(self) -> NoReturn:
         """Report and renew until cancelled.

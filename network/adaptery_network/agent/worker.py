@@ -2,7 +2,8 @@
 
 Not here: what it reports to whom, leases, transfers. Invariants:
 - the process group is gone when `run` returns or is cancelled;
-- every event written before the end has been handed on by then;
+- every event written before an end that nobody asked for has been handed on by then, and a worker
+  gone wild is heard no faster than its words are taken;
 - it runs under a guard, which outlives a killed agent; the next life of the agent adopts it;
 - the environment carries the attempt and its fencing token, by which an orphan is known.
 """
@@ -58,11 +59,14 @@ class Worker:
         folder: AttemptFolder,
         settings: WorkerSettings,
         on_event: Callable[[WorkerEvent], None],
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Name the worker of an attempt; `has_room` says whether more events may be handed on."""
         self._spec = spec
         self._folder = folder
         self._settings = settings
         self._on_event = on_event
+        self._has_room = has_room
         self._tail = EventTail(folder.events)
         self._asked = asyncio.Event()
         #: Why it was asked to end, if it was.
@@ -90,15 +94,23 @@ class Worker:
     async def adopt(self, process: GuardedProcess) -> int:
         """Take a running worker to its end and return its exit code."""
         try:
-            return await self._watch(process)
+            code = await self._watch(process)
         finally:
             if process.exit_code is None:
                 await process.kill()
-            self.read_events()
             logger.info("worker of %s ended code=%s", self._spec.attempt, process.exit_code)
+        await self.read_rest()
+        return code
 
-    def read_events(self) -> None:
-        """Hand on what the worker has written since the last time."""
+    async def read_rest(self) -> None:
+        """Hand on all that an ended worker wrote; of one that was asked to end, a last piece."""
+        self._read_events()
+        while self._tail.behind and not self._asked.is_set():
+            await asyncio.sleep(0 if self._has_room() else self._settings.poll_seconds)
+            if self._has_room():
+                self._read_events()
+
+    def _read_events(self) -> None:
         rejected = self._tail.rejected
         for event in self._tail.read():
             self._on_event(event)
@@ -149,7 +161,8 @@ class Worker:
                     timeout=self._settings.poll_seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                self.read_events()
+                if self._has_room():
+                    self._read_events()
             return await process.stop(self._settings.grace_seconds)
         finally:
             for task in (exited, asked, limits):

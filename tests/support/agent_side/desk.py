@@ -31,6 +31,8 @@ class ServiceDesk:
         self.cancel = False
         #: Raised instead of an answer, as if the service were away.
         self.away: AdapteryError | None = None
+        #: The operations that are; empty: all.
+        self.away_from: set[str] = set()
         #: So many operations fail once, as on a flaky link.
         self.flaky = 0
 
@@ -49,7 +51,7 @@ class ServiceDesk:
 
     async def answer(self, header: dict, blob: bytes) -> tuple[dict, bytes]:
         self.counts[header["op"]] += 1
-        if self.away is not None:
+        if self.away is not None and header["op"] in (self.away_from or {header["op"]}):
             raise self.away
         if self.flaky:
             self.flaky -= 1

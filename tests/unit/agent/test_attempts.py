@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from adaptery.errors import (
 )
 from adaptery_network.agent.folders import AttemptRecord
 from adaptery_network.agent.processes import ChildProcess, clean_environment
+from adaptery_network.agent.reporter import PENDING_LIMIT
 from adaptery_network.agent.worker import worker_marks
 from support.agent_side import program
 from support.agent_side.orders import SESSION_KEY, cancel, make_grant, order, start_body
@@ -64,6 +67,33 @@ async def test_an_attempt_goes_from_order_to_adapter(bench):
     assert folders[-1] == "adapter"
     assert bench.cache.find(adapter["weight_digest"]), "it serves its first question from disk"
     await eventually(lambda: bench.slots.free == 1)
+
+
+#: Says more in a moment than anybody takes.
+TALKATIVE = """
+import json
+with open("events.jsonl", "w") as stream:
+    for seq in range(1, 8001):
+        event = {"seq": seq, "at": "2026-01-01T00:00:00Z", "kind": "log", "message": "x" * 80}
+        stream.write(json.dumps(event) + chr(10))
+"""
+
+
+async def test_a_worker_gone_wild_is_heard_as_fast_as_the_service_takes_it(bench):
+    await bench.behave("finish")
+    bench.worker = replace(bench.worker, command=(sys.executable, "-c", TALKATIVE))
+    bench.slots = bench.new_slots()
+    spec = make_spec()
+    desk = bench.desk(spec)
+    desk.away = UnavailableError()
+    desk.away_from = {"report"}
+    await order(bench.slots, spec)
+    ((attempt, _),) = bench.slots._running.values()
+    await eventually(lambda: not attempt._reporter.has_room)
+    assert len(attempt._reporter._pending) < 2 * PENDING_LIMIT
+    desk.away = None
+    await eventually(lambda: desk.finish, timeout_seconds=60)
+    assert sorted(desk.events) == list(range(1, 8001))
 
 
 async def test_a_committed_checkpoint_is_sent_while_the_worker_goes_on(bench):

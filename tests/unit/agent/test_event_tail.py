@@ -14,6 +14,13 @@ def seqs(events):
     return [event.seq for event in events]
 
 
+def read_all(tail):
+    events = tail.read()
+    while tail.behind:
+        events += tail.read()
+    return events
+
+
 def test_a_missing_file_holds_no_events(tmp_path):
     assert EventTail(tmp_path / "events.jsonl").read() == []
 
@@ -50,11 +57,20 @@ def test_a_line_without_an_end_cannot_hold_up_the_rest(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(line(1) + b"x" * 3_000_000)
     tail = EventTail(path)
-    assert seqs(tail.read()) == [1]
+    assert seqs(read_all(tail)) == [1]
     with path.open("ab") as stream:
         stream.write(b"x" * 10 + b"\n" + line(2))
     assert seqs(tail.read()) == [2]
     assert tail.rejected == 1
+
+
+def test_a_worker_gone_wild_is_read_in_pieces(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(line, range(1, 5001))))
+    tail = EventTail(path)
+    first = tail.read()
+    assert 0 < len(first) < 5000 and tail.behind
+    assert seqs(first + read_all(tail)) == list(range(1, 5001))
 
 
 def test_a_sequence_that_goes_back_is_dropped(tmp_path):
