@@ -69,15 +69,18 @@ def job_id_of(text: str) -> str:
     return f"jb_{text.removeprefix(_JOB)}" if text.startswith(_JOB) else ""
 
 
-def event_seq_of(text: str) -> int:
+def event_seq_of(text: str, job_id: str) -> int:
     """Return the number of an event in its job.
 
     Raises:
-        InvalidInputError: this is no event.
+        InvalidInputError: this is no event of the job.
     """
-    digits = text.rpartition("-")[2]
-    if not (text.startswith(_EVENT) and digits.isascii() and digits.isdigit() and len(digits) < 16):
-        raise _wrong("after", "is no event.", "Use the id of the last event of the page before.")
+    job, _, digits = text.removeprefix(_EVENT).rpartition("-")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 10
+    if not (text.startswith(_EVENT) and f"jb_{job}" == job_id and is_number):
+        raise _wrong(
+            "after", "is no event of this job.", "Use the id of the last event of the page before."
+        )
     return int(digits)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from adaptery.schemas.clearml import ClearmlTask
-from adaptery.schemas.common import Answer, ClientKey, Instant, JsonObject, Model
+from adaptery.schemas.common import WITHOUT_NUL, Answer, ClientKey, Instant, JsonObject, Model
 from adaptery.schemas.datasets import NameText
 from adaptery.schemas.grants import RightWord
 from adaptery.schemas.spec import JobId
@@ -35,7 +35,8 @@ DATASETS_LIMIT = 16
 #: As OpenAI has them.
 METADATA_LIMIT = 16
 Metadata = dict[
-    Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
+    Annotated[str, Field(min_length=1, max_length=64, pattern=WITHOUT_NUL)],
+    Annotated[str, Field(max_length=512, pattern=WITHOUT_NUL)],
 ]
 
 DatasetText = Annotated[str, Field(min_length=1, max_length=400)]

@@ -10,6 +10,7 @@ Invariants:
   inside this process; a second process waits `BUSY_TIMEOUT_SECONDS`.
 - Readers of SQLite cannot write (`query_only`), and see one snapshot per call (WAL).
 - A look-up of SQLite never waits for a lock on the event loop: it goes to a thread for that.
+- A text with NUL is looked up as one that is nowhere: PostgreSQL would refuse it, SQLite does not.
 - Statement parameters appear in no log and no exception text (`hide_parameters`).
 """
 
@@ -20,7 +21,7 @@ import sqlite3
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -51,9 +52,7 @@ class Database:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", read_only=False)
             self._reader = _sqlite_engine(url, begin="BEGIN", read_only=True)
         else:
-            self._writer = self._reader = sa.create_engine(
-                url, hide_parameters=True, pool_pre_ping=True
-            )
+            self._writer = self._reader = _server_engine(url)
         self._read_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
         self._write_threads = ThreadPoolExecutor(
             1 if self.is_sqlite else WRITER_THREADS, thread_name_prefix="db-write"
@@ -173,6 +172,27 @@ def is_locked(error: OperationalError) -> bool:
 
 def _quick_engine(url: str) -> Engine:
     return _sqlite_engine(url, begin="BEGIN", read_only=True, wait_seconds=0.0)
+
+
+def _server_engine(url: str) -> Engine:
+    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _replace_nul(  # pyright: ignore[reportUnusedFunction]
+        _connection, _cursor, statement: str, parameters: Any, _context, many: bool
+    ) -> tuple[str, Any]:
+        return statement, list(map(_without_nul, parameters)) if many else _without_nul(parameters)
+
+    return engine
+
+
+def _without_nul(parameters: Any) -> Any:
+    if not isinstance(parameters, dict):
+        return parameters
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        for name, value in cast("dict[str, object]", parameters).items()
+    }
 
 
 def _sqlite_engine(

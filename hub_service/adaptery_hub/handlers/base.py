@@ -286,7 +286,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
         unknown = [
             name
             for name in self.request.query_arguments
-            if name not in known and f"{name.partition('[')[0]}[]" not in known
+            if name not in known and not ("[" in name and f"{name.partition('[')[0]}[]" in known)
         ]
         if unknown:
             allowed = ", ".join(self.operation.query) or "none"

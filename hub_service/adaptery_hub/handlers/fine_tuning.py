@@ -182,7 +182,7 @@ class FineTuningEventsHandler(OpenAIHandler):
         """List the events, newest first."""
         after, limit = self.page()
         job_id = job_id_of(fine_tuning_job)
-        before = event_seq_of(after) if after is not None else None
+        before = event_seq_of(after, job_id) if after is not None else None
         await fetch_job(self, job_id, Right.VIEW)
         rows = await self.services.db.read(
             lambda c: job_events.read_back(c, job_id, before, limit + 1)

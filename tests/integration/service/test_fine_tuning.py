@@ -340,3 +340,24 @@ async def test_of_others_nothing_is_seen_or_used(
             told.append(caught.value.body)
         assert told[0] == told[1]
     assert [one async for one in files.list()] == [one async for one in jobs.list()] == []
+
+
+async def test_a_cursor_is_of_the_job_that_it_is_shown_for(ai: openai.AsyncOpenAI) -> None:
+    file = await ai.files.create(file=("chats.jsonl", CHATS), purpose="fine-tune")
+    one, other = [
+        (await ai.fine_tuning.jobs.create(model=BASE, training_file=file.id)).id for _ in range(2)
+    ]
+    events = ai.fine_tuning.jobs.list_events
+    assert (await events(one, after=f"ftevent-{one[6:]}-2")).data
+    for cursor in (f"ftevent-{other[6:]}-2", f"ftevent-{one[6:]}-{'9' * 15}", "ftevent--1"):
+        with pytest.raises(openai.BadRequestError) as caught:
+            await events(one, after=cursor)
+        assert caught.value.param == "after"
+
+
+async def test_notes_hold_no_text_that_a_database_refuses(demo: Client) -> None:
+    for metadata in ({"a": "x\0"}, {"a\0": "x"}):
+        body = {"model": BASE, "training_file": "x", "metadata": metadata}
+        assert (await demo.post("v1/fine_tuning/jobs", json=body)).status_code == 400
+    for query in ("metadata=x", "metadata[]=x", "metadata[a=x", "metadata[a]=1&metadata[a]=2"):
+        assert (await demo.get(f"v1/fine_tuning/jobs?{query}")).status_code == 400

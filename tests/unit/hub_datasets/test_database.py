@@ -13,6 +13,7 @@ from adaptery.times import now
 from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.tables import job_events, jobs, metadata, tenants
+from support.databases import KINDS, empty_database
 
 
 @pytest.fixture
@@ -110,4 +111,12 @@ def test_a_database_of_the_first_release_keeps_its_jobs(tmp_path: Path) -> None:
     assert times == [("jb_1", queued), ("jb_2", made)]
     assert keys == [None, None]
     assert events == 3
+    database.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_text_with_nul_is_nowhere(kind: str, tmp_path: Path) -> None:
+    database = empty_database(kind, tmp_path)
+    statement = tenants.select().where(tenants.c.hub_name == "a\0b")
+    assert await database.read(lambda c: c.execute(statement).all()) == []
     database.close()
