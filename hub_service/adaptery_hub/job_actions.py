@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adaptery.errors import JobStateError
-from adaptery.schemas.jobs import JobAction
+from adaptery.errors import JobStateError, NotAllowedError
+from adaptery.schemas.jobs import JobAction, Priority
 from adaptery.states import FINAL_STATES, JobState
+from adaptery_hub.identity import Identity
 from adaptery_hub.permissions import Right
 
-__all__ = ["ACTIONS", "Rule", "Standing", "actions_of", "check_action"]
+__all__ = ["ACTIONS", "Rule", "Standing", "actions_of", "check_action", "check_priority"]
 
 _WAITING = frozenset({JobState.CREATED, JobState.QUEUED})
 _ANY = frozenset(JobState)
@@ -79,3 +80,16 @@ def check_action(action: JobAction, state: JobState) -> None:
     if state not in rule.states:
         known = " or ".join(word for word in JobState if word in rule.states)
         raise JobStateError(f"The job is {state}.", hint=f"possible while it is {known}")
+
+
+def check_priority(priority: Priority, identity: Identity) -> None:
+    """Looks whether the caller may give a job this priority.
+
+    Raises:
+        NotAllowedError: They may not.
+    """
+    if priority == "high" and "admin" not in identity.scopes:
+        raise NotAllowedError(
+            "High priority is for administrators, with a token of the scope custom:adaptery:admin.",
+            hint="Use normal or low.",
+        )

@@ -34,7 +34,7 @@ from adaptery_hub.database.statements import job_inputs, jobs
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import RequestKey
 from adaptery_hub.identity import Identity
-from adaptery_hub.job_actions import check_action
+from adaptery_hub.job_actions import check_action, check_priority
 from adaptery_hub.job_adapters import JobBase, check_rank, take_adapters
 from adaptery_hub.job_inputs import (
     Chosen,
@@ -175,8 +175,7 @@ class JobDesk:
                 f"The task {task.name} was changed since.",
                 hint="Clone the job: its form shows what can be chosen now.",
             )
-        if wanted.priority == "high":
-            identity.check_scope("admin")
+        check_priority(wanted.priority, identity)
         options = self._tasks.check_options(task.name, wanted.options)
         base_model = self._base_model(task, wanted.base_model)
         base = JobBase(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import FieldProblem, NotAllowedError, SpecError
+from adaptery.errors import FieldProblem, NotAllowedError, NotFoundError, SpecError
 from adaptery.formats import losses
 from adaptery.records import Kind
 from adaptery.schemas.common import Model, parse
@@ -126,14 +126,30 @@ def choose_versions(connection: Connection, identity: Identity, wanted: JobCreat
     chosen: list[Chosen] = []
     for number, name in enumerate(wanted.versions):
         where = "dataset" if wanted.datasets is None else f"datasets.{number}"
-        row = versions.resolve(connection, identity, name, Right.USE)
+        row = _resolve(connection, identity, name, where)
         if any(row["id"] == other.row["id"] for other in chosen):
             raise _wrong(where, f"is named twice: {versions.full_name(row)}", "leave it out")
         chosen.append(read_chosen(connection, row, where))
     if wanted.validation is not None:
-        row = versions.resolve(connection, identity, wanted.validation, Right.USE)
+        row = _resolve(connection, identity, wanted.validation, _HELD_OUT)
         chosen.append(_hold_out(read_chosen(connection, row, _HELD_OUT), chosen))
     return chosen
+
+
+def _resolve(connection: Connection, identity: Identity, name: str, where: str) -> RowMapping:
+    """Returns the row of a version that the caller may use.
+
+    Raises:
+        NotFoundError: There is none; the field that names it is said.
+        NotAllowedError: The caller may see the dataset but not use it.
+    """
+    try:
+        return versions.resolve(connection, identity, name, Right.USE)
+    except NotFoundError:
+        raise NotFoundError(
+            "There is no such version of a dataset, or you may not use it.",
+            hint=f"Check the name in {where}.",
+        ) from None
 
 
 def _hold_out(entry: Chosen, learnt: Sequence[Chosen]) -> Chosen:

@@ -60,6 +60,9 @@ class AnyExample(Protocol):
 Tokens: TypeAlias = "tuple[array[int], Sequence[Target]]"  # array takes no [] before 3.12
 ExampleT = TypeVar("ExampleT", bound=AnyExample)
 
+#: A log names so many records; the pre-flight counts them all.
+NAMED_RECORDS = 12
+
 
 class Origin(NamedTuple):
     """Where an example comes from."""
@@ -78,6 +81,7 @@ class ExampleSet(Generic[ExampleT]):
     dropped_cut: int = 0  #: nothing that counts was left before the cut-off
     dropped_empty: int = 0  #: nothing that counts was there at all
     origins: list[Origin] = field(default_factory=list[Origin])  #: of each example
+    left_out: list[int] = field(default_factory=list[int])  #: numbers of records of dropped ones
     record: int = 0  #: the number of the record that examples are made of now
 
     @property
@@ -106,15 +110,21 @@ class ExampleSet(Generic[ExampleT]):
             real = [t._replace(start=max(t.start, 1)) for t in targets if t.end > max(t.start, 1)]
             if not real:
                 self.dropped_empty += 1
+                self.left_out.append(self.record)
                 return
             kept = tuple(t._replace(end=min(t.end, limit)) for t in real if t.start < limit)
             if not kept or (whole and len(token_ids) > limit):
-                self.dropped_cut += 1
+                self.drop_cut()
                 return
             made.append(Example(token_ids[:limit], kept))
         is_cut = any(len(token_ids) > limit for token_ids, _ in sequences)
         self.cut += is_cut
         self.keep(make(*made), cut=is_cut)
+
+    def drop_cut(self) -> None:
+        """Leave out an example of which nothing that counts is within the cut-off."""
+        self.dropped_cut += 1
+        self.left_out.append(self.record)
 
     def keep(self, example: ExampleT, *, cut: bool = False) -> None:
         """Keep an example that fits."""
@@ -134,15 +144,35 @@ class ExampleSet(Generic[ExampleT]):
             )
 
     def describe(self) -> str:
-        """Return one line of counts for the job's log."""
+        """Return one line of counts for the job's log, with the numbers of records that lost."""
         tokens, targets = sum(self.lengths), sum(e.target_tokens for e in self.examples)
         mean = tokens / len(self.examples) if self.examples else 0.0
-        return (
-            f"{len(self.examples)} examples, {tokens} tokens (mean {mean:.0f}), "
-            f"{targets} of them count in the loss; {self.cut} cut at {self.cutoff_len} tokens, "
-            f"{self.dropped_cut} dropped because their answer lies beyond the cut-off, "
-            f"{self.dropped_empty} dropped because nothing in them counts"
-        )
+        learnt = f", {targets:,} of them learnt from" if targets else ""
+        told = [f"{len(self.examples):,} examples, {tokens:,} tokens (mean {mean:.0f}){learnt}"]
+        if self.cut:
+            cut = [origin.record for origin in self.origins if origin.cut]
+            told.append(f"{self.cut:,} cut at {self.cutoff_len:,} tokens{_named(cut)}")
+        if self.left_out:
+            reasons = ", ".join(
+                f"{count:,} {why}"
+                for count, why in (
+                    (self.dropped_cut, "whose answer lies beyond the cut-off"),
+                    (self.dropped_empty, "with nothing to learn"),
+                )
+                if count
+            )
+            told.append(f"left out: {reasons}{_named(self.left_out)}")
+        return "; ".join(told)
+
+
+def _named(records: Sequence[int]) -> str:
+    """Return the first of the records by number, as a remark."""
+    numbers = list(dict.fromkeys(records))
+    if not numbers:
+        return ""
+    shown = ", ".join(map(str, numbers[:NAMED_RECORDS]))
+    more = ", …" if len(numbers) > NAMED_RECORDS else ""
+    return f" (record{'s' if len(numbers) > 1 else ''} {shown}{more})"
 
 
 def _itself(example: Example) -> Example:

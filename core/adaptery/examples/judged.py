@@ -144,7 +144,7 @@ def build_prompts(
             raise RecordError(f"Record {number}: {error.message}", hint=error.hint) from None
         ids = array("i", tokenizer.encode_rendered(text).ids)
         if len(ids) > cutoff_len:
-            made.dropped_cut += 1
+            made.drop_cut()
         else:
             made.keep(Prompt(ids))
     made.require_examples()

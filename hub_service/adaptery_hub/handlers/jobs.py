@@ -18,6 +18,7 @@ from adaptery_hub.database.statements import job_lists
 from adaptery_hub.database.statements.job_lists import ORDERS, JobFilter
 from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.computing import compute_of
+from adaptery_hub.job_actions import check_priority
 from adaptery_hub.job_charts import read_metrics
 from adaptery_hub.job_removal import remove_job
 from adaptery_hub.job_statistics import describe_statistics
@@ -74,8 +75,7 @@ class JobHandler(Handler):
         self.check_query()
         await fetch_job(self, job, Right.MANAGE)
         priority = self.body(JobChange).priority
-        if priority == "high":
-            self.identity.check_scope("admin")
+        check_priority(priority, self.identity)
 
         def change(connection: Connection) -> None:
             transitions.prioritise(connection, job, NUMBERS[priority], now())
@@ -190,8 +190,9 @@ async def fetch_job(handler: Handler, job_id: str, right: Right) -> RowMapping:
 
 async def read_job(handler: Handler, job_id: str, right: Right) -> Job:
     """Returns a job as the API shows it; see `fetch_job`."""
-    row = await fetch_job(handler, job_id, right)
-    return (await describe_jobs(handler, [row]))[0]
+    compute = compute_of(handler)
+    agents = compute.connected_agents()
+    return await compute.dashboard.describe_one(job_id, right, handler.identity, agents)
 
 
 async def describe_jobs(handler: Handler, rows: Sequence[RowMapping]) -> list[Job]:

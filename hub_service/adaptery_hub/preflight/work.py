@@ -160,7 +160,8 @@ def _memory(
     need = need_bytes(shape, spec, counts.batch_tokens, counts.batch_targets)
     if factor is None:
         return MemoryEstimate(need=need, limit=limit, basis="a rule of thumb from its sizes")
-    basis = f"a rule of thumb from its sizes, times {factor:.2f} as {len(taken)} past run{'s tell' if len(taken) > 1 else ' tells'}"
+    runs = "1 past run tells" if len(taken) == 1 else f"{len(taken)} past runs tell"
+    basis = f"a rule of thumb from its sizes, times {factor:.2f} as {runs}"
     return MemoryEstimate(need=round(need * factor), limit=limit, basis=basis)
 
 

@@ -109,7 +109,9 @@ class TaskCatalog:
         """
         compiled = self._state.tasks.get(name)
         if compiled is None or not compiled.task.is_for(groups):
-            raise NotFoundError("There is no such task.", hint="GET api/tasks lists them.")
+            raise NotFoundError(
+                "There is no such task.", hint="The list of tasks has those that are for you."
+            )
         return compiled.task
 
     def check_options(self, name: str, values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:

@@ -167,13 +167,22 @@ async def test_a_job_is_cloned_by_who_can_see_it(demo: Client, guest: Client) ->
     await guest.json("POST", "api/jobs", 422, json=body | {"cloned_from": "jb_1"})
 
 
+async def test_a_version_that_is_not_there_is_told_by_the_field_that_names_it(
+    stage: JobStage, demo: Client
+) -> None:
+    body = {"name": "notes", "datasets": [await published(demo), "@demo/gone@1"]}
+    refused = await demo.json("POST", "api/jobs", 404, json=body)
+    assert "version of a dataset" in refused["detail"] and "datasets.1" in refused["hint"]
+
+
 async def test_high_priority_is_an_administrators_to_give(stage: JobStage, demo: Client) -> None:
     admin = stage.service.client("demo", scopes=(*SCOPES, "admin"))
     version = await published(demo)
     first = (await submitted(demo, "one", version))["id"]
     second = (await submitted(demo, "two", version, priority="low"))["id"]
     body = {"name": "three", "dataset": version, "priority": "high"}
-    await demo.json("POST", "api/jobs", 403, json=body)
+    refused = await demo.json("POST", "api/jobs", 403, json=body)
+    assert "High priority is for administrators" in refused["detail"]
     await demo.json("PATCH", f"api/jobs/{second}", 403, json={"priority": "high"})
     await demo.json("PATCH", f"api/jobs/{second}", 422, json={"priority": 5})
     changed = await admin.json("PATCH", f"api/jobs/{second}", json={"priority": "high"})

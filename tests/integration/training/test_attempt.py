@@ -190,7 +190,7 @@ def test_cut_and_dropped_records_are_counted(bench):
     assert attempt.run() == 0, attempt.log
     warning = next(e["message"] for e in attempt.of_kind("log") if e["level"] == "warning")
     assert "21 examples" in warning
-    assert "1 cut at 100 tokens, 1 dropped because their answer lies beyond" in warning
+    assert "1 cut at 100 tokens (record" in warning and "left out: 1 whose answer lies" in warning
 
 
 def test_several_inputs_are_trained_on_together(bench):

@@ -67,12 +67,15 @@ def test_what_is_beyond_the_cutoff_is_cut_or_dropped_and_counted(tokenizer):
     empty = chat(Message("user", "1"), Message("assistant", "1", weight=0))
     made = build_examples([fits, is_cut, is_lost, empty], tokenizer, cutoff_len=30)
     assert (len(made.examples), made.cut, made.dropped_cut, made.dropped_empty) == (2, 1, 1, 1)
+    assert "; 1 cut at 30 tokens (record 2); left out: 1 whose answer" in made.describe()
+    assert made.describe().endswith(", 1 with nothing to learn (records 3, 4)")
     assert max(made.lengths) == 30
     assert all(example.target_tokens > 0 for example in made.examples)
 
 
 def test_nothing_left_is_an_error_with_the_counts(tokenizer):
-    with pytest.raises(RecordError, match="1 dropped because their answer"):
+    lost = r"left out: 1 whose answer lies beyond the cut-off \(record 1\)"
+    with pytest.raises(RecordError, match=lost):
         build_examples([chat(USER, Message("assistant", "x"))], tokenizer, cutoff_len=8)
 
 
