@@ -145,9 +145,12 @@ class StorageDesk:
         return {id: Account(parts[id], self._quota(given)) for id, given in set_bytes.items()}
 
     def _check(self, connection: Connection, tenant_id: str, reserved: int, size: int) -> None:
-        account = self.account(connection, tenant_id)
-        quota = account.quota_bytes
-        if quota is None or account.used_bytes + reserved <= quota:
+        set_bytes = statements.quota_of(connection, tenant_id)
+        quota = self._quota(set_bytes)
+        if quota is None:
+            return
+        account = self.accounts(connection, {tenant_id: set_bytes})[tenant_id]
+        if account.used_bytes + reserved <= quota:
             return
         under_way = reserved - size
         told = f"{written_size(account.used_bytes)} of {written_size(quota)} are used"

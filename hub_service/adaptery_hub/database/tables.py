@@ -212,7 +212,7 @@ jobs = _table(
     sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again
     sa.Index(None, "creator_id", "key", unique=True),
     sa.Index(None, "state", "queue"),
-    sa.Index(None, "tenant_id", "state", "deleted_at"),  # how many of whom
+    sa.Index(None, "tenant_id", "state", "deleted_at", "id"),  # which of whom, and how many
     sa.Index(  # the few that cannot be queued yet
         "ix_jobs_created",
         "id",

@@ -14,7 +14,7 @@ from adaptery.errors import NotAllowedError, NotFoundError
 from adaptery.times import now
 from adaptery_hub.database import Database, tables
 from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, fetch, right_of, visible
+from adaptery_hub.permissions import Right, fetch, right_of, visible, within_reach
 from support.examples import examples
 from support.schema import open_database
 
@@ -275,6 +275,9 @@ def test_the_predicate_says_what_the_rules_say(
     for kind, table in SHARED.items():
         mine = {f"th_{n}" for n, thing in enumerate(things) if thing.kind == kind}
         assert rights(world, caller, table) == {thing: expected[thing] for thing in mine}
+        in_reach = sa.select(table.c.id).where(within_reach(table, caller))
+        reached = world.read_now(lambda c, s=in_reach: c.scalars(s).all())
+        assert set(reached) >= {thing for thing in mine if expected[thing]}
         for right in Right:
             # What is listed is the union of what may be fetched: one by one, and no more.
             statement = sa.select(table.c.id).where(visible(table, caller, right))

@@ -1,6 +1,9 @@
 """Lines of queues on a real database: exact while that is quick, kept while it is not."""
 
+import asyncio
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +15,7 @@ from adaptery_hub.queue import RuleBook, transitions
 from adaptery_hub.queue.forecast import AgentSlots
 from adaptery_hub.queue.lines import KEEP_SECONDS, PAST_MIN, QUICK_SECONDS, Line, Lines
 from support.hub_tables import AGENT, WEIGHTS, HubTables, fence_of
+from support.waiting import PATIENCE_SECONDS
 
 SLOTS = (AgentSlots(AGENT, 1, frozenset({WEIGHTS})),)
 THERE = ConnectedAgents(SLOTS)
@@ -145,6 +149,38 @@ async def test_a_changed_priority_is_seen_by_everyone_but_keeps_no_long_line_fro
     line = await look(hub, lines)
     await prioritise(one, 0)
     assert await look(hub, lines) is line
+
+
+class LinesThatStop(Lines):
+    """Stays in the middle of putting a line together until it is let go on."""
+
+    def __init__(self, hub: HubTables, seconds: Seconds) -> None:
+        super().__init__(RuleBook(), hub.clock, seconds)
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.building = threading.Event()
+
+    def _build(self, *args: Any) -> Line:
+        self.building.set()
+        assert self.go_on.wait(PATIENCE_SECONDS)
+        return super()._build(*args)
+
+
+async def test_nobody_waits_for_a_long_line_that_another_one_puts_together(
+    hub: HubTables, seconds: Seconds
+) -> None:
+    await queued(hub, "one")
+    lines = LinesThatStop(hub, seconds)
+    seconds.took = 2 * QUICK_SECONDS
+    line = await look(hub, lines)
+    seconds.now += KEEP_SECONDS
+    lines.go_on.clear()
+    lines.building.clear()
+    first = asyncio.create_task(look(hub, lines))
+    await asyncio.to_thread(lines.building.wait, PATIENCE_SECONDS)
+    assert await look(hub, lines) is line
+    lines.go_on.set()
+    assert await first is not line
 
 
 async def test_a_line_that_takes_long_is_a_little_old_and_knows_the_newest_jobs_later(

@@ -13,7 +13,7 @@ from adaptery.states import FINAL_STATES, JobState
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements.places import behind
 from adaptery_hub.identity import Identity
-from adaptery_hub.permissions import Right, right_of, visible
+from adaptery_hub.permissions import Right, right_of, visible, within_reach
 
 _jobs = tables.jobs
 
@@ -62,7 +62,7 @@ def list_visible(
     """
     place, descending = _PLACES[wanted.order]
     statement = sa.select(_jobs, right_of(_jobs, identity).label("right"))
-    statement = statement.where(visible(_jobs, identity, Right.VIEW), *_conditions(wanted))
+    statement = statement.where(*_visible(identity), *_conditions(wanted))
     statement = statement.order_by(*(part.desc() if descending else part for part in place))
     if after is not None:
         found = behind(connection, identity, _jobs, after, sa.tuple_(*place), descending=descending)
@@ -74,10 +74,14 @@ def count_visible(connection: Connection, identity: Identity) -> dict[str, int]:
     """Returns how many jobs that the caller may see are in each state; only where there are any."""
     statement = (
         sa.select(_jobs.c.state, sa.func.count())
-        .where(visible(_jobs, identity, Right.VIEW))
+        .where(*_visible(identity))
         .group_by(_jobs.c.state)
     )
     return {state: count for state, count in connection.execute(statement)}
+
+
+def _visible(identity: Identity) -> tuple[sa.ColumnElement[bool], ...]:
+    return within_reach(_jobs, identity), visible(_jobs, identity, Right.VIEW)
 
 
 def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:

@@ -17,6 +17,7 @@ from adaptery.abilities import met_needs
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements.distinct import each_value
 
 _jobs = tables.jobs
 #: In the statement itself: as a parameter it would not be known to be what an index is made of.
@@ -195,14 +196,13 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
 
     By a few looks into an index for each of them: what waits behind the first is not read.
     """
-    lines = _lines(offer.queue)
-    job = _jobs.alias("job")
+    lines, job = _LINES, _jobs.alias("job")
     may_return = sa.and_(
         sa.or_(job.c.retry_at.is_(None), job.c.retry_at <= now),
         job.c.weight_digest.not_in(offer.elsewhere),
     )
     fits = sa.and_(
-        job.c.queue == offer.queue,
+        job.c.queue == sa.bindparam("queue"),
         job.c.state == JobState.QUEUED,
         job.c.tenant_id == lines.c.tenant_id,
         job.c.creator_id == lines.c.creator_id,
@@ -213,35 +213,39 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
         fits = sa.and_(fits, job.c.needs.in_(met_needs(offer.abilities)))
     most = sa.select(job.c.priority).where(fits).order_by(job.c.priority.desc()).limit(1)
     first = sa.select(job.c.id).where(fits).order_by(job.c.queued_at, job.c.id).limit(1)
-    ids = sa.select(
+    found = sa.select(
         first.where(job.c.priority == most.correlate(lines).scalar_subquery())
         .correlate(lines)
         .scalar_subquery()
     ).select_from(lines)
+    ids = connection.scalars(found, {"queue": offer.queue}).all()
     statement = sa.select(
         _jobs.c.id, _jobs.c.tenant_id, _jobs.c.creator_id, _jobs.c.priority, _jobs.c.queued_at
-    ).where(_jobs.c.id.in_(ids))
+    ).where(_jobs.c.id.in_([job_id for job_id in ids if job_id is not None]))
     return list(connection.execute(statement).mappings())
 
 
-def _lines(queue: str) -> sa.Subquery:
-    """Each user in each tenant who has jobs that wait in a queue: one of them, then the next."""
-    job, before = _jobs.alias("one"), _jobs.alias("before")
-    line = (job.c.tenant_id, job.c.creator_id)
-    one = sa.select(job.c.id).where(job.c.queue == queue, job.c.state == JobState.QUEUED)
-    one = one.order_by(*line).limit(1)
-    ids = sa.select(one.scalar_subquery().label("id")).cte("line_ids", recursive=True)
-    following = one.where(sa.tuple_(*line) > sa.tuple_(before.c.tenant_id, before.c.creator_id))
-    ids = ids.union_all(
-        sa.select(following.correlate(before).scalar_subquery()).join_from(
-            ids, before, before.c.id == ids.c.id
+def _lines() -> sa.Subquery:
+    """Each user in each tenant who has jobs that wait in a queue."""
+    waits = (_jobs.c.queue == sa.bindparam("queue"), _jobs.c.state == JobState.QUEUED)
+    tenant_id = each_value(_jobs.c.tenant_id, *waits, name="tenant_ids").c.value
+    creator = sa.select(sa.func.min(_jobs.c.creator_id)).where(*waits)
+    first = creator.where(_jobs.c.tenant_id == tenant_id).correlate(tenant_id.table)
+    lines = sa.select(tenant_id.label("tenant_id"), first.scalar_subquery().label("creator_id"))
+    lines = lines.where(tenant_id.is_not(None)).cte("lines", recursive=True)
+    following = creator.where(
+        _jobs.c.tenant_id == lines.c.tenant_id, _jobs.c.creator_id > lines.c.creator_id
+    )
+    each = lines.union_all(
+        sa.select(lines.c.tenant_id, following.correlate(lines).scalar_subquery()).where(
+            lines.c.creator_id.is_not(None)
         )
     )
-    return (
-        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id)
-        .join(ids, ids.c.id == _jobs.c.id)
-        .subquery("lines")
-    )
+    return sa.select(each).where(each.c.creator_id.is_not(None)).subquery("line")
+
+
+#: Asked at each claim, so it is built once.
+_LINES = _lines()
 
 
 def running(connection: Connection, queue: str) -> list[RowMapping]:

@@ -16,23 +16,16 @@ from adaptery.ids import new_id
 from adaptery.schemas.queues import QueueState
 from adaptery.states import FINAL_STATES, JobState
 from adaptery_hub.database import tables
+from adaptery_hub.database.statements.distinct import each_value
 
 _queues = tables.queues
 _jobs = tables.jobs
 
 
 def _giving() -> sa.Select[str]:
-    """The next name, again and again: each one look into an index, however many jobs wait."""
-    waits = _jobs.c.state == JobState.QUEUED
-    names = sa.select(sa.func.min(_jobs.c.queue).label("name")).where(waits)
-    names = names.cte("names", recursive=True)
-    following = sa.select(sa.func.min(_jobs.c.queue)).where(waits, _jobs.c.queue > names.c.name)
-    names = names.union_all(
-        sa.select(following.correlate(names).scalar_subquery()).where(names.c.name.is_not(None))
-    )
+    name = each_value(_jobs.c.queue, _jobs.c.state == JobState.QUEUED, name="names").c.value
     closed_names = sa.select(_queues.c.name).where(_queues.c.state != "open")
-    found = sa.and_(names.c.name.is_not(None), names.c.name.not_in(closed_names))
-    return sa.select(names.c.name).where(found)
+    return sa.select(name).where(name.is_not(None), name.not_in(closed_names))
 
 
 _GIVING = _giving()

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.drop_index("ix_jobs_state", "jobs")
     op.create_index("ix_jobs_state_queue", "jobs", ["state", "queue"])
     op.create_index(
-        "ix_jobs_tenant_id_state_deleted_at", "jobs", ["tenant_id", "state", "deleted_at"]
+        "ix_jobs_tenant_id_state_deleted_at_id", "jobs", ["tenant_id", "state", "deleted_at", "id"]
     )
     op.create_index(
         "ix_jobs_created", "jobs", ["id"], sqlite_where=CREATED, postgresql_where=CREATED
