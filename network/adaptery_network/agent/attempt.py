@@ -259,7 +259,7 @@ class Attempt:
                 keep=self._tools.pinned(),
             )
         except OSError as error:
-            logger.warning("adapter is not cached: %s", error.strerror)
+            logger.warning("adapter is not cached: %s", error.strerror or "it cannot be copied")
 
     def _on_event(self, event: WorkerEvent) -> None:
         fields = event.model_dump(mode="json", exclude_none=True)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,6 +36,8 @@ _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 #: Others may pass through it to what is theirs, and see nothing on the way.
 _PASSAGE = 0o711
+#: Of folders in folders; what a worker of ours makes is a fifth as deep.
+DEPTH_LIMIT = 64
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -149,8 +151,8 @@ class AttemptFolder:
 
         The record goes last: an agent killed half-way finds the folder again and goes on.
         """
-        shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.work)
+        _remove(self.path)
 
 
 class AgentFolders:
@@ -192,7 +194,7 @@ class AgentFolders:
             if is_id(path.name, "at") and (path / "attempt.json").exists():
                 yield AttemptFolder(path)
             elif path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
     def engine(self, model: str) -> Path:
         """Return the private folder of the engine of a base model."""
@@ -202,12 +204,32 @@ class AgentFolders:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return how many bytes the files under a folder hold; files that vanish count nothing."""
+    """Return how many bytes the files under a folder hold; files that vanish count nothing.
+
+    Raises:
+        IntegrityError: something in it cannot be counted, or lies too deep.
+    """
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(parent) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
+    waiting = [(os.fspath(folder), 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        if depth > DEPTH_LIMIT:
+            raise IntegrityError("It has folders in folders without end.")
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise IntegrityError("It has a folder that cannot be looked into.") from error
     return total
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder however deep: shutil needs a call and a descriptor for each level."""
+    command = ("rm", "-rf", "--", str(folder))
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adaptery.errors import IntegrityError
 from adaptery.schemas.events import WorkerEvent
 from adaptery.schemas.spec import JobSpec
 from adaptery_network.agent.endings import Ending
@@ -174,7 +175,11 @@ class Worker:
         while True:
             await asyncio.sleep(self._settings.limits_poll_seconds)
             memory_bytes = await asyncio.to_thread(process.memory_bytes)
-            disk_bytes = await asyncio.to_thread(folder_bytes, self._folder.work)
+            try:
+                disk_bytes = await asyncio.to_thread(folder_bytes, self._folder.work)
+            except IntegrityError as error:
+                self.end(Ending("failed", f"The job's folder is not counted. {error.message}"))
+                return
             if process.age_seconds() > limits.wall_seconds:
                 self.end(_over("time", f"{limits.wall_seconds} seconds", "fewer epochs"))
             elif memory_bytes > limits.memory_bytes:

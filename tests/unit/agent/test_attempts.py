@@ -96,6 +96,29 @@ async def test_a_worker_gone_wild_is_heard_as_fast_as_the_service_takes_it(bench
     assert sorted(desk.events) == list(range(1, 8001))
 
 
+#: Hides what it writes where no path reaches.
+DEEP = """
+import os, time
+for _ in range(3000):
+    os.mkdir("deeper")
+    os.chdir("deeper")
+open("hidden", "w").close()
+time.sleep(600)
+"""
+
+
+async def test_folders_without_end_fail_the_job_and_are_deleted(bench):
+    await bench.behave("finish")
+    bench.worker = replace(bench.worker, command=(sys.executable, "-c", DEEP))
+    bench.slots = bench.new_slots()
+    spec = make_spec()
+    desk = bench.desk(spec)
+    await order(bench.slots, spec)
+    await eventually(lambda: desk.finish and not bench.left(), timeout_seconds=60)
+    assert desk.finish["outcome"] == "failed"
+    assert "folders in folders" in desk.finish["reason"]
+
+
 async def test_a_committed_checkpoint_is_sent_while_the_worker_goes_on(bench):
     await bench.behave("hang")
     spec = make_spec()
