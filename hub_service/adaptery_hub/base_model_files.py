@@ -1,10 +1,13 @@
 """The files that describe base models: tokenizer, chat template, sizes; never weights.
 
 The first agent that holds a base model hands them over, once for each digest of weights. They lie
-in the state folder, `base-models/<digest>/`.
+in the state folder, `base-models/<digest>.<agent>/`.
+
+What the agent says is believed: the digest is of weights, not of these files. So all that users are
+told by them goes with an agent that is struck off, and the next one describes its base models anew.
 
 Invariants:
-- A folder is whole or not there; it never changes.
+- A folder is whole or not there; it never changes, and no other has its name.
 - What an agent sends is bounded before it is kept, and read only in processes of their own.
 """
 
@@ -44,7 +47,8 @@ class BaseModelFiles:
             shutil.rmtree(left, ignore_errors=True)
         self._folder = folder
         self._clock = clock
-        self._held = {path.name for path in folder.iterdir()}
+        #: By the name of a digest; earlier releases did not write down whose a folder is.
+        self._held = {path.name.partition(".")[0]: path for path in folder.iterdir()}
         self._not_before: dict[str, float] = {}
         #: Returns the weights that a name is bound to; the computing half knows.
         self.digest_of: Callable[[str], str | None] = lambda _: None
@@ -55,16 +59,21 @@ class BaseModelFiles:
 
     def find(self, weight_digest: str | None) -> Path | None:
         """Return the folder that describes a base model; None if no agent handed it over yet."""
-        name = _name(weight_digest or "")
-        return self._folder / name if name in self._held else None
+        return self._held.get(_name(weight_digest or ""))
 
     def wants(self, weight_digest: str) -> bool:
         """Whether an agent should be asked now."""
         name = _name(weight_digest)
         return name not in self._held and self._clock() >= self._not_before.get(name, 0.0)
 
-    async def collect(self, weight_digest: str, read: ReadPiece) -> None:
-        """Fetch the files of a base model, unless somebody does already; a failure is logged."""
+    async def collect(self, weight_digest: str, agent_id: str, read: ReadPiece) -> None:
+        """Fetch the files of a base model, unless somebody does already; a failure is logged.
+
+        Args:
+            weight_digest: its weights.
+            agent_id: who is asked.
+            read: asks.
+        """
         name = _name(weight_digest)
         if not self.wants(weight_digest):
             return
@@ -72,13 +81,22 @@ class BaseModelFiles:
         unfinished = self._folder / f".{new_id('op')}"
         try:
             files = {file: await _whole(file, read) for file in DESCRIPTION_FILES}
-            await asyncio.to_thread(_keep, unfinished, self._folder / name, files)
-            self._held.add(name)
+            folder = self._folder / f"{name}.{agent_id}"
+            await asyncio.to_thread(_keep, unfinished, folder, files)
+            self._held[name] = folder
         except (AdapteryError, OSError) as error:
             code = error.code if isinstance(error, AdapteryError) else type(error).__name__
             logs.log(logger, logging.WARNING, "base_model_files_missing", code=code)
         finally:
             self._not_before[name] = self._clock() + PAUSE_SECONDS
+
+    def forget(self, agent_id: str) -> None:
+        """Drop what an agent said of base models; blocking."""
+        for name, folder in list(self._held.items()):
+            if folder.name.partition(".")[2] == agent_id:
+                del self._held[name]
+                self._not_before.pop(name, None)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _whole(name: str, read: ReadPiece) -> bytes | None:

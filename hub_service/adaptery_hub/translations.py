@@ -6,6 +6,7 @@
 Invariants:
 - The merged version is the submitter's and references the originals: whoever submits may view them,
   when it begins and when it ends. It is at least as sensitive as each of them.
+- Its name and description say nothing of the originals, which it may be shared without.
 - The same versions and the same recipe come to the same version again, for every job of a tenant.
 - A job waits in `created` until its translation is there. Whatever dies in between, the next look
   finds the job and begins anew; a job that is cancelled ends its operation.
@@ -59,8 +60,6 @@ logger = logging.getLogger(__name__)
 
 #: How often jobs are looked for, besides when one was submitted.
 LOOK_SECONDS = 1.0
-#: Characters of the first version's name in that of the merged one.
-_NAME_CHARACTERS = 36
 _DIGEST_CHARACTERS = 12
 
 
@@ -202,12 +201,12 @@ class Translations:
             return await services.db.read(
                 lambda c: datasets.get(c, identity, found["id"], Right.MANAGE)
             )
-        names = ", ".join(versions.full_name(row) for row in sources)
         made = DatasetCreate.model_validate(
             {
                 "name": name,
                 "sensitivity": strictest([row["sensitivity"] for row in sources]),
-                "description": f"Translated to {wanted.kind} for training: {names}.",
+                # Of what, is told by its version, to those who may know.
+                "description": f"Translated to {wanted.kind} for training.",
             }
         )
         return await create_dataset(
@@ -271,10 +270,13 @@ def _recipe(wanted: MergeRequest, sources: list[RowMapping]) -> JsonObject:
 
 
 def _name_of(wanted: MergeRequest, sources: list[RowMapping]) -> str:
-    """Return the name of the dataset that holds what this recipe comes to."""
+    """Return the name of the dataset that holds what this recipe comes to.
+
+    Nothing in it comes from the names of the sources: whoever is shown the dataset may not know
+    them.
+    """
     digest = sha256_bytes(canonical_json(_recipe(wanted, sources))).removeprefix("sha256:")
-    first = sources[0]["dataset_name"][:_NAME_CHARACTERS].rstrip("._-")
-    return f"{first}-as-{wanted.kind}-{digest[:_DIGEST_CHARACTERS]}"
+    return f"translated-to-{wanted.kind}-{digest[:_DIGEST_CHARACTERS]}"
 
 
 def _find(connection: Connection, job: RowMapping, translation: Translation) -> RowMapping | None:

@@ -194,7 +194,7 @@ class Fleet:
                 logs.log(logger, logging.INFO, "cancel_not_taken", job=job_id, code=error.code)
 
     async def revoke(self, agent_id: str, actor_id: str) -> None:
-        """Strikes an agent off and cuts its connection.
+        """Strikes an agent off, forgets what it said of base models and cuts its connection.
 
         Raises:
             NotFoundError: There is no such agent.
@@ -202,6 +202,7 @@ class Fleet:
         """
         known = await self.roster.revoke(agent_id, actor_id)
         self.live.forget(agent_id)
+        await asyncio.to_thread(self._parts.model_files.forget, agent_id)
         if known.user_key is not None:
             await revoke_user(self._parts.identity, self._parts.broker_url, known.user_key)
 
@@ -301,7 +302,7 @@ class Fleet:
             bound = parts.base_models.digest(model.name) == model.weight_digest
             if bound and parts.model_files.wants(model.weight_digest):
                 read = partial(orders.model_piece, beat.agent_id, model)
-                collecting = parts.model_files.collect(model.weight_digest, read)
+                collecting = parts.model_files.collect(model.weight_digest, beat.agent_id, read)
                 self._errand(collecting, f"files of {model.weight_digest}")
 
     async def _store_change(self, change: StateChange, moment: datetime) -> None:

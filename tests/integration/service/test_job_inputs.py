@@ -82,7 +82,7 @@ async def test_preferences_are_translated_once_and_their_jobs_go_on(demo: Client
     assert made["reason"] == "translating 2 datasets to chat; left out: rejected answers"
     job = await job_in(demo, made["id"], "queued")
     (merged,) = await merged_versions(demo)
-    assert merged["name"].startswith("@demo/first-as-chat-") and merged["records"] == 5
+    assert merged["name"].startswith("@demo/translated-to-chat-") and merged["records"] == 5
     assert set(merged["sources"]) == {first, second}
     log = (await demo.json("GET", f"api/jobs/{job['id']}/log"))["items"]
     assert log[0]["data"]["message"] == (
@@ -97,6 +97,7 @@ async def test_preferences_are_translated_once_and_their_jobs_go_on(demo: Client
     datasets = (await demo.json("GET", "api/datasets"))["items"]
     (of_merged,) = [d for d in datasets if d["full_name"] == merged["name"].removesuffix("@1")]
     assert of_merged["sensitivity"] == "restricted"
+    assert not any(name in json.dumps(of_merged) for name in ("first", "second"))
 
 
 async def test_a_translation_outlives_the_service_and_ends_with_its_job(tmp_path: Path) -> None:
@@ -114,7 +115,9 @@ async def test_a_translation_outlives_the_service_and_ends_with_its_job(tmp_path
         assert not await merged_versions(demo)
     async with running_service(tmp_path / "state", base_models=BASE_MODELS) as service:
         demo = service.client("demo")
-        assert (await job_in(demo, left, "queued"))["dataset"].startswith("@demo/visits-as-chat-")
+        assert (await job_in(demo, left, "queued"))["dataset"].startswith(
+            "@demo/translated-to-chat-"
+        )
         assert len(await merged_versions(demo)) == 1
 
 

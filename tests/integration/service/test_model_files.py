@@ -46,7 +46,7 @@ async def test_the_service_learns_a_tokenizer_from_the_agent_that_holds_the_mode
     files = service.services.model_files
     report = BaseModelReport(BASE, WEIGHTS)
     assert files.find_named(BASE) is None
-    await files.collect(WEIGHTS, partial(orders.model_piece, agent.id, report))
+    await files.collect(WEIGHTS, agent.id, partial(orders.model_piece, agent.id, report))
     folder = files.find_named(BASE)
     assert folder is not None
     assert (folder / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()

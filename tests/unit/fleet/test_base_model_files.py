@@ -65,7 +65,7 @@ async def test_the_service_gets_them_once_and_whole(agent, base, tmp_path):
     files = BaseModelFiles(tmp_path / "service")
     files.digest_of = {"tiny": DIGEST}.get
     assert files.wants(DIGEST) and files.find_named("tiny") is None
-    await files.collect(DIGEST, read)
+    await files.collect(DIGEST, "ag_a", read)
     folder = files.find_named("tiny")
     assert folder is not None and not files.wants(DIGEST)
     assert (folder / "config.json").read_bytes() == (base / "config.json").read_bytes()
@@ -73,6 +73,27 @@ async def test_the_service_gets_them_once_and_whole(agent, base, tmp_path):
     assert ChatTokenizer(folder).encode("é") == ChatTokenizer(base).encode("é")
     again = BaseModelFiles(tmp_path / "service")
     assert again.find(DIGEST) == folder and again.find("sha256:" + "b" * 64) is None
+
+
+async def test_what_an_agent_said_goes_with_it_and_another_says_it_anew(agent, tmp_path):
+    async def lie(file: str, offset: int) -> Mapping[str, object]:
+        return {"bytes": 2, "data": base64.b64encode(b"{}").decode()}
+
+    async def read(file: str, offset: int) -> Mapping[str, object]:
+        return await ask(agent, {"model": MODEL, "file": file, "offset": offset}, grant())
+
+    files = BaseModelFiles(tmp_path / "service")
+    await files.collect(DIGEST, "ag_liar", lie)
+    lied = files.find(DIGEST)
+    files.forget("ag_other")
+    assert lied is not None and files.find(DIGEST) == lied
+    files = BaseModelFiles(tmp_path / "service")
+    files.forget("ag_liar")
+    assert files.find(DIGEST) is None and files.wants(DIGEST) and not lied.exists()
+    await files.collect(DIGEST, "ag_other", read)
+    folder = files.find(DIGEST)
+    assert folder is not None and folder != lied  # who remembers the folder reads this one
+    ChatTokenizer(folder)
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "../base/config.json", "nothing.json"])
@@ -113,7 +134,7 @@ async def test_what_does_not_add_up_is_not_kept_and_asked_for_later(answer, tmp_
     async def read(file: str, offset: int) -> Mapping[str, object]:
         return answer
 
-    await files.collect(DIGEST, read)
+    await files.collect(DIGEST, "ag_a", read)
     assert files.find(DIGEST) is None and not files.wants(DIGEST)
     assert list((tmp_path / "service").iterdir()) == []
     moment[0] = PAUSE_SECONDS
