@@ -33,7 +33,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
     folder: Path = arguments.folder
     if not folder.is_dir():
-        raise NotFoundError(f"There is no folder {folder}.")
+        hint = f"check the folder that it is in: {folder.parent}" if folder.exists() else None
+        raise NotFoundError(f"{folder} is no folder.", hint=hint)
     catalog = TaskCatalog(folder)
     for problem in catalog.problems:
         say_problem(problem.where, problem.reason, problem.remedy)

@@ -136,6 +136,10 @@ def _describe(status: Mapping[str, object]) -> list[str]:
         case {"base_models": [*models]}:
             lines += [f"base model: {model['name']} {model['weight_digest']}" for model in models]
     match status:
+        case {"models_folder": folder, "failed_base_models": [*failed]}:
+            lines += [f"base model: {name} cannot be used, see its log there" for name in failed]
+            lines.append(f"models folder: {folder}")
+    match status:
         case {"embedding_models": [*models]}:
             lines += [
                 f"embedding model: {model['name']} {model['weight_digest']}, {model['state']}"

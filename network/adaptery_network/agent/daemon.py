@@ -218,7 +218,12 @@ class Agent:
                 await self._transport.publish(subject, payload)
             except (UnavailableError, TooLargeError) as error:
                 logger.debug("a heartbeat is dropped: %s", error.code)
-            status = {**document, "connected": self._transport.connected, "pid": os.getpid()}
+            status = {
+                **document,
+                "connected": self._transport.connected,
+                "pid": os.getpid(),
+                "models_folder": str(self._folders.models),
+            }
             await asyncio.to_thread(_replace, self._folders.status, status)
             await asyncio.sleep(self._config.heartbeat_seconds)
 

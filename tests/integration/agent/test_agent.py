@@ -248,6 +248,7 @@ async def test_an_operator_joins_runs_and_looks_with_the_command_line(network):
     assert code == 0
     assert "connected" in out
     assert "slots: 2, free: 2" in out
+    assert f"models folder: {agent.state}" in out
     assert json.loads((await adaptery("status", "--json"))[1])["agent"] == service.card.agent
     code, _, err = await adaptery("run")
     assert code == 1

@@ -57,9 +57,10 @@ export function sinceOf(job: Job): string {
   return job.state_at ?? job.created_at;
 }
 
-/** The line as it is; all else with the newest first. */
+/** The line as it is, and the oldest first of those that are not in it yet; all else with the newest first. */
 function inOrder(one: Job, other: Job): number {
   const later = Date.parse(sinceOf(other)) - Date.parse(sinceOf(one));
+  if (one.state === "created") return -later;
   if (one.state !== "queued") return later;
   return (one.position ?? LAST) - (other.position ?? LAST) || -later;
 }

@@ -16,15 +16,17 @@ describe("a job that moved on between two answers", () => {
 });
 
 describe("the order of jobs", () => {
-  it("is the line of those that wait, and the newest first of all others", () => {
+  it("is the line of those that wait, the oldest first of those that will, and the newest first of all others", () => {
     const at = (day: number): string => `2026-03-0${day}T10:00:00Z`;
     const queued = [job("c", { position: null }), job("b", { position: 2 }), job("a", { position: 1 })];
     const completed = [job("x", { state_at: at(1) }), job("y", { state_at: at(2) })];
+    const created = [job("q", { state_at: at(2) }), job("p", { state_at: at(1) })];
     const pages = [
+      { items: created.map((one) => ({ ...one, state: "created" as const })), has_more: false },
       { items: queued.map((one) => ({ ...one, state: "queued" as const })), has_more: false },
-      { items: completed, has_more: false },
+      { items: completed.map((one) => ({ ...one, state: "completed" as const })), has_more: false },
     ];
-    expect(placed(pages).map((jobs) => jobs.map(({ id }) => id))).toEqual([["a", "b", "c"], ["y", "x"]]);
+    expect(placed(pages).map((jobs) => jobs.map(({ id }) => id))).toEqual([["p", "q"], ["a", "b", "c"], ["y", "x"]]);
   });
 });
 
