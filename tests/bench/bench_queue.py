@@ -1,8 +1,9 @@
 """The embedded queue under load, on both databases.
 
 10,000 jobs of ten owners wait, 50 agents take them over the real broker and protocol while users
-submit more and look at their dashboards. One owner has half of all jobs, another a hundredth. The
-service runs in this process, agents and users in another (`queue_load.py`).
+submit more, look at their dashboards and watch jobs that train. One owner has half of all jobs,
+another a hundredth. The service runs in this process, agents and users in another
+(`queue_load.py`).
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ def _judge(name: str, load: dict[str, Any], timed: TimedQueue) -> list[Measure]:
         ("submit p95", load["submits"], 50.0),
         ("claim p95", timed.took, 100.0),
         ("dashboard page p95", load["pages"], 200.0),
+        ("event to a watcher p95", load["arrivals"], 1000.0),
     )
     return [
         Measure(f"{measure}, {name}", _p95(took), "ms", f"{how}; {len(took)} times", limit=limit)

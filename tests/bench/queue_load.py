@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -36,12 +37,20 @@ from support.hub_tables import BASE, WEIGHTS  # noqa: E402
 from support.waiting import eventually  # noqa: E402
 
 HEARTBEAT_SECONDS = 2.0
+#: Users who watch a job of theirs while it trains, then the next one.
+WATCHERS = 5
+#: How often they look for one.
+LOOK_SECONDS = 0.5
+
+#: When an agent told an event, by its job and what the job calls such events.
+Told: TypeAlias = dict[tuple[str, str], float]
 
 
 class SimulatedAgent:
     """An agent with one slot."""
 
-    def __init__(self, folder: Path, train_seconds: float) -> None:
+    def __init__(self, folder: Path, train_seconds: float, told: Told) -> None:
+        self._told = told
         self._folder = folder
         self._train_seconds = train_seconds
         self._seq = time.time_ns() // 1_000_000
@@ -91,8 +100,9 @@ class SimulatedAgent:
         fence = {"fencing_token": order.spec.fencing_token}
         begun: dict[str, object] = {"kind": "state", "state": "training", "total_steps": 2}
         step = {"kind": "metrics", "step": 1, "epoch": 0.5, "loss": 1.0}
-        for seq, event in enumerate((begun, step), start=1):
+        for seq, (kind, event) in enumerate((("phase", begun), ("metrics", step)), start=1):
             told = {"seq": seq, "at": to_text(now()), **event}
+            self._told[order.spec.job, kind] = time.perf_counter()
             with suppress(AdapteryError):
                 await line.request("report", {"op": "report", "events": [told], **fence})
             await asyncio.sleep(self._train_seconds / 2)
@@ -109,7 +119,8 @@ async def measure(asked: Mapping[str, object]) -> dict[str, object]:
     admin = {"Authorization": f"Bearer {asked['admin']}"}
     users: Mapping[str, str] = asked["users"]  # type: ignore[assignment]
     count, seconds = int(str(asked["agents"])), float(str(asked["train_seconds"]))
-    agents = [SimulatedAgent(folder / str(number), seconds) for number in range(count)]
+    told: Told = {}
+    agents = [SimulatedAgent(folder / str(number), seconds, told) for number in range(count)]
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
 
         async def token() -> str | None:
@@ -119,16 +130,22 @@ async def measure(asked: Mapping[str, object]) -> dict[str, object]:
         running = [asyncio.create_task(one.run(await eventually(token))) for one in agents]  # type: ignore[arg-type]
         await eventually(lambda: all(one.ended for one in agents))
         begun = time.monotonic()
+        arrivals: list[float] = []
+        for user in list(users.values())[:WATCHERS]:
+            running.append(asyncio.create_task(_watch(client, user, told, arrivals)))
         submits, pages = await asyncio.gather(
             _submit(client, users, int(str(asked["submits"]))),
             _look(client, users, int(str(asked["pages"]))),
         )
         left = float(str(asked["seconds"])) - (time.monotonic() - begun)
         await asyncio.sleep(max(0.0, left))
+        broken = [task for task in running if task.done()]
         for task in running:
             task.cancel()
+        await asyncio.gather(*broken)
         await asyncio.gather(*running, return_exceptions=True)
-    return {"submits": submits, "pages": pages, "ended": sum(one.ended for one in agents)}
+    ended = sum(one.ended for one in agents)
+    return {"submits": submits, "pages": pages, "arrivals": arrivals, "ended": ended}
 
 
 async def _submit(client: httpx.AsyncClient, users: Mapping[str, str], count: int) -> list[float]:
@@ -167,6 +184,28 @@ async def _look(client: httpx.AsyncClient, users: Mapping[str, str], count: int)
             assert answer.status_code == 200, answer.text
         await asyncio.sleep(0.05)
     return took
+
+
+async def _watch(client: httpx.AsyncClient, token: str, told: Told, arrivals: list[float]) -> None:
+    """Follow jobs of one user while they train, one after the other, until cancelled.
+
+    Notes how long each event took from its agent to here, if the stream was open when it was told.
+    """
+    seen: set[str] = set()
+    while True:
+        page = await client.get("api/jobs", params={"state": "training"}, headers=_as(token))
+        job = next((one["id"] for one in page.json()["items"] if one["id"] not in seen), None)
+        if job is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            continue
+        seen.add(job)
+        async with client.stream("GET", f"api/jobs/{job}/events", headers=_as(token)) as answer:
+            opened_at = time.perf_counter()
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    told_at = told.get((job, json.loads(line[6:])["kind"]), 0.0)
+                    if told_at > opened_at:
+                        arrivals.append(time.perf_counter() - told_at)
 
 
 def _as(token: str) -> dict[str, str]:
