@@ -18,9 +18,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-__all__ = ["PREFIXES", "IdMint", "is_id", "new_id"]
+__all__ = ["PREFIXES", "IdMint", "is_id", "made_at", "new_id"]
 
 #: What each prefix names.
 PREFIXES = MappingProxyType(
@@ -113,3 +114,16 @@ def is_id(text: str, prefix: str | None = None) -> bool:
     if match is None:
         return False
     return match.group(1) == prefix if prefix is not None else match.group(1) in PREFIXES
+
+
+def made_at(text: str) -> datetime | None:
+    """Return the moment that an id says it was made at; None if it says none."""
+    if _ID.fullmatch(text) is None:
+        return None
+    value = 0
+    for character in text[3:]:
+        value = value << 5 | _ALPHABET.index(character)
+    try:
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=value >> _RANDOM_BITS)
+    except OverflowError:
+        return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
-from adaptery.errors import FieldProblem, InvalidInputError, SpecError
+from adaptery.errors import AdapteryError, FieldProblem, InvalidInputError
 from adaptery.ids import new_id
 from adaptery.schemas.checkpoints import Checkpoint
 from adaptery.schemas.fine_tuning import FineTuningRequest, MethodKind
@@ -176,10 +176,12 @@ def job_request(
     )
 
 
-def as_asked(error: SpecError) -> SpecError:
-    """Return what was refused by the names of the fields that were sent."""
-    errors = [replace(one, where=_FIELDS.get(one.where, one.where)) for one in error.errors]
-    return SpecError(error.message, hint=error.hint, errors=errors)
+def as_asked(error: AdapteryError) -> AdapteryError:
+    """Return a refusal with the names of the fields that were sent."""
+    error.errors = tuple(
+        replace(one, where=_FIELDS.get(one.where, one.where)) for one in error.errors
+    )
+    return error
 
 
 def _chosen(wanted: FineTuningRequest, task: TaskDefinition) -> dict[str, OptionValue]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -85,6 +85,7 @@ class ChatTemplate:
         *,
         special_tokens: Mapping[str, str],
         opening: bool,
+        moment: datetime | None = None,
     ) -> str:
         """Return the text of a conversation.
 
@@ -93,6 +94,7 @@ class ChatTemplate:
             tools: that the model may call.
             special_tokens: by their names in templates, such as `eos_token`.
             opening: whether the opening of an answer follows.
+            moment: what it is told the time is; that of the clock, if absent.
 
         Raises:
             InvalidInputError: the template refuses these messages, or writes too much.
@@ -106,6 +108,7 @@ class ChatTemplate:
                 tools=_plain(tools) or None,
                 documents=None,
                 add_generation_prompt=opening,
+                **({} if moment is None else {"strftime_now": _clock_at(moment)}),
             ):
                 written += len(piece)
                 if written > OUTPUT_LIMIT:
@@ -213,6 +216,10 @@ def _to_json(
 
 def _refuse(message: str) -> None:
     raise jinja2.TemplateError(message)
+
+
+def _clock_at(moment: datetime) -> Callable[[str], str]:
+    return lambda pattern: moment.strftime(pattern)
 
 
 def _now(pattern: str) -> str:

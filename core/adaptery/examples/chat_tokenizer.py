@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -78,11 +80,18 @@ class ChatTokenizer:
         self.eos_token = self._special_tokens.get("eos_token")
         self.eos_token_id = self._token_id("eos_token")
         self.template = template
+        self._moment: datetime | None = None
         if template == OWN_TEMPLATE:
             self._templates = _own_templates(_read(folder, TEMPLATE_NAME), config)
         else:
             self._templates = {"default": named_template(template)}
             self._check_fit()
+
+    def at(self, moment: datetime | None) -> ChatTokenizer:
+        """Return one whose template is told that it is this moment, and not what the clock says."""
+        fixed = copy(self)
+        fixed._moment = moment
+        return fixed
 
     @property
     def size(self) -> int:
@@ -171,7 +180,11 @@ class ChatTokenizer:
                 hint=f"Name one: {', '.join(TEMPLATE_NAMES)}.",
             )
         return self._templates[name].render(
-            messages, tools, special_tokens=self._special_tokens, opening=opening
+            messages,
+            tools,
+            special_tokens=self._special_tokens,
+            opening=opening,
+            moment=self._moment,
         )
 
     def _token_id(self, name: str) -> int | None:

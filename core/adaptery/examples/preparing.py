@@ -5,7 +5,7 @@ Worker and pre-flight both call `prepare`, so that what is foretold is what is t
 Invariants:
 
 1. What is chosen is a pure function of the examples and the spec, so that a resumed attempt chooses
-   the same.
+   the same. Templates that write the date write that of the job.
 2. Nothing is in both halves, and neither is empty.
 """
 
@@ -21,6 +21,7 @@ from adaptery.examples.building import build_examples, build_texts
 from adaptery.examples.chat_tokenizer import ChatTokenizer
 from adaptery.examples.example_set import ExampleSet
 from adaptery.examples.judged import build_judged, build_pairs, build_prompts
+from adaptery.ids import made_at
 from adaptery.records import Record
 from adaptery.schemas.spec import InputSpec, JobSpec, Stage
 
@@ -69,6 +70,7 @@ def prepare(
         RecordError: a record does not suit the stage, or too few are left.
     """
     build, cutoff = _BUILDERS[spec.stage], spec.optim.cutoff_len
+    tokenizer = tokenizer.at(made_at(spec.job))
     made = _first_of_shuffled(build(records, tokenizer, cutoff), spec)
     if held_out:
         return Prepared(made, build(held_out, tokenizer, cutoff))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy.engine import RowMapping
 
 from adaptery.errors import (
+    AdapteryError,
     ConflictError,
     FieldProblem,
     InvalidInputError,
     NotFoundError,
-    SpecError,
 )
 from adaptery.schemas.fine_tuning import FineTuningRequest
 from adaptery.schemas.jobs import METADATA_LIMIT
@@ -112,7 +112,7 @@ class FineTuningJobsHandler(_JobsHandler):
         )
         try:
             job_id = await compute.jobs.submit(self.identity, asked)
-        except SpecError as error:
+        except AdapteryError as error:
             raise as_asked(error) from None
         see_to_jobs(self)
         await self.answer_job(job_id)

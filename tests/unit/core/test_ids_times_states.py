@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptery.errors import JobStateError
-from adaptery.ids import IdMint, is_id, new_id
+from adaptery.ids import IdMint, is_id, made_at, new_id
 from adaptery.states import FINAL_STATES, TRANSITIONS, JobState, check_transition
 from adaptery.times import from_text, now, to_text
 
@@ -81,3 +81,9 @@ def test_the_table_is_that_of_the_architecture():
     assert TRANSITIONS[JobState.CREATED] == {"queued", "failed", "cancelled"}
     assert TRANSITIONS[JobState.QUEUED] == {"training", "failed", "cancelled"}
     assert TRANSITIONS[JobState.TRAINING] == {"queued", "completed", "failed", "cancelled"}
+
+
+def test_an_id_says_when_it_was_made():
+    assert made_at(IdMint(lambda: 86_400_000).new("jb")) == datetime(1970, 1, 2, tzinfo=UTC)
+    for nothing in ("jb_7" + "z" * 25, "jb_" + "u" * 26, "", "jb"):
+        assert made_at(nothing) is None

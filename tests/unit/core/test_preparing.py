@@ -6,7 +6,7 @@ import pytest
 
 from adaptery.errors import RecordError
 from adaptery.examples import ChatTokenizer, held_out_inputs, prepare
-from adaptery.ids import new_id
+from adaptery.ids import IdMint, new_id
 from adaptery.records import Message, Record
 from adaptery.schemas.spec import InputSpec, JobSpec
 from support.tokenizer_folders import write_tokenizer
@@ -109,3 +109,13 @@ def test_an_example_knows_the_record_that_it_comes_of(tokenizer):
     assert [99 + origin.record for origin in drawn.origins] == [
         int(text) for text in texts(drawn, tokenizer)
     ]
+
+
+def test_a_template_that_writes_the_date_writes_that_of_the_job(tmp_path):
+    template = "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    tokenizer = ChatTokenizer(write_tokenizer(tmp_path, template))
+    job = spec(job=IdMint(lambda: 86_400_000 * 365).new("jb"))
+    (example, *_) = prepare(RECORDS, (), tokenizer, job).learnt.examples
+    assert tokenizer.decode(example.token_ids).startswith("1971-01-01")
+    said = tokenizer.render([{"role": "user", "content": ""}], opening=False)
+    assert not said.startswith("1971")
