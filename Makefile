@@ -15,6 +15,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright's wrapper and npm print notices about newer versions; the pins decide.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A pipe fails with the first of its commands that does.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+# Of what pip says: the large files, and that the last and longest part began.
+PIP_SAYS := sed -un -e 's/^ *Downloading \([^ ]*\) (\([0-9.]* [MG]B\)).*/  \1 (\2)/p' \
+	-e 's/^Installing collected packages.*/  unpacking all of them .../p'
 # Tests start many processes: our modules are compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -30,7 +36,7 @@ dev: .venv/.installed views ## Environment with every extra, and the built views
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "pip==$$(sed -n 's/^pip==//p' constraints.txt)"
 	$(BIN)/pip install --quiet --require-hashes --no-deps -r binaries.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/pip install --constraint constraints.txt --editable ".[$(EXTRAS)]" | $(PIP_SAYS)
 	touch $@
 
 views: $(VIEWS) $(LAB) ## Build the browser views and the Lab extension.
