@@ -17,6 +17,9 @@ import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel
 
+from adaptery.schemas.fine_tuning import FineTuningRequest
+from adaptery.schemas.jobs import JobCreate
+from adaptery.schemas.preflight import PreflightRequest
 from adaptery_hub.routes import Operation, all_routes
 from support.attack_rules import RULES
 from support.attack_stage import Stage, Things
@@ -39,8 +42,25 @@ FORMS = (
     "{job}",
     "{job}:{tenant}/{name}",
 )
+#: How jobs and OpenAI's routes name things besides.
+MORE_FORMS = (
+    "{version}",
+    "{job}-step10",
+    "{tenant}/{name}@1-step10",
+    "file-{file}",
+    "ftjob-{tail}",
+)
+#: Fields that are looked at only when the rest of a body is right, which is the caller's own then.
+LATER = {"validation", "start_from", "reward", "cloned_from", "validation_file", "model"}
 #: How often a pair is asked before a difference counts: the service has work of its own, too.
 TRIES = 4
+#: What submits or foretells jobs.
+JOBS: dict[str, type[BaseModel]] = {
+    "api/jobs": JobCreate,
+    "api/jobs/preflight": PreflightRequest,
+    "api/jobs/preflight/batch": PreflightRequest,
+    "v1/fine_tuning/jobs": FineTuningRequest,
+}
 _ULID = re.compile(r"\b(rq|chatcmpl-rq|cmpl-rq)_[0-9a-z]{26}")
 _AROUND = (typing.Union, types.UnionType, tuple, list, typing.Annotated)
 _SECONDS = re.compile(r'"created": \d+')
@@ -83,6 +103,7 @@ def twin(things: Things) -> Things:
     ids = {kind: id[:3] + "0" * 10 + id[13:] for kind, id in things.ids.items()} | {
         "record": "1",
         "queue": "pii",
+        "step": things.ids["step"],
     }
     return Things(ids, things.tenant, things.name[:-1] + "x")
 
@@ -152,6 +173,25 @@ async def test_no_field_of_any_body_tells_or_reaches_what_is_anothers(stage: Sta
     assert cases > 200
 
 
+async def test_no_later_field_of_a_job_tells_or_reaches_what_is_anothers(stage: Stage) -> None:
+    real, common = await stage.things(), await stage.common()
+    client, missing = stage.user("unrelated"), twin(real)
+    differences, cases = [], 0
+    for template, schema in JOBS.items():
+        for place in LATER & set(schema.model_fields):
+            body = common.body("POST", template) | ({"task": "grpo"} if place == "reward" else {})
+            for form in (*FORMS, *MORE_FORMS):
+                pair = [
+                    (things, template, {"json": {**body, place: spelt(things, form)}})
+                    for things in (real, missing)
+                ]
+                cases += 1
+                if problem := await same(stage, client, "POST", pair):
+                    differences.append(f"{template} {place} {form}: {problem}")
+    assert "\n".join(differences) == ""
+    assert cases > 150
+
+
 async def test_no_query_tells_or_reaches_what_is_anothers(stage: Stage) -> None:
     real = await stage.things()
     client, missing = stage.user("unrelated"), twin(real)
@@ -161,8 +201,9 @@ async def test_no_query_tells_or_reaches_what_is_anothers(stage: Stage) -> None:
         if operation.scope in ("admin", "session") or "{" in template:
             continue
         for name in operation.query:
-            for form in FORMS:
-                pair = [(t, template, {"params": {name: spelt(t, form)}}) for t in (real, missing)]
+            for form in (*FORMS, *MORE_FORMS):
+                key = name.replace("[]", "[a]")
+                pair = [(t, template, {"params": {key: spelt(t, form)}}) for t in (real, missing)]
                 if problem := await same(stage, client, method, pair):
                     differences.append(f"{method} {template}?{name}={form}: {problem}")
     assert "\n".join(differences) == ""
@@ -208,6 +249,9 @@ def spelt(things: Things, form: str) -> str:
     return form.format(
         id=things.ids["adapter"],
         job=things.ids["job"],
+        version=things.ids["version"],
+        file=things.ids["dataset"][3:],
+        tail=things.ids["job"][3:],
         tenant=things.tenant,
         TENANT=things.tenant.upper(),
         name=things.name,
