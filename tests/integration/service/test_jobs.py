@@ -10,6 +10,7 @@ import pytest
 from adaptery_hub.database.statements import job_events
 from support.job_stages import JobStage, job_stage
 from support.service import Client, alpaca
+from support.waiting import eventually
 
 SCOPES = ("read", "write", "infer")
 
@@ -175,6 +176,11 @@ async def test_a_version_that_is_not_there_is_told_by_the_field_that_names_it(
     assert "version of a dataset" in refused["detail"] and "datasets.1" in refused["hint"]
 
 
+async def has_position(demo: Client, job: str, place: int) -> bool:
+    """A line that takes long to put together, as on a busy machine, is a little old."""
+    return (await demo.json("GET", f"api/jobs/{job}"))["position"] == place
+
+
 async def test_high_priority_is_an_administrators_to_give(stage: JobStage, demo: Client) -> None:
     admin = stage.service.client("demo", scopes=(*SCOPES, "admin"))
     version = await published(demo)
@@ -186,8 +192,9 @@ async def test_high_priority_is_an_administrators_to_give(stage: JobStage, demo:
     await demo.json("PATCH", f"api/jobs/{second}", 403, json={"priority": "high"})
     await demo.json("PATCH", f"api/jobs/{second}", 422, json={"priority": 5})
     changed = await admin.json("PATCH", f"api/jobs/{second}", json={"priority": "high"})
-    assert (changed["priority"], changed["position"]) == ("high", 1)
-    assert (await demo.json("GET", f"api/jobs/{first}"))["position"] == 2
+    assert changed["priority"] == "high"
+    await eventually(lambda: has_position(demo, second, 1))
+    await eventually(lambda: has_position(demo, first, 2))
     await stage.claim()
     await demo.json("PATCH", f"api/jobs/{second}", 409, json={"priority": "low"})
     rows = (await admin.json("GET", "api/audit?action=job.prioritise"))["items"]

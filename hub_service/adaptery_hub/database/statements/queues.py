@@ -9,13 +9,13 @@ from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.ids import new_id
 from adaptery.schemas.queues import QueueState
 from adaptery.states import FINAL_STATES, JobState
 from adaptery_hub.database import tables
+from adaptery_hub.database.inserts import insert_new
 from adaptery_hub.database.statements.distinct import each_value
 
 _queues = tables.queues
@@ -33,13 +33,12 @@ _GIVING = _giving()
 
 def lock(connection: Connection, name: str, now: datetime) -> RowMapping:
     """Returns a queue and keeps others from claiming in it until the transaction ends."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = sa.select(_queues).where(_queues.c.name == name).with_for_update()
     row = connection.execute(statement).mappings().first()
     if row is not None:
         return row
     values = {"id": new_id("qu"), "created_at": now, "name": name, "state": "open"}
-    connection.execute(insert(_queues).values(values).on_conflict_do_nothing())
+    insert_new(connection, _queues, values)
     return connection.execute(statement).mappings().one()
 
 

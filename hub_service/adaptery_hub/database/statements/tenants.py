@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from adaptery.ids import new_id
 from adaptery.names import RESERVED, mint_slug
 from adaptery.times import now
+from adaptery_hub.database.inserts import insert_new
 from adaptery_hub.database.prepared import Prepared
 from adaptery_hub.database.statements.names import prefix_column
 from adaptery_hub.database.tables import grants, keys, tenants
@@ -77,7 +78,7 @@ def insert(
     hub_created_at: datetime | None = None,
     reserved: Collection[str] = (),
 ) -> Row:
-    """Insert a tenant and return it as seen.
+    """Insert a tenant and return it as seen, or the one that somebody inserted meanwhile.
 
     Args:
         connection: an open transaction.
@@ -87,17 +88,22 @@ def insert(
         hub_created_at: when the Hub made the user.
         reserved: slugs that nobody gets, besides those that nobody gets anywhere.
     """
-    id = new_id("tn")
-    row = {
-        "id": id,
-        "kind": kind,
-        "hub_name": hub_name,
-        "hub_created_at": hub_created_at,
-        "slug": _slug(connection, kind, hub_name, RESERVED.union(reserved), id),
-        "state": state,
-    }
-    connection.execute(sa.insert(tenants).values(**row, created_at=now()))
-    return row
+    reserved = RESERVED.union(reserved)
+    while True:
+        id = new_id("tn")
+        row = {
+            "id": id,
+            "kind": kind,
+            "hub_name": hub_name,
+            "hub_created_at": hub_created_at,
+            "slug": _slug(connection, kind, hub_name, reserved, id),
+            "state": state,
+        }
+        if insert_new(connection, tenants, {**row, "created_at": now()}):
+            return row
+        # Many requests of somebody new come at once. Or another name took the slug: then once more.
+        if found := find(connection, [(kind, hub_name)]):
+            return found[kind, hub_name]
 
 
 def wake(connection: Connection, tenant_id: str, hub_created_at: datetime | None) -> None:
