@@ -49,10 +49,11 @@ from adaptery_hub.database.statements import versions as version_statements
 from adaptery_hub.database.statements.retention import KeepDays
 from adaptery_hub.drafts import Drafts
 from adaptery_hub.erasure import Eraser
-from adaptery_hub.handlers.base import Handler, stopping
+from adaptery_hub.handlers.base import Handler
 from adaptery_hub.handlers.lorax import LoraxNotFoundHandler
 from adaptery_hub.handlers.not_found import OpenAINotFoundHandler
 from adaptery_hub.handlers.page import LoginEndHandler, PageNotFoundHandler
+from adaptery_hub.handlers.told_errors import stopping
 from adaptery_hub.hub_watch import HubWatch
 from adaptery_hub.identity import HubIdentities, IdentitySource
 from adaptery_hub.imports import Imports, Tokenizers

@@ -17,18 +17,22 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hmac import compare_digest
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado.web import HTTPError, RequestHandler
 
 from adaptery.errors import NotAllowedError, UnavailableError
+from adaptery_hub import logs
 from adaptery_hub.hub_users import HubUser, HubUsers
 from adaptery_hub.token_owners import TokenOwners
+
+logger = logging.getLogger(__name__)
 
 #: The custom Hub scopes of this service end in one of the words below.
 SCOPE_PREFIX = "custom:adaptery:"
@@ -182,10 +186,9 @@ class HubIdentities:
         _forget_answer(handler)
         try:
             # Awaited: `current_user` alone would block the loop while the Hub answers.
-            answer = await self._hub_auth.get_user(handler, sync=False)
+            answer = await _heard(self._hub_auth.get_user(handler, sync=False))
             if answer is not None and fresh:
-                token = self._token(handler)
-                answer = await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+                answer = await self._ask(self._token(handler))
             if answer is None:
                 _check_session(handler)
                 return None
@@ -196,9 +199,7 @@ class HubIdentities:
                 return model
             created_at = await self._owners.created_at(self._token(handler), model.name)
         except HTTPError as error:
-            raise UnavailableError(
-                "JupyterHub did not answer who you are.", hint="Try again in a moment."
-            ) from error
+            raise _no_answer() from error
         return None if created_at is None else replace(model, created_at=created_at)
 
     def _token(self, handler: RequestHandler) -> str:
@@ -206,8 +207,11 @@ class HubIdentities:
         return str(self._hub_auth.get_token(handler))
 
     async def _user_of(self, token: str) -> str | None:
-        answer = await self._hub_auth.user_for_token(token, use_cache=False, sync=False)
+        answer = await self._ask(token)
         return None if answer is None else str(answer["name"])
+
+    async def _ask(self, token: str) -> Any:
+        return await _heard(self._hub_auth.user_for_token(token, use_cache=False, sync=False))
 
     def _model(self, answer: Mapping[str, object], handler: RequestHandler) -> HubModel:
         scopes = frozenset(cast("Sequence[str]", answer.get("scopes") or ()))
@@ -225,6 +229,26 @@ class HubIdentities:
             admin=bool(answer.get("admin")),
             token_kind="token" if getattr(handler, "_token_authenticated", False) else "session",
         )
+
+
+async def _heard(answer: Awaitable[Any]) -> Any:
+    """Wait for what the Hub says.
+
+    JupyterHub's client has an error of its own where the Hub cannot be reached, and lets those of
+    its HTTP library and of its parser through where an answer breaks off.
+
+    Raises:
+        UnavailableError: there is no answer, or none that is whole.
+    """
+    try:
+        return await answer
+    except Exception as error:
+        logs.log(logger, logging.WARNING, "hub_not_heard", exception=type(error).__name__)
+        raise _no_answer() from error
+
+
+def _no_answer() -> UnavailableError:
+    return UnavailableError("JupyterHub did not answer who you are.", hint="Try again in a moment.")
 
 
 def _forget_answer(handler: HubOAuthenticated) -> None:

@@ -34,3 +34,11 @@ async def model_ids(client: Client) -> list[str]:
 async def change(service: Service, statement: sa.Executable) -> None:
     """Change the database behind the back of the service, as another replica would."""
     await service.services.db.write(lambda c: c.execute(statement))
+
+
+async def keep_all(service: Service, table: str) -> None:
+    """Let the database refuse to forget any row of a table."""
+    refusal = (
+        f"CREATE TRIGGER keep_all BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    await change(service, sa.text(refusal))

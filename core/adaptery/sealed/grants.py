@@ -2,7 +2,7 @@
 
 For: signing a grant (the service), and opening one (the agent, which asks nobody). Not for deciding
 who may have a grant (`adaptery_hub`), nor for checking that the sender is the one it names
-(`envelopes`).
+(`openers`).
 
 What always holds:
 - A grant names the caller's fresh public key, so whoever copies it cannot use it.

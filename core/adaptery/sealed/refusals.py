@@ -1,7 +1,7 @@
 """Why an agent refuses a sealed message, and the memory that makes replays visible.
 
 For: one error that looks the same to every sender, with a reason only the operator sees. Not for:
-the checks themselves (`envelopes`, `grants`).
+the checks themselves (`openers`, `grants`).
 
 What always holds:
 - A refusal's message never depends on its reason; the reason is counted, not sent.

@@ -1,7 +1,7 @@
 """The cipher suite of sealed messages, and the keys that receive them.
 
 For: sealing bytes to a public key and opening them again. Not for: signing (`adaptery.signing`) or
-deciding who may speak (`envelopes`, `grants`).
+deciding who may speak (`openers`, `grants`).
 
 What always holds:
 - Suite 1 is HPKE base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. The suite

@@ -251,7 +251,10 @@ class _Account:
         if self.agent_id is not None:  # otherwise nobody has done anything
             await self._write(self.agent_id, outcome, usage, duration_ms)
         if self.leave is not None:
-            await self.leave()  # only now: what is written counts before what is held does not
+            try:
+                await self.leave()  # only now: what is written counts before what is held does not
+            except Exception as error:  # no reason to spoil an answer: it is given back in time
+                logs.log_exception(logger, "limits_not_given_back", error)
 
     async def _write(self, agent_id: str, outcome: str, usage: Usage, duration_ms: int) -> None:
         adapter = self._target.adapter

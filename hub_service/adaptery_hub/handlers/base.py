@@ -31,30 +31,27 @@ from jupyterhub.services.auth import HubOAuthenticated
 from pydantic import BaseModel
 from sqlalchemy.engine import Connection
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError, stream_request_body
 
 from adaptery.errors import (
     AdapteryError,
     ConflictError,
-    FieldProblem,
     InsufficientQuotaError,
-    InvalidInputError,
     MethodNotAllowedError,
     MissingExtraError,
     NotAllowedError,
     NotAuthenticatedError,
     RateLimitError,
     TooLargeError,
-    UnavailableError,
-    from_problem,
 )
 from adaptery.ids import new_id
 from adaptery.schemas.common import parse_json
 from adaptery_hub import logs
 from adaptery_hub.audit import AuditEntry
-from adaptery_hub.full_disk import unexpected
 from adaptery_hub.handlers.json_bodies import check_json
+from adaptery_hub.handlers.queries import QueryReader
 from adaptery_hub.handlers.request_headers import content_length, key_secret, waits_for_our_word
+from adaptery_hub.handlers.told_errors import as_told, stopping
 from adaptery_hub.identity import Identity, KeyHold
 from adaptery_hub.interruption import Interruption
 from adaptery_hub.paging import fitting
@@ -65,14 +62,9 @@ if TYPE_CHECKING:
     from adaptery_hub.turnstile import Turnstile
 
 M = TypeVar("M", bound=BaseModel)
-W = TypeVar("W", bound=str)
 
 #: A JSON body larger than this is refused; files have their own, larger limit.
 JSON_BODY_LIMIT_BYTES = 4 * 1024 * 1024
-PAGE_LIMIT_DEFAULT = 50
-#: When the service is probably back that ends now.
-RESTART_SECONDS = 3.0
-PAGE_LIMIT_MAX = 200
 
 #: OpenAI's clients would otherwise ask twice more before they say so.
 _USELESS_TO_RETRY = (ConflictError, InsufficientQuotaError, MissingExtraError)
@@ -81,7 +73,7 @@ logger = logging.getLogger(__name__)
 
 
 @stream_request_body
-class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncompatibleMethodOverride]
+class Handler(HubOAuthenticated, QueryReader):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Base of all handlers of the service."""
 
     services: Services
@@ -249,68 +241,6 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
             check_json(raw)
         return parse_json(schema, raw)
 
-    def query(self, name: str, default: str | None = None) -> str | None:
-        """Return one query parameter.
-
-        Raises:
-            InvalidInputError: it is given twice.
-        """
-        values = self.get_query_arguments(name)
-        if len(values) > 1:
-            raise InvalidInputError(errors=[FieldProblem(name, "is given twice.", "Give it once.")])
-        return values[0] if values else default
-
-    def one_of(self, name: str, allowed: Sequence[W]) -> W | None:
-        """Return one query parameter that has to be one of some words; None if it is absent.
-
-        Raises:
-            InvalidInputError: it is another word, or given twice.
-        """
-        text = self.query(name)
-        found = next((word for word in allowed if word == text), None)
-        if text is not None and found is None:
-            raise InvalidInputError(
-                errors=[FieldProblem(name, "is not known.", f"Use {', '.join(allowed)}.")]
-            )
-        return found
-
-    def check_query(self) -> None:
-        """Refuse query parameters that the operation does not know.
-
-        One that is written `name[]` in the route table comes once for each `name[key]`.
-
-        Raises:
-            InvalidInputError: there is one.
-        """
-        known = {*self.operation.query, "_xsrf", "token"}
-        unknown = [
-            name
-            for name in self.request.query_arguments
-            if name not in known and not ("[" in name and f"{name.partition('[')[0]}[]" in known)
-        ]
-        if unknown:
-            allowed = ", ".join(self.operation.query) or "none"
-            raise InvalidInputError(
-                errors=[
-                    FieldProblem("query", "has an unknown parameter.", f"Known here: {allowed}.")
-                ]
-            )
-
-    def page(self, limit_max: int = PAGE_LIMIT_MAX) -> tuple[str | None, int]:
-        """Return `after` and `limit` of a list request.
-
-        Raises:
-            InvalidInputError: the limit is not a number in range.
-        """
-        self.check_query()
-        text = self.query("limit", str(PAGE_LIMIT_DEFAULT)) or ""
-        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if not 1 <= limit <= limit_max:
-            raise InvalidInputError(
-                errors=[FieldProblem("limit", "is out of range.", f"Use 1 to {limit_max}.")]
-            )
-        return self.query("after"), limit
-
     # -- the answer -----------------------------------------------------------------------------
 
     def audit(
@@ -440,7 +370,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Render whatever ended the request; called by tornado."""
         exc_info = kwargs.get("exc_info")
-        error = _as_adaptery_error(exc_info[1] if exc_info else None, status_code)
+        error = as_told(exc_info[1] if exc_info else None, status_code)
         self.services.metrics.errors.labels(error.code).inc()
         self.set_status(self.status_of(error))
         if isinstance(error, NotAuthenticatedError):
@@ -463,6 +393,13 @@ class Handler(HubOAuthenticated, RequestHandler):  # pyright: ignore[reportIncom
                 stream.close()
             return
         super().send_error(status_code, **kwargs)
+
+    def break_off(self, error: Exception) -> AdapteryError:
+        """Return what an answer that has begun ends with; a bug of ours is logged, not told."""
+        self.log_exception(type(error), error, error.__traceback__)
+        told = as_told(error)
+        self.services.metrics.errors.labels(told.code).inc()
+        return told
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Log our bugs; called by tornado."""
@@ -501,20 +438,3 @@ class OpenAIHandler(Handler):
         if isinstance(error, _USELESS_TO_RETRY):
             self.set_header("X-Should-Retry", "false")
         self.finish(json.dumps(error.to_openai(), ensure_ascii=False))
-
-
-def stopping() -> UnavailableError:
-    """Return the error of requests that come, or still run, while the service ends."""
-    return UnavailableError(
-        "Adaptery is being restarted.",
-        hint="Try again in a moment.",
-        retry_after_seconds=RESTART_SECONDS,
-    )
-
-
-def _as_adaptery_error(error: BaseException | None, status: int) -> AdapteryError:
-    if isinstance(error, AdapteryError):
-        return error
-    if isinstance(error, HTTPError) or (error is None and status < 500):
-        return from_problem({"status": status})
-    return unexpected(error)

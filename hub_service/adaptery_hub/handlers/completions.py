@@ -1,7 +1,8 @@
 """`v1/chat/completions` and `v1/completions`: inference as OpenAI has it, plain and streamed.
 
-An error before the first token is a proper HTTP error. One after it is `data: {"error": …}` in the
-stream, which OpenAI's clients raise; the stream then ends without `[DONE]`.
+An error before the first token is a proper HTTP error. One after it, whatever it is, is
+`data: {"error": …}` in the stream, which OpenAI's clients raise; the stream then ends without
+`[DONE]`. Only a client that has left, or does not read, finds the connection cut.
 """
 
 from __future__ import annotations
@@ -93,12 +94,13 @@ class CompletionsHandler(OpenAIHandler):
             await stream.open(has_end=True, at_once=False)
             try:
                 await self._while_admitted(_send_all(stream, events), answer)
-            except AdapteryError as error:
-                self.services.metrics.errors.labels(error.code).inc()
-                await stream.send(self.error_event(error))
+            except Exception as error:
+                await stream.send(self.error_event(self.break_off(error)))
                 return
         if self.last_event is not None:
             await stream.send(self.last_event)
+        if not self.closed.is_set():
+            self.finish()  # what is left to do cannot spoil it
 
     async def _while_admitted(self, work: Awaitable[None], answer: OpenAnswer) -> None:
         await while_admitted(self, work, answer.adapter_id, may_use(answer.adapter_id))

@@ -10,7 +10,7 @@ import asyncio
 import json
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
-from adaptery.errors import AdapteryError, RateLimitError
+from adaptery.errors import RateLimitError
 from adaptery.schemas.sealed import SealedOffer, SealedOfferCreate, SealedSend
 from adaptery.sealed import write_piece
 from adaptery_hub.gateway.rebuild import DEFAULT_MAX_TOKENS, MAX_TOKENS_LIMIT
@@ -86,11 +86,10 @@ class SealedSendHandler(_SealedHandler):
         adapter_id = accepted.adapter_id
         try:
             await while_admitted(self, self._pieces(answer), adapter_id, may_use(adapter_id))
-        except AdapteryError as error:
+        except Exception as error:
             if not self._headers_written:
                 raise
-            self.services.metrics.errors.labels(error.code).inc()
-            problem = json.dumps(error.to_problem(self.request_id)).encode()
+            problem = json.dumps(self.break_off(error).to_problem(self.request_id)).encode()
             self.write(write_piece("problem", problem))
         if not self.closed.is_set():
             await self.finish()

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tornado.iostream import StreamClosedError
 
-from adaptery.errors import AdapteryError, SlowReaderError
+from adaptery.errors import SlowReaderError
 from adaptery_hub.handlers.admission import Check, while_admitted
 from adaptery_hub.handlers.base import Handler
 
@@ -66,13 +66,13 @@ class EventStream:
     async def while_admitted(self, work: Awaitable[None], thing_id: str, check: Check) -> None:
         """Let `work` send events while the caller is let in; then send why no longer.
 
-        An error is the event `problem`, with a problem JSON; the stream ends with it.
+        An error of any kind is the event `problem`, with a problem JSON; the stream ends with it.
         """
         try:
             await while_admitted(self._handler, work, thing_id, check)
-        except AdapteryError as error:
-            self._handler.services.metrics.errors.labels(error.code).inc()
-            await self.send(error.to_problem(self._handler.request_id), event="problem")
+        except Exception as error:
+            told = self._handler.break_off(error)
+            await self.send(told.to_problem(self._handler.request_id), event="problem")
 
     async def keep_alive(self) -> None:
         """Send a comment."""

@@ -15,7 +15,16 @@ from adaptery_hub import logs
 from adaptery_hub.database import tables
 from adaptery_hub.routes import all_routes
 from support.hub_tables import BASE
-from support.own_keys import CHAT, HELLO, change, make_key, model_ids, new_program, program
+from support.own_keys import (
+    CHAT,
+    HELLO,
+    change,
+    keep_all,
+    make_key,
+    model_ids,
+    new_program,
+    program,
+)
 from support.served_adapters import Fleet, add_adapter
 from support.service import Client, Service
 from support.waiting import eventually
@@ -230,6 +239,16 @@ async def test_rotating_without_overlap_ends_running_streams(
         await demo.json("POST", f"api/keys/{made['id']}/rotate", json={})
 
     assert "This key is not in force" in await stream_ends(service, fleet, key, rotate)
+
+
+async def test_a_key_that_gets_nothing_back_gets_its_whole_stream(
+    service: Service, demo: Client, soap: str, fleet: Fleet
+) -> None:
+    made = await make_key(demo, "soap", tokens_per_day=1000)
+    await keep_all(service, "reservations")
+    asked = {**HELLO, "stream": True}
+    async with program(service, made["secret"]).stream("POST", CHAT, json=asked) as answer:
+        assert [line async for line in answer.aiter_lines() if line][-1] == "data: [DONE]"
 
 
 @pytest.mark.parametrize("how", ["left", "revoked", "rotated"])

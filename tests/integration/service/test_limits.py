@@ -9,6 +9,7 @@ import pytest
 
 from adaptery_hub.database import tables
 from adaptery_hub.limits import Limit
+from support.own_keys import keep_all
 from support.served_adapters import Fleet, add_adapter, serve
 from support.service import Client, Service, running_service
 from support.shared_things import OPTIONS, make_things
@@ -120,3 +121,12 @@ async def ask_any(client: Client) -> tuple[int, str]:
         "v1/chat/completions", json={"model": "radiology/soap", **CHAT, "max_tokens": 60}
     )
     return answer.status_code, answer.text
+
+
+async def test_what_cannot_be_given_back_spoils_no_answer(stage) -> None:
+    service, _, demo, _ = stage
+    service.services.limits._user = Limit(tokens_per_day=10_000)
+    await keep_all(service, "running_answers")
+    asked = {"model": "radiology/soap", **CHAT, "stream": True}
+    async with demo.stream("POST", "v1/chat/completions", json=asked) as answer:
+        assert [line async for line in answer.aiter_lines() if line][-1] == "data: [DONE]"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
@@ -25,11 +26,15 @@ class ChangingHub(HubOAuth):
     says: dict[str, Any] | None = None
     #: What it says about a token from the second question on, if that is something else.
     says_then: dict[str, Any] | None = None
+    #: What its client raises instead.
+    breaks: Exception | None = None
     asked = 0
 
     async def user_for_token(self, token: str, **options: Any) -> dict[str, Any] | None:
         """See `HubAuth`."""
         self.asked += 1
+        if self.breaks is not None:
+            raise self.breaks
         return self.says if options.get("use_cache", True) else self.says_then or self.says
 
 
@@ -125,6 +130,16 @@ async def test_a_hub_service_has_no_time_of_creation(
     model = await HubIdentities(hub).identify(running_request(), fresh=False)
     assert model is not None and model.created_at is None
     assert users.asked == 0
+
+
+@pytest.mark.parametrize("broken", [ClientPayloadError(), TimeoutError(), ValueError("no JSON")])
+async def test_a_hub_that_breaks_off_its_answer_did_not_answer(
+    hub: ChangingHub, broken: Exception
+) -> None:
+    hub.breaks = broken
+    for fresh in (False, True):
+        with pytest.raises(UnavailableError, match="did not answer"):
+            await HubIdentities(hub).identify(running_request(), fresh=fresh)
 
 
 @pytest.mark.parametrize("said", [None, {"groups": []}, {"created": "yesterday"}])
