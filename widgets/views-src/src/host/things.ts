@@ -90,6 +90,8 @@ export interface Job {
   /** The first of `datasets`. */
   dataset: string;
   datasets: string[];
+  /** The version that it is evaluated on, if one was named. */
+  validation?: string | null;
   /** The adapter or checkpoint that training goes on from. */
   start_from: string | null;
   /** The reward model that judged its answers. */

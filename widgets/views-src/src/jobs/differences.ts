@@ -15,6 +15,7 @@ const FACTS: [title: string, of: (job: Job) => OptionValue | null][] = [
   ["Task", ({ task }) => task],
   ["Base model", ({ base_model }) => base_model],
   ["Data", ({ datasets }) => datasets],
+  ["Evaluated on", ({ validation }) => validation ?? null],
   ["Went on from", ({ start_from }) => start_from],
   ["Reward model", ({ reward }) => reward],
 ];

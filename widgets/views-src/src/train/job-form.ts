@@ -40,6 +40,10 @@ export class JobForm {
   private readonly versions: VersionsField;
   private readonly reward: AdapterField;
   private readonly startFrom: AdapterField;
+  private readonly validation = control("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "@demo/exam@1" });
+  private readonly validationField = new Field("validation", "Evaluate on", this.validation, {
+    help: "A published version that is never learnt from. None: the validation splits of the data.",
+  });
   private readonly derived = new Derived();
   private readonly options = element("div");
   private readonly more: HTMLDetailsElement;
@@ -62,7 +66,7 @@ export class JobForm {
     this.reward = adapter("reward", "Reward model", "The adapter that judges the answers; a job of the stage rm makes one.");
     this.taskField.element.classList.add("wide");
     const what = element("div", { class: "fields" }, this.taskField.element, this.versions.element, this.nameField.element, this.baseModelField.element, this.reward.field.element);
-    this.more = element("details", {}, control("summary", {}, "More about this job"), element("div", { class: "fields" }, this.startFrom.field.element, this.priorityField.element), this.derived.element);
+    this.more = element("details", {}, control("summary", {}, "More about this job"), element("div", { class: "fields" }, this.startFrom.field.element, this.validationField.element, this.priorityField.element), this.derived.element);
     this.element = element("div", { class: "job-form" }, what, element("hr"), this.options, this.more);
     this.listen();
   }
@@ -86,7 +90,7 @@ export class JobForm {
   }
 
   get fields(): Field[] {
-    return [this.taskField, ...this.versions.fields, this.nameField, this.baseModelField, this.reward.field, ...this.shown.fields, this.startFrom.field, this.priorityField];
+    return [this.taskField, ...this.versions.fields, this.nameField, this.baseModelField, this.reward.field, ...this.shown.fields, this.startFrom.field, this.validationField, this.priorityField];
   }
 
   /** The ids of the chosen versions. */
@@ -102,6 +106,7 @@ export class JobForm {
       nameIsOwn: this.nameIsOwn,
       versions: this.versions.chosen,
       baseModel: this.baseModel.value,
+      validation: this.validation.value.trim() || null,
       startFrom: task?.takes?.start_from ? this.startFrom.chosen : null,
       reward: task?.takes?.reward ? this.reward.chosen : null,
       priority: this.priority.value as Priority,
@@ -116,6 +121,7 @@ export class JobForm {
     this.name.value = typed.name;
     this.nameIsOwn = typed.nameIsOwn;
     this.priority.value = typed.priority;
+    this.validation.value = typed.validation ?? "";
     this.showTask();
     this.chooseBaseModel(typed.baseModel);
     this.shown.values = typed.options;
@@ -134,6 +140,7 @@ export class JobForm {
     this.nameIsOwn = true;
     if ([...this.priority.options].some(({ value }) => value === job.priority)) this.priority.value = job.priority;
     if (this.task.value === job.task) this.shown.values = job.options;
+    this.validation.value = job.validation ?? "";
     await Promise.all([this.startFrom.choose(job.start_from), this.reward.choose(job.reward)]);
     gone.push(...(await this.versions.showNamed(job.datasets)).map((name) => `the data ${name}`));
     this.compareTo(job);
@@ -191,6 +198,7 @@ export class JobForm {
       this.changed();
     });
     this.priority.addEventListener("change", () => this.changed());
+    this.validation.addEventListener("input", () => this.changed());
   }
 
   private get taskChosen(): Task | undefined {
@@ -260,9 +268,10 @@ export class JobForm {
     was(this.baseModelField, job?.base_model, this.baseModel.value);
     was(this.taskField, job?.task, this.task.value);
     was(this.priorityField, job?.priority, this.priority.value);
+    was(this.validationField, job?.validation ?? "", this.validation.value.trim());
     was(this.startFrom.field, job?.start_from ?? "", this.startFrom.chosen ?? "");
     was(this.reward.field, job?.reward ?? "", this.reward.chosen ?? "");
-    if (this.startFrom.field.differs || this.priorityField.differs) this.more.open = true;
+    if ([this.startFrom.field, this.validationField, this.priorityField].some(({ differs }) => differs)) this.more.open = true;
     was(this.versions.fields[0]!, job?.datasets.join(", "), this.versions.names.join(", "));
   }
 }

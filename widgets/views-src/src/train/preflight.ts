@@ -63,11 +63,16 @@ export class Preflight {
       const done = await this.work.run(STEP, () => this.host.call("jobs.preflight", wanted));
       if (done && !this.signal.aborted) this.show(wanted, done.result as unknown as Report);
     } catch (error) {
-      this.form.refused(error, this.notices);
+      this.refused(error);
     } finally {
       this.tell();
       if (document.activeElement === document.body) this.start.focus(); // the button to cancel it is gone
     }
+  }
+
+  private refused(error: unknown): void {
+    this.form.refused(error, this.notices);
+    if (this.notices.element.hasChildNodes()) this.notices.element.scrollIntoView({ block: "nearest" }); // not behind the foot
   }
 
   /** Not `disabled`: that would take the focus away. */
@@ -103,7 +108,7 @@ export class Preflight {
       if (this.signal.aborted) return;
       const unread = error instanceof HostError && error.code === "not_allowed";
       if (unread) this.batch.replaceChildren(element("p", { class: "soft" }, "The first batch is shown to those who may read the datasets; you may train on them only."));
-      else this.form.refused(error, this.notices);
+      else this.refused(error);
     } finally {
       this.batchButton.disabled = false;
     }

@@ -34,7 +34,7 @@ export const TRAIN_STYLE = `
 .ady-train mark > span { border-right: 1px solid color-mix(in srgb, var(--good) 65%, var(--paper)); }
 .ady-train mark { color: var(--ink); background: color-mix(in srgb, var(--good) 22%, var(--paper)); text-decoration: underline; text-decoration-color: var(--good); text-underline-offset: 3px; }
 .ady-train .send { position: sticky; bottom: 0; z-index: 2; padding: 12px 0; border-top: 1px solid var(--edge); background: var(--paper); }
-.ady-train form :is(input, select, textarea, button, summary, [tabindex]) { scroll-margin-bottom: 80px; }
+.ady-train form :is(input, select, textarea, button, summary, [tabindex], [role=alert]) { scroll-margin-bottom: 80px; }
 .ady-train .send button { min-height: 38px; padding: 7px 20px; }
 .ady-train button[aria-disabled=true] { opacity: .55; cursor: default; }
 .ady-train .submitted { display: flex; flex-direction: column; gap: 8px; padding: 16px; border: 1px solid var(--edge); border-left: 4px solid var(--good); border-radius: 6px; }

@@ -10,6 +10,8 @@ export interface Filled {
   /** Ids of versions. */
   versions: readonly string[];
   baseModel: string;
+  /** The version to evaluate on, by its name. */
+  validation: string | null;
   startFrom: string | null;
   reward: string | null;
   priority: Priority;
@@ -22,12 +24,13 @@ export type Wanted = { [field: string]: Json };
 
 /** Only what differs from what the service takes by itself is said. */
 export function wantedOf(filled: Filled): Wanted {
-  const { task, name, versions, baseModel, startFrom, reward, priority, clonedFrom, options } = filled;
+  const { task, name, versions, baseModel, validation, startFrom, reward, priority, clonedFrom, options } = filled;
   return {
     task,
     name: name.trim(),
     ...(versions.length > 1 ? { datasets: [...versions] } : { dataset: versions[0] ?? "" }),
     base_model: baseModel || null,
+    ...(validation ? { validation } : {}),
     ...(startFrom ? { start_from: startFrom } : {}),
     ...(reward ? { reward } : {}),
     ...(priority === "normal" ? {} : { priority }),

@@ -50,6 +50,7 @@ function sourceFacts(job: Job): Fact[] {
   const facts: Fact[] = [
     ["Base model", job.base_model],
     [job.datasets.length > 1 ? "Datasets" : "Dataset", job.datasets.join(", ")],
+    ...(job.validation ? [["Evaluated on", job.validation] as Fact] : []),
     ...(job.start_from ? [["Went on from", job.start_from] as Fact] : []),
     ...(job.reward ? [["Reward model", job.reward] as Fact] : []),
     ["Task", job.task === job.stage ? job.task : `${job.task} (${job.stage})`],

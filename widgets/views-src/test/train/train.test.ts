@@ -262,9 +262,10 @@ describe("the form", () => {
     const step = labelled<HTMLInputElement>(el, "Go on from").closest(".adapter")!.querySelector("select")!;
     await eventually(() => step.options.length === 3);
     step.value = "-step100";
+    labelled<HTMLInputElement>(el, "Evaluate on").value = " @demo/exam@1 ";
     submit(el);
     await eventually(() => host.asks("jobs.submit").length);
-    expect(host.asks("jobs.submit")[0]).toMatchObject({ start_from: "@demo/soap@1-step100", reward: "@demo/judge@1" });
+    expect(host.asks("jobs.submit")[0]).toMatchObject({ start_from: "@demo/soap@1-step100", reward: "@demo/judge@1", validation: "@demo/exam@1" });
   });
 
   it("offers the base models and options of the task, and a high priority to administrators only", async () => {
