@@ -4,9 +4,11 @@ Each is a small one of its own: where workers work, where the agent keeps adapte
 service keeps everything.
 """
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from adaptery.digests import sha256_bytes
+from adaptery.adapter_folders import AdapterInfo, inspect_adapter
 from support.api import Api, alpaca, make_version, wait_for_job
 from support.chaos import stage
-from support.deployment import ADAPTER, BASE, Deployment, token_of
+from support.deployment import BASE, Deployment, token_of
 from support.waiting import eventually_sync
 from tiny import build_tiny_model
 
@@ -79,13 +81,11 @@ class Bench:
         body = {"model": model, "messages": [{"role": "user", "content": "plain"}]}
         return self.api.post("v1/chat/completions", json=body)
 
-    def downloads_whole(self, job: dict[str, Any]) -> bool:
-        adapter = self.api.json("GET", f"api/adapters/{job['adapter_id']}")
-        for entry in adapter["files"]:
-            path = f"api/adapters/{job['adapter_id']}/files/{entry['path']}"
-            if sha256_bytes(self.api.get(path).content) != entry["digest"]:
-                return False
-        return True
+    def download(self, job: dict[str, Any], into: Path) -> AdapterInfo:
+        answer = self.api.get(f"api/adapters/{job['adapter_id']}/download")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            archive.extractall(into)
+        return inspect_adapter(next(into.rglob("adapter_config.json")).parent)
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +141,12 @@ def test_no_room_for_adapters_at_the_agent(bench: Bench) -> None:
         wait_for_job(bench.api, bench.submit("uncached", 5), timeout_seconds=PATIENCE)
         answer = bench.chat("uncached")
         assert answer.status_code == 503, answer.text
-        assert bench.chat(ADAPTER).status_code == 503
         assert set(adapters.iterdir()) == {*before, adapters / "filler"}
         assert not list((adapters / ".staging").iterdir())
-    for model in ("uncached", ADAPTER):
-        eventually_sync(lambda model=model: bench.chat(model).status_code == 200)
+    eventually_sync(lambda: bench.chat("uncached").status_code == 200)
 
 
-def test_no_room_at_the_service(bench: Bench) -> None:
+def test_no_room_at_the_service(bench: Bench, tmp_path: Path) -> None:
     job = bench.submit("patient", 150)
     eventually_sync(lambda: bench.step(job) > 0, timeout_seconds=PATIENCE)
     with filled(bench.parts.state):
@@ -160,7 +158,7 @@ def test_no_room_at_the_service(bench: Bench) -> None:
         assert bench.api.json("GET", f"api/jobs/{job}")["state"] == "training"
         assert bench.chat("first").status_code == 200
     ended = wait_for_job(bench.api, job, timeout_seconds=PATIENCE)
-    assert bench.downloads_whole(ended)
+    assert bench.download(ended, tmp_path).kind == "chat"  # it is whole
     assert bench.parts.processes["service"].poll() is None
     assert bench.parts.processes["agent0"].poll() is None
     wait_for_job(bench.api, bench.submit("after", 4), timeout_seconds=PATIENCE)

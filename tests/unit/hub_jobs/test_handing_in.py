@@ -1,6 +1,8 @@
 """What agents hand in: chunks in any order, checked whole, registered once, under the fence."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration, strictest
 from adaptery_hub.fleet.session_desk import SessionDesk
 from adaptery_hub.fleet.staging import AnnouncedFile, StagingArea
+from adaptery_hub.full_disk import DiskFullError
 from adaptery_hub.objects import FilesystemStore
 from adaptery_hub.publishing import version_prefix
 from adaptery_hub.queue.port import Claim
@@ -93,12 +96,28 @@ async def running(hub: HubTables, sensitivity: str = "internal") -> Claim:
     return claim
 
 
-def open_desk(hub: HubTables, root: Path) -> SessionDesk:
+class FullDisk(StagingArea):
+    """Takes nothing."""
+
+    def write(self, *_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def open_desk(hub: HubTables, root: Path, staging: StagingArea | None = None) -> SessionDesk:
     objects = FilesystemStore(root / "objects")
-    staging = StagingArea(root / "incoming")
+    staging = staging or StagingArea(root / "incoming")
     registration = Registration(hub.database, objects, staging, KEY, hub.clock)
     offers = FileOffers(objects, published_in(objects, root))
     return SessionDesk(hub.database, hub.queue, offers, staging, registration)
+
+
+async def test_a_full_disk_is_told_so_that_the_agent_waits(hub: HubTables, tmp_path: Path) -> None:
+    claim = await running(hub)
+    desk = open_desk(hub, tmp_path, FullDisk(tmp_path))
+    file = {"path": "adapter/x", "offset": 0, "bytes": 1, "digest": sha256_bytes(b"x")}
+    with pytest.raises(DiskFullError):
+        await desk.handle(AGENT, claim.attempt_id, {"op": "write", **file}, b"x")
+    desk.close()
 
 
 async def send(desk: SessionDesk, claim: Claim, folder: Path, remote: str, **facts: object) -> None:
