@@ -76,7 +76,7 @@ def _able(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
         yield FieldProblem(
             f"optim.{field}",
             f"needs {required([need])}{together}, which no agent with this base model has.",
-            f"Use {_USUAL[field]}, or ask the administrator for such an agent.",
+            f"use {_USUAL[field]}, or ask the administrator for such an agent",
         )
 
 
@@ -88,7 +88,7 @@ def _context(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "optim.cutoff_len",
             f"is beyond the {limit:,} tokens that the base model can look back on.",
-            f"Use {limit:,} or less, or RoPE scaling by a larger factor.",
+            f"use {limit:,} or less, or RoPE scaling by a larger factor",
         )
 
 
@@ -98,21 +98,21 @@ def _rope(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
             "optim.rope.kind",
             f"{spec.optim.rope.kind} cannot be served: one base model serves all adapters, and "
             "without it every position would be another than the adapter learnt.",
-            "Use dynamic, which moves no position within the context of the base model.",
+            "use dynamic, which moves no position within the context of the base model",
         )
 
 
 def _template(spec: JobSpec, known: Circumstances) -> Iterator[FieldProblem]:
     if spec.template == OWN_TEMPLATE and known.has_turns and known.base.has_template is False:
         yield FieldProblem(
-            "template", "the base model has no template of its own.", "Choose one by name."
+            "template", "has to be chosen: the base model has none of its own", "choose one by name"
         )
     if spec.template in known.base.unfit_templates:
         fitting = [name for name in TEMPLATE_NAMES if name not in known.base.unfit_templates]
         yield FieldProblem(
             "template",
             f"{spec.template} needs control tokens that the base model does not have.",
-            f"Use {', '.join((OWN_TEMPLATE, *fitting))}.",
+            f"use {', '.join((OWN_TEMPLATE, *fitting))}",
         )
 
 

@@ -43,7 +43,7 @@ class Ending:
 
 
 COMPLETED = Ending("completed")
-CANCELLED = Ending("cancelled", "The job was cancelled.")
+CANCELLED = Ending("cancelled", "cancelled by its owner")
 DRAINED = Ending("lost", "The agent was stopped.")
 EMPTIED = Ending("lost", "Its queue is being emptied.")
 ORPHANED = Ending("lost", "The agent was restarted.")
