@@ -22,13 +22,23 @@ place = json.loads(sys.argv[1])
 there = {"custom_llm_provider": "openai", "api_base": place["url"], "api_key": place["token"]}
 with open(place["file"], "rb") as rows:
     file = litellm.create_file(file=rows, purpose="fine-tune", **there)
+with open(place["file"], "rb") as rows:
+    after = {"anchor": "created_at", "seconds": 3600}
+    kept = litellm.create_file(file=rows, purpose="fine-tune", expires_after=after, **there)
 job = litellm.create_fine_tuning_job(
-    model=place["model"], training_file=file.id, suffix="lite", extra_body={"lora_rank": 4}, **there
+    model=place["model"],
+    training_file=file.id,
+    validation_file=kept.id,
+    suffix="lite",
+    extra_body={"lora_rank": 4},
+    **there,
 )
 listed = litellm.list_fine_tuning_jobs(limit=5, **there)
 gone = litellm.cancel_fine_tuning_job(fine_tuning_job_id=job.id, **there)
 names = [one.id for one in listed.data]
-print(json.dumps([file.status, job.status, names == [job.id], gone.status]))
+kept_for = kept.expires_at - kept.created_at
+held_out = job.validation_file == kept.id and 3595 <= kept_for <= 3605
+print(json.dumps([file.status, job.status, held_out, names == [job.id], gone.status]))
 """
 
 
@@ -51,4 +61,4 @@ async def test_litellm_uploads_submits_lists_and_cancels(
     said, wrong = await run.communicate()
     assert run.returncode == 0, wrong.decode()[-2000:]
     (told,) = (json.loads(line) for line in said.splitlines() if line.startswith(b"["))
-    assert told == ["processed", "queued", True, "cancelled"]
+    assert told == ["processed", "queued", True, True, "cancelled"]
