@@ -30,9 +30,9 @@ from adaptery.times import now, to_text  # noqa: E402
 from adaptery_network import subjects  # noqa: E402
 from adaptery_network.agent.orders import StartOrder, read_order  # noqa: E402
 from adaptery_network.join import join  # noqa: E402
+from adaptery_network.nats_transport import NatsTransport  # noqa: E402
 from adaptery_network.sealed_server import Item, SealedServer  # noqa: E402
 from adaptery_network.sessions import SessionClient  # noqa: E402
-from adaptery_network.transport import NatsTransport  # noqa: E402
 from support.hub_tables import BASE, WEIGHTS  # noqa: E402
 from support.waiting import eventually  # noqa: E402
 

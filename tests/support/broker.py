@@ -21,7 +21,8 @@ from adaptery.sealed import AgentCard, AgentIdentity, SealingKey
 from adaptery.signing import SigningKey
 from adaptery_network import subjects
 from adaptery_network.broker import BrokerConfig, NetworkIdentity, broker_command, jwts
-from adaptery_network.transport import Credentials, NatsTransport
+from adaptery_network.nats_transport import NatsTransport
+from adaptery_network.transport import Credentials
 from support.spy import user_of
 from support.waiting import eventually
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from adaptery import times
 from adaptery_network.broker import NetworkIdentity, jwts
-from adaptery_network.transport import Credentials, Message, NatsTransport
+from adaptery_network.nats_transport import NatsTransport
+from adaptery_network.transport import Credentials, Message
 
 
 def user_of(

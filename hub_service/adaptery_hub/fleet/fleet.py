@@ -48,8 +48,9 @@ from adaptery_network import subjects
 from adaptery_network.broker import NetworkIdentity, push_account, revoke_user
 from adaptery_network.caller import Caller
 from adaptery_network.join import JoinDesk
+from adaptery_network.nats_transport import NatsTransport
 from adaptery_network.sessions import SessionServer
-from adaptery_network.transport import Message, NatsTransport
+from adaptery_network.transport import Message
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from adaptery_network.agent.daemon import Agent
 from adaptery_network.agent.tasks import end_tasks
 from adaptery_network.agent_files import AgentFiles
 from adaptery_network.join import join
-from adaptery_network.transport import NatsTransport
+from adaptery_network.nats_transport import NatsTransport
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from adaptery.errors import IntegrityError, UnavailableError
 from adaptery_network.broker import jwts
 from adaptery_network.broker.identity import NetworkIdentity
 from adaptery_network.broker.permissions import SYSTEM_INBOX
-from adaptery_network.transport import NatsTransport, Transport
+from adaptery_network.nats_transport import NatsTransport
+from adaptery_network.transport import Transport
 
 __all__ = ["push_account", "revoke_user"]
 

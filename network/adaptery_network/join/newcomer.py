@@ -43,7 +43,8 @@ from adaptery_network import subjects
 from adaptery_network.agent_files import AgentFiles
 from adaptery_network.broker import jwts
 from adaptery_network.join.token import NONCE_BYTES, Application, JoinToken, application_info
-from adaptery_network.transport import Credentials, Message, NatsTransport, Transport
+from adaptery_network.nats_transport import NatsTransport
+from adaptery_network.transport import Credentials, Message, Transport
 
 __all__ = ["join"]
 

@@ -30,8 +30,8 @@ from adaptery_network.broker import NetworkIdentity, broker_command
 from adaptery_network.broker.jwts import KeyKind, UserPermissions, new_seed
 from adaptery_network.caller import Caller
 from adaptery_network.join import JoinDesk, mint_join_token
+from adaptery_network.nats_transport import NatsTransport
 from adaptery_network.sessions import SessionServer
-from adaptery_network.transport import NatsTransport
 from support.agent_side import program
 from support.agent_side.desk import ServiceDesk
 from support.agent_side.orders import start_body

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adaptery.adapter_manifests import verify_adapter
 from adaptery.errors import ERRORS_BY_CODE
-from adaptery_network.transport import NatsTransport
+from adaptery_network.nats_transport import NatsTransport
 from support.service import Client
 from support.waiting import eventually
 

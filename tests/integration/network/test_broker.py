@@ -19,7 +19,8 @@ from adaptery.errors import (
 )
 from adaptery_network import subjects
 from adaptery_network.broker import NetworkIdentity, accounts, jwts, push_account, revoke_user
-from adaptery_network.transport import Credentials, Message, NatsTransport
+from adaptery_network.nats_transport import NatsTransport
+from adaptery_network.transport import Credentials, Message
 from support.broker import BrokerAgent, BrokerProcess, certificate
 from support.waiting import eventually
 

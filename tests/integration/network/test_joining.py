@@ -29,8 +29,9 @@ from adaptery_network.agent_files import AgentFiles
 from adaptery_network.broker import revoke_user
 from adaptery_network.caller import Caller
 from adaptery_network.join import JoinDesk, JoinedAgent, JoinToken, join, mint_join_token
+from adaptery_network.nats_transport import NatsTransport
 from adaptery_network.sealed_server import SealedServer
-from adaptery_network.transport import Message, NatsTransport
+from adaptery_network.transport import Message
 from support.broker import BrokerProcess
 from support.waiting import eventually
 
