@@ -87,5 +87,6 @@ def _line_of(event: JobEvent) -> str | None:
 def _end_of(job: Job) -> str:
     if job.info.adapter is not None:
         return f"{job.info.name} made the adapter {job.info.adapter}."
-    reason = f": {job.info.reason}" if job.info.reason else ""
-    return f"{job.info.name} is {job.state}{reason}"
+    if job.state == JobState.FAILED:
+        return f"{job.info.name} failed: {job.info.reason or 'it gave no reason; see its log'}"
+    return f"{job.info.name} is {job.state}."

@@ -90,7 +90,7 @@ async def test_a_job_that_failed_is_submitted_again_cloned_compared_and_deleted(
     first = json.loads(told)["id"]
     await stage.fail(await stage.train(first, steps=2), "the loss is not a number")
     await shell.run("watch", "notes", status=3)
-    assert "the loss is not a number" in shell.out
+    assert "notes failed: the loss is not a number" in shell.out
     assert "the loss is not a number" in await shell.run("list")
     again = json.loads(await shell.run("resubmit", first, "--json"))
     await shell.run("statistics", "notes")

@@ -60,6 +60,14 @@ describe("a pre-flight", () => {
     expect(document.activeElement).toBe(rank.control);
   });
 
+  it("points to a cutoff that lies beyond all examples", async () => {
+    await run();
+    expect(preflight.element.querySelector(".cutoff")!.textContent).toBe("cutoff 512");
+    wanted = { ...wanted!, options: { cutoff_len: 2048 } };
+    button("Run it again").click();
+    await eventually(() => preflight.element.querySelector(".cutoff")!.textContent === "cutoff 2,048 →");
+  });
+
   it("does not dress up what nobody knows", async () => {
     host.answer("operations.get", () => operation("completed", UNKNOWN));
     await run();
