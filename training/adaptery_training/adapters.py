@@ -46,6 +46,8 @@ def add_adapter(
     """
     from peft import PeftModel, get_peft_model
 
+    from adaptery_training.fused_lora import fuse_lora
+
     shared = {"target_modules": _targets(model, lora), "task_type": task_type}
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5.23 by the old name; nothing that we could change.
@@ -56,6 +58,7 @@ def add_adapter(
     adapted.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
     if lora.init == "loftq":
         _start_by_loftq(adapted)
+    fuse_lora(adapted)
     return adapted
 
 
