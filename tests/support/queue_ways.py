@@ -15,7 +15,7 @@ from adaptery_hub.clearml.carrier import ClearmlCarrier
 from adaptery_hub.clearml.links import Program
 from adaptery_hub.clearml.workers import AGENT as CLEARML
 from adaptery_hub.clearml.workers import WorkerDesk
-from adaptery_hub.database.statements import jobs
+from adaptery_hub.database.statements import turns
 from adaptery_hub.fleet.offers import FileOffers
 from adaptery_hub.fleet.registration import Registration
 from adaptery_hub.fleet.session_desk import SessionDesk
@@ -76,7 +76,7 @@ class AgentWay:
 
     async def offered(self) -> str | None:
         """See `Way`."""
-        rows = await self.hub.database.read(lambda c: jobs.waiting(c, QUEUE))
+        rows = await self.hub.database.read(lambda c: turns.waiting(c, QUEUE))
         return rows[0]["id"] if rows else None
 
     async def begin(self) -> Held | None:

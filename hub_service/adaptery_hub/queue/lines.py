@@ -22,7 +22,7 @@ from statistics import median
 from sqlalchemy.engine import Connection, RowMapping
 
 from adaptery.times import Clock, now
-from adaptery_hub.database.statements import job_lines, jobs, queues
+from adaptery_hub.database.statements import job_lines, queues, turns
 from adaptery_hub.queue import transitions
 from adaptery_hub.queue.fairness import fair_order
 from adaptery_hub.queue.forecast import AgentSlots, Forecast, Slot, Turn, forecasts
@@ -122,7 +122,7 @@ class Lines:
 
     def _build(self, connection: Connection, queue: str, agents: Sequence[AgentSlots]) -> Line:
         rules = self._book.of(queue)
-        rows = jobs.waiting(connection, queue)
+        rows = turns.waiting(connection, queue)
         by_id = {row["id"]: row for row in rows}
         taken = transitions.taken(connection, queue, rows)
         order = fair_order(map(transitions.as_waiting, rows), taken, rules.limits)
@@ -130,12 +130,12 @@ class Lines:
         usual = _usual_seconds(job_lines.past(connection, queue))
         serving = [agent for agent in agents if agent.labels >= rules.labels]
         slots = _slots(serving, job_lines.running(connection), usual, self._clock())
-        turns = [_turn(by_id[job_id], usual) for job_id in places]
+        coming = [_turn(by_id[job_id], usual) for job_id in places]
         limit = rules.queue_running_limit
         return Line(
             frozenset(by_id),
             places,
-            forecasts(turns, slots, self._clock()),
+            forecasts(coming, slots, self._clock()),
             full=limit is not None and queues.count_training(connection, queue) >= limit,
         )
 

@@ -33,6 +33,7 @@ from adaptery_hub.database.statements import (
     job_inputs,
     jobs,
     queues,
+    turns,
 )
 from adaptery_hub.database.statements.job_events import NewEvent
 from adaptery_hub.database.statements.jobs import NewInput, Offer
@@ -180,10 +181,10 @@ def _why_created(job: Mapping[Any, Any]) -> str:
 def taken(connection: Connection, queue: str, waiting: Sequence[RowMapping]) -> Taken:
     """Returns who has what of a queue already, as far as that matters to those who wait."""
     tenants, creators = Counter[str](), Counter[str]()
-    for row in jobs.running(connection, queue):
+    for row in turns.running(connection, queue):
         tenants[row["tenant_id"]] += row["jobs"]
         creators[row["creator_id"]] += row["jobs"]
-    starts = jobs.last_starts(connection, queue, {row["tenant_id"] for row in waiting})
+    starts = turns.last_starts(connection, queue, {row["tenant_id"] for row in waiting})
     shares = {tenant: Share(tenants[tenant], at) for tenant, at in starts.items()}
     return Taken(shares, creators)
 
@@ -220,7 +221,7 @@ def claim(
 
 
 def _next(connection: Connection, offer: Offer, rules: QueueRules, now: datetime) -> str | None:
-    rows = jobs.firsts(connection, offer, now)
+    rows = turns.firsts(connection, offer, now)
     order = fair_order(map(as_waiting, rows), taken(connection, offer.queue, rows), rules.limits)
     first = next(order, None)
     return first and first.job_id

@@ -19,6 +19,14 @@ from adaptery_hub.database import tables
 _attempts = tables.attempts
 _checkpoints = tables.checkpoints
 
+#: Asked at each claim or report, so they are built once: that costs more than to run them.
+_GET = sa.select(_attempts).where(_attempts.c.id == sa.bindparam("attempt"))
+_OF_JOB = (
+    sa.select(_attempts)
+    .where(_attempts.c.job_id == sa.bindparam("job"))
+    .order_by(_attempts.c.number)
+)
+
 
 def insert_attempt(
     connection: Connection,
@@ -84,16 +92,12 @@ def mark_started(connection: Connection, attempt_id: str, now: datetime) -> None
 
 def get(connection: Connection, attempt_id: str) -> RowMapping | None:
     """Returns one attempt."""
-    statement = sa.select(_attempts).where(_attempts.c.id == attempt_id)
-    return connection.execute(statement).mappings().first()
+    return connection.execute(_GET, {"attempt": attempt_id}).mappings().first()
 
 
 def of_job(connection: Connection, job_id: str) -> list[RowMapping]:
     """Returns the attempts of a job, first to last."""
-    statement = (
-        sa.select(_attempts).where(_attempts.c.job_id == job_id).order_by(_attempts.c.number)
-    )
-    return list(connection.execute(statement).mappings())
+    return list(connection.execute(_OF_JOB, {"job": job_id}).mappings())
 
 
 def count_by_job(connection: Connection, job_ids: Collection[str]) -> dict[str, int]:

@@ -14,6 +14,14 @@ from adaptery_hub.database import tables
 _audit = tables.audit
 _tenants = tables.tenants
 
+#: Asked for each row, so it is built once.
+_TAIL = (
+    sa.select(_audit.c.seq, _audit.c.row_hash)
+    .where(_audit.c.writer == sa.bindparam("whose"))
+    .order_by(_audit.c.seq.desc())
+    .limit(1)
+)
+
 
 @dataclass(frozen=True)
 class AuditFilter:
@@ -42,13 +50,7 @@ def lock(connection: Connection, writer: str) -> None:
 
 def tail(connection: Connection, writer: str) -> RowMapping | None:
     """Return seq and row_hash of the last row of a writer."""
-    statement = (
-        sa.select(_audit.c.seq, _audit.c.row_hash)
-        .where(_audit.c.writer == writer)
-        .order_by(_audit.c.seq.desc())
-        .limit(1)
-    )
-    return connection.execute(statement).mappings().first()
+    return connection.execute(_TAIL, {"whose": writer}).mappings().first()
 
 
 def writers(connection: Connection) -> list[str]:

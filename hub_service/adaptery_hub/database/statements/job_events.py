@@ -18,6 +18,26 @@ from adaptery_hub.database import tables
 
 _events = tables.job_events
 
+#: Asked at each claim, report or submit, so they are built once: that costs more than to run them.
+_LAST_SEQ = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(
+    _events.c.job_id == sa.bindparam("job")
+)
+_LAST_ATTEMPT_SEQ = sa.select(sa.func.coalesce(sa.func.max(_events.c.attempt_seq), 0)).where(
+    _events.c.attempt_id == sa.bindparam("attempt")
+)
+_LATEST = (
+    sa.select(_events)
+    .where(_events.c.job_id == sa.bindparam("job"), _events.c.kind == sa.bindparam("of_kind"))
+    .order_by(_events.c.seq.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_RECENT_METRICS = (
+    sa.select(_events.c.created_at, _events.c.data)
+    .where(_events.c.attempt_id == sa.bindparam("attempt"), _events.c.kind == "metrics")
+    .order_by(_events.c.attempt_seq.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
 
 @dataclass(frozen=True)
 class NewEvent:
@@ -67,40 +87,24 @@ def append(
 
 def last_seq(connection: Connection, job_id: str) -> int:
     """Returns the number of the last event of a job; 0 for none."""
-    statement = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(
-        _events.c.job_id == job_id
-    )
-    return connection.execute(statement).scalar_one()
+    return connection.execute(_LAST_SEQ, {"job": job_id}).scalar_one()
 
 
 def last_attempt_seq(connection: Connection, attempt_id: str) -> int:
     """Returns the number of the last worker event stored for an attempt; 0 for none."""
-    statement = sa.select(sa.func.coalesce(sa.func.max(_events.c.attempt_seq), 0)).where(
-        _events.c.attempt_id == attempt_id
-    )
-    return connection.execute(statement).scalar_one()
+    return connection.execute(_LAST_ATTEMPT_SEQ, {"attempt": attempt_id}).scalar_one()
 
 
 def latest(connection: Connection, job_id: str, kind: str, limit: int = 1) -> list[RowMapping]:
     """Returns the last events of one kind of a job, newest first."""
-    statement = (
-        sa.select(_events)
-        .where(_events.c.job_id == job_id, _events.c.kind == kind)
-        .order_by(_events.c.seq.desc())
-        .limit(limit)
-    )
-    return list(connection.execute(statement).mappings())
+    asked = {"job": job_id, "of_kind": kind, "most": limit}
+    return list(connection.execute(_LATEST, asked).mappings())
 
 
 def recent_metrics(connection: Connection, attempt_id: str, limit: int) -> list[RowMapping]:
     """Returns the last metrics of an attempt, in order."""
-    statement = (
-        sa.select(_events.c.created_at, _events.c.data)
-        .where(_events.c.attempt_id == attempt_id, _events.c.kind == "metrics")
-        .order_by(_events.c.attempt_seq.desc())
-        .limit(limit)
-    )
-    return list(reversed(connection.execute(statement).mappings().all()))
+    asked = {"attempt": attempt_id, "most": limit}
+    return list(reversed(connection.execute(_RECENT_METRICS, asked).mappings().all()))
 
 
 def metrics_texts(

@@ -73,9 +73,7 @@ def list_visible(
 def count_visible(connection: Connection, identity: Identity) -> dict[str, int]:
     """Returns how many jobs that the caller may see are in each state; only where there are any."""
     statement = (
-        sa.select(_jobs.c.state, sa.func.count())
-        .where(*_visible(identity))
-        .group_by(_jobs.c.state)
+        sa.select(_jobs.c.state, sa.func.count()).where(*_visible(identity)).group_by(_jobs.c.state)
     )
     return {state: count for state, count in connection.execute(statement)}
 

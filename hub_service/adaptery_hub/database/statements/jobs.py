@@ -13,15 +13,27 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.abilities import met_needs
 from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
-from adaptery_hub.database.statements.distinct import each_value
 
 _jobs = tables.jobs
 #: In the statement itself: as a parameter it would not be known to be what an index is made of.
 _is_created = _jobs.c.state == sa.literal(JobState.CREATED.value, literal_execute=True)
+
+#: Asked at each claim, report or submit, so they are built once: that costs more than to run them.
+_GET = sa.select(_jobs).where(_jobs.c.id == sa.bindparam("job"))
+_LOCK = _GET.with_for_update()
+_LOCK_OF_ATTEMPT = (
+    sa.select(_jobs)
+    .where(
+        _jobs.c.id
+        == sa.select(tables.attempts.c.job_id)
+        .where(tables.attempts.c.id == sa.bindparam("attempt"))
+        .scalar_subquery()
+    )
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ def _insert_inputs(
 
 def get(connection: Connection, job_id: str) -> RowMapping | None:
     """Returns one job, whoever may see it; for the service's own use."""
-    return connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().first()
+    return connection.execute(_GET, {"job": job_id}).mappings().first()
 
 
 def find_keyed(connection: Connection, creator_id: str, request: RequestKey) -> str | None:
@@ -121,16 +133,12 @@ def find_keyed(connection: Connection, creator_id: str, request: RequestKey) -> 
 
 def lock_job(connection: Connection, job_id: str) -> RowMapping | None:
     """Returns the job and keeps others from changing it until the transaction ends."""
-    statement = sa.select(_jobs).where(_jobs.c.id == job_id).with_for_update()
-    return connection.execute(statement).mappings().first()
+    return connection.execute(_LOCK, {"job": job_id}).mappings().first()
 
 
 def lock_job_of(connection: Connection, attempt_id: str) -> RowMapping | None:
     """Returns the job of an attempt; as `lock_job`. What the attempt is now is read after it."""
-    attempts = tables.attempts
-    job_id = sa.select(attempts.c.job_id).where(attempts.c.id == attempt_id).scalar_subquery()
-    statement = sa.select(_jobs).where(_jobs.c.id == job_id).with_for_update()
-    return connection.execute(statement).mappings().first()
+    return connection.execute(_LOCK_OF_ATTEMPT, {"attempt": attempt_id}).mappings().first()
 
 
 def change_state(
@@ -172,105 +180,6 @@ def to_translate(connection: Connection) -> list[RowMapping]:
     """Returns the jobs that wait for their versions to be translated, oldest first."""
     statement = sa.select(_jobs).where(_is_created, _jobs.c.translation.is_not(None))
     return list(connection.execute(statement.order_by(_jobs.c.id)).mappings())
-
-
-def waiting(connection: Connection, queue: str) -> list[RowMapping]:
-    """Returns what a queue's order and its forecasts depend on, for each job that waits."""
-    statement = sa.select(
-        _jobs.c.id,
-        _jobs.c.tenant_id,
-        _jobs.c.creator_id,
-        _jobs.c.priority,
-        _jobs.c.queued_at,
-        _jobs.c.task,
-        _jobs.c.weight_digest,
-        _jobs.c.step,
-        _jobs.c.total_steps,
-        _jobs.c.step_seconds,
-    ).where(_jobs.c.state == JobState.QUEUED, _jobs.c.queue == queue)
-    return list(connection.execute(statement).mappings())
-
-
-def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMapping]:
-    """Returns of the jobs that a slot can take the first one of each user in each tenant.
-
-    By a few looks into an index for each of them: what waits behind the first is not read.
-    """
-    lines, job = _LINES, _jobs.alias("job")
-    may_return = sa.and_(
-        sa.or_(job.c.retry_at.is_(None), job.c.retry_at <= now),
-        job.c.weight_digest.not_in(offer.elsewhere),
-    )
-    fits = sa.and_(
-        job.c.queue == sa.bindparam("queue"),
-        job.c.state == JobState.QUEUED,
-        job.c.tenant_id == lines.c.tenant_id,
-        job.c.creator_id == lines.c.creator_id,
-        job.c.weight_digest.in_(offer.weight_digests),
-        sa.or_(job.c.lost_by.is_(None), job.c.lost_by != offer.agent_id, may_return),
-    )
-    if offer.abilities is not None:
-        fits = sa.and_(fits, job.c.needs.in_(met_needs(offer.abilities)))
-    most = sa.select(job.c.priority).where(fits).order_by(job.c.priority.desc()).limit(1)
-    first = sa.select(job.c.id).where(fits).order_by(job.c.queued_at, job.c.id).limit(1)
-    found = sa.select(
-        first.where(job.c.priority == most.correlate(lines).scalar_subquery())
-        .correlate(lines)
-        .scalar_subquery()
-    ).select_from(lines)
-    ids = connection.scalars(found, {"queue": offer.queue}).all()
-    statement = sa.select(
-        _jobs.c.id, _jobs.c.tenant_id, _jobs.c.creator_id, _jobs.c.priority, _jobs.c.queued_at
-    ).where(_jobs.c.id.in_([job_id for job_id in ids if job_id is not None]))
-    return list(connection.execute(statement).mappings())
-
-
-def _lines() -> sa.Subquery:
-    """Each user in each tenant who has jobs that wait in a queue."""
-    waits = (_jobs.c.queue == sa.bindparam("queue"), _jobs.c.state == JobState.QUEUED)
-    tenant_id = each_value(_jobs.c.tenant_id, *waits, name="tenant_ids").c.value
-    creator = sa.select(sa.func.min(_jobs.c.creator_id)).where(*waits)
-    first = creator.where(_jobs.c.tenant_id == tenant_id).correlate(tenant_id.table)
-    lines = sa.select(tenant_id.label("tenant_id"), first.scalar_subquery().label("creator_id"))
-    lines = lines.where(tenant_id.is_not(None)).cte("lines", recursive=True)
-    following = creator.where(
-        _jobs.c.tenant_id == lines.c.tenant_id, _jobs.c.creator_id > lines.c.creator_id
-    )
-    each = lines.union_all(
-        sa.select(lines.c.tenant_id, following.correlate(lines).scalar_subquery()).where(
-            lines.c.creator_id.is_not(None)
-        )
-    )
-    return sa.select(each).where(each.c.creator_id.is_not(None)).subquery("line")
-
-
-#: Asked at each claim, so it is built once.
-_LINES = _lines()
-
-
-def running(connection: Connection, queue: str) -> list[RowMapping]:
-    """Returns how many jobs train of each user in each tenant."""
-    statement = (
-        sa.select(_jobs.c.tenant_id, _jobs.c.creator_id, sa.func.count().label("jobs"))
-        .where(_jobs.c.queue == queue, _jobs.c.state == JobState.TRAINING)
-        .group_by(_jobs.c.tenant_id, _jobs.c.creator_id)
-    )
-    return list(connection.execute(statement).mappings())
-
-
-def last_starts(
-    connection: Connection, queue: str, tenant_ids: Collection[str]
-) -> dict[str, datetime | None]:
-    """Returns when each of the tenants last started a job."""
-    owners = tables.tenants
-    # One look into an index for each tenant; a GROUP BY would read all their jobs.
-    last = (
-        sa.select(sa.func.max(_jobs.c.started_at))
-        .where(_jobs.c.queue == queue, _jobs.c.tenant_id == owners.c.id)
-        .scalar_subquery()
-    )
-    statement = sa.select(owners.c.id, last).where(owners.c.id.in_(tenant_ids))
-    return {tenant_id: at for tenant_id, at in connection.execute(statement)}
 
 
 def count_open(connection: Connection, tenant_id: str) -> int:
