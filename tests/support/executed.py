@@ -25,14 +25,19 @@ _executed: set[str] = set()
 
 
 def named_statements() -> set[str]:
-    """Return the names of all functions that execute SQL for the rest of the service."""
+    """Return the names of all functions that execute SQL for the rest of the service.
+
+    Without those that only make a statement, as what they return says.
+    """
     found: set[str] = set()
     for module in pkgutil.iter_modules(statements.__path__):
         members = vars(import_module(f"{statements.__name__}.{module.name}"))
         for name, function in members.items():
             if inspect.isfunction(function) and function.__module__.endswith(f".{module.name}"):
-                first = next(iter(inspect.signature(function).parameters), "")
-                if first == "connection" and not name.startswith("_"):
+                signature = inspect.signature(function)
+                executes = "Select" not in str(signature.return_annotation)
+                first = next(iter(signature.parameters), "")
+                if first == "connection" and executes and not name.startswith("_"):
                     found.add(f"{module.name}.{name}")
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from adaptery_hub.settings import ServiceSettings
 from support.clearml_calls import Calls, ProgramHere
 from support.clearml_double import ClearmlDouble
 from support.clearml_stage import SDK, ClearmlServer, clearml_server
-from support.hub_tables import open_tables
+from support.hub_tables import HubTables, open_tables
 from support.queue_ways import CLEARML_QUEUE, AgentWay, ClearmlWay, Way
 
 #: A child with the SDK takes ten seconds on a busy machine.
@@ -33,25 +34,34 @@ def _by_sdk(server: ClearmlServer, folder: Path) -> Program:
     return RegisterProgram(str(SDK.python()), folder, made, ROUND_SECONDS)
 
 
-async def _clearml(root: Path, server: ClearmlServer, by_sdk: bool) -> ClearmlWay:
+@asynccontextmanager
+async def _tables(root: Path) -> AsyncIterator[HubTables]:
     hub = open_tables(root)
-    await hub.bind()
+    try:
+        await hub.bind()
+        yield hub
+    finally:
+        hub.database.close()
+
+
+@asynccontextmanager
+async def _clearml(root: Path, server: ClearmlServer, by_sdk: bool) -> AsyncIterator[ClearmlWay]:
     calls = Calls(server)
     program = _by_sdk(server, root / "children") if by_sdk else ProgramHere(calls)
-    way = ClearmlWay(hub, root, calls, program)
     await asyncio.to_thread(calls.queue, CLEARML_QUEUE)
-    return way
+    async with _tables(root) as hub:
+        yield ClearmlWay(hub, root, calls, program)
 
 
 @pytest.fixture(params=["agents", "clearml", pytest.param("sdk", marks=pytest.mark.slow)])
 async def way(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Way]:
     if request.param == "agents":
-        hub = open_tables(tmp_path)
-        await hub.bind()
-        yield AgentWay(hub, tmp_path)
+        async with _tables(tmp_path) as hub:
+            yield AgentWay(hub, tmp_path)
         return
-    async with clearml_server() as server:
-        yield await _clearml(tmp_path, server, request.param == "sdk")
+    by_sdk = request.param == "sdk"
+    async with clearml_server() as server, _clearml(tmp_path, server, by_sdk) as way:
+        yield way
 
 
 @pytest.fixture
@@ -68,10 +78,12 @@ def double(server: ClearmlServer) -> ClearmlDouble:
 
 
 @pytest.fixture
-async def clearml(tmp_path: Path, server: ClearmlServer) -> ClearmlWay:
-    return await _clearml(tmp_path, server, by_sdk=False)
+async def clearml(tmp_path: Path, server: ClearmlServer) -> AsyncIterator[ClearmlWay]:
+    async with _clearml(tmp_path, server, by_sdk=False) as way:
+        yield way
 
 
 @pytest.fixture
-async def by_sdk(tmp_path: Path, server: ClearmlServer) -> ClearmlWay:
-    return await _clearml(tmp_path, server, by_sdk=True)
+async def by_sdk(tmp_path: Path, server: ClearmlServer) -> AsyncIterator[ClearmlWay]:
+    async with _clearml(tmp_path, server, by_sdk=True) as way:
+        yield way
