@@ -24,7 +24,7 @@ PIP_SAYS := sed -un -e 's/^ *Downloading \([^ ]*\) (\([0-9.]* [MG]B\)).*/  \1 (\
 # Tests start many processes: our modules are compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help dev check test test-all chaos bench docs demo views model store clean pins chromium
+.PHONY: help dev check test test-all test-gpu chaos bench docs demo views model store clean pins chromium
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,9 @@ test: check ## Everything that CI runs; ends with pytest's closing line.
 
 test-all: check model store chromium ## The slow tier too: the real base model, real browsers, chaos.
 	$(BIN)/python -m pytest -m "not gpu"
+
+test-gpu: dev ## On a machine with a CUDA device: what is skipped everywhere else.
+	$(BIN)/python -m pytest tests/gpu -n 8 --dist worksteal -W default::DeprecationWarning  # its torch is its own
 
 chaos: dev ## Kill processes at random over small jobs, 200 times: make chaos KILLS=200 SEED=1
 	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m slow tests/integration/chaos

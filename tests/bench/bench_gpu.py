@@ -31,8 +31,8 @@ ADAPTERS, ROUNDS = 8, 2
 LOADS = ((1, 0), (1, 1), (8, 0), (8, 1), (8, 8), (32, 0), (32, 1), (32, 8))
 #: Of an attempt: batch size, steps, bits of the base model.
 TRAININGS = {
-    "135M": ((4, 60, "none"), (32, 30, "none")),
-    "1.7B": ((4, 40, "none"), (4, 40, "8bit"), (4, 40, "4bit"), (16, 20, "none")),
+    "135M": ((4, 40, "none"), (32, 20, "none")),
+    "1.7B": ((4, 24, "none"), (4, 24, "8bit"), (4, 24, "4bit"), (16, 12, "none")),
 }
 
 
@@ -47,7 +47,8 @@ def measure() -> list[Measure]:
         rows: list[Measure] = []
         for shape in SHAPES:
             for row in _of_shape(Path(root), shape, card):
-                print(f"{row.measure}: {row.value:.0f} {row.unit}", flush=True)
+                beside = f", {row.peer} {row.peer_value:.0f}" if row.peer_value else ""
+                print(f"{row.measure}: {row.value:.0f} {row.unit}{beside}", flush=True)
                 rows.append(row)
         return rows
 

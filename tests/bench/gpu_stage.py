@@ -22,7 +22,7 @@ from support.engine import named
 from support.work_folders import Bench
 from tiny.models import build_tiny_tokenizer
 
-PROMPT_TOKENS, NEW_TOKENS, RANK, CUTOFF, SEED = 64, 64, 8, 512, 0
+PROMPT_TOKENS, NEW_TOKENS, RANK, CUTOFF, SEED = 64, 32, 8, 512, 0
 _SHARED = {"vocab_size": 49152, "tie_word_embeddings": True, "max_position_embeddings": 8192}
 #: Source: config.json of HuggingFaceTB/SmolLM2-135M and -1.7B.
 SHAPES: dict[str, dict[str, Any]] = {

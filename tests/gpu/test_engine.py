@@ -53,7 +53,7 @@ def test_rows_that_join_and_leave_answer_as_peft_does(
         assert loaded.answer(name) == reference.greedy(tokens, count, adapter), name
 
 
-@pytest.mark.parametrize(("dtype", "near"), [("float32", TOLERANCE), ("bfloat16", 0.05)])
+@pytest.mark.parametrize(("dtype", "near"), [("float32", TOLERANCE), ("bfloat16", 0.1)])
 def test_logits_of_adapters_in_one_pass_are_near_those_of_peft(
     build: Callable, adapters: dict[str, Path], reference: Reference, dtype: str, near: float
 ) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from support.waiting import eventually_sync
 
@@ -45,9 +46,16 @@ def test_sigterm_lets_a_running_answer_finish_and_leaves_nothing(
         process.wait()
 
 
-def test_a_model_that_is_none_ends_with_a_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "device", "reason"),
+    [("none", "cpu", "no converted base model"), ("base", "cuda:99", "no device 'cuda:99'")],
+)
+def test_what_is_not_there_ends_with_a_reason(
+    base: Path, tmp_path: Path, model: str, device: str, reason: str
+) -> None:
     (tmp_path / "token").write_text("secret")
-    words = ["--model", str(tmp_path), "--token-file", str(tmp_path / "token")]
+    folder = base if model == "base" else tmp_path
+    words = ["--model", str(folder), "--token-file", str(tmp_path / "token"), "--device", device]
     done = subprocess.run(
         [sys.executable, "-m", "adaptery_inference", "serve", *words],
         capture_output=True,
@@ -56,5 +64,5 @@ def test_a_model_that_is_none_ends_with_a_reason(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "no converted base model" in done.stderr
+    assert reason in done.stderr
     assert "Traceback" not in done.stderr

@@ -36,6 +36,8 @@ def caused(error: Exception, by: Exception) -> Exception:
             "out_of_memory",
         ),
         (caused(ImportError(SECRET), MemoryError()), "out_of_memory"),
+        (RuntimeError(f"CUDA error: out of memory, {SECRET}"), "out_of_memory"),
+        (caused(ValueError(SECRET), OutOfMemoryError(SECRET)), "out_of_memory"),
         (OSError(errno.ENOSPC, SECRET), "disk_full"),
         (OSError(errno.EDQUOT, SECRET), "disk_full"),
         (RuntimeError("PytorchStreamWriter failed writing file data/3"), "disk_full"),
