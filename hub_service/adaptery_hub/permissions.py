@@ -20,7 +20,8 @@ Rules (rights are ordered `use < view < edit < manage`; a higher one includes th
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -34,6 +35,9 @@ from adaptery_hub.identity import Identity, KeyHold
 #: The ids of an identity with so many groups, as parameters of a statement that is built once.
 _ME = "identity_me"
 _GROUP = "identity_group_{}"
+_THING = "asked_thing"
+#: Statements that are kept, for each table and number of groups.
+FETCHES_KEPT = 500
 
 
 class Right(IntEnum):
@@ -138,9 +142,13 @@ def fetch(
         NotFoundError: there is no such thing, or the caller has no right on it at all.
         NotAllowedError: the caller may see it, but has less than `right` on it.
     """
-    highest = right_of(table, identity)
-    statement = sa.select(table, highest.label("right")).where(table.c.id == thing_id, highest > 0)
-    row = connection.execute(statement).mappings().first()
+    asked = {_THING: thing_id}
+    if identity.key is None:
+        statement = _fetch_as_user(table, len(identity.group_tenants))
+        asked |= parameters(identity)
+    else:
+        statement = _fetch(table, identity)
+    row = connection.execute(statement, asked).mappings().first()
     if row is None:
         raise NotFoundError(
             hint="Check the id; a thing you have no right to looks the same as one that is not."
@@ -152,6 +160,17 @@ def fetch(
             hint="Ask its owner for a grant.",
         )
     return row
+
+
+@lru_cache(maxsize=FETCHES_KEPT)
+def _fetch_as_user(table: sa.Table, groups: int) -> sa.Select[*tuple[Any, ...]]:
+    return _fetch(table, placeholder(groups))
+
+
+def _fetch(table: sa.Table, identity: Identity) -> sa.Select[*tuple[Any, ...]]:
+    highest = right_of(table, identity)
+    statement = sa.select(table, highest.label("right"))
+    return statement.where(table.c.id == sa.bindparam(_THING), highest > 0)
 
 
 def _key_right(table: sa.Table, identity: Identity, key: KeyHold) -> sa.ColumnElement[int]:

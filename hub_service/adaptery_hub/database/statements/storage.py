@@ -26,7 +26,7 @@ PARTS: tuple[str, ...] = ("drafts", "uploads", "versions", "checkpoints", "adapt
 def used(connection: Connection, tenant_ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return for each of these tenants how many bytes of each part lie in its name."""
     found: dict[str, dict[str, int]] = {id: dict.fromkeys(PARTS, 0) for id in tenant_ids}
-    for row in connection.execute(sa.union_all(*_sums(tenant_ids))):
+    for row in connection.execute(_USED, {"tenant_ids": list(tenant_ids)}):
         found[row.tenant_id][row.part] = int(row.bytes or 0)
     return found
 
@@ -51,7 +51,7 @@ def count_draft(connection: Connection, dataset_id: str, size: int) -> None:
     )
 
 
-def _sums(tenant_ids: Sequence[str]) -> list[sa.Select[Any, str, int]]:
+def _sums() -> list[sa.Select[Any, str, int]]:
     # As text: PostgreSQL would read a JSON number as 32 bits.
     of_version = sa.cast(versions.c.counts["bytes"].as_string(), sa.BigInteger)
     files_of = files.join(datasets, datasets.c.id == files.c.dataset_id)
@@ -59,11 +59,11 @@ def _sums(tenant_ids: Sequence[str]) -> list[sa.Select[Any, str, int]]:
     checkpoints_of = checkpoints.join(jobs, jobs.c.id == checkpoints.c.job_id)
     kept = adapters.c.state.in_((STAGED, COMPLETED))
     return [
-        _sum("drafts", datasets, datasets, datasets.c.draft_bytes, tenant_ids),
-        _sum("uploads", files_of, datasets, files.c.kept_bytes, tenant_ids),
-        _sum("versions", versions_of, datasets, of_version, tenant_ids),
-        _sum("checkpoints", checkpoints_of, jobs, checkpoints.c.bytes, tenant_ids),
-        _sum("adapters", adapters, adapters, adapters.c.bytes, tenant_ids, kept),
+        _sum("drafts", datasets, datasets, datasets.c.draft_bytes),
+        _sum("uploads", files_of, datasets, files.c.kept_bytes),
+        _sum("versions", versions_of, datasets, of_version),
+        _sum("checkpoints", checkpoints_of, jobs, checkpoints.c.bytes),
+        _sum("adapters", adapters, adapters, adapters.c.bytes, kept),
     ]
 
 
@@ -72,13 +72,16 @@ def _sum(
     source: sa.FromClause,
     owned: sa.Table,
     size: sa.ColumnElement[int],
-    tenant_ids: Sequence[str],
     *where: sa.ColumnElement[bool],
 ) -> sa.Select[Any, str, int]:
     owner = owned.c.tenant_id
     return (
         sa.select(owner, sa.literal(part).label("part"), sa.func.sum(size).label("bytes"))
         .select_from(source)
-        .where(owner.in_(tenant_ids), *where)
+        .where(owner.in_(sa.bindparam("tenant_ids", expanding=True)), *where)
         .group_by(owner)
     )
+
+
+#: Asked before whatever needs room, so it is built once.
+_USED = sa.union_all(*_sums())

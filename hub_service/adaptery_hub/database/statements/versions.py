@@ -54,7 +54,7 @@ def get(connection: Connection, identity: Identity, version_id: str, right: Righ
         NotAllowedError: the caller has a lesser right on it.
     """
     fetch(connection, versions, identity, version_id, right)
-    return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
+    return find(connection, version_id)
 
 
 def check_readable(row: RowMapping) -> None:
@@ -249,18 +249,12 @@ def insert_sources(
 
 def source_digests(connection: Connection, version_id: str) -> list[str]:
     """Return the content digests of the versions whose records a merged one may hold."""
-    statement = (
-        sa.select(versions.c.content_digest)
-        .join(version_sources, version_sources.c.source_version_id == versions.c.id)
-        .where(version_sources.c.version_id == version_id)
-        .order_by(version_sources.c.position)
-    )
-    return list(connection.scalars(statement))
+    return list(connection.scalars(_SOURCE_DIGESTS, {"version": version_id}))
 
 
 def find(connection: Connection, version_id: str) -> RowMapping:
     """Return a version as `get` would, whoever may see it; for the service's own use."""
-    return connection.execute(_select().where(versions.c.id == version_id)).mappings().one()
+    return connection.execute(_FIND, {"version": version_id}).mappings().one()
 
 
 def of_dataset_named(connection: Connection, tenant_id: str, name: str) -> list[RowMapping]:
@@ -322,3 +316,13 @@ def _select() -> sa.Select[tuple[object, ...]]:
         .join_from(versions, datasets, datasets.c.id == versions.c.dataset_id)
         .join(tenants, tenants.c.id == datasets.c.tenant_id)
     )
+
+
+#: Asked at each submit, so they are built once: that costs more than to run them.
+_FIND = _select().where(versions.c.id == sa.bindparam("version"))
+_SOURCE_DIGESTS = (
+    sa.select(versions.c.content_digest)
+    .join(version_sources, version_sources.c.source_version_id == versions.c.id)
+    .where(version_sources.c.version_id == sa.bindparam("version"))
+    .order_by(version_sources.c.position)
+)
