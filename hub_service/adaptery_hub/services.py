@@ -54,6 +54,8 @@ REPORTS_PER_TENANT = 2
 EXPORTS_PER_TENANT = 2
 #: Files that one tenant may be looking into: each is opened and read.
 LOOKS_PER_TENANT = 2
+#: Files of OpenAI's clients that one tenant may be sending: each is in memory as a whole.
+FORMS_PER_TENANT = 2
 #: How often a stopping service looks whether the last request is answered.
 QUIET_POLL_SECONDS = 0.05
 #: How long requests that are ended may take to say so.
@@ -118,6 +120,7 @@ class Services:
         default_factory=lambda: Turnstile("exports", EXPORTS_PER_TENANT)
     )
     looks: Turnstile = field(default_factory=lambda: Turnstile("previews", LOOKS_PER_TENANT))
+    forms: Turnstile = field(default_factory=lambda: Turnstile("uploads", FORMS_PER_TENANT))
 
     async def drain(self, seconds: float, reason: AdapteryError) -> None:
         """Take no more requests, let those that run end by themselves, then end them visibly.

@@ -91,7 +91,7 @@ class TrainingFilesHandler(_TrainingFileHandler):
         length = content_length(self.request.headers.get("Content-Length"))
         if length > UPLOAD_LIMIT_BYTES:
             raise _too_large()
-        self.hold(self.services.looks)
+        self.hold(self.services.forms)
         reserved = length or UPLOAD_LIMIT_BYTES
         self._room = await self.services.storage.reserve(self.identity.tenant_id, reserved)
 

@@ -253,4 +253,5 @@ async def test_charts_and_statistics(stage: JobStage, demo: Client) -> None:
     assert (attempt["number"], attempt["outcome"], attempt["reason"]) == (1, "failed", "no memory")
     assert (told["last_loss"], told["best_eval_loss"]) == (1.0, 1.5)
     assert (told["tokens_per_second"], told["step_seconds"]) == (100.0, 1.0)
-    assert told["inputs"] == [{"dataset": "@demo/visits@1", "split": "all", "records": 3}]
+    learnt = {"dataset": "@demo/visits@1", "split": "all", "records": 3, "held_out": False}
+    assert told["inputs"] == [learnt]
