@@ -79,6 +79,8 @@ def load_base_model(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from adaptery_training import cpu_attention
+
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     options = {**_attention(optim), **_quantization(optim, dtype)}
     try:
@@ -100,6 +102,8 @@ def load_base_model(
         if lacks_memory(error):
             raise
         raise BaseModelError(f"{wanted.name} cannot be loaded ({type(error).__name__}).") from error
+    if optim.attention == "auto":
+        cpu_attention.use_in(model)
     return LoadedBase(model, tokenizer)
 
 
