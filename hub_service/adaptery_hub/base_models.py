@@ -43,15 +43,12 @@ class BaseModels:
         self._database = database
         self._audit = audit
         self._sources = dict(sources)
+        #: Of all registered base models.
+        self.names = frozenset(sources)
         self._pins = dict(pins)
         self._clock = clock
         self._started_at = clock()
         self._digests: dict[str, str] = {}
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all registered base models."""
-        return frozenset(self._sources)
 
     def digest(self, name: str) -> str | None:
         """Returns the weight digest that a name is bound to; None while it is not bound."""

@@ -30,26 +30,29 @@ class ChunkTexts:
         self._head = head
         self._shape = shape
         self._more: Json = {"usage": None} if wants_usage else {}
-        self._around: dict[int, tuple[str, str]] = {}  # by choice, once its first chunk is out
+        #: What stands around a text, by choice; nothing yet where only the first chunk is out.
+        self._around: dict[int, tuple[str, str] | None] = {}
 
     def text(self, deltas: Sequence[Delta]) -> str:
         """Return a chunk."""
         if len(deltas) != 1 or not deltas[0].is_plain:
             return self._encode(deltas)
         delta = deltas[0]
-        around = self._around.get(delta.index)
-        if around is not None:
-            return f"{around[0]}{encode_basestring(delta.text)}{around[1]}"
-        first = self._encode(deltas)
-        before, _, after = self._encode([Delta(delta.index, _MARK, None)]).partition(
-            encode_basestring(_MARK)
-        )
-        self._around[delta.index] = before, after
-        return first
+        if delta.index not in self._around:  # the first: somebody waits for it
+            self._around[delta.index] = None
+            return self._encode(deltas)
+        before, after = self._around[delta.index] or self._look_around(delta.index)
+        return f"{before}{encode_basestring(delta.text)}{after}"
 
     def usage(self, usage: Usage) -> str:
         """Return the last chunk, which carries only the usage."""
         return _ENCODER.encode(self._shape.usage_chunk(self._head, usage))
+
+    def _look_around(self, index: int) -> tuple[str, str]:
+        text = self._encode([Delta(index, _MARK, None)])
+        before, _, after = text.partition(encode_basestring(_MARK))
+        around = self._around[index] = before, after
+        return around
 
     def _encode(self, deltas: Sequence[Delta]) -> str:
         return _ENCODER.encode({**self._shape.chunk(self._head, deltas), **self._more})

@@ -119,8 +119,8 @@ class Resolver:
             SealedChannelRequiredError: The adapter is restricted, and the channel is open.
         """
         if bound is not None or (identity.key is not None and len(identity.key.adapters) == 1):
-            row = await self._database.look_up(
-                lambda c: self._find_bound(c, identity, model, bound),
+            found = await self._database.look_up(
+                lambda c: _found(self._find_bound(c, identity, model, bound)),
                 _question(identity, bound, model),
             )
         else:
@@ -131,13 +131,12 @@ class Resolver:
             name = self._base_name(ref) if identity.key is None else None
             if name is not None:
                 return Target(name, name, self._base_models.digest(name))
-            row = await self._database.look_up(
-                lambda c: find_weights(c, identity, ref), _question(identity, None, model)
+            found = await self._database.look_up(
+                lambda c: _found(find_weights(c, identity, ref)), _question(identity, None, model)
             )
-        if row is None:
-            raise _no_such_model()
-        target = _answering(row)
-        if row["sensitivity"] == RESTRICTED and not sealed:
+        target = _answering(found)
+        assert target.adapter is not None
+        if target.adapter.sensitivity == RESTRICTED and not sealed:
             raise SealedChannelRequiredError(
                 hint="ask it in JupyterLab or with adaptery.connect(), which seal by themselves, "
                 "or give OpenAI's client http_client=adaptery.SealingClient()"
@@ -158,9 +157,7 @@ class Resolver:
                 else adapters.find_usable(c, identity, adapter_id=weights_id)
             )
         )
-        if row is None:
-            raise _no_such_model()
-        return _answering(row)
+        return _answering(_found(row))
 
     async def find_pinned(self, identity: Identity, model: str) -> Row:
         """Returns the row of the adapter that `model` means, whenever it is asked.
@@ -261,20 +258,35 @@ def _question(identity: Identity, bound: str | None, model: str) -> Hashable:
     return "adapter", identity.principals, bound, model
 
 
-def _answering(row: Row) -> Target:
-    """Returns an adapter's row as a target.
+@dataclass(frozen=True)
+class _Found:
+    """An adapter that the caller may use, for whatever."""
+
+    kind: str
+    target: Target
+
+
+def _found(row: Row | None) -> _Found | None:
+    return None if row is None else _Found(row["kind"], adapter_target(row))
+
+
+def _answering(found: _Found | None) -> Target:
+    """Returns what was found as what answers.
 
     Raises:
+        NotFoundError: Nothing was found.
         InvalidInputError: The adapter scores answers and writes none.
     """
-    if row["kind"] == REWARD:
+    if found is None:
+        raise _no_such_model()
+    if found.kind == REWARD:
         problem = FieldProblem(
             "model",
             "is a reward adapter: it scores answers and writes none.",
             "Let it judge in a job of stage grpo, and ask the adapter that comes of it.",
         )
         raise InvalidInputError(errors=[problem])
-    return adapter_target(row)
+    return found.target
 
 
 def _makes_vectors() -> InvalidInputError:
