@@ -35,17 +35,18 @@ Rounds = Sequence[Mapping[str, float]]
 def measure() -> list[Measure]:
     """Measure everything."""
     with tempfile.TemporaryDirectory(prefix="adaptery-bench-") as folder:
-        root = Path(folder)
-        (root / "short").mkdir()
-        with open_stage(root / "short", USERS) as stage:
-            short = os.environ.get("ADAPTERY_BENCH_SHORT", "1") != "0"
-            parts = (requests, alone, begun, streams, killed) if short else ()
-            found = [measure for part in parts for measure in part(stage)]
+        root, found = Path(folder), list[Measure]()
+        if os.environ.get("ADAPTERY_BENCH_SHORT", "1") != "0":
+            (root / "short").mkdir()
+            with open_stage(root / "short", USERS) as stage:
+                for part in (requests, alone, begun, streams, killed):
+                    found += part(stage)
         long = float(os.environ.get("ADAPTERY_BENCH_LONG") or 0)
         if long:
             (root / "long").mkdir()
             answers = SOAK_STREAMS // SOAK_AGENTS
-            with open_stage(root / "long", USERS, SOAK_AGENTS, answers) as stage:
+            options = (USERS, SOAK_AGENTS, answers)
+            with open_stage(root / "long", *options, with_peer=False) as stage:
                 found += soak(stage, SOAK_SECONDS if long == 1 else long)
     return found
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,11 @@ class Stage:
 
 
 @contextmanager
-def open_stage(root: Path, users: int, agents: int = 1, answers: int = 250) -> Iterator[Stage]:
+def open_stage(
+    root: Path, users: int, agents: int = 1, answers: int = 250, *, with_peer: bool = True
+) -> Iterator[Stage]:
     """Start everything; it ends with the `with` block."""
+    nobody = nullcontext(Target("", "", ()))
     upstream = str(HERE / "gateway_upstream.py")
     port = free_port()
     with (
@@ -85,7 +88,7 @@ def open_stage(root: Path, users: int, agents: int = 1, answers: int = 250) -> I
             options={"answers_per_agent": answers},
         ) as deployed,
         _process([*OTHERS, sys.executable, upstream, "--port", str(port)], root / "upstream.log"),
-        _litellm(root, f"http://127.0.0.1:{port}/v1") as litellm,
+        _litellm(root, f"http://127.0.0.1:{port}/v1") if with_peer else nobody as litellm,
     ):
         tokens = tuple(token_of(f"reader{number}") for number in range(users))
         service, agent = (deployed.processes[name].pid for name in ("service", "agent0"))
