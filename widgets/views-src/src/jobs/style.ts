@@ -15,8 +15,8 @@ export const JOBS_STYLE = `
 .ady-jobs h3 { margin-bottom: 4px; }
 .ady-jobs .jobs { table-layout: fixed; }
 .ady-jobs .jobs thead th { font-size: 12px; }
-.ady-jobs .jobs thead th:nth-child(1) { width: 18%; } .ady-jobs .jobs thead th:nth-child(2) { width: 21%; } .ady-jobs .jobs thead th:nth-child(4) { width: 11%; }
-.ady-jobs .jobs thead th:nth-child(5) { width: 24%; }
+.ady-jobs .jobs thead th:nth-child(1) { width: 18%; } .ady-jobs .jobs thead th:nth-child(2) { width: 20%; } .ady-jobs .jobs thead th:nth-child(4) { width: 10%; }
+.ady-jobs .jobs thead th:nth-child(5) { width: 27%; }
 .ady-jobs .jobs td, .ady-jobs .jobs tbody th { padding: 8px 10px; }
 .ady-jobs .jobs tbody th { color: var(--ink); font-weight: 400; white-space: normal; overflow-wrap: anywhere; }
 .ady-jobs .jobs thead th:first-child, .ady-jobs .jobs tbody th { padding-left: 0; }

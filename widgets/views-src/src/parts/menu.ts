@@ -42,6 +42,7 @@ export class Menu {
     const view = this.element.closest(".ady") ?? document.body;
     const room = this.head.getBoundingClientRect().right - view.getBoundingClientRect().left;
     this.items.classList.toggle("rightwards", room < this.items.offsetWidth);
+    if (this.element.open) this.items.scrollIntoView({ block: "nearest" }); // the last row is at the edge of the page
   }
 
   private close(): void {
