@@ -137,6 +137,7 @@ class JobDashboard:
         agents: ConnectedAgents,
     ) -> _Facts:
         ids = [row["id"] for row in rows]
+        begun = [row["id"] for row in rows if not _never_began(row)]
         owners = tenants.get_many(connection, list({row["tenant_id"] for row in rows}))
         inputs: defaultdict[str, list[RowMapping]] = defaultdict(list)
         for row in jobs.inputs_of(connection, ids):
@@ -147,8 +148,8 @@ class JobDashboard:
                 (row["job_id"], row["role"]): row["name"]
                 for row in job_inputs.adapters_of(connection, ids)
             },
-            made=adapters.of_jobs(connection, ids, identity),
-            attempts=attempts.count_by_job(connection, ids),
+            made=adapters.of_jobs(connection, begun, identity) if begun else {},
+            attempts=attempts.count_by_job(connection, begun) if begun else {},
             prefixes={
                 row["id"]: row["slug"] if row["kind"] == "group" else f"@{row['slug']}"
                 for row in owners
@@ -182,6 +183,11 @@ class JobDashboard:
     ) -> dict[str, Line]:
         waiting = {row["queue"] for row in rows if row["state"] == JobState.QUEUED}
         return {queue: self.lines.line(connection, queue, agents.slots) for queue in waiting}
+
+
+def _never_began(row: RowMapping) -> bool:
+    """Whether a job still waits for its first attempt, and so has made nothing."""
+    return row["started_at"] is None and row["state"] in (JobState.CREATED, JobState.QUEUED)
 
 
 def _describe(row: RowMapping, facts: _Facts) -> Job:

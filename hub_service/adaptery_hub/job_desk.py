@@ -134,10 +134,8 @@ class JobDesk:
             )
             if made is not None:
                 return made
-        if self._storage is not None:
-            await self._storage.check(identity.tenant_id)
         check_name(wanted.name)  # its adapter will have it too: in names, headers and files
-        plan = await self.plan(identity, wanted, task_digest=task_digest)
+        plan = await self.plan(identity, wanted, task_digest=task_digest, needs_room=True)
         submission = Submission(
             job_id=new_id("jb"),
             tenant_id=identity.tenant_id,
@@ -159,12 +157,23 @@ class JobDesk:
         return await self._queue.submit(submission)
 
     async def plan(
-        self, identity: Identity, wanted: JobCreate, *, task_digest: str | None = None
+        self,
+        identity: Identity,
+        wanted: JobCreate,
+        *,
+        task_digest: str | None = None,
+        needs_room: bool = False,
     ) -> JobPlan:
         """Checks a request for a job and returns what would be submitted.
 
+        Args:
+            identity: The caller.
+            wanted: What was asked for.
+            task_digest: What the task must be, if that matters.
+            needs_room: Whether the caller must have room for what a job leaves.
+
         Raises:
-            AdapteryError: As `submit`, but for names, keys, quotas and storage.
+            AdapteryError: As `submit`, but for names, keys and quotas.
         """
         await self._tasks.refresh()
         task = self._task(wanted.task, identity)
@@ -181,9 +190,15 @@ class JobDesk:
         base = JobBase(
             task.stage, base_model, self._base_models.digest(base_model), task.start_from
         )
-        chosen, translation, taken = await self._database.read(
-            lambda c: _resolve(c, identity, wanted, base)
-        )
+
+        def resolve(
+            connection: Connection,
+        ) -> tuple[list[Chosen], Translation | None, tuple[TakenAdapter, ...]]:
+            if needs_room and self._storage is not None:
+                self._storage.check_in(connection, identity.tenant_id)
+            return _resolve(connection, identity, wanted, base)
+
+        chosen, translation, taken = await self._database.read(resolve)
         if not self._queue.book.of(task.queue).restricted:
             refuse_restricted(chosen, taken)
         by_role = {entry.role: entry for entry in taken}

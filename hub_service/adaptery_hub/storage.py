@@ -118,7 +118,17 @@ class StorageDesk:
         Raises:
             StorageQuotaError: nothing is left.
         """
-        (await self.reserve(tenant_id, 1)).release()
+        await self._database.read(lambda c: self.check_in(c, tenant_id))
+
+    def check_in(self, connection: Connection, tenant_id: str) -> None:
+        """Like `check`, within a transaction that reads more.
+
+        Raises:
+            StorageQuotaError: nothing is left.
+        """
+        reservation, reserved = self._take(tenant_id, 1)
+        with reservation:
+            self._check(connection, tenant_id, reserved, 1)
 
     def room(self, connection: Connection, tenant_id: str) -> int | None:
         """Return how much more a tenant may store; None: as much as there is."""
