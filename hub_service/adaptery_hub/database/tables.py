@@ -190,7 +190,7 @@ jobs = _table(
     sa.Column("flag_cancel", sa.Boolean, nullable=False, default=False),
     sa.Column("queue", sa.String(80), nullable=False),
     # What not every worker can, in order, with spaces between; see `adaptery.abilities`.
-    sa.Column("needs", sa.String(80), nullable=False, default="", server_default=""),
+    sa.Column("needs", sa.String(80), nullable=False, server_default=""),
     sa.Column("priority", sa.Integer, nullable=False, default=0),  # see `queue.priorities`
     sa.Column("progress", sa.Float),
     sa.Column("step", sa.BigInteger),  # optimiser steps done
