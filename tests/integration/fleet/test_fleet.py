@@ -238,3 +238,15 @@ async def test_a_revoked_agent_is_cut_off_and_gets_no_more_work(spine: Spine) ->
     refused = await demo.post("v1/chat/completions", json=body)
     assert refused.status_code == 503 and refused.json()["error"]["code"] == "no_agent"
     assert (await admin.json("GET", f"api/agents/{agent['id']}"))["state"] == "revoked"
+
+
+async def test_a_job_goes_to_an_agent_that_said_its_workers_can(spine: Spine) -> None:
+    demo = spine.demo
+    version = (await published(demo))["name"]
+    body = {"name": "notes", "dataset": version, "task": "sft"}
+    four, eight = ({**body, "options": {"quantization_bit": bits}} for bits in ("4", "8"))
+    job = (await demo.json("POST", "api/jobs", 201, json=four))["id"]
+    await in_state(demo, job, "completed")
+    refused = await demo.json("POST", "api/jobs", 422, json=eight)
+    (problem,) = refused["errors"]
+    assert problem["where"] == "options.quantization_bit" and "bitsandbytes" in problem["reason"]
