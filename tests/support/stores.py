@@ -15,14 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adaptery_hub.database import Database
-from adaptery_hub.database.migrations import migrate
 from adaptery_hub.objects import seaweedfs
 from adaptery_hub.objects.credentials import ROLES, Credential, Role, read_credentials
 from adaptery_hub.objects.file_cache import FileCache
 from adaptery_hub.objects.s3 import S3Store
 from adaptery_hub.objects.s3_clients import LockMode, S3Clients, S3Config
 from support.broker import free_port
+from support.schema import open_database
 from support.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
@@ -131,8 +130,7 @@ def seaweedfs_clients(state: Path, port: int, lock: LockMode | None = "governanc
 def store_of(clients: S3Clients, folder: Path) -> Iterator[S3Store]:
     """Make a store with a database and a cache of its own below a folder."""
     folder.mkdir(exist_ok=True)
-    database = Database(f"sqlite:///{folder / 'database.sqlite'}")
-    migrate(database.engine)
+    database = open_database(folder / "database.sqlite")
     try:
         yield S3Store(clients, database, FileCache(folder / "cache", CACHE_BYTES))
     finally:

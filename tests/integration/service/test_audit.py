@@ -109,7 +109,7 @@ async def test_tails_are_in_the_log_of_the_service(
         demo = service.client("demo")
         await demo.json("DELETE", f"api/datasets/{await demo.dataset()}", 204)
     assert [r.getMessage() for r in caplog.records].count("audit_tail") == 2
-    assert main(["audit", "verify", "--database", str(tmp_path / "adaptery.sqlite")]) == 0
+    assert main(["audit", "verify", "--database", service.services.settings.database_url]) == 0
     tail = capsys.readouterr().out.strip()
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     assert tail in [f"{f['writer']}:{f['seq']}:{f['row_hash']}" for f in fields if "seq" in f]

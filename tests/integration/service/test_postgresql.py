@@ -21,14 +21,19 @@ PARTS = (
     *(
         f"tests/integration/service/test_{name}.py"
         for name in (
-            "checkpoints", "curation", "datasets", "edits", "erasing", "fine_tuning", "imports",
-            "job_inputs", "jobs", "keys", "lineage", "preflight", "publishing", "queues",
-            "recovery", "retention", "sharing", "storage_quota", "succession", "tasks", "tenants",
-            "uploads", "usage", "worker_routes",
+            "audit", "bound_adapters", "checkpoints", "curation", "datasets", "edits", "erasing",
+            "fine_tuning", "imports", "job_inputs", "jobs", "keys", "limits", "lineage",
+            "moved_store", "preflight", "publishing", "queues", "recovery", "retention", "review",
+            "sealed", "sharing", "storage_quota", "succession", "tasks", "tenants", "uploads",
+            "usage", "worker_routes",
         )
     ),
+    "tests/integration/clearml/test_links.py",
+    "tests/integration/fleet/test_fleet.py",
     "tests/integration/queue_contract/test_contract.py",
     "tests/integration/queue_contract/test_clearml_alone.py",
+    "tests/integration/stores/test_s3_store.py",
+    "tests/unit/gateway/test_resolution.py",
     "tests/unit/hub_jobs",
 )  # fmt: skip
 #: Not those that are about the other database, nor ClearML's SDK, which meets no table.
