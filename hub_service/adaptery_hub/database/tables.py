@@ -212,13 +212,13 @@ jobs = _table(
     sa.Column("retry_at", UtcTime()),  # before which that agent does not get it again
     sa.Index(None, "creator_id", "key", unique=True),
     sa.Index(None, "state", "queue"),
-    sa.Index(None, "tenant_id", "state", "deleted_at", "id"),  # which of whom, and how many
     sa.Index(  # the few that cannot be queued yet
         "ix_jobs_created",
         "id",
         sqlite_where=sa.text("state = 'created'"),
         postgresql_where=sa.text("state = 'created'"),
     ),
+    sa.Index(None, "tenant_id", "state", "deleted_at", "id"),  # which of whom, and how many
     sa.Index(None, "queue", "state", "state_at"),
     # Whose turn it is: the first of each owner's line, and who started one last.
     sa.Index(None, "queue", "state", "tenant_id", "creator_id", "priority", "queued_at"),

@@ -17,8 +17,9 @@ from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 
-_jobs = tables.jobs
-#: In the statement itself: as a parameter it would not be known to be what an index is made of.
+_jobs = (
+    tables.jobs
+)  #: In the statement itself: as a parameter it would not be known to be what an index is made of.
 _is_created = _jobs.c.state == sa.literal(JobState.CREATED.value, literal_execute=True)
 
 #: Asked at each claim, report or submit, so they are built once: that costs more than to run them.
@@ -172,14 +173,18 @@ def change_fields(connection: Connection, job_id: str, now: datetime, **changes:
 
 def list_created(connection: Connection) -> list[RowMapping]:
     """Returns all jobs that are not queued yet, oldest first."""
-    statement = sa.select(_jobs).where(_is_created).order_by(_jobs.c.id)
-    return list(connection.execute(statement).mappings())
+    return _oldest_first(connection, _is_created)
 
 
 def to_translate(connection: Connection) -> list[RowMapping]:
     """Returns the jobs that wait for their versions to be translated, oldest first."""
-    statement = sa.select(_jobs).where(_is_created, _jobs.c.translation.is_not(None))
-    return list(connection.execute(statement.order_by(_jobs.c.id)).mappings())
+    return _oldest_first(connection, _is_created, _jobs.c.translation.is_not(None))
+
+
+def _oldest_first(connection: Connection, *where: sa.ColumnElement[bool]) -> list[RowMapping]:
+    """Returns a few jobs in order. SQLite, asked for an order, would read all jobs in that one."""
+    rows = connection.execute(sa.select(_jobs).where(*where)).mappings()
+    return sorted(rows, key=lambda row: row["id"])
 
 
 def count_open(connection: Connection, tenant_id: str) -> int:
