@@ -302,8 +302,9 @@ async def test_a_finished_job_cannot_be_cancelled(hub: HubTables) -> None:
         await hub.queue.cancel(job)
 
 
-async def test_the_limit_of_open_jobs(tmp_path: Path, database: Database) -> None:
-    hub = open_tables(tmp_path, RuleBook(open_jobs_limit=1), database)
+@pytest.mark.parametrize("limit", ["open_jobs_limit", "user_open_jobs_limit"])
+async def test_the_limit_of_open_jobs(tmp_path: Path, database: Database, limit: str) -> None:
+    hub = open_tables(tmp_path, RuleBook(**{limit: 1}), database)
     await submit(hub, name="one")
     with pytest.raises(QuotaError):
         await submit(hub, name="two")

@@ -45,12 +45,6 @@ def list_page(
     return list(connection.execute(statement.order_by(files.c.id).limit(limit)).mappings())
 
 
-def names(connection: Connection, dataset_id: str) -> dict[str, str]:
-    """Return the names of a dataset's files by their ids."""
-    statement = sa.select(files.c.id, files.c.name).where(files.c.dataset_id == dataset_id)
-    return {row.id: row.name for row in connection.execute(statement)}
-
-
 def ready_of(connection: Connection, dataset_id: str) -> list[RowMapping]:
     """Return the files of a dataset whose records are in its draft."""
     statement = sa.select(files).where(files.c.dataset_id == dataset_id, files.c.state == "ready")
