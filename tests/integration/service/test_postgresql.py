@@ -35,7 +35,7 @@ PARTS = (
     "tests/integration/stores/test_s3_store.py",
     "tests/unit/gateway/test_resolution.py",
     "tests/unit/hub_jobs",
-    "tests/unit/hub_limits",
+    "tests/unit/hub_usage/test_usage_log.py",
 )  # fmt: skip
 #: Not those that are about the other database, nor ClearML's SDK, which meets no table.
 CHOSEN = ("-m", "not gpu", "-k", "not sqlite and not sdk")
