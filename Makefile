@@ -84,7 +84,7 @@ test-gpu: dev ## On a machine with a CUDA device: what is skipped everywhere els
 	$(BIN)/python -m pytest tests/gpu -n 8 --dist worksteal -W default::DeprecationWarning  # its torch is its own
 
 chaos: dev ## Kill processes at random over small jobs, 200 times: make chaos KILLS=200 SEED=1
-	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m slow tests/integration/chaos
+	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -m slow tests/integration/chaos/test_chaos.py
 
 chromium:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \

@@ -105,11 +105,13 @@ class Worker:
 
     async def read_rest(self) -> None:
         """Hand on all that an ended worker wrote; of one that was asked to end, a last piece."""
-        self._read_events()
-        while self._tail.behind and not self._asked.is_set():
-            await asyncio.sleep(0 if self._has_room() else self._settings.poll_seconds)
-            if self._has_room():
+        while True:
+            asked = self._asked.is_set()
+            if asked or self._has_room():
                 self._read_events()
+                if asked or not self._tail.behind:
+                    return
+            await asyncio.sleep(0 if self._has_room() else self._settings.poll_seconds)
 
     def _read_events(self) -> None:
         rejected = self._tail.rejected

@@ -149,7 +149,7 @@ def test_messages_of_weight_0_and_what_users_say_are_not_learnt_from(bench):
     attempt = bench.attempt([record], max_steps=1)
     assert attempt.run() == 0, attempt.log
     counts = next(e["message"] for e in attempt.of_kind("log") if "examples" in e["message"])
-    assert f"{len('A rose.') + 1} of them count" in counts  # and the end of the turn
+    assert f"{len('A rose.') + 1} of them learnt from" in counts  # and the end of the turn
 
 
 def test_training_goes_on_from_an_adapter_and_tells_what_is_held_out(bench, trained):
@@ -174,7 +174,7 @@ def test_training_goes_on_from_an_adapter_and_tells_what_is_held_out(bench, trai
 def test_text_records_are_learnt_whole(bench):
     attempt = bench.attempt([{"kind": "text", "text": "Once upon a time."}], max_steps=1)
     assert attempt.run() == 0, attempt.log
-    assert "17 of them count" in attempt.of_kind("log")[1]["message"]  # all but the first, and end
+    assert "17 of them learnt from" in attempt.of_kind("log")[1]["message"]  # all but the first, and end
 
 
 def test_cut_and_dropped_records_are_counted(bench):

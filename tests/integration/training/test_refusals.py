@@ -128,7 +128,7 @@ def test_records_of_another_kind_are_refused_by_number(bench):
 
 
 def test_nothing_left_to_train_on_is_refused_with_the_counts(bench):
-    expect(bench.attempt(cutoff_len=8), "bad_data", "20 dropped")
+    expect(bench.attempt(cutoff_len=8), "bad_data", "left out: 20")
 
 
 def test_a_loss_that_is_no_number_ends_the_attempt(bench, tmp_path):
