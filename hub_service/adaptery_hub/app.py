@@ -31,7 +31,7 @@ from tornado.web import RequestHandler
 from traitlets import Unicode
 from traitlets.config import Application
 
-from adaptery import garbage
+from adaptery import serving
 from adaptery.files import write_atomic
 from adaptery.signing import SigningKey
 from adaptery_hub import compute, logs
@@ -145,7 +145,7 @@ class AdapteryService(ServiceSettings, Application):
             asyncio.create_task(services.hub_watch.run()),
             asyncio.create_task(_prepare_processes(services)),
         ]
-        garbage.settle()
+        serving.settle()
         logs.log(logger, logging.INFO, "service_started")
         await stop.wait()
         logs.log(logger, logging.INFO, "service_stopping")

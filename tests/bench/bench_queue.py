@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from measures import Measure
 
-from adaptery import garbage
+from adaptery import serving
 from adaptery_hub.queue import EmbeddedQueue, Offer
 from adaptery_hub.queue.port import Claim
 from support.broker import BrokerProcess
@@ -105,7 +105,7 @@ async def _load(service: Service, folder: Path) -> tuple[dict[str, Any], TimedQu
     )
     # PostgreSQL does so by itself within a minute of so many changes.
     await hub.database.write(lambda c: c.execute(sa.text("ANALYZE")))
-    garbage.settle()  # as the service does in a process of its own
+    serving.settle()  # as the service does in a process of its own
     compute = service.services.compute
     assert compute is not None and compute.fleet is not None
     fleet, timed = compute.fleet, TimedQueue(compute.queue)

@@ -164,9 +164,9 @@ async def cancel_job(handler: Handler, job: str) -> None:
 
 
 async def answer_submitted(handler: Handler, job_id: str) -> None:
-    """Answers with a job that was just submitted, and has it seen to at once."""
-    see_to_jobs(handler)
+    """Answers with a job that was just submitted, and has it seen to right after."""
     handler.answer(await read_job(handler, job_id, Right.VIEW))
+    see_to_jobs(handler)
 
 
 def see_to_jobs(handler: Handler) -> None:

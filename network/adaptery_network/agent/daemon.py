@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from adaptery import garbage, times
+from adaptery import serving, times
 from adaptery.errors import ConflictError, EngineBusyError, TooLargeError, UnavailableError
 from adaptery.sealed import RequestOpener, Session, sign_heartbeat
 from adaptery.times import Clock
@@ -169,7 +169,7 @@ class Agent:
             if self._config.engine_start == "start":
                 engine.start()
         self._preparing = False
-        garbage.settle()
+        serving.settle()
         await self._serve(self._infer)
         await self._embedding_models.prepare()  # last: chats do not wait for it
         for model in self._embedding_models.ready:

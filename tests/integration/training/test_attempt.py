@@ -174,7 +174,9 @@ def test_training_goes_on_from_an_adapter_and_tells_what_is_held_out(bench, trai
 def test_text_records_are_learnt_whole(bench):
     attempt = bench.attempt([{"kind": "text", "text": "Once upon a time."}], max_steps=1)
     assert attempt.run() == 0, attempt.log
-    assert "17 of them learnt from" in attempt.of_kind("log")[1]["message"]  # all but the first, and end
+    assert (
+        "17 of them learnt from" in attempt.of_kind("log")[1]["message"]
+    )  # all but the first, and end
 
 
 def test_cut_and_dropped_records_are_counted(bench):

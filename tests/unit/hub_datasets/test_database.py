@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from adaptery.times import now
-from adaptery_hub.database import Database
+from adaptery_hub.database import Database, engine
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.tables import job_events, jobs, metadata, tenants
 from support.databases import KINDS, empty_database
@@ -119,4 +119,22 @@ async def test_a_text_with_nul_is_nowhere(kind: str, tmp_path: Path) -> None:
     database = empty_database(kind, tmp_path)
     statement = tenants.select().where(tenants.c.hub_name == "a\0b")
     assert await database.read(lambda c: c.execute(statement).all()) == []
+    database.close()
+
+
+async def test_a_server_that_restarted_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = empty_database("postgresql", tmp_path)
+    monkeypatch.setattr(engine, "TRUSTED_SECONDS", 0.0)
+
+    def process(connection: sa.Connection) -> int:
+        return connection.scalar(sa.text("SELECT pg_backend_pid()"))
+
+    before = await database.read(process)
+    other = sa.create_engine(database.url)
+    with other.begin() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": before})
+    other.dispose()
+    assert await database.read(process) != before
     database.close()

@@ -194,7 +194,9 @@ def test_a_report_says_what_it_is_based_on() -> None:
     agents = Agents(frozenset({"ag_a"}), 2 * 2**30)
     report = describe(spec(), counts, past, agents)
     assert report.mean == 100 and report.seconds.high == 45
-    assert report.memory_bytes.limit == 2 * 2**30 and "1 past run tells" in report.memory_bytes.basis
+    assert (
+        report.memory_bytes.limit == 2 * 2**30 and "1 past run tells" in report.memory_bytes.basis
+    )
     bare = describe(spec(precision="fp32"), counts, [], Agents())
     assert bare.seconds.low is None and bare.memory_bytes.limit == 8 * 2**30
 
