@@ -52,3 +52,17 @@ async def test_claims_at_once_overstep_no_limit(tmp_path: Path, database: Databa
     await insert_queued(hub, {"a": 10, "b": 10})
     claims = await claim_all(hub)
     assert sorted(Counter(claim.tenant_id for claim in claims).values()) == [2, 3]
+
+
+async def test_an_offer_for_one_job_takes_that_one_or_none(
+    tmp_path: Path, database: Database
+) -> None:
+    hub = open_tables(tmp_path, database=database)
+    ids = await insert_queued(hub, {"a": 3, "b": 3})
+    for job in (ids[1], ids[5]):  # neither is the first of its line
+        offer = Offer("clearml", "training", frozenset({WEIGHTS}), job_id=job)
+        claim = await hub.queue.claim(offer)
+        assert claim is not None and claim.job_id == job
+        assert await hub.queue.claim(offer) is None
+    left = {claim.job_id for claim in await claim_all(hub)}
+    assert left == {*ids} - {ids[1], ids[5]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from itertools import product
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -40,7 +41,10 @@ def waiting(connection: Connection, queue: str) -> list[RowMapping]:
 
 
 def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMapping]:
-    """Returns of the jobs that a slot can take the first one of each user in each tenant."""
+    """Returns of the jobs that a slot can take the first one of each user in each tenant.
+
+    Of an offer that is for one job, that one, if the slot can take it.
+    """
     asked: dict[str, object] = {
         "queue": offer.queue,
         "agent": offer.agent_id,
@@ -50,7 +54,10 @@ def firsts(connection: Connection, offer: Offer, now: datetime) -> list[RowMappi
     }
     if offer.abilities is not None:
         asked["met"] = list(met_needs(offer.abilities))
-    ids = connection.scalars(_FIRST_IDS[offer.abilities is not None], asked).all()
+    if offer.job_id is not None:
+        asked["job"] = offer.job_id
+    statement = _FIRST_IDS[offer.abilities is not None, offer.job_id is not None]
+    ids = connection.scalars(statement, asked).all()
     found = [job_id for job_id in ids if job_id is not None]
     return list(connection.execute(_IN_LINE, {"ids": found}).mappings())
 
@@ -68,7 +75,7 @@ def last_starts(
     return {tenant_id: at for tenant_id, at in connection.execute(_LAST_STARTS, asked)}
 
 
-def _first_ids(*, needs_matter: bool) -> sa.Select[str]:
+def _first_ids(*, needs_matter: bool, one_job: bool) -> sa.Select[str]:
     """The first job of each line that a slot can take; null if it can take none of them."""
     lines, job = _lines(), _jobs.alias("job")
     may_return = sa.and_(
@@ -85,6 +92,8 @@ def _first_ids(*, needs_matter: bool) -> sa.Select[str]:
     )
     if needs_matter:
         fits = sa.and_(fits, job.c.needs.in_(sa.bindparam("met", expanding=True)))
+    if one_job:
+        fits = sa.and_(fits, job.c.id == sa.bindparam("job"))
     most = sa.select(job.c.priority).where(fits).order_by(job.c.priority.desc()).limit(1)
     first = sa.select(job.c.id).where(fits).order_by(job.c.queued_at, job.c.id).limit(1)
     return sa.select(
@@ -113,7 +122,10 @@ def _lines() -> sa.Subquery:
     return sa.select(each).where(each.c.creator_id.is_not(None)).subquery("line")
 
 
-_FIRST_IDS = {needs_matter: _first_ids(needs_matter=needs_matter) for needs_matter in (False, True)}
+_FIRST_IDS = {
+    (needs_matter, one_job): _first_ids(needs_matter=needs_matter, one_job=one_job)
+    for needs_matter, one_job in product((False, True), repeat=2)
+}
 _IN_LINE = sa.select(
     _jobs.c.id, _jobs.c.tenant_id, _jobs.c.creator_id, _jobs.c.priority, _jobs.c.queued_at
 ).where(_jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
