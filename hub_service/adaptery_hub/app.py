@@ -26,7 +26,6 @@ from urllib.parse import urlsplit
 import uvloop
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
-from tornado.web import Application as WebApplication
 from tornado.web import RequestHandler
 from traitlets import Unicode
 from traitlets.config import Application
@@ -79,6 +78,7 @@ from adaptery_hub.store_desk import StoreDesk
 from adaptery_hub.succession import Succession
 from adaptery_hub.tenants import Tenants
 from adaptery_hub.uploads import Originals, Uploads
+from adaptery_hub.web_application import WebApplication
 
 # Named, not `__name__`: run as `-m adaptery_hub.app` this module is called `__main__`.
 logger = logging.getLogger("adaptery_hub.app")
@@ -322,6 +322,7 @@ def make_web_application(services: Services) -> WebApplication:
     rules.append((f"{prefix}(?:v1|a)/.*", OpenAINotFoundHandler, given))
     rules.append((f"{prefix}lorax/.*", LoraxNotFoundHandler, given))
     return WebApplication(
+        services.line,
         rules,  # pyright: ignore[reportArgumentType]
         default_handler_class=PageNotFoundHandler,
         default_handler_args=given,

@@ -121,7 +121,6 @@ class Handler(HubOAuthenticated, QueryReader):  # pyright: ignore[reportIncompat
         uses the connection again would answer 502 to the next request.
         """
         logs.request_id.set(self.request_id)
-        await self.services.line.go()
         try:
             await self.admit()
         except Exception as error:
