@@ -5,7 +5,8 @@ deciding whether the caller may (the grant says so, and the agent checks it).
 
 What always holds:
 - Each call has its own reply key and inbox, and its own signing key unless it goes by a channel.
-- A request by a channel that its agent does not know is asked once more, sealed in full.
+- A request by a channel that its agent does not know is made once more, sealed in full. It is let
+  in once, whoever says that it was refused.
 - A reply that was cut, reordered or altered raises `IntegrityError`; it never looks complete.
 - A stream that is closed early tells the agent, so that nothing goes on for a reader who has left.
 - When nobody listens, `NoAgentError` comes at once.
@@ -145,8 +146,8 @@ class Caller:
                 while reader is None or not reader.finished:
                     message = await arrivals.next(timeout_seconds)
                     assert message is not None, "only a relay finishes its arrivals"
-                    if reader is None and message.payload == REFUSAL and channel.begin_anew(sealed):
-                        sealed = channel.seal(subject, reply, grant, body, self._clock())
+                    if reader is None and message.payload == REFUSAL and sealed.once_more:
+                        sealed = sealed.once_more()
                         await self._transport.publish(subject, sealed.payload, reply)
                         continue
                     reader = reader or FrameReader(sealed.reply_key, reply)

@@ -4,18 +4,29 @@ For: `Caller`, where a caller asks the same agent again and again. Not for the f
 (`adaptery.sealed`).
 
 What always holds:
-- The first request of a channel is sealed and signed in full, and so is each one after the agent
-  has shown that it does not know the channel (any more).
+- The first request of a channel is sealed and signed in full, and so is one that is made once more
+  because the agent has shown that it does not know the channel (any more).
+- What is made once more keeps its stamp and nonce. Anybody on the way can say that it was refused:
+  an agent that took it in all the same does not take it in again.
 - No number of a channel is used twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
-from adaptery.sealed import AgentCard, ChannelKey, ReplyKey, seal_in_channel, seal_request
+from adaptery.sealed import (
+    AgentCard,
+    ChannelKey,
+    ReplyKey,
+    new_nonce,
+    seal_in_channel,
+    seal_request,
+)
 from adaptery.signing import SigningKey
 
 __all__ = ["Channel", "SealedRequest"]
@@ -27,8 +38,17 @@ class SealedRequest:
 
     payload: bytes
     reply_key: ReplyKey
-    #: What it came by, unless it was sealed in full.
-    channel: ChannelKey | None = None
+    #: Makes it once more, sealed in full, after a refusal; None: it was.
+    once_more: Callable[[], SealedRequest] | None = field(default=None, repr=False)
+
+
+class _Asked(NamedTuple):
+    subject: str
+    reply: str
+    grant: str
+    body: Mapping[str, object]
+    now: datetime
+    nonce: bytes
 
 
 class Channel:
@@ -61,45 +81,44 @@ class Channel:
             TooLargeError: if the sealed request exceeds what one message carries.
             IntegrityError: if the card has ended.
         """
+        asked = _Asked(subject, reply, grant, body, now, new_nonce())
         key = self._key
         if key is None:
-            return self._seal_in_full(subject, reply, grant, body, now)
+            return self._seal_in_full(asked)
         self._number += 1
         payload, reply_key = seal_in_channel(
             card=self.card,
             verb=self.verb,
-            subject=subject,
-            reply=reply,
-            grant=grant,
-            body=body,
+            subject=asked.subject,
+            reply=asked.reply,
+            grant=asked.grant,
+            body=asked.body,
             channel=key,
             number=self._number,
-            now=now,
+            now=asked.now,
+            nonce=asked.nonce,
         )
-        return SealedRequest(payload, reply_key, key)
+        return SealedRequest(payload, reply_key, partial(self._once_more, key, asked))
 
-    def begin_anew(self, sealed: SealedRequest) -> bool:
-        """Take a refusal of a request; return whether it may be asked again, sealed in full."""
-        if sealed.channel is None:
-            return False
-        if sealed.channel is self._key:
+    def _once_more(self, refused: ChannelKey, asked: _Asked) -> SealedRequest:
+        if refused is self._key:
             self._key = None
-        return True
+        return self._seal_in_full(asked)
 
-    def _seal_in_full(
-        self, subject: str, reply: str, grant: str, body: Mapping[str, object], now: datetime
-    ) -> SealedRequest:
-        key = ChannelKey.generate() if self._lasting else None
+    def _seal_in_full(self, asked: _Asked) -> SealedRequest:
+        key = ChannelKey.generate() if self._lasting and self._key is None else None
         payload, reply_key = seal_request(
             card=self.card,
             verb=self.verb,
-            subject=subject,
-            reply=reply,
-            grant=grant,
-            body=body,
+            subject=asked.subject,
+            reply=asked.reply,
+            grant=asked.grant,
+            body=asked.body,
             caller_key=self.caller_key,
-            now=now,
+            now=asked.now,
+            nonce=asked.nonce,
             channel=key,
         )
-        self._key, self._number = key, 0
+        if key is not None:
+            self._key, self._number = key, 0
         return SealedRequest(payload, reply_key)

@@ -20,6 +20,7 @@ from adaptery.sealed.cards import AgentCard, open_card, sign_card
 from adaptery.sealed.channels import ChannelKey
 from adaptery.sealed.documents import JsonObject
 from adaptery.sealed.envelopes import (
+    new_nonce,
     request_info,
     seal_in_channel,
     seal_request,
@@ -87,6 +88,7 @@ __all__ = [
     "derive_session_key",
     "is_receipt",
     "message_nonce",
+    "new_nonce",
     "open_card",
     "open_grant",
     "open_heartbeat",

@@ -6,7 +6,8 @@ For: sealing a request to an agent card, by its public key or by a channel. Not 
 What always holds:
 - A request is bound to its verb, its owner and agent, its subject and its reply subject; moved
   elsewhere it does not open.
-- Each has a fresh reply key, a stamp and a nonce.
+- Each has a fresh reply key, a stamp and a nonce. One that is made once more keeps the last two:
+  an agent that took it in the first time does not take it in again.
 
 The wire format is specified in `network/protocol.md`, section 2.
 """
@@ -31,6 +32,7 @@ from adaptery.times import to_text
 __all__ = [
     "NONCE_BYTES",
     "channel_aad",
+    "new_nonce",
     "request_info",
     "seal_in_channel",
     "seal_request",
@@ -38,6 +40,11 @@ __all__ = [
 ]
 
 NONCE_BYTES: Final = 16
+
+
+def new_nonce() -> bytes:
+    """Return what an agent lets a request in by, once."""
+    return secrets.token_bytes(NONCE_BYTES)
 
 
 def request_info(verb: str, owner: str, agent: str) -> bytes:
@@ -63,6 +70,7 @@ def seal_request(
     body: Mapping[str, object],
     caller_key: SigningKey,
     now: datetime,
+    nonce: bytes | None = None,
     channel: ChannelKey | None = None,
 ) -> tuple[bytes, ReplyKey]:
     """Seal a request to one agent.
@@ -76,6 +84,7 @@ def seal_request(
         body: the request itself.
         caller_key: a fresh key, used for this request only.
         now: the stamp of the request.
+        nonce: of a request that is made once more; a fresh one, if absent.
         channel: is opened by this request, if it is given.
 
     Returns:
@@ -87,7 +96,7 @@ def seal_request(
         IntegrityError: if the card has ended.
     """
     _check_card(card, now)
-    contents, reply_key = _contents(grant, body, now)
+    contents, reply_key = _contents(grant, body, now, nonce)
     if channel is not None:
         contents["channel"] = base64url.encode(channel.to_bytes())
     info = request_info(verb, card.owner, card.agent)
@@ -107,6 +116,7 @@ def seal_in_channel(
     channel: ChannelKey,
     number: int,
     now: datetime,
+    nonce: bytes | None = None,
 ) -> tuple[bytes, ReplyKey]:
     """Seal a request to an agent by a channel that an earlier one has opened.
 
@@ -120,6 +130,7 @@ def seal_in_channel(
         channel: the open channel.
         number: of the request in the channel; none is used twice.
         now: the stamp of the request.
+        nonce: as of `seal_request`.
 
     Returns:
         The payload to publish, and the key that opens the reply.
@@ -130,7 +141,7 @@ def seal_in_channel(
         IntegrityError: if the card has ended.
     """
     _check_card(card, now)
-    contents, reply_key = _contents(grant, body, now)
+    contents, reply_key = _contents(grant, body, now, nonce)
     aad = channel_aad(verb, card.owner, card.agent, subject, reply)
     return _sized(channel.seal(number, compact(contents), aad)), reply_key
 
@@ -141,7 +152,7 @@ def _check_card(card: AgentCard, now: datetime) -> None:
 
 
 def _contents(
-    grant: str, body: Mapping[str, object], now: datetime
+    grant: str, body: Mapping[str, object], now: datetime, nonce: bytes | None
 ) -> tuple[dict[str, object], ReplyKey]:
     reply_key = ReplyKey.generate()
     contents: dict[str, object] = {
@@ -149,7 +160,7 @@ def _contents(
         "reply_key": base64url.encode(reply_key.raw),
         "body": body,
         "sent_at": to_text(now),
-        "nonce": base64url.encode(secrets.token_bytes(NONCE_BYTES)),
+        "nonce": base64url.encode(nonce or new_nonce()),
     }
     return contents, reply_key
 

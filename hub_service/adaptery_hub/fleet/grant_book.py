@@ -6,7 +6,8 @@ them half of what it costs the agent.
 
 Invariants:
 - A grant is for one verb, one thing with its weights, one caller and one set of limits.
-- Keys, grants and channels are in memory only, and are dropped together after `USE_SECONDS`.
+- Keys, grants and channels are in memory only, and are dropped together by the first request that
+  comes after `USE_SECONDS`.
 - Whether a caller may is not decided here, and is asked again for each request.
 """
 
@@ -53,7 +54,7 @@ class GrantBook:
         self._signer = signer
         self._clock = clock
         self._grants: dict[Wanted, Granted] = {}
-        self._channels: dict[tuple[str, str, Verb, bool], Channel] = {}
+        self._channels: dict[tuple[str, str, str, Verb, bool], Channel] = {}
         self._caller_key: SigningKey | None = None
         self._ends_at = clock()
 
@@ -76,7 +77,8 @@ class GrantBook:
             verb: what it is asked.
             lasting: whether the agent understands channels.
         """
-        place = granted.caller_key.public_text, card.sealing_key, verb, lasting
+        # By its id too: nobody proves that the sealing key in its card is its own.
+        place = granted.caller_key.public_text, card.agent, card.sealing_key, verb, lasting
         channel = self._channels.get(place)
         if channel is None:
             channel = Channel(card, verb, granted.caller_key, lasting=lasting)

@@ -74,6 +74,9 @@ def test_a_channel_is_used_as_long_as_the_key_of_its_grants_by_who_understands_i
     assert grants.channel(granted, card(), "infer", lasting=False) is not channel
     other = card(sealing_key="x25519:another")
     assert grants.channel(granted, other, "infer", lasting=True) is not channel
+    # Whoever joins with another agent's sealing key gets no say in what that agent is asked.
+    thief = card(agent="ag_01j00000000000000000000009")
+    assert grants.channel(granted, thief, "infer", lasting=True) is not channel
     clock.move(USE_SECONDS)
     later = grants.channel(grants.grant(WANTED), card(), "infer", lasting=True)
     assert later.caller_key.public_text != granted.caller_key.public_text

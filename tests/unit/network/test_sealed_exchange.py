@@ -444,3 +444,47 @@ async def test_an_agent_without_channels_gets_each_request_in_full():
         for _ in range(2):
             assert len([frame async for frame in by(channel, bench)]) == 4
         assert kinds(bench) == [1, 1]
+
+
+async def test_requests_that_are_refused_together_open_one_channel():
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(echo) as (bench, _):
+        assert len([frame async for frame in by(channel, bench)]) == 1
+    async with serving(echo, bench.bus) as (bench, _):
+        bench.bus.seen.clear()
+
+        async def ask() -> list[Frame]:
+            return [frame async for frame in by(channel, bench)]
+
+        answers = await asyncio.gather(*(ask() for _ in range(3)))
+        assert [len(frames) for frames in answers] == [1] * 3
+        assert sorted(kinds(bench)) == [1, 1, 1, 0x81, 0x81, 0x81]
+        assert await ask() and kinds(bench)[-1] == 0x81
+        assert bench.opener.refusals == {"seal": 3}
+
+
+class LyingNetwork(LoopBus):
+    """Delivers requests by a channel, and says that they were refused."""
+
+    def carry(self, message: Message) -> None:
+        if message.payload[:1] == b"\x81" and message.reply:
+            self.deliver(Message(message.reply, REFUSAL))
+        self.deliver(message)
+
+
+async def test_who_says_that_a_request_was_refused_does_not_have_it_answered_twice():
+    answered = 0
+
+    async def counted(grant: Grant, body: JsonObject) -> AsyncGenerator[Item, None]:
+        nonlocal answered
+        answered += 1
+        yield "data", {"n": answered}
+
+    channel = Channel(parties.card(), "infer", parties.CALLER)
+    async with serving(counted, LyingNetwork()) as (bench, server):
+        assert len([frame async for frame in by(channel, bench)]) == 1
+        with pytest.raises((IntegrityError, RefusedError)):
+            _ = [frame async for frame in by(channel, bench)]
+        await eventually(lambda: bench.opener.refusals == {"replay": 1})
+        await eventually(lambda: server.open_replies == 0)
+        assert answered == 2
