@@ -16,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -27,6 +28,7 @@ from adaptery.schemas.common import Model, parse
 from adaptery.schemas.jobs import JobCreate
 from adaptery.schemas.spec import EvalSpec, InputSpec, Stage
 from adaptery.stages import EVALUATED_STAGES, STAGE_KINDS
+from adaptery.times import now
 from adaptery_hub.database.statements import versions
 from adaptery_hub.database.statements.job_inputs import TakenAdapter
 from adaptery_hub.database.statements.jobs import NewInput
@@ -139,17 +141,20 @@ def choose_versions(connection: Connection, identity: Identity, wanted: JobCreat
 def _resolve(connection: Connection, identity: Identity, name: str, where: str) -> RowMapping:
     """Returns the row of a version that the caller may use.
 
+    One whose time is over is none: new jobs would keep it from being erased.
+
     Raises:
         NotFoundError: There is none; the field that names it is said.
         NotAllowedError: The caller may see the dataset but not use it.
     """
-    try:
-        return versions.resolve(connection, identity, name, Right.USE)
-    except NotFoundError:
-        raise NotFoundError(
-            "There is no such version of a dataset, or you may not use it.",
-            hint=f"Check the name in {where}.",
-        ) from None
+    with suppress(NotFoundError):
+        row = versions.resolve(connection, identity, name, Right.USE)
+        if row["expires_at"] is None or row["expires_at"] > now():
+            return row
+    raise NotFoundError(
+        "There is no such version of a dataset, or you may not use it.",
+        hint=f"Check the name in {where}.",
+    )
 
 
 def _hold_out(entry: Chosen, learnt: Sequence[Chosen]) -> Chosen:

@@ -22,7 +22,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from adaptery.errors import ConflictError, QuotaError
+from adaptery.errors import ConflictError, NotFoundError, QuotaError
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
 from adaptery_hub.database import Database, tables
@@ -124,16 +124,19 @@ class Retention:
         return _DUE[name](connection, self._days()[name], moment)
 
     async def _sweep(self, name: str, by: str | None) -> Due:
-        count = size = 0
+        count = size = kept = 0
         moment = self._clock()
         while count < SWEEP_LIMIT:
             rows = await self._database.read(
-                lambda c: statements.page(c, self._selection(c, name, moment), BATCH)
+                lambda c, skip=kept: statements.page(
+                    c, self._selection(c, name, moment), BATCH, skip
+                )
             )
             removed = await self._remove(name, rows, moment, by)
             count += removed.count
             size += removed.bytes
-            if len(rows) < BATCH or not removed.count:
+            kept += len(rows) - removed.count  # what cannot go yet is in nobody else's way
+            if len(rows) < BATCH:
                 break
         return Due(count, size)
 
@@ -180,7 +183,8 @@ class Retention:
     async def _remove_files(self, rows: list[RowMapping], by: str | None) -> Due:
         count = size = 0
         for row in rows:
-            with suppress(ConflictError, QuotaError):  # worked on, or learnt from: its turn comes
+            # Worked on, or learnt from: its turn comes. Or it is gone.
+            with suppress(ConflictError, NotFoundError, QuotaError):
                 remove = self._erase if row["published"] else self._remove_unpublished
                 await remove(row, by)
                 count += 1
@@ -188,9 +192,14 @@ class Retention:
         return Due(count, size)
 
     async def _erase(self, row: RowMapping, by: str | None) -> None:
-        owner, dataset = await self._database.read(lambda c: _owned(c, row))
+        def look(connection: Connection) -> tuple[Identity, RowMapping]:
+            self._eraser.check(connection, row["id"])
+            return _owned(connection, row)
+
+        owner, dataset = await self._database.read(look)
         work = self._eraser.work(dataset, owner, None)
-        begun = await self._operations.start(owner, "erase", row["id"], work)
+        # Quick: the long operations of its owner do not keep what others have beyond its time.
+        begun = await self._operations.start(owner, "erase", row["id"], work, quick=True)
         ended = await self._operations.ended(begun["id"])
         if ended["state"] != "completed":
             raise ConflictError("It was not erased.")

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import openai
 import pytest
+import sqlalchemy as sa
 
 from adaptery.states import JobState
 from adaptery.times import now
+from adaptery_hub import retention
 from adaptery_hub.database import tables
 from adaptery_hub.database.statements import job_events
 from adaptery_hub.database.statements.job_events import NewEvent
@@ -105,6 +107,11 @@ async def test_a_file_is_erased_when_its_time_is_over(
     assert [file.id async for file in ai.files.list()] == [kept.id]
     with pytest.raises(openai.NotFoundError):
         await ai.fine_tuning.jobs.create(model=BASE, training_file=gone)
+    # Nor does anybody who knows the version begin a job that would hold its erasing up.
+    for dataset in (ids[0], ids[2]):
+        (version,) = (await demo.json("GET", f"api/datasets/{dataset}/versions"))["items"]
+        body = {"name": "late", "dataset": version["id"]}
+        await demo.json("POST", "api/jobs", 404, json=body)
     (before,) = [one for one in await service.services.retention.plan() if one.name == "files"]
     swept = {one.name: one.due for one in await service.services.retention.sweep()}
     assert before.due.count == swept["files"].count == 2 and swept["files"].bytes > 0
@@ -362,3 +369,36 @@ async def test_notes_hold_no_text_that_a_database_refuses(demo: Client) -> None:
         assert (await demo.post("v1/fine_tuning/jobs", json=body)).status_code == 400
     for query in ("metadata=x", "metadata[]=x", "metadata[a=x", "metadata[a]=1&metadata[a]=2"):
         assert (await demo.get(f"v1/fine_tuning/jobs?{query}")).status_code == 400
+
+
+async def test_what_cannot_be_erased_yet_keeps_nothing_of_others(
+    ai: openai.AsyncOpenAI,
+    stranger: openai.AsyncOpenAI,
+    service: Service,
+    demo: Client,
+    guest: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 1)
+    after = {"anchor": "created_at", "seconds": 3600}
+    held = await ai.files.create(file=("a.jsonl", CHATS), purpose="fine-tune", expires_after=after)
+    merged = await ai.files.create(file=("b.jsonl", CHATS), purpose="fine-tune")
+    other = await stranger.files.create(
+        file=("c.jsonl", CHATS), purpose="fine-tune", expires_after=after
+    )
+    datasets = [f"ds_{file.id[5:]}" for file in (held, merged, other)]
+    pages = [await demo.json("GET", f"api/datasets/{one}/versions") for one in datasets[:2]]
+    source, made = (page["items"][0]["id"] for page in pages)
+    link = {"id": f"{made}.0", "created_at": now(), "position": 0}
+    link |= {"version_id": made, "source_version_id": source}
+    await ai.fine_tuning.jobs.create(model=BASE, training_file=merged.id)
+    table = tables.datasets
+    over = table.update().where(table.c.id.in_(datasets)).values(expires_at=now())
+    for statement in (tables.version_sources.insert().values(link), over):
+        await service.services.db.write(lambda c, one=statement: c.execute(one))
+    swept = {one.name: one.due for one in await service.services.retention.sweep()}
+    assert swept["files"].count == 1
+    assert (await guest.json("GET", f"api/datasets/{datasets[2]}/erase"))["state"] == "completed"
+    # Nor is it tried each hour, and shown to its owner as what failed.
+    tried = sa.select(tables.operations.c.thing_id).where(tables.operations.c.kind == "erase")
+    assert await service.services.db.read(lambda c: c.scalars(tried).all()) == [datasets[2]]

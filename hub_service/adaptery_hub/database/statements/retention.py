@@ -146,9 +146,9 @@ def measure(connection: Connection, due: Selection) -> Due:
     return Due(count, int(size or 0))
 
 
-def page(connection: Connection, due: Selection, limit: int) -> list[RowMapping]:
-    """Return the first rows that a statement selects."""
-    return list(connection.execute(due.limit(limit)).mappings())
+def page(connection: Connection, due: Selection, limit: int, skip: int = 0) -> list[RowMapping]:
+    """Return the first rows that a statement selects, after those that are skipped."""
+    return list(connection.execute(due.limit(limit).offset(skip)).mappings())
 
 
 def remove(connection: Connection, table: sa.Table, ids: Sequence[str]) -> None:

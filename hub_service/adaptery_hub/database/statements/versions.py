@@ -310,6 +310,7 @@ def _select() -> sa.Select[tuple[object, ...]]:
             datasets.c.name.label("dataset_name"),
             datasets.c.tenant_id,
             datasets.c.sensitivity,
+            datasets.c.expires_at,
             prefix_column().label("prefix"),
             _withdrawn_sources().label("withdrawn_sources"),
         )
