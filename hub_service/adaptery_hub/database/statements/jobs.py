@@ -17,9 +17,8 @@ from adaptery.errors import ConflictError, FieldProblem
 from adaptery.states import FINAL_STATES, JobState, check_transition
 from adaptery_hub.database import tables
 
-_jobs = (
-    tables.jobs
-)  #: In the statement itself: as a parameter it would not be known to be what an index is made of.
+_jobs = tables.jobs
+#: In the statement itself: as a parameter it would not be known to be what an index is made of.
 _is_created = _jobs.c.state == sa.literal(JobState.CREATED.value, literal_execute=True)
 
 #: Asked at each claim, report or submit, so they are built once: that costs more than to run them.
