@@ -21,6 +21,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,6 +30,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DisconnectionError, OperationalError
 
+from adaptery_hub.database.lanes import Lane, Lanes
 from adaptery_hub.database.look_ups import QuickLookUps, SharedLookUps
 
 T = TypeVar("T")
@@ -57,9 +59,7 @@ class Database:
         else:
             self._writer = self._reader = _server_engine(url)
         self._read_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="db-read")
-        self._write_threads = ThreadPoolExecutor(
-            1 if self.is_sqlite else WRITER_THREADS, thread_name_prefix="db-write"
-        )
+        self._writers = Lanes(1 if self.is_sqlite else WRITER_THREADS, "db-write")
         self._shared = SharedLookUps(self._reader, self._read_threads)
         self._quick = QuickLookUps(_quick_engine(url)) if self.is_sqlite else None
 
@@ -109,6 +109,7 @@ class Database:
         *,
         committed: Callable[[], None] | None = None,
         durable: bool = False,
+        lane: Lane = Lane.SERVICE,
     ) -> T:
         """Run `fn` in a write transaction and return its result once it is committed.
 
@@ -117,13 +118,13 @@ class Database:
             committed: called in the same thread after the commit; on SQLite before any other write.
             durable: whether it also survives a loss of power, as everything does that is committed
                 before it. On a server database, that is the server's to decide.
+            lane: whom it stands behind while others write.
 
         Raises:
             Exception: whatever `fn` raises; nothing of its work remains then.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._write_threads, self._run_write, fn, committed, durable
-        )
+        call = partial(self._run_write, fn, committed, durable)
+        return await asyncio.wrap_future(self._writers.submit(lane, call))
 
     def read_now(self, fn: Callable[[Connection], T]) -> T:
         """Like `read`, in the calling thread, which must not be the event loop's."""
@@ -132,12 +133,12 @@ class Database:
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """Like `write`, from a worker thread: waits its turn in the writer's queue."""
-        return self._write_threads.submit(self._run_write, fn).result()
+        return self._writers.submit(Lane.SERVICE, partial(self._run_write, fn)).result()
 
     def close(self) -> None:
         """Let running calls end, then close every connection."""
         self._read_threads.shutdown(wait=True)
-        self._write_threads.shutdown(wait=True)
+        self._writers.shutdown()
         if self._quick is not None:
             self._quick.close()
         self._writer.dispose()

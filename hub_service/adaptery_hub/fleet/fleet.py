@@ -29,7 +29,7 @@ from adaptery.times import Clock, now
 from adaptery_hub import logs
 from adaptery_hub.base_model_files import BaseModelFiles
 from adaptery_hub.base_models import BaseModels
-from adaptery_hub.database import Database
+from adaptery_hub.database import Database, Lane
 from adaptery_hub.database.statements import agents as statements
 from adaptery_hub.database.statements import attempts
 from adaptery_hub.embedding_models import EmbeddingModels
@@ -310,7 +310,8 @@ class Fleet:
         logs.log(logger, logging.INFO, "agent_state", agent=change.agent_id, state=change.state)
         seen_at = moment if change.state == "live" else None
         await self._parts.database.write(
-            lambda c: statements.set_state(c, change.agent_id, change.state, seen_at)
+            lambda c: statements.set_state(c, change.agent_id, change.state, seen_at),
+            lane=Lane.AGENTS,
         )
 
     async def _store_seen(self, beat: Heartbeat, moment: datetime) -> None:
@@ -326,7 +327,8 @@ class Fleet:
             ],
         }
         await self._parts.database.write(
-            lambda c: statements.note_seen(c, beat.agent_id, moment, capability)
+            lambda c: statements.note_seen(c, beat.agent_id, moment, capability),
+            lane=Lane.AGENTS,
         )
 
     # -- tending --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from adaptery.errors import QuotaError
 from adaptery.schemas.spec import InputSpec
 from adaptery.times import Clock, now
 from adaptery_hub.audit import AuditEntry, AuditLog
-from adaptery_hub.database import Database
+from adaptery_hub.database import Database, Lane
 from adaptery_hub.database.statements import attempts, job_inputs, jobs, queues, tenants
 from adaptery_hub.database.statements.jobs import Offer
 from adaptery_hub.queue import priorities, reports, transitions
@@ -91,7 +91,8 @@ class EmbeddedQueue:
         """Leases the job that is next for this slot; None if there is none."""
         rules = self.book.of(offer.queue)
         held = await self._database.write(
-            lambda c: transitions.claim(c, offer, rules, self._audit, self._clock())
+            lambda c: transitions.claim(c, offer, rules, self._audit, self._clock()),
+            lane=Lane.AGENTS,
         )
         if held is not None:
             self.signals.notify(held.job_id)
@@ -100,12 +101,15 @@ class EmbeddedQueue:
     async def confirm(self, claim: Claim) -> None:
         """Notes that the agent took the order."""
         await self._database.write(
-            lambda c: attempts.mark_started(c, claim.attempt_id, self._clock())
+            lambda c: attempts.mark_started(c, claim.attempt_id, self._clock()),
+            lane=Lane.AGENTS,
         )
 
     async def release(self, claim: Claim, reason: str) -> None:
         """Gives a claimed job back that its agent never started."""
-        await self._database.write(lambda c: transitions.release(c, claim, reason, self._clock()))
+        await self._database.write(
+            lambda c: transitions.release(c, claim, reason, self._clock()), lane=Lane.AGENTS
+        )
         self.signals.notify(claim.job_id)
 
     async def report(self, fence: Fence, events: Sequence[Mapping[str, object]]) -> Renewal:
@@ -115,7 +119,8 @@ class EmbeddedQueue:
             LeaseLostError: This token does not hold the attempt.
         """
         job_id, renewal = await self._database.write(
-            lambda c: reports.take_report(c, fence, events, self.book, self._audit, self._clock())
+            lambda c: reports.take_report(c, fence, events, self.book, self._audit, self._clock()),
+            lane=Lane.AGENTS,
         )
         self.signals.notify(job_id)
         return renewal
@@ -128,7 +133,8 @@ class EmbeddedQueue:
             ConflictError: It says `completed` but no adapter was committed.
         """
         job_id = await self._database.write(
-            lambda c: transitions.finish(c, fence, end, self.book, self._audit, self._clock())
+            lambda c: transitions.finish(c, fence, end, self.book, self._audit, self._clock()),
+            lane=Lane.AGENTS,
         )
         self.signals.notify(job_id)
 
