@@ -89,14 +89,9 @@ class Channel:
         payload, reply_key = seal_in_channel(
             card=self.card,
             verb=self.verb,
-            subject=asked.subject,
-            reply=asked.reply,
-            grant=asked.grant,
-            body=asked.body,
             channel=key,
             number=self._number,
-            now=asked.now,
-            nonce=asked.nonce,
+            **asked._asdict(),
         )
         return SealedRequest(payload, reply_key, partial(self._once_more, key, asked))
 
@@ -110,14 +105,9 @@ class Channel:
         payload, reply_key = seal_request(
             card=self.card,
             verb=self.verb,
-            subject=asked.subject,
-            reply=asked.reply,
-            grant=asked.grant,
-            body=asked.body,
             caller_key=self.caller_key,
-            now=asked.now,
-            nonce=asked.nonce,
             channel=key,
+            **asked._asdict(),
         )
         if key is not None:
             self._key, self._number = key, 0

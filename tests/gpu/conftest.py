@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from support.engine import Reference, build_adapters, named
+from support import engine_fixtures
 from support.work_folders import Bench
-from tiny import build_tiny_model
+
+base = engine_fixtures.base
+adapters = engine_fixtures.adapters
+reference = engine_fixtures.reference
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,21 +23,6 @@ def _card() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named(build_tiny_model(tmp_path_factory.mktemp("base")))
-
-
-@pytest.fixture(scope="session")
-def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return build_adapters(tmp_path_factory.mktemp("adapters"), base)
-
-
-@pytest.fixture(scope="session")
-def reference(base: Path, adapters: dict[str, Path]) -> Reference:
-    return Reference(base, adapters)
 
 
 @pytest.fixture

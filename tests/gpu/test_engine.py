@@ -11,8 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adaptery.errors import InvalidInputError
-from adaptery_inference.engine import GrammarSource, Prompt, SamplingParams
-from support.engine import TOLERANCE, Reference, TinyEngine, named
+from adaptery_inference.engine import Prompt, SamplingParams
+from support.engine import (
+    TOLERANCE,
+    Reference,
+    TinyEngine,
+    check_rows_that_join_and_leave,
+    json_grammar,
+    named,
+)
 from tiny import FAMILIES, build_tiny_adapter, build_tiny_model
 
 pytestmark = pytest.mark.gpu
@@ -37,20 +44,7 @@ def mixed(names: Sequence[str | None]) -> list[tuple[list[int], str | None]]:
 def test_rows_that_join_and_leave_answer_as_peft_does(
     loaded: TinyEngine, reference: Reference
 ) -> None:
-    plan = [
-        ("first", PROMPT, "plain", 30),
-        ("base", PROMPT[:5], None, 12),
-        ("other", PROMPT * 4, "part", 9),
-        ("late", PROMPT[3:], "patterns", 20),
-        ("again", PROMPT[:9], "plain", 5),
-    ]
-    for name, tokens, adapter, count in plan:
-        loaded.add(name, tokens, adapter, count)
-        for _ in range(4):
-            loaded.step()
-    loaded.finish()
-    for name, tokens, adapter, count in plan:
-        assert loaded.answer(name) == reference.greedy(tokens, count, adapter), name
+    check_rows_that_join_and_leave(loaded, reference, PROMPT)
 
 
 @pytest.mark.parametrize(("dtype", "near"), [("float32", TOLERANCE), ("bfloat16", 0.1)])
@@ -145,26 +139,13 @@ def test_an_answer_is_held_to_its_grammar(build: Callable) -> None:
         "required": ["n"],
         "additionalProperties": False,
     }
-    grammar = engine.built.grammars.compile(json_source(schema))
+    grammar = engine.built.grammars.compile(json_grammar(schema))
     params = SamplingParams(max_tokens=40, seed=3, grammar=grammar)
     engine.built.engine.add([Prompt(PROMPT, {"row": params})], None)
     text = ""
     while engine.built.engine.has_work:
         text += "".join(o.text for o in engine.built.engine.step(lambda _: None).outputs)
     assert 0 <= json.loads(text)["n"] <= 99
-
-
-def json_source(schema: object) -> GrammarSource:
-    from adaptery_inference.server.forms import answer_grammar
-    from adaptery_inference.server.requests import ChatGeneration
-
-    body = {
-        "messages": [{"role": "user", "content": ""}],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
-    }
-    found = answer_grammar(ChatGeneration.model_validate(body).response_format)
-    assert found is not None
-    return found
 
 
 def test_a_broken_adapter_spoils_its_own_row_only(

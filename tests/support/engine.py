@@ -14,6 +14,7 @@ from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine import (
     Adapter,
     Chunk,
+    GrammarSource,
     IncrementalText,
     Prompt,
     SamplingParams,
@@ -147,3 +148,37 @@ class TinyEngine:
         """The tokens that were generated."""
         found = self.rows[row]
         return found.tokens[found.prompt_tokens :]
+
+
+def check_rows_that_join_and_leave(
+    engine: TinyEngine, reference: "Reference", prompt: Sequence[int]
+) -> None:
+    """Let rows of several adapters begin and end at other times; each answers as if alone."""
+    plan = [
+        ("first", prompt, "plain", 30),
+        ("base", prompt[:5], None, 12),
+        ("other", [*prompt] * 4, "part", 9),
+        ("late", prompt[3:], "patterns", 20),
+        ("again", prompt[:9], "plain", 5),
+    ]
+    for name, tokens, adapter, count in plan:
+        engine.add(name, tokens, adapter, count)
+        for _ in range(4):
+            engine.step()
+    engine.finish()
+    for name, tokens, adapter, count in plan:
+        assert engine.answer(name) == reference.greedy(tokens, count, adapter), name
+
+
+def json_grammar(schema: object) -> GrammarSource:
+    """Return the grammar of answers that a request asks for by a JSON schema."""
+    from adaptery_inference.server.forms import answer_grammar
+    from adaptery_inference.server.requests import ChatGeneration
+
+    body = {
+        "messages": [{"role": "user", "content": ""}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+    }
+    found = answer_grammar(ChatGeneration.model_validate(body).response_format)
+    assert found is not None
+    return found

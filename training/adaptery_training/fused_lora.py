@@ -65,26 +65,27 @@ class _FusedLora(torch.autograd.Function):
         b: Tensor,  # [O, R]
         scale: float,
     ) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)  # [N, I]
-        ctx.adapter_dtype = a.dtype
-        a, b = a.to(weight.dtype), b.to(weight.dtype)
-        low = rows @ a.t()  # [N, R]
-        out = nn.functional.linear(rows, weight, bias)  # [N, O]
-        out.addmm_(low, b.t(), alpha=scale)
-        ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scale, ctx.shape, ctx.dtype = scale, x.shape, x.dtype
+        ctx.adapter_dtype = a.dtype
+        rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)  # [N, I]
+        a, b = a.to(weight.dtype), b.to(weight.dtype)
+        with torch.autocast(x.device.type, enabled=False):  # the base's format is the only one
+            low = rows @ a.t()  # [N, R]
+            out = nn.functional.linear(rows, weight, bias)  # [N, O]
+            out.addmm_(low, b.t(), alpha=scale)
+        ctx.save_for_backward(rows, weight, a, b, low)
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Gradients:  # pyright: ignore[reportIncompatibleMethodOverride]
         rows, weight, a, b, low = ctx.saved_tensors
-        gradient = gradient.reshape(-1, weight.shape[0]).to(weight.dtype)  # [N, O]
-        to_low = (gradient @ b).mul_(ctx.scale)  # [N, R]
         to_x = None
-        if ctx.needs_input_grad[0]:
-            to_x = (gradient @ weight).addmm_(to_low, a)
-            to_x = to_x.view(ctx.shape).to(ctx.dtype)
-        to_a = (to_low.t() @ rows).to(ctx.adapter_dtype)
-        to_b = (gradient.t() @ low).to(ctx.adapter_dtype).mul_(ctx.scale)
+        with torch.autocast(rows.device.type, enabled=False):
+            gradient = gradient.reshape(-1, weight.shape[0]).to(weight.dtype)  # [N, O]
+            to_low = (gradient @ b).mul_(ctx.scale)  # [N, R]
+            if ctx.needs_input_grad[0]:
+                to_x = (gradient @ weight).addmm_(to_low, a).view(ctx.shape).to(ctx.dtype)
+            to_a = (to_low.t() @ rows).to(ctx.adapter_dtype)
+            to_b = (gradient.t() @ low).to(ctx.adapter_dtype).mul_(ctx.scale)
         return to_x, None, None, to_a, to_b, None

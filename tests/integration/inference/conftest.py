@@ -9,9 +9,14 @@ import torch
 
 from adaptery_inference.build import BuiltEngine, build_engine
 from adaptery_inference.config import ServeConfig
-from support.engine import Reference, TinyEngine, build_adapters, named
+from support import engine_fixtures
+from support.engine import TinyEngine, named
 from support.engine_server import serving
 from tiny import build_tiny_model
+
+base = engine_fixtures.base
+adapters = engine_fixtures.adapters
+reference = engine_fixtures.reference
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,21 +25,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named(build_tiny_model(tmp_path_factory.mktemp("base")))
-
-
-@pytest.fixture(scope="session")
-def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return build_adapters(tmp_path_factory.mktemp("adapters"), base)
-
-
-@pytest.fixture(scope="session")
-def reference(base: Path, adapters: dict[str, Path]) -> Reference:
-    return Reference(base, adapters)
 
 
 @pytest.fixture

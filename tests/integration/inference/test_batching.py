@@ -8,7 +8,7 @@ import pytest
 from adaptery.errors import IntegrityError
 from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine import Prompt, SamplingParams
-from support.engine import Reference, TinyEngine
+from support.engine import Reference, TinyEngine, check_rows_that_join_and_leave
 from tiny import build_tiny_adapter
 
 PROMPT = list(b"Tell me about the sky. ")
@@ -24,20 +24,7 @@ def loaded(tiny_engine: TinyEngine) -> TinyEngine:
 def test_rows_that_join_and_leave_answer_as_if_alone(
     loaded: TinyEngine, reference: Reference
 ) -> None:
-    plan = [
-        ("first", PROMPT, "plain", 30),
-        ("base", PROMPT[:5], None, 12),
-        ("other", PROMPT * 4, "part", 9),
-        ("late", PROMPT[3:], "patterns", 20),
-        ("again", PROMPT[:9], "plain", 5),
-    ]
-    for name, tokens, adapter, count in plan:
-        loaded.add(name, tokens, adapter, count)
-        for _ in range(4):
-            loaded.step()
-    loaded.finish()
-    for name, tokens, adapter, count in plan:
-        assert loaded.answer(name) == reference.greedy(tokens, count, adapter), name
+    check_rows_that_join_and_leave(loaded, reference, PROMPT)
 
 
 def test_three_adapters_share_every_forward_pass(loaded: TinyEngine) -> None:

@@ -14,8 +14,7 @@ from adaptery_inference.build import BuiltEngine
 from adaptery_inference.engine import GrammarSource
 from adaptery_inference.errors import BadRequestError
 from adaptery_inference.grammars import CompiledGrammar, GrammarCompiler, vocabulary_of
-from adaptery_inference.server.forms import answer_grammar
-from adaptery_inference.server.requests import ChatGeneration
+from support.engine import json_grammar
 from support.examples import examples
 from tiny.models import SPECIAL_TOKENS, build_tiny_tokenizer
 
@@ -28,16 +27,6 @@ VOCABULARY = vocabulary_of(TOKENIZER.backend_tokenizer.to_str(), SIZE, [END])
 @pytest.fixture
 def compiler() -> GrammarCompiler:
     return GrammarCompiler(VOCABULARY)
-
-
-def source(schema: object) -> GrammarSource:
-    body = {
-        "messages": [{"role": "user", "content": ""}],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
-    }
-    found = answer_grammar(ChatGeneration.model_validate(body).response_format)
-    assert found is not None
-    return found
 
 
 def allowed(mask: bytes) -> list[int]:
@@ -109,7 +98,7 @@ def test_every_answer_is_json_of_its_schema(schema: dict[str, object], seed: int
     whole = {**schema, "$defs": {"shared": {"type": "string", "enum": ["x", "yy"]}}}
     if schema.get("$ref"):
         whole = {"anyOf": [schema], "$defs": whole["$defs"]}
-    grammar = GrammarCompiler(VOCABULARY).compile(source(whole))
+    grammar = GrammarCompiler(VOCABULARY).compile(json_grammar(whole))
     answer = json.loads(walk(grammar, random.Random(seed)))
     jsonschema.validate(answer, whole)
 
@@ -124,12 +113,12 @@ def test_a_schema_that_refers_to_itself_is_followed(compiler: GrammarCompiler) -
     }
     for seed in range(20):
         jsonschema.validate(
-            json.loads(walk(compiler.compile(source(tree)), random.Random(seed))), tree
+            json.loads(walk(compiler.compile(json_grammar(tree)), random.Random(seed))), tree
         )
 
 
 def test_an_answer_has_no_room_for_blank_lines(compiler: GrammarCompiler) -> None:
-    matcher = compiler.compile(source({"type": "object"})).matcher()
+    matcher = compiler.compile(json_grammar({"type": "object"})).matcher()
     for token in VOCABULARY.tokenize_str('{"a": '):
         matcher.accept(token)
     mask = matcher.mask()
@@ -161,7 +150,7 @@ def test_a_schema_that_cannot_be_followed_is_refused_with_the_reason(
     schema: object, reason: str, compiler: GrammarCompiler
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
-        compiler.compile(source(schema))
+        compiler.compile(json_grammar(schema))
     (problem,) = caught.value.errors
     assert problem.where == "response_format"
     assert reason in problem.reason
@@ -203,7 +192,7 @@ def test_what_costs_too_much_is_refused_or_ends_within_the_limits(
 def test_grammars_are_kept_within_a_limit(
     compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [source({"const": f"{i}" * 100}) for i in range(4)]
+    texts = [json_grammar({"const": f"{i}" * 100}) for i in range(4)]
     monkeypatch.setattr(grammars, "MAX_KEPT_CHARACTERS", 3 * len(texts[0].text))
     first = [compiler.compile(text).prototype for text in texts[:3]]
     assert compiler.compile(texts[0]).prototype is first[0]
@@ -221,7 +210,7 @@ def test_a_grammar_that_is_too_long_is_refused(compiler: GrammarCompiler) -> Non
 
 def test_the_engine_allows_its_own_end_tokens(build: Callable[..., BuiltEngine]) -> None:
     built = build()
-    matcher = built.grammars.compile(source({"type": "integer"})).matcher()
+    matcher = built.grammars.compile(json_grammar({"type": "integer"})).matcher()
     matcher.accept(built.tokenizer.encode("7")[0])
     mask = matcher.mask()
     assert mask is not None

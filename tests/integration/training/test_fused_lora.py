@@ -56,6 +56,18 @@ def test_in_bf16_the_gradients_stay_fp32_and_near(base):
         assert (gradient - other).norm() < 0.05 * other.norm() + 1e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_trainer_that_mixes_formats_changes_nothing(base, dtype):
+    model, layers = adapted(base, dtype)
+    plain, gradients = results(model, layers, FusedLinear)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed, others = results(model, layers, FusedLinear)
+    torch.testing.assert_close(mixed, plain, atol=0.1, rtol=0.1)
+    for gradient, other in zip(gradients, others, strict=True):
+        assert gradient.dtype == other.dtype == torch.float32
+        assert (gradient - other).norm() < 0.1 * gradient.norm() + 1e-3
+
+
 def test_without_the_adapter_the_base_answers(base):
     model, layers = adapted(base)
     ids = torch.arange(12).reshape(1, 12)
