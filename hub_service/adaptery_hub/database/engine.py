@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,7 +27,7 @@ from typing import Any, TypeVar, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from adaptery_hub.database.lanes import Lane, Lanes
 from adaptery_hub.database.look_ups import QuickLookUps, SharedLookUps
@@ -41,8 +40,6 @@ BUSY_TIMEOUT_SECONDS = 10.0
 READER_THREADS = 4
 #: Threads that write on a server database. SQLite always has one.
 WRITER_THREADS = 4
-#: How long a connection of a server database is trusted without a question.
-TRUSTED_SECONDS = 1.0
 #: Pages of a WAL before SQLite checkpoints it (4 KiB pages: about 4 MiB).
 WAL_CHECKPOINT_PAGES = 1000
 
@@ -179,8 +176,7 @@ def _quick_engine(url: str) -> Engine:
 
 
 def _server_engine(url: str) -> Engine:
-    engine = sa.create_engine(url, hide_parameters=True)
-    _check_idle_connections(engine)
+    engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def _replace_nul(  # pyright: ignore[reportUnusedFunction]
@@ -189,27 +185,6 @@ def _server_engine(url: str) -> Engine:
         return statement, list(map(_without_nul, parameters)) if many else _without_nul(parameters)
 
     return engine
-
-
-def _check_idle_connections(engine: Engine) -> None:
-    """Ask the server for a sign of life on connections that lay idle: it may have restarted.
-
-    The pool's own way asks at each use, one more round trip for every transaction.
-    Source: SQLAlchemy docs, "Custom / Legacy Pessimistic Ping".
-    """
-
-    @event.listens_for(engine, "checkin")
-    def _note(_connection, record) -> None:  # pyright: ignore[reportUnusedFunction]
-        record.info["idle_since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _check(connection, record, _proxy) -> None:  # pyright: ignore[reportUnusedFunction]
-        idle_seconds = time.monotonic() - record.info.get("idle_since", time.monotonic())
-        if idle_seconds > TRUSTED_SECONDS:
-            try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.Error:
-                raise DisconnectionError from None  # the pool takes another connection then
 
 
 def _without_nul(parameters: Any) -> Any:

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from adaptery.times import now
-from adaptery_hub.database import Database, engine
+from adaptery_hub.database import Database
 from adaptery_hub.database.migrations import migrate
 from adaptery_hub.database.tables import job_events, jobs, metadata, tenants
 from support.databases import KINDS, empty_database
@@ -122,11 +122,8 @@ async def test_a_text_with_nul_is_nowhere(kind: str, tmp_path: Path) -> None:
     database.close()
 
 
-async def test_a_server_that_restarted_is_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_ended_a_connection_is_asked_by_another(tmp_path: Path) -> None:
     database = empty_database("postgresql", tmp_path)
-    monkeypatch.setattr(engine, "TRUSTED_SECONDS", 0.0)
 
     def process(connection: sa.Connection) -> int:
         return connection.scalar(sa.text("SELECT pg_backend_pid()"))
